@@ -1,0 +1,63 @@
+"""What a source says of itself: tables, columns, keys, indexes and its clock, as plain values.
+
+Engines fill these from their own catalogs; nothing here is guessed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TableName:
+    """A table's name in its source: schema (database for MySQL, `main` for SQLite) and table."""
+
+    schema: str
+    table: str
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.table}"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceColumn:
+    """A column as the source's catalog has it; `type` is the engine's own full type text."""
+
+    name: str
+    type: str
+    nullable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTable:
+    """A table as the source's catalog has it.
+
+    `columns` in the source's order; `primary_key` in key order, () where there is none;
+    `unique_keys`: further column tuples that the source keeps unique (whole-table, no expression);
+    `indexes`: column tuples of every usable index, the primary key's included.
+    """
+
+    name: TableName
+    columns: tuple[SourceColumn, ...]
+    primary_key: tuple[str, ...] = ()
+    unique_keys: tuple[tuple[str, ...], ...] = ()
+    indexes: tuple[tuple[str, ...], ...] = field(default=())
+
+    def column(self, name: str) -> SourceColumn | None:
+        """Return the column of that exact name, None where there is none."""
+        return next((column for column in self.columns if column.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The source's clock, read before its list of transactions.
+
+    `now` and `oldest` (start of the oldest transaction or statement still open in this database,
+    writing yet or not, ours left out; None where there is none) are aware UTC datetimes.
+    `hidden` says why the open transactions cannot all be seen, None where they can.
+    """
+
+    now: datetime
+    oldest: datetime | None
+    hidden: str | None = None

@@ -1,0 +1,196 @@
+"""The documents that a run's steps hand to each other through S3, and nothing else does.
+
+A state's input and output only point at them: so state payloads stay small however many tables a
+run has, and positions and bounds, which are values of rows, stand in S3 objects alone. Each
+document carries `format`; code that meets another format refuses it (`PlanOutdated`).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from .catalog import TableName
+from .engines import Query, ReadColumn
+from .types import Kind
+
+FORMAT = 1
+
+Mode = Literal["merge", "replace"]
+
+
+class Document(BaseModel):
+    """A frozen JSON document with no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Column(Document):
+    """A column to move: `name` and `type` in the source, `target` in the warehouse."""
+
+    name: str
+    type: str
+    kind: Kind
+    nullable: bool
+    target: str
+
+    def read(self) -> ReadColumn:
+        """Return what the engine needs to know of the column."""
+        return ReadColumn(self.name, self.type, self.kind)
+
+
+class Range(Document):
+    """A part of a table, read on its own as one chunk sequence.
+
+    `order`: the columns to read by, () where the table has none and is read in one go.
+    `nulls`: only the rows without a cursor value; otherwise `after < cursor <= up_to`, where None
+    means no bound.
+    """
+
+    number: int
+    order: tuple[str, ...]
+    nulls: bool = False
+    after: str | None = None
+    up_to: str | None = None
+
+
+class TablePlan(Document):
+    """All that a run decided about one table, frozen before the first row is read.
+
+    `watermark` is the committed one, `next_watermark` what the publish commits with the rows; both
+    are the source's own text, None where there is none. `whole` says that every row is read.
+    `new_columns` (targets) are added to the warehouse's table in the publish.
+    `notes` say in words what was taken without being told, and why.
+    """
+
+    number: int
+    schema_name: str
+    table_name: str
+    target_schema: str
+    target_table: str
+    mode: Mode
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    cursor: str | None = None
+    ranges: tuple[Range, ...]
+    page_rows: int | None = None
+    watermark: str | None = None
+    next_watermark: str | None = None
+    whole: bool
+    new_columns: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def source_table(self) -> TableName:
+        """Return the table's name in the source."""
+        return TableName(self.schema_name, self.table_name)
+
+    @property
+    def name(self) -> str:
+        """Return the table's name as people say it: `public.orders`."""
+        return str(self.source_table)
+
+    def column(self, name: str) -> Column:
+        """Return the column of that source name."""
+        return next(column for column in self.columns if column.name == name)
+
+    def query(self, part: Range, position: tuple[str, ...] | None, limit: int | None) -> Query:
+        """Return the query that reads the range after the position."""
+        return Query(
+            table=self.source_table,
+            columns=tuple(column.read() for column in self.columns),
+            order=part.order,
+            cursor=self.cursor if part.nulls or part.after or part.up_to else None,
+            after=part.after,
+            up_to=part.up_to,
+            nulls=part.nulls,
+            position=position,
+            limit=limit,
+        )
+
+
+class Failure(Document):
+    """Why a table is not in the warehouse: the error's class name and its message."""
+
+    table: str
+    error: str
+    message: str
+
+
+class Plan(Document):
+    """The head of a run's plan; its tables stand in `items` objects of TablePlans.
+
+    `prefix` is where the items of the attempt that won stand; `failures` are the tables that could
+    not be planned; `future_rows` counts rows dated beyond the source's clock, by table.
+    """
+
+    format: int = FORMAT
+    version: str
+    source: str
+    engine: str
+    secret: str
+    run_id: str
+    generation: int
+    execution_arn: str
+    started_at: str
+    prefix: str
+    items: int
+    max_connections: int
+    statement_timeout_s: int
+    notify: Literal["failures", "all"]
+    failures: tuple[Failure, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Item(Document):
+    """The tables of one Map item, extracted one after the other."""
+
+    format: int = FORMAT
+    tables: tuple[TablePlan, ...]
+
+
+class Chunk(Document):
+    """One Parquet object of a range's sequence. `rows` 0 only on a last one: nothing to load."""
+
+    key: str
+    size_bytes: int
+    rows: int
+
+
+class TableResult(Document):
+    """What Extract did with a table: its chunks in order, or the failure."""
+
+    format: int = FORMAT
+    number: int
+    table: str
+    chunks: tuple[Chunk, ...] = ()
+    rows: int = 0
+    size_bytes: int = 0
+    duration_s: float = 0.0
+    failure: Failure | None = None
+
+
+Phase = Literal["waiting", "staging", "staged", "publishing", "loaded", "failed"]
+
+
+class TableLoad(Document):
+    """How far the load of a table is; `statement` is the Data API's id of the batch under way."""
+
+    number: int
+    table: str
+    target: str
+    phase: Phase = "waiting"
+    attempt: int = 1
+    statement: str | None = None
+    staged_rows: int = 0
+    duration_s: float = 0.0
+    failure: Failure | None = None
+
+
+class Ledger(Document):
+    """The load of a whole run, one object, written by compare-and-set."""
+
+    format: int = FORMAT
+    calls: int = 0
+    tables: tuple[TableLoad, ...] = ()

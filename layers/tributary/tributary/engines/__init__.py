@@ -1,0 +1,127 @@
+"""The engines: one module per kind of database, stated as a Protocol, imported when first needed.
+
+An engine reads and never writes, in sessions whose settings are pinned, and it alone renders and
+compares values: cursor and key values leave the source as its own text (`Page.position`) and go
+back as literals of the column's exact type (`literal`). Python never orders or re-zones them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from ..catalog import Clock, SourceColumn, SourceTable, TableName
+from ..errors import ConfigError
+from ..secret import Secret
+from ..types import Kind
+
+if TYPE_CHECKING:
+    import pyarrow
+
+MODULES = {"postgresql": "postgresql", "mysql": "mysql", "sqlite": "sqlite"}
+
+
+@dataclass(frozen=True, slots=True)
+class ReadColumn:
+    """A column to read: its name and type in the source, and the kind that its values have."""
+
+    name: str
+    type: str
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One SELECT over a table.
+
+    `order`: names of the columns to read by, all of them among `columns`; () means one unordered
+    read of everything. `cursor` with `after` (exclusive) and `up_to` (inclusive) bounds an
+    incremental read; `nulls` asks for the rows whose cursor is NULL instead.
+    `position`: the texts of the `order` columns in the last row read; only rows strictly after it.
+    `limit`: rows at most, None for no bound.
+    """
+
+    table: TableName
+    columns: tuple[ReadColumn, ...]
+    order: tuple[str, ...] = ()
+    cursor: str | None = None
+    after: str | None = None
+    up_to: str | None = None
+    nulls: bool = False
+    position: tuple[str, ...] | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows in reading order: Arrow columns in the query's order and types (`types.arrow`).
+
+    `position`: the source's own text of the `order` columns in the last row, None without order.
+    `size_bytes`: of the text that the source sent.
+    """
+
+    table: pyarrow.Table
+    position: tuple[str, ...] | None
+    size_bytes: int
+
+
+class Engine(Protocol):
+    """What each module of this folder offers, as functions."""
+
+    def connect(self, secret: Secret, *, statement_timeout_s: int) -> Any:
+        """Open a read-only, pinned session, TLS verified unless the secret says otherwise.
+
+        Raises SourceUnavailable where nothing answers, SourceRefused where the source says no.
+        """
+
+    def close(self, connection: Any) -> None:
+        """Close the session; never raises."""
+
+    def list_tables(self, connection: Any) -> list[TableName]:
+        """Return every table and view the user may read, system ones left out, in name order."""
+
+    def describe(self, connection: Any, names: Collection[TableName]) -> dict[TableName, SourceTable]:
+        """Return the catalog's word on the named tables, in a bounded number of queries."""
+
+    def kind(self, column: SourceColumn) -> Kind:
+        """Return the kind of the column's values; raises UnsupportedType by the type's name."""
+
+    def quote(self, *names: str) -> str:
+        """Return the dotted, quoted identifier."""
+
+    def literal(self, text: str, type: str) -> str:
+        """Return the SQL literal for a value's own text, of the column's exact type."""
+
+    def select(self, query: Query) -> str:
+        """Return the SELECT of the query, its columns as they are (not rendered): what EXPLAIN takes."""
+
+    def ask(self, connection: Any, sql: str) -> tuple[str | None, ...] | None:
+        """Return the first row of a small query as the source's own texts, None where there is none."""
+
+    def rendered(self, name: str, type: str) -> str:
+        """Return the expression of a column's exact text, as `Page.position` carries it."""
+
+    def clock(self, connection: Any) -> Clock:
+        """Read the source's clock, then its open transactions."""
+
+    def read(self, connection: Any, query: Query) -> Iterator[Page]:
+        """Run the query as one statement and yield its rows in pages of bounded bytes.
+
+        The rows yielded together are exactly the rows that the server sent, or it raises:
+        QueryCancelled where the server cut the query short, SourceUnavailable where the connection
+        broke, ValueRefused where a value does not fit its kind. Leaving the iterator early may cost the connection.
+        """
+
+
+def get(name: str) -> Engine:
+    """Return the engine of that name; its driver is imported with it."""
+    if name not in MODULES:
+        raise ConfigError(f'engine "{name}" is not known; use one of {", ".join(sorted(MODULES))}')
+    return cast(Engine, importlib.import_module(f".{MODULES[name]}", __name__))
+
+
+def names() -> Sequence[str]:
+    """Return the names that `engine:` may have."""
+    return sorted(MODULES)

@@ -1,0 +1,98 @@
+"""Every error Tributary raises on purpose; one axis decides who acts on it.
+
+TributaryError
+ - TransientError            the state machine tries again, three times
+    - SourceUnavailable      the source did not answer, or cut the connection
+    - QueryCancelled         the source cut a query short: a smaller page may pass
+    - WarehouseUnavailable   the warehouse or its API was busy, asleep or throttled
+    - StorageUnavailable     S3 refused for now
+ - PermanentError            a person must act
+    - ConfigError            a source file or an execution's input says something impossible
+    - SecretError            the secret is missing or is not the JSON object it must be
+    - SourceRefused          the source refused our user, our TLS or our database name
+    - TableRefused           a table cannot be read as configured
+    - UnsupportedType        a column's type is not supported yet
+    - ValueRefused           a value exists that the warehouse cannot hold
+    - KeyNotUnique           the configured key does not identify a row
+    - LoadFailed             COPY, MERGE or another warehouse statement failed
+    - LeaseLost              another run of the source has taken over
+    - PlanOutdated           the run was planned by another version of Tributary
+    - InternalError          a bug, or a foreign error reduced to its type and place
+
+Step Functions matches an error by its bare class name, without inheritance: the names are an
+interface, and a test holds the state machine's Retry lists against the transient ones.
+Messages say what, where and what to do. They never carry a value of a row, a key, a cursor or a
+secret, and no foreign error's text: that is reduced to its code, column, type or file.
+"""
+
+
+class TributaryError(Exception):
+    """The root: every error that Tributary raises on purpose."""
+
+
+class TransientError(TributaryError):
+    """Trying again may help."""
+
+
+class SourceUnavailable(TransientError):
+    """The source did not answer, or cut the connection."""
+
+
+class QueryCancelled(TransientError):
+    """The source cut a query short: a smaller page may pass."""
+
+
+class WarehouseUnavailable(TransientError):
+    """The warehouse or its API was busy, asleep or throttled."""
+
+
+class StorageUnavailable(TransientError):
+    """S3 refused for now."""
+
+
+class PermanentError(TributaryError):
+    """Trying again does not help: a person must act."""
+
+
+class ConfigError(PermanentError):
+    """A source file or an execution's input says something impossible."""
+
+
+class SecretError(PermanentError):
+    """The secret is missing or is not the JSON object it must be."""
+
+
+class SourceRefused(PermanentError):
+    """The source refused our user, our TLS or our database name."""
+
+
+class TableRefused(PermanentError):
+    """A table cannot be read as configured."""
+
+
+class UnsupportedType(PermanentError):
+    """A column's type is not supported yet."""
+
+
+class ValueRefused(PermanentError):
+    """A value exists that the warehouse cannot hold."""
+
+
+class KeyNotUnique(PermanentError):
+    """The configured key does not identify a row."""
+
+
+class LoadFailed(PermanentError):
+    """COPY, MERGE or another warehouse statement failed."""
+
+
+class LeaseLost(PermanentError):
+    """Another run of the source has taken over."""
+
+
+class PlanOutdated(PermanentError):
+    """The run was planned by another version of Tributary."""
+
+
+class InternalError(PermanentError):
+    """A bug, or a foreign error reduced to its type and place."""

@@ -1,0 +1,80 @@
+"""A source's secret: the JSON object that Secrets Manager holds, in the shape that RDS uses."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from .errors import SecretError
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+
+SslMode = Literal["verify-full", "verify-ca", "require", "disable"]
+
+
+class Secret(BaseModel):
+    """Where a source is and who reads it. Further keys, as RDS writes them, are left alone.
+
+    `sslmode` has libpq's meanings; `sslrootcert` is the PEM text of the authorities to trust
+    instead of the system's. SQLite needs `dbname` alone: the path of its file.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True)
+
+    host: str = ""
+    port: int | None = Field(default=None, ge=1, le=65_535)
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    dbname: str = ""
+    sslmode: SslMode = "verify-full"
+    sslrootcert: str | None = None
+
+
+def parse(text: str, name: str) -> Secret:
+    """Return the secret's content; its name is for messages only.
+
+    Raises SecretError that names the field and never its value.
+    """
+    try:
+        fields = json.loads(text)
+    except json.JSONDecodeError:
+        raise SecretError(f'secret "{name}" is not JSON; {SHAPE}') from None
+    if not isinstance(fields, dict):
+        raise SecretError(f'secret "{name}" is not a JSON object; {SHAPE}')
+    unknown = sorted(key for key in fields if key.startswith("ssl") and key not in Secret.model_fields)
+    if unknown:
+        raise SecretError(f'secret "{name}": unknown field "{unknown[0]}"; use sslmode and sslrootcert')
+    try:
+        return Secret.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise SecretError(f'secret "{name}", field "{field}": {first["msg"]}; {SHAPE}') from None
+
+
+SHAPE = (
+    'write {"host": ..., "port": ..., "username": ..., "password": ..., "dbname": ...}, '
+    'optionally with "sslmode" (verify-full, verify-ca, require or disable) and "sslrootcert" (PEM)'
+)
+
+
+def fetch(client: BaseClient | Any, name: str) -> Secret:
+    """Read the secret of that name from Secrets Manager.
+
+    Raises SecretError where it does not exist, is marked for deletion or may not be read.
+    """
+    from botocore.exceptions import ClientError
+
+    try:
+        answer = client.get_secret_value(SecretId=name)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code in ("ThrottlingException", "InternalServiceError"):
+            raise
+        raise SecretError(
+            f'secret "{name}" cannot be read ({code}); create it in Secrets Manager: {SHAPE}'
+        ) from None
+    return parse(answer.get("SecretString", ""), name)

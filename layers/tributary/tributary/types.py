@@ -1,0 +1,130 @@
+"""The one mapper of values: kind -> Arrow and Parquet -> staging column -> warehouse column.
+
+An engine turns each source type into a `Kind`; from there every mode and both reading paths share
+the rows of this table, so that a full load and an incremental one can never disagree.
+Redshift's COPY from Parquet maps columns by position and checks types strictly: a staging column
+is exactly what the Parquet file holds, and the cast to the warehouse column happens in the publish.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import pyarrow
+
+KindName = Literal[
+    "boolean",
+    "int16",
+    "int32",
+    "int64",
+    "decimal",
+    "float32",
+    "float64",
+    "date",
+    "timestamp",
+    "timestamptz",
+    "text",
+    "binary",
+    "uuid",
+    "json",
+]
+
+VARCHAR_BYTES = 65_535  # the widest VARCHAR (r_Character_types)
+VARBYTE_BYTES = 64_000  # plain VARBYTE; a fixed width fails to load from Parquet
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a column's values are, whatever the engine.
+
+    `precision` and `scale` belong to decimals (at most 38 digits, scale at most 37);
+    `size_bytes` bounds texts and binaries in UTF-8 bytes, None where they are unbounded.
+    """
+
+    name: KindName
+    precision: int | None = None
+    scale: int | None = None
+    size_bytes: int | None = None
+
+    @property
+    def orders_time(self) -> bool:
+        """Say whether values of this kind are dates or times, and so can be held against a clock."""
+        return self.name in ("date", "timestamp", "timestamptz")
+
+    @property
+    def orders_serials(self) -> bool:
+        """Say whether values of this kind are integers."""
+        return self.name in ("int16", "int32", "int64")
+
+    @property
+    def limit_bytes(self) -> int | None:
+        """Return the most bytes one value may have in the warehouse, None where its type bounds it."""
+        if self.name in ("text", "json"):
+            return min(self.size_bytes or VARCHAR_BYTES, VARCHAR_BYTES)
+        return VARBYTE_BYTES if self.name == "binary" else None
+
+
+def arrow(kind: Kind) -> pyarrow.DataType:
+    """Return the Arrow type that carries the kind, and with it the Parquet type.
+
+    Timestamps are in microseconds: Redshift reads nanoseconds as garbage without an error.
+    """
+    import pyarrow as pa  # heavy: only extraction needs it
+
+    if kind.name == "decimal":
+        return pa.decimal128(kind.precision or 38, kind.scale or 0)
+    plain = {
+        "boolean": pa.bool_(),
+        "int16": pa.int32(),  # a plain INT32: a staged SMALLINT refuses it (facts of COPY)
+        "int32": pa.int32(),
+        "int64": pa.int64(),
+        "float32": pa.float32(),
+        "float64": pa.float64(),
+        "date": pa.date32(),
+        "timestamp": pa.timestamp("us"),
+        "timestamptz": pa.timestamp("us", tz="UTC"),
+        "text": pa.string(),
+        "binary": pa.binary(),
+        "uuid": pa.string(),
+        "json": pa.string(),
+    }
+    return plain[kind.name]
+
+
+def staging(kind: Kind) -> str:
+    """Return the type of the staging column that COPY fills from the kind's Parquet column."""
+    if kind.name == "int16":
+        return "INTEGER"
+    if kind.name == "json":
+        return f"VARCHAR({VARCHAR_BYTES})"
+    return warehouse(kind)
+
+
+def warehouse(kind: Kind) -> str:
+    """Return the type of the warehouse column, in Redshift's words."""
+    if kind.name == "decimal":
+        return f"DECIMAL({kind.precision},{kind.scale})"
+    if kind.name == "text":
+        return f"VARCHAR({kind.limit_bytes})"
+    plain = {
+        "boolean": "BOOLEAN",
+        "int16": "SMALLINT",
+        "int32": "INTEGER",
+        "int64": "BIGINT",
+        "float32": "REAL",
+        "float64": "DOUBLE PRECISION",
+        "date": "DATE",
+        "timestamp": "TIMESTAMP",
+        "timestamptz": "TIMESTAMPTZ",
+        "binary": "VARBYTE",
+        "uuid": "VARCHAR(36)",
+        "json": "SUPER",
+    }
+    return plain[kind.name]
+
+
+def published(kind: Kind, staged: str) -> str:
+    """Return the expression that turns the staged column (already quoted) into the warehouse value."""
+    return f"JSON_PARSE({staged})" if kind.name == "json" else staged
