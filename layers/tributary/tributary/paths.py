@@ -1,0 +1,77 @@
+"""Names of everything a run writes on S3: pure functions of source, run, table, range and number.
+
+The raw layer is `<source>/<YYYY>/<MM>/<DD>/<table>/…`, so each table's day is a folder that
+Spectrum takes as a partition. Documents stand apart, under `_runs/` and `_leases/`.
+"""
+
+from __future__ import annotations
+
+
+def chunk_prefix(source: str, run_id: str, table: str, range_name: str) -> str:
+    """Return what the keys of a range's chunks begin with.
+
+    `run_id` is `<YYYYMMDD>_<HHMMSS>`; `table` the warehouse's name; `range_name` the range's
+    number, or `<number>-<attempt>` where an attempt reads in one go and shares its chunks with no other.
+    """
+    day = f"{run_id[:4]}/{run_id[4:6]}/{run_id[6:8]}"
+    return f"{source}/{day}/{table}/{table}_{run_id}_{range_name}_"
+
+
+def chunk(prefix: str, number: int) -> str:
+    """Return the key of a chunk; numbers start at 1 and sort as text."""
+    return f"{prefix}{number:06d}.parquet"
+
+
+def chunk_number(key: str) -> int:
+    """Return the number in a chunk's key."""
+    return int(key.removesuffix(".parquet").rpartition("_")[2])
+
+
+def lease(source: str) -> str:
+    """Return the key of the source's lease."""
+    return f"_leases/{source}.json"
+
+
+def serials(source: str) -> str:
+    """Return the key of the maxima that earlier plans of the source saw."""
+    return f"_leases/{source}.serials.json"
+
+
+def run(source: str, run_id: str) -> str:
+    """Return the folder of a run's documents, with its slash."""
+    return f"_runs/{source}/{run_id}/"
+
+
+def plan(source: str, run_id: str) -> str:
+    """Return the key of the plan's head: once it exists, the run is frozen."""
+    return f"{run(source, run_id)}plan.json"
+
+
+def item(prefix: str, number: int) -> str:
+    """Return the key of an item under the prefix that the plan names."""
+    return f"{prefix}{number}.json"
+
+
+def results(source: str, run_id: str) -> str:
+    """Return the folder of the tables' results, with its slash."""
+    return f"{run(source, run_id)}results/"
+
+
+def result(source: str, run_id: str, number: int) -> str:
+    """Return the key of what Extract did with a table."""
+    return f"{results(source, run_id)}{number}.json"
+
+
+def manifest(source: str, run_id: str, number: int) -> str:
+    """Return the key of the COPY manifest of a table."""
+    return f"{run(source, run_id)}manifests/{number}.json"
+
+
+def ledger(source: str, run_id: str) -> str:
+    """Return the key of the run's load ledger."""
+    return f"{run(source, run_id)}load.json"
+
+
+def report(source: str, run_id: str) -> str:
+    """Return the key of the run's report."""
+    return f"{run(source, run_id)}report.json"
