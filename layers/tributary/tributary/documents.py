@@ -58,10 +58,13 @@ class Range(Document):
 class TablePlan(Document):
     """All that a run decided about one table, frozen before the first row is read.
 
+    `exists` says that the warehouse has the table already. `swap` says that the rows read are the
+    whole new image of the table: it is replaced, not merged into.
     `watermark` is the committed one, `next_watermark` what the publish commits with the rows; both
     are the source's own text, None where there is none. `whole` says that every row is read.
     `new_columns` (targets) are added to the warehouse's table in the publish.
-    `notes` say in words what was taken without being told, and why.
+    `future_rows` counts rows dated beyond the source's clock; `notes` say in words what was taken
+    without being told, and why.
     """
 
     number: int
@@ -78,6 +81,9 @@ class TablePlan(Document):
     watermark: str | None = None
     next_watermark: str | None = None
     whole: bool
+    swap: bool
+    exists: bool
+    future_rows: int = 0
     new_columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -122,7 +128,7 @@ class Plan(Document):
     """The head of a run's plan; its tables stand in `items` objects of TablePlans.
 
     `prefix` is where the items of the attempt that won stand; `failures` are the tables that could
-    not be planned; `future_rows` counts rows dated beyond the source's clock, by table.
+    not be planned.
     """
 
     format: int = FORMAT
@@ -151,11 +157,10 @@ class Item(Document):
 
 
 class Chunk(Document):
-    """One Parquet object of a range's sequence. `rows` 0 only on a last one: nothing to load."""
+    """One Parquet object of a range's sequence that holds rows to load."""
 
     key: str
     size_bytes: int
-    rows: int
 
 
 class TableResult(Document):
@@ -175,16 +180,20 @@ Phase = Literal["waiting", "staging", "staged", "publishing", "loaded", "failed"
 
 
 class TableLoad(Document):
-    """How far the load of a table is; `statement` is the Data API's id of the batch under way."""
+    """How far the load of a table is; `statement` is the Data API's id of the batch under way.
+
+    `item` is where the table's plan stands; `duration_ms` sums the warehouse's time.
+    """
 
     number: int
+    item: int
     table: str
-    target: str
     phase: Phase = "waiting"
     attempt: int = 1
     statement: str | None = None
-    staged_rows: int = 0
-    duration_s: float = 0.0
+    rows: int = 0
+    quiet: bool = False
+    duration_ms: int = 0
     failure: Failure | None = None
 
 
@@ -194,3 +203,37 @@ class Ledger(Document):
     format: int = FORMAT
     calls: int = 0
     tables: tuple[TableLoad, ...] = ()
+
+
+class TableReport(Document):
+    """What a run did with one table, for a person."""
+
+    table: str
+    target: str | None = None
+    mode: Mode | None = None
+    status: Literal["loaded", "failed"]
+    whole: bool = False
+    rows_read: int = 0
+    rows_loaded: int = 0
+    size_bytes: int = 0
+    extract_s: float = 0.0
+    load_s: float = 0.0
+    future_rows: int = 0
+    notes: tuple[str, ...] = ()
+    failure: Failure | None = None
+
+
+class RunReport(Document):
+    """What a run did, as stored and as told by SNS: no watermark, no value of a row."""
+
+    format: int = FORMAT
+    version: str
+    source: str
+    run_id: str | None = None
+    execution_arn: str
+    status: Literal["succeeded", "failed", "skipped"]
+    started_at: str | None = None
+    duration_s: float = 0.0
+    failure: Failure | None = None
+    notes: tuple[str, ...] = ()
+    tables: tuple[TableReport, ...] = ()

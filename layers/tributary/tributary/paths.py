@@ -6,6 +6,9 @@ Spectrum takes as a partition. Documents stand apart, under `_runs/` and `_lease
 
 from __future__ import annotations
 
+import re
+import zlib
+
 
 def chunk_prefix(source: str, run_id: str, table: str, range_name: str) -> str:
     """Return what the keys of a range's chunks begin with.
@@ -14,7 +17,14 @@ def chunk_prefix(source: str, run_id: str, table: str, range_name: str) -> str:
     number, or `<number>-<attempt>` where an attempt reads in one go and shares its chunks with no other.
     """
     day = f"{run_id[:4]}/{run_id[4:6]}/{run_id[6:8]}"
-    return f"{source}/{day}/{table}/{table}_{run_id}_{range_name}_"
+    folder = _folder(table)
+    return f"{source}/{day}/{folder}/{folder}_{run_id}_{range_name}_"
+
+
+def _folder(table: str) -> str:
+    """Return the table's name as a key can carry it; odd names get a mark that keeps them apart."""
+    plain = re.sub(r"[^a-z0-9_.-]", "-", table)
+    return plain if plain == table else f"{plain}-{zlib.crc32(table.encode()):08x}"
 
 
 def chunk(prefix: str, number: int) -> str:

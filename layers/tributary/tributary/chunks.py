@@ -1,0 +1,129 @@
+"""Chunks: Parquet objects whose footer says where their rows end.
+
+A range's chunks are one immutable sequence: each is created once, and its footer holds the position
+after its last row, so any attempt can carry on after the highest chunk that exists, and two
+attempts at once still build one sequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+from . import paths
+from .documents import FORMAT, Chunk, Column
+from .errors import InternalError, PlanOutdated
+from .storage import Bucket, Stored
+from .types import arrow
+
+if TYPE_CHECKING:
+    import pyarrow
+
+SEQUENCE = "_tributary_seq"  # the order of reading; among rows of equal key the last one read wins
+FOOTER_KEY = b"tributary"
+TAIL_BYTES = 131_072  # more than a footer takes; a longer one is read again whole
+ROWS_AT_MOST = 1 << 23  # a row's number within its chunk has 24 bits
+
+
+class Footer(BaseModel):
+    """What a chunk says of itself: `total_rows` counts its sequence's rows up to its end."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = FORMAT
+    position: tuple[str, ...] | None
+    last: bool
+    rows: int
+    total_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a range's sequence is: the chunks that exist and the footer of the last of them."""
+
+    chunks: tuple[Stored, ...]
+    footer: Footer
+
+    @property
+    def next_number(self) -> int:
+        """Return the number of the next chunk."""
+        return len(self.chunks) + 1
+
+    def loadable(self) -> tuple[Chunk, ...]:
+        """Return the chunks that hold rows: an empty last one only says that the range is done."""
+        held = self.chunks if self.footer.rows else self.chunks[:-1]
+        return tuple(Chunk(key=chunk.key, size_bytes=chunk.size_bytes) for chunk in held)
+
+
+NOTHING = Progress((), Footer(position=None, last=False, rows=0, total_rows=0))
+
+
+def progress(bucket: Bucket, prefix: str) -> Progress:
+    """Return how far the sequence under the prefix is."""
+    found = tuple(bucket.list(prefix))
+    if not found:
+        return NOTHING
+    if [paths.chunk_number(chunk.key) for chunk in found] != list(range(1, len(found) + 1)):
+        raise InternalError(f"chunks under {prefix} have a gap; start the source's run again")
+    return Progress(found, read_footer(bucket, found[-1]))
+
+
+def read_footer(bucket: Bucket, chunk: Stored) -> Footer:
+    """Return the footer of a chunk that exists."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for size_bytes in (min(TAIL_BYTES, chunk.size_bytes), chunk.size_bytes):
+        try:
+            metadata = pq.read_metadata(pa.BufferReader(bucket.read_tail(chunk.key, size_bytes)))
+        except pa.ArrowInvalid:
+            continue  # the footer is longer than the tail that was read
+        return Footer.model_validate_json((metadata.metadata or {})[FOOTER_KEY])
+    raise PlanOutdated(f"{chunk.key} is not a chunk of this version; start the run again")
+
+
+def schema(columns: Sequence[Column]) -> pyarrow.Schema:
+    """Return the Arrow schema of a table's chunks: its columns under their warehouse names, then SEQUENCE."""
+    import pyarrow as pa
+
+    fields = [pa.field(column.target, arrow(column.kind)) for column in columns]
+    return pa.schema([*fields, pa.field(SEQUENCE, pa.int64())])
+
+
+class ChunkBuilder:
+    """One chunk under construction, in memory, compressed as it grows."""
+
+    def __init__(self, columns: Sequence[Column], range_number: int, number: int) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self.schema = schema(columns)
+        self.rows = 0
+        self._first = (range_number << 48) | (number << 24)
+        self._sink = pa.BufferOutputStream()
+        self._writer = pq.ParquetWriter(self._sink, self.schema, compression="zstd", compression_level=1)
+
+    @property
+    def size_bytes(self) -> int:
+        """Return the bytes written so far."""
+        return int(self._sink.tell())
+
+    def add(self, rows: pyarrow.Table) -> None:
+        """Append rows, in reading order."""
+        import pyarrow as pa
+
+        start = self._first + self.rows
+        sequence = pa.array(range(start, start + rows.num_rows), pa.int64())
+        self._writer.write_table(pa.Table.from_arrays([*rows.columns, sequence], schema=self.schema))
+        self.rows += rows.num_rows
+
+    def finish(self, position: tuple[str, ...] | None, total_rows: int, *, last: bool) -> bytes:
+        """Return the object's content, its footer saying where it ends."""
+        footer = Footer(position=position, last=last, rows=self.rows, total_rows=total_rows)
+        self._writer.add_key_value_metadata({FOOTER_KEY.decode(): footer.model_dump_json()})
+        self._writer.close()
+        content: bytes = self._sink.getvalue().to_pybytes()
+        return content

@@ -1,0 +1,280 @@
+"""Extract: the tables of one item, from keyset pages to immutable chunks, until done or out of time.
+
+The rule: whatever happens, calling it again with the same item is right. A table with a result is
+left alone; a range goes on after its highest chunk; a chunk that another attempt created first is
+taken over with its end. What fails for good becomes that table's result and stops no other table.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from . import engines, lease, paths
+from .chunks import NOTHING, ChunkBuilder, Footer, Progress, progress
+from .documents import Chunk, Failure, Item, Plan, Range, TablePlan, TableResult
+from .engines import Engine, Page
+from .errors import PermanentError, PlanOutdated, QueryCancelled, TableRefused, TransientError
+from .observability import logger
+from .secret import Secret
+from .storage import Bucket, body
+
+FIRST_PAGE_ROWS = 1_000
+PAGE_ROWS_AT_MOST = 500_000
+PAGE_GROWTH = 16  # how much wider than the last page a page may be
+PAGE_SIZE_BYTES = 32 << 20  # what a page should come to: short for the source, long enough to be fast
+CHUNK_ROWS_AT_MOST = 4_000_000
+SMALLER_PAGES_AT_MOST = 5
+
+
+class OutOfTime(Exception):
+    """The deadline is near: what is read so far is on S3, and the rest is for the next call."""
+
+
+class Overtaken(Exception):
+    """Another attempt created this chunk first: its end is where to go on."""
+
+
+@dataclass(slots=True)
+class Session:
+    """The connection to the source, opened when first needed and again after it broke."""
+
+    engine: Engine
+    secret: Secret
+    statement_timeout_s: int
+    connection: Any = None
+
+    def get(self) -> Any:
+        """Return the open connection."""
+        if self.connection is None:
+            self.connection = self.engine.connect(self.secret, statement_timeout_s=self.statement_timeout_s)
+        return self.connection
+
+    def drop(self) -> None:
+        """Close the connection: the next use opens another."""
+        if self.connection is not None:
+            self.engine.close(self.connection)
+            self.connection = None
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """What the tables of an item share: where to read, where to write and until when.
+
+    `stop_at` is a `time.monotonic()` instant.
+    """
+
+    plan: Plan
+    bucket: Bucket
+    session: Session
+    chunk_size_bytes: int
+    stop_at: float
+
+    def in_time(self) -> None:
+        """Raise OutOfTime where no further page should be begun."""
+        if time.monotonic() >= self.stop_at:
+            raise OutOfTime
+
+
+def extract_item(extraction: Extraction, number: int) -> bool:
+    """Extract the item's tables one after the other; say whether all of them are done.
+
+    Raises a TransientError only after every other table had its turn.
+    """
+    plan, bucket = extraction.plan, extraction.bucket
+    lease.check(bucket, plan)
+    item = bucket.document(paths.item(plan.prefix, number), Item)
+    if item is None:
+        raise PlanOutdated(f"item {number} of run {plan.run_id} is missing; start the source's run again")
+    postponed: TransientError | None = None
+    try:
+        for table in item.tables:
+            try:
+                extract_table(extraction, table)
+            except TransientError as error:
+                postponed = postponed or error
+                extraction.session.drop()
+    except OutOfTime:
+        return False
+    finally:
+        extraction.session.drop()
+    if postponed:
+        raise postponed
+    return True
+
+
+def extract_table(extraction: Extraction, table: TablePlan) -> None:
+    """Extract a table that has no result yet and write its result."""
+    plan, bucket = extraction.plan, extraction.bucket
+    key = paths.result(plan.source, plan.run_id, table.number)
+    if bucket.read(key) is not None:
+        return
+    started = time.monotonic()
+    logger.append_keys(table=table.name)
+    try:
+        result = _read_table(extraction, table)
+    except PermanentError as error:
+        failure = Failure(table=table.name, error=type(error).__name__, message=str(error))
+        result = TableResult(number=table.number, table=table.name, failure=failure)
+        logger.error("table failed", extra={"error": failure.error, "reason": failure.message})
+    result = result.model_copy(update={"duration_s": round(time.monotonic() - started, 3)})
+    bucket.create(key, body(result))
+    logger.info("table extracted", extra={"rows": result.rows, "size_bytes": result.size_bytes})
+
+
+def _read_table(extraction: Extraction, table: TablePlan) -> TableResult:
+    chunks: list[Chunk] = []
+    rows = 0
+    for part in table.ranges:
+        read = read_range(extraction, table, part) if part.order else read_at_once(extraction, table, part)
+        chunks.extend(read.loadable())
+        rows += read.footer.total_rows
+    return TableResult(
+        number=table.number,
+        table=table.name,
+        chunks=tuple(chunks),
+        rows=rows,
+        size_bytes=sum(chunk.size_bytes for chunk in chunks),
+    )
+
+
+def read_range(extraction: Extraction, table: TablePlan, part: Range) -> Progress:
+    """Read an ordered range to its end, going on after the chunks that exist."""
+    plan = extraction.plan
+    prefix = paths.chunk_prefix(plan.source, plan.run_id, table.target_table, str(part.number))
+    page_rows = PageRows(table.page_rows)
+    while True:
+        done = progress(extraction.bucket, prefix)
+        if done.footer.last:
+            return done
+        reader = RangeReader(extraction, table, part, prefix, page_rows, done.next_number, done.footer)
+        try:
+            reader.run()
+        except Overtaken:
+            extraction.session.drop()  # the iterator was left early: see Engine.read
+
+
+def read_at_once(extraction: Extraction, table: TablePlan, part: Range) -> Progress:
+    """Read a table without an order in one statement, under a prefix that no other attempt shares."""
+    plan = extraction.plan
+    name = f"{part.number}-{uuid4().hex[:12]}"
+    prefix = paths.chunk_prefix(plan.source, plan.run_id, table.target_table, name)
+    reader = RangeReader(extraction, table, part, prefix, PageRows(None), 1, NOTHING.footer)
+    try:
+        reader.run()
+    except OutOfTime:
+        raise TableRefused(
+            f"{table.name} has no key to read it by and takes longer than one call of Extract may; "
+            "give it a primary key, or set key to columns that are unique and not null"
+        ) from None
+    return progress(extraction.bucket, prefix)
+
+
+@dataclass(slots=True)
+class PageRows:
+    """How many rows the next page asks for: toward PAGE_SIZE_BYTES, less after a cancelled query."""
+
+    fixed: int | None
+    rows: int = FIRST_PAGE_ROWS
+    smaller: int = 0
+
+    def __post_init__(self) -> None:
+        self.rows = self.fixed or self.rows
+
+    def learn(self, rows: int, size_bytes: int) -> None:
+        """Take the width of the rows just read into account."""
+        self.smaller = 0
+        if not self.fixed and rows:
+            fitting = rows * PAGE_SIZE_BYTES // max(size_bytes, 1)
+            self.rows = max(1, min(fitting, self.rows * PAGE_GROWTH, PAGE_ROWS_AT_MOST))
+
+    def shrink(self) -> bool:
+        """Ask for less after a cancelled query; say whether another try makes sense."""
+        self.smaller += 1
+        self.rows = max(1, self.rows // 4)
+        return self.smaller <= SMALLER_PAGES_AT_MOST
+
+
+@dataclass(slots=True)
+class RangeReader:
+    """One attempt at a range: pages in, chunks out, from a position on."""
+
+    extraction: Extraction
+    table: TablePlan
+    part: Range
+    prefix: str
+    page_rows: PageRows
+    number: int
+    start: Footer
+    position: tuple[str, ...] | None = field(init=False)
+    total_rows: int = field(init=False)
+    chunk: ChunkBuilder = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.position = self.start.position
+        self.total_rows = self.start.total_rows
+        self.chunk = self._new_chunk()
+
+    def run(self) -> None:
+        """Read until the range is done; raises OutOfTime or Overtaken with the chunks so far stored."""
+        try:
+            while not self._read_page():
+                self.extraction.in_time()
+        except OutOfTime:
+            if self.part.order and self.chunk.rows:
+                self._store(last=False)
+            raise
+        self._store(last=True)
+
+    def _read_page(self) -> bool:
+        """Read one page, smaller after a cancelled query; say whether it was the range's last."""
+        limit = self.page_rows.rows if self.part.order else None
+        rows = size_bytes = 0
+        try:
+            for page in self._pages(limit):
+                rows += page.table.num_rows
+                size_bytes += page.size_bytes
+                self._add(page)
+        except QueryCancelled:
+            self.extraction.session.drop()
+            if not self.part.order or not self.page_rows.shrink():
+                raise
+            return False
+        self.page_rows.learn(rows, size_bytes)
+        return limit is None or rows < limit
+
+    def _pages(self, limit: int | None) -> Iterator[Page]:
+        session = self.extraction.session
+        query = self.table.query(self.part, self.position, limit)
+        return session.engine.read(session.get(), query)
+
+    def _add(self, page: Page) -> None:
+        full = self.chunk.size_bytes >= self.extraction.chunk_size_bytes
+        if self.chunk.rows and (full or self.chunk.rows >= CHUNK_ROWS_AT_MOST):
+            self._store(last=False)
+            self.extraction.in_time()
+        self.chunk.add(page.table)
+        self.total_rows += page.table.num_rows
+        self.position = page.position
+
+    def _store(self, *, last: bool) -> None:
+        content = self.chunk.finish(self.position, self.total_rows, last=last)
+        if not self.extraction.bucket.create(paths.chunk(self.prefix, self.number), content):
+            raise Overtaken
+        logger.info(
+            "chunk stored", extra={"number": self.number, "rows": self.chunk.rows, "size_bytes": len(content)}
+        )
+        self.number += 1
+        self.chunk = self._new_chunk()
+
+    def _new_chunk(self) -> ChunkBuilder:
+        return ChunkBuilder(self.table.columns, self.part.number, self.number)
+
+
+def begin(plan: Plan, bucket: Bucket, secret: Secret, *, chunk_size_bytes: int, stop_at: float) -> Extraction:
+    """Return an extraction for the plan; nothing is connected to yet."""
+    session = Session(engines.get(plan.engine), secret, plan.statement_timeout_s)
+    return Extraction(plan, bucket, session, chunk_size_bytes, stop_at)

@@ -1,0 +1,49 @@
+"""The logger and the metrics of every function, created here and nowhere else.
+
+A log line is a fixed event with data as fields: never a row's value, a parameter, a secret or a
+whole event. Metrics are dimensioned by source alone: figures per table stand in `etl_control`, the
+report and the logs, where they cost nothing more.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from traceback import extract_tb
+from typing import Any, TypeVar
+
+from aws_lambda_powertools import Logger
+
+from .errors import InternalError, TributaryError
+
+logger = Logger(service="tributary", utc=True, log_uncaught_exceptions=False)
+
+ResultT = TypeVar("ResultT")
+
+
+def guarded(handler: Callable[..., ResultT]) -> Callable[..., ResultT]:
+    """Let only Tributary's own errors out of a handler.
+
+    A foreign exception's text may hold values of rows: it is reduced to its type and place.
+    """
+
+    @functools.wraps(handler)
+    def call(event: dict[str, Any], context: Any) -> ResultT:
+        try:
+            return handler(event, context)
+        except TributaryError as error:
+            logger.error("failed", extra={"error": type(error).__name__, "reason": str(error)})
+            raise type(error)(*error.args).with_traceback(None) from None
+        except Exception as error:
+            reduced = InternalError(f"{type(error).__name__} {place(error)}; this is a bug, please report it")
+            logger.error("failed", extra={"error": "InternalError", "reason": str(reduced)})
+            raise reduced from None
+
+    return call
+
+
+def place(error: BaseException) -> str:
+    """Return where the error arose, innermost frame first: `at load.py:88, load.py:40, app.py:31`."""
+    frames = reversed(extract_tb(error.__traceback__)[-4:])
+    return "at " + ", ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
