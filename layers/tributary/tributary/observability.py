@@ -34,7 +34,7 @@ def guarded(handler: Callable[..., ResultT]) -> Callable[..., ResultT]:
             return handler(event, context)
         except TributaryError as error:
             logger.error("failed", extra={"error": type(error).__name__, "reason": str(error)})
-            raise type(error)(*error.args).with_traceback(None) from None
+            raise
         except Exception as error:
             reduced = InternalError(f"{type(error).__name__} {place(error)}; this is a bug, please report it")
             logger.error("failed", extra={"error": "InternalError", "reason": str(reduced)})

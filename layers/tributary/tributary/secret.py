@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from .errors import SecretError
-
-if TYPE_CHECKING:
-    from botocore.client import BaseClient
 
 SslMode = Literal["verify-full", "verify-ca", "require", "disable"]
 
@@ -61,7 +58,7 @@ SHAPE = (
 )
 
 
-def fetch(client: BaseClient | Any, name: str) -> Secret:
+def fetch(client: Any, name: str) -> Secret:
     """Read the secret of that name from Secrets Manager.
 
     Raises SecretError where it does not exist, is marked for deletion or may not be read.

@@ -1,0 +1,147 @@
+"""The control tables: what has been committed, up to where, and by which generation.
+
+`etl_control` is append-only: a publish inserts one row as its last statement and neither reads nor
+updates it, so tables that load at the same time cannot deadlock or conflict (error 1023) on it.
+`etl_fence` holds the generations that take-overs have raised; each publish begins by asking it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .. import __version__
+from .sql import CONTROL, FENCE, STAGING_SCHEMA, WATERMARKS, comma, literal, quote
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What a publish commits beside its rows: one row of `etl_control`."""
+
+    source: str
+    table: str
+    run_id: str
+    generation: int
+    mode: str
+    target: str
+    cursor: str | None
+    watermark: str | None
+    rows: int
+    chunks: int
+    size_bytes: int
+
+
+def create() -> list[str]:
+    """Return the statements that create what is missing of the control tables, in a repeatable way."""
+    return [
+        f"CREATE SCHEMA IF NOT EXISTS {STAGING_SCHEMA}",
+        f"""CREATE TABLE IF NOT EXISTS {CONTROL} (
+  source_name VARCHAR(50) NOT NULL,
+  table_name VARCHAR(512) NOT NULL,
+  last_successful_run TIMESTAMP NOT NULL,
+  records_processed BIGINT NOT NULL,
+  run_id VARCHAR(15) NOT NULL,
+  generation BIGINT NOT NULL,
+  mode VARCHAR(16) NOT NULL,
+  target_table VARCHAR(512) NOT NULL,
+  cursor_column VARCHAR(512),
+  watermark VARCHAR(1024),
+  chunks INTEGER NOT NULL,
+  size_bytes BIGINT NOT NULL,
+  tributary_version VARCHAR(32) NOT NULL
+)""",
+        f"""CREATE TABLE IF NOT EXISTS {FENCE} (
+  source_name VARCHAR(50) NOT NULL,
+  generation BIGINT NOT NULL,
+  run_id VARCHAR(15) NOT NULL,
+  fenced_at TIMESTAMP NOT NULL
+)""",
+        f"""CREATE OR REPLACE VIEW {WATERMARKS} AS
+SELECT source_name, table_name, last_successful_run, records_processed, run_id, generation, mode,
+  target_table, cursor_column, watermark
+FROM (
+  SELECT *, ROW_NUMBER() OVER (
+    PARTITION BY source_name, table_name ORDER BY generation DESC, run_id DESC
+  ) AS newest
+  FROM {CONTROL}
+) AS runs
+WHERE newest = 1""",
+    ]
+
+
+def grant(loader: str, database: str) -> list[str]:
+    """Return the statements that give the pipeline's database user what it needs and no more."""
+    user = quote(loader)
+    return [
+        f"GRANT CREATE ON DATABASE {quote(database)} TO {user}",
+        f"GRANT USAGE ON SCHEMA public TO {user}",
+        f"GRANT USAGE, CREATE ON SCHEMA {STAGING_SCHEMA} TO {user}",
+        f"GRANT SELECT, INSERT ON {CONTROL} TO {user}",
+        f"GRANT SELECT, INSERT ON {FENCE} TO {user}",
+        f"GRANT SELECT ON {WATERMARKS} TO {user}",
+    ]
+
+
+def fence(source: str, generation: int) -> str:
+    """Return the statement that fails, and so its whole transaction, where a higher generation stands."""
+    return (
+        f"SELECT 1 / CASE WHEN COUNT(*) > 0 THEN 0 ELSE 1 END AS not_fenced FROM {FENCE} "
+        f"WHERE source_name = {literal(source)} AND generation > {generation}"
+    )
+
+
+def raise_fence(source: str, generation: int, run_id: str) -> str:
+    """Return the statement that shuts out every publish of a lower generation; repeatable."""
+    return (
+        f"INSERT INTO {FENCE} (source_name, generation, run_id, fenced_at) "
+        f"SELECT {literal(source)}, {generation}, {literal(run_id)}, GETDATE() "
+        f"WHERE NOT EXISTS (SELECT 1 FROM {FENCE} "
+        f"WHERE source_name = {literal(source)} AND generation >= {generation})"
+    )
+
+
+COMMITTED_COLUMNS = (
+    "source_name, table_name, last_successful_run, records_processed, run_id, generation, mode, "
+    "target_table, cursor_column, watermark, chunks, size_bytes, tributary_version"
+)
+
+
+def commit(rows: Sequence[Committed]) -> str:
+    """Return the INSERT of the control rows: the last statement of a publish."""
+    values = comma(_values(row) for row in rows)
+    return f"INSERT INTO {CONTROL} ({COMMITTED_COLUMNS}) VALUES {values}"
+
+
+def _values(row: Committed) -> str:
+    texts = comma(map(literal, (row.run_id, row.generation, row.mode, row.target, row.cursor, row.watermark)))
+    counts = comma(map(literal, (row.chunks, row.size_bytes, __version__)))
+    return f"({literal(row.source)}, {literal(row.table)}, GETDATE(), {literal(row.rows)}, {texts}, {counts})"
+
+
+def watermarks(source: str) -> str:
+    """Return the query of the newest control row of each table of the source."""
+    return (
+        f"SELECT table_name, target_table, cursor_column, watermark FROM {WATERMARKS} "
+        f"WHERE source_name = {literal(source)}"
+    )
+
+
+def committed(source: str, table: str, run_id: str) -> str:
+    """Return the query that counts the control rows of a table's run."""
+    return (
+        f"SELECT COUNT(*) FROM {CONTROL} WHERE source_name = {literal(source)} "
+        f"AND table_name = {literal(table)} AND run_id = {literal(run_id)}"
+    )
+
+
+def columns(schema: str) -> str:
+    """Return the query of the columns that the warehouse has in a schema (SVV_COLUMNS)."""
+    return (
+        "SELECT table_name, column_name, data_type FROM svv_columns "
+        f"WHERE table_schema = {literal(schema)} ORDER BY table_name, ordinal_position"
+    )
+
+
+def staging_tables() -> str:
+    """Return the query of the staging tables that stand (SVV_TABLES)."""
+    return f"SELECT table_name FROM svv_tables WHERE table_schema = {literal(STAGING_SCHEMA)}"

@@ -1,0 +1,79 @@
+"""Stage: a run-named staging table made from the Parquet schema, filled by one COPY.
+
+Nothing here touches what people read: it may fail and be repeated at no cost but time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from ..chunks import SEQUENCE
+from ..documents import Chunk, TablePlan
+from ..types import staging, warehouse
+from .sql import STAGING_SCHEMA, comma, literal, quote
+
+ADDED = {  # the columns that every table of the warehouse gets
+    "source_system": "VARCHAR(50)",
+    "load_timestamp": "TIMESTAMP",
+    "run_id": "VARCHAR(15)",
+}
+
+
+def staging_name(source: str, run_id: str, number: int) -> str:
+    """Return the name of a table's staging table in one run."""
+    return f"{source}__{run_id}_{number}"
+
+
+def target(table: TablePlan) -> str:
+    """Return the table's name in the warehouse, quoted."""
+    return quote(table.target_schema, table.target_table)
+
+
+def create_target(table: TablePlan) -> str:
+    """Return the statement that creates the table people read, where it is missing."""
+    declared = [f"{quote(column.target)} {warehouse(column.kind)}" for column in table.columns]
+    added = [f"{quote(name)} {type}" for name, type in ADDED.items()]
+    return f"CREATE TABLE IF NOT EXISTS {target(table)} ({comma([*declared, *added])})"
+
+
+def stage(table: TablePlan, name: str, manifest_url: str | None, copy_role: str) -> list[str]:
+    """Return the stage batch; without a manifest (no rows) the staging table stays empty.
+
+    The last statement counts what arrived.
+    """
+    staged = quote(STAGING_SCHEMA, name)
+    declared = [f"{quote(column.target)} {staging(column.kind)}" for column in table.columns]
+    statements = [
+        create_target(table),
+        f"DROP TABLE IF EXISTS {staged}",
+        f"CREATE TABLE {staged} ({comma([*declared, f'{quote(SEQUENCE)} BIGINT'])})",
+    ]
+    if manifest_url:
+        names = comma(quote(column) for column in [*(column.target for column in table.columns), SEQUENCE])
+        statements.append(
+            f"COPY {staged} ({names}) FROM {literal(manifest_url)} IAM_ROLE {literal(copy_role)} "
+            "FORMAT AS PARQUET MANIFEST"
+        )
+    return [*statements, f"SELECT COUNT(*) FROM {staged}"]
+
+
+def manifest(bucket: str, chunks: Sequence[Chunk]) -> bytes:
+    """Return COPY's manifest: for Parquet `meta.content_length` is required, and exact.
+
+    (copy-parameters-data-source-s3)
+    """
+    entries = [
+        {
+            "url": f"s3://{bucket}/{chunk.key}",
+            "mandatory": True,
+            "meta": {"content_length": chunk.size_bytes},
+        }
+        for chunk in chunks
+    ]
+    return json.dumps({"entries": entries}).encode()
+
+
+def drop(names: Sequence[str]) -> list[str]:
+    """Return the statements that remove staging tables which a broken run left."""
+    return [f"DROP TABLE IF EXISTS {quote(STAGING_SCHEMA, name)}" for name in names]
