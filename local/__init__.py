@@ -1,0 +1,1 @@
+"""The whole pipeline on one machine: stand-ins for AWS and the warehouse, and private databases."""
