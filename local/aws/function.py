@@ -1,0 +1,63 @@
+"""What a Lambda function is to the local stack, and what calling it answers.
+
+The names of errors are those that AWS Lambda gives, because Step Functions matches them by name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A deployed function.
+
+    `task_root` holds the handler's module. `reserved` is ReservedConcurrentExecutions: None means
+    that calls wait for a free sandbox, a number that calls beyond it are refused.
+    """
+
+    name: str
+    task_root: Path
+    environment: Mapping[str, str]
+    handler: str = "app.handler"
+    timeout_s: float = 3
+    memory_mb: int = 128
+    role: str = "none"
+    reserved: int | None = None
+
+    @property
+    def arn(self) -> str:
+        """Return the function's ARN."""
+        return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one call gave: the payload, and whether it is the handler's result or an error object.
+
+    `reusable` is False where the process is gone or must go.
+    """
+
+    payload: bytes
+    failed: bool = False
+    reusable: bool = True
+
+
+def failure(error_type: str, message: str) -> Answer:
+    """Return the answer of a call that its sandbox did not survive."""
+    body = json.dumps({"errorType": error_type, "errorMessage": message})
+    return Answer(body.encode(), failed=True, reusable=False)
+
+
+class Throttled(Exception):
+    """The function's reserved concurrency is used up."""
+
+
+class UnknownFunction(Exception):
+    """No function of that name is deployed."""

@@ -1,0 +1,93 @@
+"""One port for all of AWS: each request goes to the stand-in that its signature's scope names.
+
+Nothing is authenticated: any credentials and any region do, and there is one account and one region.
+Whatever no route claims is moto's: also unsigned requests and S3's virtual hosts.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import threading
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from . import interpreter
+from .function import REGION
+
+App = Callable[[dict[str, Any], Any], Iterable[bytes]]
+Match = Callable[[str, dict[str, Any]], bool]
+
+# Credential=<access key>/<date>/<region>/<service>/aws4_request
+SCOPE = re.compile(r"(Credential=(?P<key>[^/]+)/\d+/)[^/]*/(?P<service>[^/]+)(?=/aws4_request)")
+
+
+class Gateway:
+    """A threaded HTTP server; `moto` is the application behind all routes."""
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        self.moto: App = DomainDispatcherApplication(create_backend_app)
+        self._routes: list[tuple[Match, App]] = []
+        self._server: BaseWSGIServer = make_server(
+            host, port, self, threaded=True, request_handler=QuietRequestHandler
+        )
+        interpreter.prepare(self.port)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        """Return the port that it listens on."""
+        return self._server.port
+
+    @property
+    def url(self) -> str:
+        """Return the address for clients on this machine."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def route(self, match: Match, app: App) -> None:
+        """Send requests for which `match(service, environ)` holds to the application; first match wins."""
+        self._routes.append((match, app))
+
+    def stop(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer one request."""
+        service = self._one_region(environ)
+        if environ.get("HTTP_X_AMZ_TARGET") == "AWSStepFunctions.StartExecution":
+            name_execution(environ)
+        app = next((app for match, app in self._routes if match(service, environ)), self.moto)
+        return app(environ, start_response)
+
+    def _one_region(self, environ: dict[str, Any]) -> str:
+        """Return the service that the request is signed for, "" if unsigned; put it into our region."""
+        header: str = environ.get("HTTP_AUTHORIZATION", "")
+        match = SCOPE.search(header)
+        if match is None:
+            return ""
+        environ["HTTP_AUTHORIZATION"] = SCOPE.sub(rf"\g<1>{REGION}/\g<service>", header, count=1)
+        return match["service"]
+
+
+def name_execution(environ: dict[str, Any]) -> None:
+    """Name an execution that was started without a name, as Step Functions does; moto calls it `None`."""
+    request = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+    body = json.dumps({**request, "name": request.get("name") or str(uuid.uuid4())}).encode()
+    environ["wsgi.input"] = io.BytesIO(body)
+    environ["CONTENT_LENGTH"] = str(len(body))
+
+
+class QuietRequestHandler(MotoRequestHandler):
+    """A handler of requests that writes no line per request."""
+
+    def log(self, type: str, message: str, *args: Any) -> None:
+        """Say nothing."""

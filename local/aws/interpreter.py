@@ -1,0 +1,57 @@
+"""moto's Step Functions interpreter, made fit: two data fixes, one quoting fix, one limit.
+
+All that is touched of moto's internals for state machines stands here; `selftest` notices when a new
+moto no longer bears it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+import jsonata
+from moto.core.config import default_user_config
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service
+from moto.stepfunctions.parser.asl.eval import states, variable_store
+from moto.stepfunctions.parser.asl.jsonata import jsonata as moto_jsonata
+
+
+def prepare(port: int) -> None:
+    """Make moto execute state machines, and call every service at this port of localhost."""
+    os.environ["MOTO_PORT"] = str(port)
+    default_user_config["stepfunctions"] = {"execute_state_machine": True}
+    default_user_config["lambda"] = {"use_docker": False}
+    # An inline Map of some 1,000 items recurses past Python's default and then hangs without an error.
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), 20_000))
+    moto_jsonata._eval_jsonata = evaluate
+    for module in (states, variable_store):
+        assert callable(vars(module)["encode_jsonata_variable_declarations"])
+        vars(module)["encode_jsonata_variable_declarations"] = declare
+    services = state_task_service.StateTaskService._SERVICE_NAME_SFN_TO_BOTO_OVERRIDES
+    services["redshiftdata"] = "redshift-data"
+
+
+def evaluate(expression: str) -> Any:
+    """Return the value of a JSONata expression, as JSON types."""
+    try:
+        return whole_characters(jsonata.Jsonata(expression).evaluate(None))
+    except Exception as error:
+        raise moto_jsonata.JSONataException("UNKNOWN", str(error)) from error
+
+
+def declare(bindings: dict[str, Any]) -> str:
+    """Return JSONata that binds the variables; moto's own does not escape quotes in a text."""
+    return "".join(f"{name}:={json.dumps(value, default=str)};" for name, value in bindings.items())
+
+
+def whole_characters(value: Any) -> Any:
+    """Join the surrogate halves that the JSONata parser makes of characters beyond U+FFFF."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {whole_characters(key): whole_characters(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [whole_characters(item) for item in value]
+    return value

@@ -1,0 +1,144 @@
+"""AWS Lambda's part that runs code: pools of sandboxes and the Invoke call.
+
+Everything else of Lambda's API is moto's. A function's role is told apart by its access key, so that
+the warehouse knows who calls.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..leash import Leash
+from .function import Answer, Function, Throttled, UnknownFunction
+from .sandbox import Sandbox
+
+ROLE_KEY = "ROLE-"
+
+
+class Pool:
+    """The sandboxes of one function: at most `limit` at once, warm ones first."""
+
+    def __init__(
+        self, function: Function, environment: Mapping[str, str], log: Path, leash: Leash, limit: int
+    ) -> None:
+        self.function = function
+        self._environment = environment
+        self._log = log
+        self._leash = leash
+        self._slots = threading.BoundedSemaphore(function.reserved or limit)
+        self._lock = threading.Lock()
+        self._warm: list[Sandbox] = []
+        self._busy: set[Sandbox] = set()
+        self._closed = False
+
+    def call(self, payload: bytes) -> Answer:
+        """Run the handler in a free sandbox; raise Throttled beyond the reserved concurrency."""
+        if self.function.reserved == 0 or not self._slots.acquire(blocking=self.function.reserved is None):
+            raise Throttled(self.function.name)
+        try:
+            sandbox = self._take()
+            answer = sandbox.call(payload)
+            self._give_back(sandbox, reusable=answer.reusable)
+            return answer
+        finally:
+            self._slots.release()
+
+    def close(self, *, running: bool) -> None:
+        """Drop the warm sandboxes; kill those in a call too where `running`, else let them finish."""
+        with self._lock:
+            self._closed = True
+            sandboxes = [*self._warm, *(self._busy if running else ())]
+            self._warm.clear()
+        for sandbox in sandboxes:
+            sandbox.close()
+
+    def _take(self) -> Sandbox:
+        with self._lock:
+            while self._warm:
+                sandbox = self._warm.pop()
+                if sandbox.alive:
+                    self._busy.add(sandbox)
+                    return sandbox
+                sandbox.close()
+        sandbox = Sandbox(self.function, self._environment, self._log, self._leash)
+        with self._lock:
+            self._busy.add(sandbox)
+        return sandbox
+
+    def _give_back(self, sandbox: Sandbox, *, reusable: bool) -> None:
+        with self._lock:
+            self._busy.discard(sandbox)
+            if reusable and not self._closed:
+                self._warm.append(sandbox)
+                return
+        if reusable:
+            sandbox.close()
+
+
+class Lambda:
+    """The deployed functions. `concurrency` bounds each function's sandboxes (2 per core unless told)."""
+
+    def __init__(self, logs: Path, leash: Leash, *, concurrency: int | None = None) -> None:
+        self.logs = logs
+        self.environment: dict[str, str] = {}  # of every function, over its own: the stack's addresses
+        self._leash = leash
+        self._limit = concurrency or 2 * (os.cpu_count() or 1)
+        self._lock = threading.Lock()
+        self._pools: dict[str, Pool] = {}
+        self._roles: dict[str, str] = {}
+
+    def deploy(self, function: Function) -> None:
+        """Create the function, or replace it: calls under way end as they were started."""
+        key = access_key(function.role)
+        extra = {**self.environment, **_credentials(key)}
+        log = self.logs / f"{function.name}.log"
+        pool = Pool(function, extra, log, self._leash, self._limit)
+        with self._lock:
+            old = self._pools.get(function.name)
+            self._pools[function.name] = pool
+            self._roles[key] = function.role
+        if old:
+            old.close(running=False)
+
+    def remove(self, name: str) -> None:
+        """Remove the function."""
+        with self._lock:
+            pool = self._pools.pop(name, None)
+        if pool:
+            pool.close(running=True)
+
+    def get(self, name: str) -> Function | None:
+        """Return the function as deployed, None where there is none."""
+        pool = self._pools.get(name)
+        return pool.function if pool else None
+
+    def invoke(self, name: str, payload: bytes) -> Answer:
+        """Call the function and wait for its answer."""
+        pool = self._pools.get(name)
+        if pool is None:
+            raise UnknownFunction(name)
+        return pool.call(payload)
+
+    def identify(self, key: str) -> str | None:
+        """Return the role that the access key belongs to; None for a person's own key."""
+        return self._roles.get(key)
+
+    def close(self) -> None:
+        """Kill every sandbox."""
+        with self._lock:
+            pools, self._pools = list(self._pools.values()), {}
+        for pool in pools:
+            pool.close(running=True)
+
+
+def access_key(role: str) -> str:
+    """Return the access key that stands for a role's temporary credentials."""
+    return ROLE_KEY + re.sub(r"[^A-Za-z0-9_-]", "-", role)
+
+
+def _credentials(key: str) -> dict[str, str]:
+    return {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": "local", "AWS_SESSION_TOKEN": "local"}

@@ -1,0 +1,146 @@
+"""One Lambda sandbox: a process of AWS's own Python runtime client, called through the Runtime API.
+
+As on Lambda: loading the code is not counted in the function's time-out, a call that exceeds it has
+its whole process group killed, and a process that ended is never called again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from queue import Empty
+
+from ..leash import Leash, kill_group
+from .function import REGION, Answer, Function, failure
+from .runtime_api import Event, Message, RuntimeApi
+
+INIT_TIMEOUT_S = 60.0  # Lambda allows 10 s; a loaded machine of two cores starts many at once
+RESPONSE_LIMIT_BYTES = 6_291_556
+
+
+class Sandbox:
+    """A warm or starting process of one function; it takes one call at a time."""
+
+    def __init__(self, function: Function, environment: Mapping[str, str], log: Path, leash: Leash) -> None:
+        self.function = function
+        self._leash = leash
+        self._api = RuntimeApi()
+        self._log = log
+        self._tmp = tempfile.mkdtemp(prefix="sandbox-", dir=log.parent)
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "awslambdaric", function.handler],
+                cwd=function.task_root,
+                env=_environment(function, environment, self._api.address, self._tmp),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        leash.hold(self._process.pid)
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    @property
+    def alive(self) -> bool:
+        """Tell whether the process still runs."""
+        return self._process.poll() is None
+
+    def call(self, payload: bytes) -> Answer:
+        """Run the handler once; errors are answers too."""
+        request_id = str(uuid.uuid4())
+        self._note(f"START RequestId: {request_id}")
+        started = time.monotonic()
+        answer = self._initialise() or self._handle(request_id, payload)
+        if not answer.reusable:
+            self.close()
+        self._note(f"END RequestId: {request_id} DurationMs: {(time.monotonic() - started) * 1000:.0f}")
+        return answer
+
+    def close(self) -> None:
+        """Kill the process and all that it started."""
+        kill_group(self._process.pid)
+        self._process.wait()
+        self._leash.let_go(self._process.pid)
+        self._api.close()
+        shutil.rmtree(self._tmp, ignore_errors=True)
+
+    def _initialise(self) -> Answer | None:
+        """Wait until the runtime asks for work; an answer means that it never will."""
+        message = self._next(INIT_TIMEOUT_S)
+        if message is None:
+            return failure("Sandbox.Timedout", f"Error: Init timed out after {INIT_TIMEOUT_S:.2f} seconds")
+        if message.kind == "init_error":
+            return Answer(message.payload, failed=True, reusable=False)
+        return None if message.kind == "ready" else self._ended("Error: Runtime exited during init")
+
+    def _handle(self, request_id: str, payload: bytes) -> Answer:
+        timeout_s = self.function.timeout_s
+        deadline_ms = int((time.time() + timeout_s) * 1000)
+        self._api.give(Event(request_id, self.function.arn, deadline_ms, payload))
+        message = self._next(timeout_s)
+        if message is None:
+            text = f"RequestId: {request_id} Error: Task timed out after {timeout_s:.2f} seconds"
+            self._note(text)
+            return failure("Sandbox.Timedout", text)
+        if message.kind == "exit":
+            return self._ended(f"RequestId: {request_id} Error: Runtime exited")
+        if message.kind == "response" and len(message.payload) > RESPONSE_LIMIT_BYTES:
+            return _too_large(len(message.payload))
+        return Answer(message.payload, failed=message.kind != "response")
+
+    def _next(self, timeout_s: float) -> Message | None:
+        try:
+            return self._api.messages.get(timeout=timeout_s)
+        except Empty:
+            return None
+
+    def _ended(self, text: str) -> Answer:
+        status = self._process.wait()
+        reason = f"exit status {status}" if status >= 0 else f"signal {-status}"
+        return failure("Runtime.ExitError", f"{text} with error: {reason}")
+
+    def _watch(self) -> None:
+        self._process.wait()
+        self._api.messages.put(Message("exit"))
+
+    def _note(self, line: str) -> None:
+        with self._log.open("a") as log:
+            log.write(line + "\n")
+
+
+def _too_large(size_bytes: int) -> Answer:
+    text = f"Response payload size ({size_bytes} bytes) exceeded maximum allowed payload size"
+    answer = failure("Function.ResponseSizeTooLarge", f"{text} ({RESPONSE_LIMIT_BYTES} bytes).")
+    return Answer(answer.payload, failed=True)
+
+
+def _environment(function: Function, extra: Mapping[str, str], api: str, tmp: str) -> dict[str, str]:
+    """Return a sandbox's whole environment: nothing of this process's own leaks into it but PATH."""
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        "TMPDIR": tmp,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
+        "AWS_LAMBDA_FUNCTION_NAME": function.name,
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
+        "AWS_LAMBDA_LOG_STREAM_NAME": "local",
+        "AWS_LAMBDA_RUNTIME_API": api,
+        "LAMBDA_TASK_ROOT": str(function.task_root),
+        "_HANDLER": function.handler,
+        **function.environment,
+        **extra,
+    }
