@@ -1,0 +1,300 @@
+"""A source's file: where to read, when, and what. The only thing that users edit.
+
+A file is either valid in every field or refused with every fault that it has, each by file, line
+and field and with what to write instead. A field added later has a default: old files stay valid.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from . import config_faults, durations, engines, horizon, names, yaml_marks
+from .documents import Mode
+from .durations import Duration
+from .errors import ConfigError
+from .schedule import Schedule
+from .selection import Resolution, only, resolve
+
+__all__ = [
+    "Columns",
+    "Resolution",
+    "Settings",
+    "Source",
+    "TableEntry",
+    "find",
+    "load",
+    "load_all",
+    "only",
+    "resolve",
+]
+
+FROZEN = ConfigDict(frozen=True, extra="forbid")
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,49}")  # source_system is VARCHAR(50)
+SECRET = re.compile(r"[A-Za-z0-9/_+=.@!:-]{1,512}")  # a name in Secrets Manager, or its ARN
+LONGEST_STATEMENT = timedelta(minutes=15)  # no Lambda lives longer to wait for it
+
+
+def _overlap(value: Any) -> Any:
+    if isinstance(value, str):
+        return durations.parse(value)
+    if isinstance(value, bool | float) or (isinstance(value, int) and value < 0):
+        raise ValueError(
+            f"{value} is no overlap; write a duration for a time cursor, 1000 for an integer one"
+        )
+    return value
+
+
+def _several(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+    twice = next((value for value in values if values.count(value) > 1), None)
+    if twice is not None:
+        raise ValueError(f'"{twice}" stands in the list twice; keep it once')
+    return values
+
+
+Text = Annotated[str, Field(min_length=1)]
+Names = Annotated[tuple[Text, ...], Field(min_length=1)]
+
+
+class Columns(BaseModel):
+    """Which columns are read: those in `take`, or all but those in `exclude`."""
+
+    model_config = FROZEN
+
+    take: Names | None = None
+    exclude: Names | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_list(cls, value: Any) -> Any:
+        return {"take": value} if isinstance(value, list | tuple) else value
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Columns:
+        if (self.take is None) == (self.exclude is None):
+            raise ValueError("write a list of column names, or {exclude: [names]}")
+        _distinct(self.take or self.exclude or ())
+        return self
+
+    def choose(self, available: Sequence[str]) -> tuple[str, ...]:
+        """Return the columns to read, in the order of those available."""
+        if self.take is not None:
+            return tuple(name for name in available if name in self.take)
+        return tuple(name for name in available if name not in (self.exclude or ()))
+
+    def absent(self, available: Sequence[str]) -> tuple[str, ...]:
+        """Return the names written here that the table does not have."""
+        return tuple(name for name in self.take or self.exclude or () if name not in available)
+
+
+class Settings(BaseModel):
+    """How a table is read; None where nothing is said.
+
+    `key`: the columns that identify a row, in order. `overlap`: a duration before the source's
+    clock for a time cursor, an amount for an integer one.
+    """
+
+    model_config = FROZEN
+
+    mode: Mode | None = None
+    cursor: Text | None = None
+    cursor_time_zone: str | None = None
+    key: Annotated[Names, BeforeValidator(_several)] | None = None
+    columns: Columns | None = None
+    overlap: Annotated[timedelta | int, BeforeValidator(_overlap)] | None = None
+    nulls: Literal["include", "refuse"] | None = None
+    on_new_column: Literal["reread", "null"] | None = None
+    page_rows: Annotated[StrictInt, Field(ge=1)] | None = None
+
+    @field_validator("key")
+    @classmethod
+    def _key(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return _distinct(value) if value is not None else None
+
+    @field_validator("cursor_time_zone")
+    @classmethod
+    def _zone(cls, value: str | None) -> str | None:
+        if value is not None:
+            horizon.tz(value)
+        return value
+
+    def over(self, defaults: Settings) -> Settings:
+        """Return these settings, with the defaults where nothing is said."""
+        return Settings(
+            **{
+                field: getattr(defaults if getattr(self, field) is None else self, field)
+                for field in Settings.model_fields
+            }
+        )
+
+
+class TableEntry(Settings):
+    """A line of `tables`: one table by `name`, or those of a pattern (`include` without `exclude`)."""
+
+    name: Text | None = None
+    include: Text | None = None
+    exclude: tuple[Text, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> TableEntry:
+        if (self.name is None) == (self.include is None):
+            raise ValueError("write exactly one of name (one table) and include (a pattern such as public.*)")
+        if self.name is not None and self.exclude:
+            raise ValueError("exclude belongs to include; an entry with a name is one table")
+        if self.name is not None and "*" in self.name:
+            raise ValueError(f'"{self.name}" is a pattern; write it under include')
+        return self
+
+
+def _default_schema(fields: dict[str, Any]) -> str:
+    return str(fields["name"]).replace("-", "_")
+
+
+class Source(BaseModel):
+    """A source file; `name` is the file's. `schedule` None: runs only when started by hand."""
+
+    model_config = FROZEN
+
+    name: str
+    engine: str
+    secret: str
+    schedule: Schedule | None = None
+    max_connections: Annotated[StrictInt, Field(ge=1, le=1000)] = 4
+    target_schema: str = Field(default_factory=_default_schema, validate_default=True)
+    statement_timeout: Duration = timedelta(minutes=5)
+    defaults: Settings = Settings()
+    tables: tuple[TableEntry, ...] = Field(min_length=1)
+    notify: Literal["failures", "all"] = "failures"
+    pause_after: Annotated[StrictInt, Field(ge=1)] = 3
+
+    @property
+    def statement_timeout_s(self) -> int:
+        """Return the statement time-out in whole seconds."""
+        return self.statement_timeout // timedelta(seconds=1)
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        if not NAME.fullmatch(value):
+            raise ValueError(
+                f'"{value}" cannot name a source; name the file with letters, digits, _ and -, '
+                "beginning with a letter, 50 at most"
+            )
+        return value
+
+    @field_validator("engine")
+    @classmethod
+    def _engine(cls, value: str) -> str:
+        known = list(engines.names())
+        if value not in known:
+            raise ValueError(f'"{value}" is not an engine; use {config_faults.either(known)}')
+        return value
+
+    @field_validator("secret")
+    @classmethod
+    def _secret(cls, value: str) -> str:
+        if not SECRET.fullmatch(value):  # which may be a password: not shown
+            raise ValueError(
+                'this is not a secret\'s name; write its name in Secrets Manager: "tributary/shop"'
+            )
+        return value
+
+    @field_validator("target_schema")
+    @classmethod
+    def _schema(cls, value: str) -> str:
+        try:
+            return names.schema_name(value)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+
+    @field_validator("statement_timeout")
+    @classmethod
+    def _timeout(cls, value: timedelta) -> timedelta:
+        if not timedelta(seconds=1) <= value <= LONGEST_STATEMENT:
+            raise ValueError("a statement's time-out is 1 second to 15 minutes; write 5 minutes")
+        return value
+
+
+def load(path: Path) -> Source:
+    """Return the source that the file describes; raises ConfigError, one line per fault."""
+    try:
+        text = path.read_text("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path.name}: is not UTF-8 text; save it as UTF-8") from None
+    marked = yaml_marks.read(text)
+    if not marked.problems and not isinstance(marked.value, dict):
+        marked.problems.append(yaml_marks.Problem(1, (), "is not a mapping; write engine, secret and tables"))
+    if not marked.problems and "name" in marked.value:
+        said = "the file's name is the source's name; take this line out"
+        marked.problems.append(yaml_marks.Problem(marked.line(("name",)), ("name",), said))
+    if not marked.problems:
+        try:
+            return Source(**{"name": path.stem, **marked.value})
+        except ValidationError as error:
+            marked.problems += config_faults.problems(error, marked)
+    raise ConfigError("\n".join(config_faults.lines(path.name, marked.problems)))
+
+
+def load_all(directory: Path) -> dict[str, Source]:
+    """Return the sources of the directory by name; raises ConfigError with every fault of every file."""
+    sources: dict[str, Source] = {}
+    faults: list[str] = []
+    for path in _files(directory):
+        try:
+            sources[path.stem] = load(path)
+        except ConfigError as error:
+            faults.append(str(error))
+    for source in sources.values():
+        first = next(one for one in sources.values() if one.target_schema == source.target_schema)
+        if first is not source:
+            faults.append(
+                f'{source.name}.yaml, target_schema: "{source.target_schema}" is where {first.name}.yaml '
+                "writes too, and their tables could meet; write another target_schema in one of them"
+            )
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return sources
+
+
+def find(directory: Path, name: str) -> Source:
+    """Return the source of that name, reading its file alone; raises ConfigError where there is none."""
+    files = {path.stem: path for path in _files(directory)}
+    if name not in files:
+        close = difflib.get_close_matches(name, files, n=1)
+        hint = f'did you mean "{close[0]}"? ' if close else ""
+        raise ConfigError(f'source "{name}" is not known; {hint}the sources are {", ".join(files)}')
+    return load(files[name])
+
+
+def _files(directory: Path) -> list[Path]:
+    """Return the source files in name order; other files may lie there, but no misnamed one."""
+    found = sorted(directory.iterdir()) if directory.is_dir() else []
+    found = [path for path in found if path.is_file() and not path.name.startswith(".")]
+    for path in found:
+        if path.suffix != ".yaml" and path.suffix.lower() in (".yaml", ".yml"):
+            raise ConfigError(f"{path.name}: a source file ends in .yaml; rename it to {path.stem}.yaml")
+    files = [path for path in found if path.suffix == ".yaml"]
+    if not files:
+        raise ConfigError(
+            f"there is no source file in {directory.name}/; copy shop.yaml.example to <name>.yaml and edit it"
+        )
+    return files

@@ -1,0 +1,134 @@
+"""Names in the warehouse: what Redshift makes of a source's names, and where two of them meet.
+
+Redshift folds ASCII letters to lower case even in quotes, takes 1 to 127 bytes of UTF-8 and
+printable characters only (Database Developer Guide, "Names and identifiers"), and cuts a longer
+name without a word. So everything is folded and held against that before the first row is read;
+where two names meet, neither is taken: which one a person meant is never guessed.
+"""
+
+from __future__ import annotations
+
+import string
+import unicodedata
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from .catalog import TableName
+from .documents import Failure
+from .errors import ConfigError, TableRefused
+
+LIMIT_BYTES = 127
+OWN_COLUMNS = frozenset({"source_system", "load_timestamp", "run_id"})
+OWN_PREFIX = "_tributary"
+SYSTEM_COLUMNS = frozenset({"oid", "tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
+OWN_SCHEMAS = frozenset({"etl_staging"})
+SYSTEM_SCHEMAS = frozenset({"information_schema", "catalog_history", "sys"})
+CONTROL_SCHEMA, CONTROL_PREFIX = "public", "etl_"  # our control tables stand there
+
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """The warehouse's name of each table that can have one, and a failure for each that cannot."""
+
+    names: dict[TableName, str] = field(default_factory=dict)
+    failures: tuple[Failure, ...] = ()
+
+
+def fold(name: str) -> str:
+    """Return the name as Redshift keeps it: ASCII letters in lower case, all others as they are."""
+    return name.translate(_LOWER)
+
+
+def column_names(names: Sequence[str]) -> dict[str, str]:
+    """Return the warehouse's name of each column; raises TableRefused for the first that has none."""
+    taken: dict[str, str] = {}
+    for name in names:
+        folded = fold(name)
+        wrong = _wrong(name) or _reserved(folded)
+        if wrong:
+            raise TableRefused(
+                f'column "{name}" {wrong}; leave it out (columns: exclude) or rename it in a view'
+            )
+        if folded in taken:
+            raise TableRefused(
+                f'columns "{taken[folded]}" and "{name}" are both "{folded}" in the warehouse, which knows '
+                "no upper case; leave one out (columns: exclude) or rename it in a view"
+            )
+        taken[folded] = name
+    return {name: folded for folded, name in taken.items()}
+
+
+def table_names(target_schema: str, tables: Sequence[TableName]) -> Targets:
+    """Return the warehouse's names of a source's tables in its target schema.
+
+    All tables that would share a name fail, not only the later ones: a table that appears in the
+    source must never take over the rows of another.
+    """
+    folded: dict[str, list[TableName]] = defaultdict(list)
+    failures: list[Failure] = []
+    for table in tables:
+        name = fold(table.table)
+        wrong = _wrong(table.table)
+        if not wrong and target_schema == CONTROL_SCHEMA and name.startswith(CONTROL_PREFIX):
+            wrong = f"would stand among Tributary's own tables, {CONTROL_PREFIX}* in {CONTROL_SCHEMA}"
+        if wrong:
+            failures.append(
+                _failure(table, f'table "{table}" {wrong}; exclude it, or read it through a view')
+            )
+        else:
+            folded[name].append(table)
+    for name, sharing in folded.items():
+        if len(sharing) > 1:
+            failures += [_failure(table, _shared(name, target_schema, sharing)) for table in sharing]
+    names = {sharing[0]: name for name, sharing in folded.items() if len(sharing) == 1}
+    return Targets(names, tuple(failures))
+
+
+def schema_name(name: str) -> str:
+    """Return the warehouse's name of a target schema; raises ConfigError for one that cannot be."""
+    folded = fold(name)
+    wrong = _wrong(name)
+    if folded in OWN_SCHEMAS:
+        wrong = "is where Tributary stages its loads"
+    if folded in SYSTEM_SCHEMAS or folded.startswith("pg_"):
+        wrong = "belongs to the warehouse itself"
+    if wrong:
+        raise ConfigError(f'"{name}" {wrong}; write another target_schema')
+    return folded
+
+
+def _wrong(name: str) -> str | None:
+    """Return what makes the name impossible in Redshift, None where nothing does."""
+    size_bytes = len(name.encode("utf-8", "surrogatepass"))
+    if not name:
+        return "has no name"
+    if size_bytes > LIMIT_BYTES:
+        return f"has a name of {size_bytes} bytes, and the warehouse takes {LIMIT_BYTES}"
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+        return "has a character in its name that cannot be printed, and the warehouse takes none"
+    return None
+
+
+def _reserved(folded: str) -> str | None:
+    if folded in OWN_COLUMNS or folded.startswith(OWN_PREFIX):
+        return "has the name of a column that Tributary adds to every table"
+    if folded in SYSTEM_COLUMNS:
+        return "has the name of a system column of the warehouse"
+    return None
+
+
+def _shared(name: str, target_schema: str, tables: Sequence[TableName]) -> str:
+    listed = " and ".join(f'"{table}"' for table in tables)
+    schemas = {table.schema for table in tables}
+    if len(schemas) == len(tables):
+        way = "read each schema as a source of its own, with its own target_schema, or exclude all but one"
+    else:
+        way = "the warehouse knows no upper case: exclude all but one, or read the others through views"
+    return f'tables {listed} are all "{target_schema}"."{name}" in the warehouse; {way}'
+
+
+def _failure(table: TableName, message: str) -> Failure:
+    return Failure(table=str(table), error=TableRefused.__name__, message=message)
