@@ -26,6 +26,13 @@ class Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class RunEvent(Document):
+    """What the state machine hands to a step of a frozen run."""
+
+    source: str
+    run_id: str
+
+
 class Column(Document):
     """A column to move: `name` and `type` in the source, `target` in the warehouse."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from . import engines, lease, paths
+from . import engines, paths
 from .chunks import NOTHING, ChunkBuilder, Footer, Progress, progress
 from .documents import Chunk, Failure, Item, Plan, Range, TablePlan, TableResult
 from .engines import Engine, Page
@@ -85,7 +85,6 @@ def extract_item(extraction: Extraction, number: int) -> bool:
     Raises a TransientError only after every other table had its turn.
     """
     plan, bucket = extraction.plan, extraction.bucket
-    lease.check(bucket, plan)
     item = bucket.document(paths.item(plan.prefix, number), Item)
     if item is None:
         raise PlanOutdated(f"item {number} of run {plan.run_id} is missing; start the source's run again")

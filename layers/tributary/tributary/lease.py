@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from . import paths
 from .documents import FORMAT, Plan
-from .errors import LeaseLost, StorageUnavailable
+from .errors import LeaseLost, PlanOutdated, StorageUnavailable
 from .storage import Bucket, body
 
 ATTEMPTS = 5  # a lost race is read again; a fair one ends after a round or two
@@ -82,12 +82,16 @@ def _run_id(last: str | None) -> str:
     return now.strftime("%Y%m%d_%H%M%S")
 
 
-def check(bucket: Bucket, plan: Plan) -> None:
-    """Raise LeaseLost unless the plan's run still holds its source."""
+def held_plan(bucket: Bucket, source: str, run_id: str) -> Plan:
+    """Return the run's plan; raises LeaseLost unless the run still holds its source."""
+    plan = bucket.document(paths.plan(source, run_id), Plan)
+    if plan is None:
+        raise PlanOutdated(f"run {run_id} of {source} has no plan; start it again")
     lease = bucket.document(paths.lease(plan.source), Lease)
     held = lease and (lease.run_id, lease.generation, lease.execution_arn)
     if held != (plan.run_id, plan.generation, plan.execution_arn):
         raise LeaseLost(f"run {plan.run_id} of {plan.source} was taken over by a newer run; nothing to do")
+    return plan
 
 
 def release(bucket: Bucket, source: str, execution_arn: str) -> Literal["released", "not held"]:

@@ -30,6 +30,7 @@ def guarded(handler: Callable[..., ResultT]) -> Callable[..., ResultT]:
 
     @functools.wraps(handler)
     def call(event: dict[str, Any], context: Any) -> ResultT:
+        logger.clear_state()  # a warm function still has the fields of its last call
         try:
             return handler(event, context)
         except TributaryError as error:

@@ -108,14 +108,14 @@ COMMITTED_COLUMNS = (
 
 def commit(rows: Sequence[Committed]) -> str:
     """Return the INSERT of the control rows: the last statement of a publish."""
-    values = comma(_values(row) for row in rows)
+    values = comma(map(_values, rows))
     return f"INSERT INTO {CONTROL} ({COMMITTED_COLUMNS}) VALUES {values}"
 
 
 def _values(row: Committed) -> str:
-    texts = comma(map(literal, (row.run_id, row.generation, row.mode, row.target, row.cursor, row.watermark)))
-    counts = comma(map(literal, (row.chunks, row.size_bytes, __version__)))
-    return f"({literal(row.source)}, {literal(row.table)}, GETDATE(), {literal(row.rows)}, {texts}, {counts})"
+    what = (row.run_id, row.generation, row.mode, row.target, row.cursor, row.watermark)
+    said = comma(literal(value) for value in (*what, row.chunks, row.size_bytes, __version__))
+    return f"({literal(row.source)}, {literal(row.table)}, GETDATE(), {row.rows}, {said})"
 
 
 def watermarks(source: str) -> str:
@@ -145,3 +145,11 @@ def columns(schema: str) -> str:
 def staging_tables() -> str:
     """Return the query of the staging tables that stand (SVV_TABLES)."""
     return f"SELECT table_name FROM svv_tables WHERE table_schema = {literal(STAGING_SCHEMA)}"
+
+
+def load_error(query: int) -> str:
+    """Return the query of what stopped a COPY, without the value (SYS_LOAD_ERROR_DETAIL)."""
+    return (
+        "SELECT error_code, column_name, column_type, file_name FROM sys_load_error_detail "
+        f"WHERE query_id = {query} ORDER BY start_time DESC LIMIT 1"
+    )

@@ -54,13 +54,14 @@ Row = tuple[str | None, ...]
 class State:
     """Where a statement is: `failed_at` is the 0-based place of the failed one in its batch.
 
-    `message` is the warehouse's own text and may hold values: only `reason` may leave this module's
-    callers.
+    `failed_query` is the number under which the system views know that one. `message` is the
+    warehouse's own text and may hold values: only `reason` may go further.
     """
 
     status: str
     message: str = ""
     failed_at: int | None = None
+    failed_query: int | None = None
     duration_ms: int = 0
     parts: tuple[str, ...] = ()
 
@@ -120,6 +121,7 @@ class Warehouse:
             status=told["Status"],
             message=told.get("Error", ""),
             failed_at=failed[0] if failed else None,
+            failed_query=parts[failed[0]].get("RedshiftQueryId") if failed else None,
             duration_ms=max(told.get("Duration", 0), 0) // 1_000_000,
             parts=tuple(part["Id"] for part in parts),
         )
@@ -163,7 +165,7 @@ class Warehouse:
 
     def under_way(self, prefix: str) -> list[str]:
         """Return the ids of the statements that have not ended and whose names begin with the prefix."""
-        found = []
+        found: list[str] = []
         for status in UNDER_WAY:
             with translated():
                 pages = self.client.get_paginator("list_statements").paginate(

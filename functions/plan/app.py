@@ -1,0 +1,71 @@
+"""Plan: takes the source's lease and freezes what this run reads and loads."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from tributary import settings
+from tributary.errors import ConfigError
+from tributary.observability import guarded, logger
+from tributary.plan import Request, Surroundings, plan_run
+
+
+class Event(BaseModel):
+    """The execution's input with the execution's own name and time."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str
+    tables: tuple[str, ...] | None = None
+    full_refresh: bool = Field(default=False, strict=True)
+    execution_arn: str
+    started_at: str
+
+    @classmethod
+    def parse(cls, event: dict[str, Any]) -> "Event":
+        """Return the event; raises ConfigError that names the field."""
+        try:
+            return cls.model_validate(event)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            field = ".".join(map(str, first["loc"])) or "the input"
+            raise ConfigError(
+                f'execution input, {field}: {first["msg"]}; write {{"source": "shop"}}, optionally with '
+                '"tables": ["public.orders"] and "full_refresh": true'
+            ) from None
+
+
+@guarded
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Return what the state machine needs of the plan: where it is and how many items it has."""
+    asked = Event.parse(event)
+    logger.append_keys(source=asked.source)
+    around = Surroundings(
+        sources=Path(os.environ.get("SOURCES_DIR") or "/opt"),
+        bucket=settings.raw_bucket(),
+        warehouse=settings.warehouse(),
+        secrets=settings.client("secretsmanager"),
+        is_running=_is_running,
+    )
+    outcome = plan_run(Request(**asked.model_dump()), around)
+    if outcome.plan is None:
+        logger.info("run skipped")
+        return {"source": asked.source, "run_id": None, "status": "skipped"}
+    return {
+        "source": outcome.plan.source,
+        "run_id": outcome.plan.run_id,
+        "status": "planned",
+        "items": outcome.plan.items,
+        "max_concurrency": outcome.concurrency,
+    }
+
+
+def _is_running(execution_arn: str) -> bool:
+    states = settings.client("stepfunctions")
+    try:
+        answer = states.describe_execution(executionArn=execution_arn)
+    except states.exceptions.ExecutionDoesNotExist:  # its history is kept for 90 days
+        return False
+    return bool(answer["status"] == "RUNNING")

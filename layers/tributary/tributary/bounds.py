@@ -1,0 +1,199 @@
+"""From where to where a run reads a table, and how far its watermark may move.
+
+A read begins after the committed watermark. The next watermark is a value that the source holds,
+chosen by the source: the highest one below the horizon, under which nothing can be committed any
+more. Rows above it are read all the same and read again by the next run, which a merge absorbs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from .catalog import Clock
+from .choice import Choice
+from .documents import Column, Range
+from .engines import Engine
+from .errors import KeyNotUnique, TableRefused
+from .horizon import clock_text, digits, limit, unknown_zone
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The ranges to read and the watermarks before and after; see `documents.TablePlan`."""
+
+    ranges: tuple[Range, ...]
+    watermark: str | None = None
+    next_watermark: str | None = None
+    future_rows: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """The source at plan time: its clock, and for each table with an integer cursor the exact horizon.
+
+    `serials`: table name -> the highest value under which nothing can be committed any more; a
+    table is missing where that is not known.
+    """
+
+    clock: Clock
+    serials: Mapping[str, str]
+
+
+def whole(choice: Choice) -> tuple[Range, ...]:
+    """Return the one range that reads every row: by the key, which does not move while it is read."""
+    return (Range(number=0, order=choice.key),)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Asks a source the few small questions that bounds rest on."""
+
+    engine: Engine
+    connection: Any
+
+    def bounds(self, choice: Choice, now: Now, watermark: str | None, *, all_rows: bool) -> Bounds:
+        """Return the bounds of an incremental table; without a watermark every row is read."""
+        cursor = choice.cursor
+        assert cursor is not None  # an incremental mode has one
+        begun = None if all_rows else watermark
+        highest = self.highest(choice, cursor, after=watermark)
+        committed = self._next_watermark(choice, now, watermark) if highest is not None else None
+        future = self._future_rows(choice, now.clock)
+        up_to = highest if future else self._clock(choice, now.clock)
+        return Bounds(
+            ranges=whole(choice) if begun is None else self._ranges(choice, begun, up_to, highest),
+            watermark=watermark,
+            next_watermark=committed or watermark,
+            future_rows=future,
+            notes=_notes(choice, cursor, now),
+        )
+
+    def _ranges(
+        self, choice: Choice, after: str, up_to: str | None, highest: str | None
+    ) -> tuple[Range, ...]:
+        """Return the rows without a cursor first: one that gets a value meanwhile is then read again."""
+        cursor = choice.cursor.name if choice.cursor else ""
+        order = (cursor, *(name for name in choice.key if name != cursor))
+        nulls = [Range(number=0, order=choice.key, nulls=True)] if choice.settings.nulls == "include" else []
+        news = [] if highest is None else [Range(number=1, order=order, after=after, up_to=up_to)]
+        return (*nulls, *news)
+
+    def highest(self, choice: Choice, cursor: Column, *, after: str | None, below: str = "") -> str | None:
+        """Return the cursor's highest value after the watermark (and `below`, a condition), None for none."""
+        name, table = self.engine.quote(cursor.name), self._table(choice)
+        conditions = [f"{name} > {self.engine.literal(after, cursor.type)}"] if after is not None else []
+        conditions += [below] if below else []
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        shown = self.engine.rendered(cursor.name, cursor.type)
+        row = self.engine.ask(
+            self.connection, f"SELECT {shown} FROM (SELECT MAX({name}) AS {name} FROM {table}{where}) AS top"
+        )
+        return row[0] if row else None
+
+    def _next_watermark(self, choice: Choice, now: Now, watermark: str | None) -> str | None:
+        cursor = choice.cursor
+        if cursor is None:
+            return None
+        name = self.engine.quote(cursor.name)
+        if cursor.kind.orders_time:
+            text = limit(
+                now.clock,
+                cursor.kind,
+                zone=choice.settings.cursor_time_zone,
+                digits=digits(cursor.type, default=self.engine.FRACTION_DIGITS),
+                overlap=_time_overlap(choice),
+            )
+            below = f"{name} < {self.engine.literal(text, cursor.type)}"
+        else:
+            serial = self._serial_horizon(choice, cursor, now)
+            if serial is None:
+                return None
+            below = f"{name} <= {self.engine.literal(serial, cursor.type)}"
+        return self.highest(choice, cursor, after=watermark, below=below)
+
+    def _serial_horizon(self, choice: Choice, cursor: Column, now: Now) -> str | None:
+        overlap = choice.settings.overlap
+        if isinstance(overlap, timedelta):
+            raise TableRefused(
+                f'overlap of {choice.name}: cursor "{cursor.name}" is an integer, so is overlap'
+            )
+        if now.clock.hidden is None and overlap is None:
+            return now.serials.get(choice.name)
+        if overlap is None:
+            raise TableRefused(
+                f"{choice.name}: the source hides its open transactions ({now.clock.hidden}), so an integer "
+                f'cursor needs an overlap: set overlap to how far below the newest "{cursor.name}" '
+                "a transaction may still write"
+            )
+        highest = self.highest(choice, cursor, after=None)
+        return None if highest is None else str(int(highest) - overlap)
+
+    def _future_rows(self, choice: Choice, clock: Clock) -> int:
+        """Count the rows dated beyond the source's clock; none where the clock cannot tell."""
+        up_to, cursor = self._clock(choice, clock), choice.cursor
+        if up_to is None or cursor is None:
+            return 0
+        beyond = f"{self.engine.quote(cursor.name)} > {self.engine.literal(up_to, cursor.type)}"
+        row = self.engine.ask(self.connection, f"SELECT COUNT(*) FROM {self._table(choice)} WHERE {beyond}")
+        return int(row[0] or 0) if row else 0
+
+    def _clock(self, choice: Choice, clock: Clock) -> str | None:
+        """Return the source's clock as the cursor would have it, None where it cannot be held against it."""
+        cursor, zone = choice.cursor, choice.settings.cursor_time_zone
+        if cursor is None or not cursor.kind.orders_time or unknown_zone(cursor.kind, zone, cursor.name):
+            return None
+        fraction = digits(cursor.type, default=self.engine.FRACTION_DIGITS)
+        return clock_text(clock, cursor.kind, zone=zone, digits=fraction)
+
+    def check_unique(self, choice: Choice, watermark: str | None) -> None:
+        """Raise KeyNotUnique where rows to be read share their key with another row.
+
+        Asked only of a key that the source does not keep unique itself.
+        """
+        if choice.key_proven or not choice.key:
+            return
+        key, table = ", ".join(map(self.engine.quote, choice.key)), self._table(choice)
+        among = ""
+        if watermark is not None and choice.cursor is not None:
+            cursor = choice.cursor
+            after = f"{self.engine.quote(cursor.name)} > {self.engine.literal(watermark, cursor.type)}"
+            among = f" WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {after})"
+        sql = f"SELECT 1 FROM {table}{among} GROUP BY {key} HAVING COUNT(*) > 1 LIMIT 1"
+        if self.engine.ask(self.connection, sql):
+            raise KeyNotUnique(
+                f"key {', '.join(choice.key)} of {choice.name} is not unique: several rows share one; "
+                "set key to columns that identify a row, or use mode: replace without a key"
+            )
+
+    def has_values(self, choice: Choice, column: str) -> bool:
+        """Say whether the column is not NULL in at least one row."""
+        where = f"{self.engine.quote(column)} IS NOT NULL"
+        sql = f"SELECT 1 FROM {self._table(choice)} WHERE {where} LIMIT 1"
+        return self.engine.ask(self.connection, sql) is not None
+
+    def _table(self, choice: Choice) -> str:
+        return self.engine.quote(choice.table.name.schema, choice.table.name.table)
+
+
+def _time_overlap(choice: Choice) -> timedelta | None:
+    overlap = choice.settings.overlap
+    if isinstance(overlap, int):
+        raise TableRefused(
+            f'overlap of {choice.name}: its cursor is a time, so write a duration such as "1 hour"'
+        )
+    return overlap
+
+
+def _notes(choice: Choice, cursor: Column, now: Now) -> tuple[str, ...]:
+    notes = [unknown_zone(cursor.kind, choice.settings.cursor_time_zone, cursor.name)]
+    if now.clock.hidden and choice.settings.overlap is None:
+        notes.append(f"{now.clock.hidden}: every run reads the last hour again")
+    oldest = now.clock.oldest
+    if oldest and (age := now.clock.now - oldest) > timedelta(minutes=10):
+        held = int(age.total_seconds() // 60)
+        notes.append(f"the watermark is held back by a transaction that has been open for {held} minutes")
+    return tuple(note for note in notes if note)

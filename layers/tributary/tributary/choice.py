@@ -1,0 +1,209 @@
+"""What a run takes of a table: its columns, key, cursor and mode, from the settings and the catalog.
+
+Nothing is guessed silently: what was taken without being told is said in `notes`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from . import names
+from .catalog import SourceColumn, SourceTable
+from .config import Settings
+from .documents import Column, Mode
+from .engines import Engine
+from .errors import TableRefused, UnsupportedType
+from .types import Kind
+
+CURSORS = (  # what a column that says when its row last changed is usually called
+    "updated_at",
+    "modified_at",
+    "changed_at",
+    "last_updated_at",
+    "last_modified_at",
+    "last_updated",
+    "last_modified",
+    "last_update",
+    "updated_on",
+    "modified_on",
+    "update_time",
+    "modified_time",
+    "date_updated",
+    "date_modified",
+    "modifieddate",
+)
+ADVICE = "set cursor, or use mode: replace"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is read of a table and how, before any row is looked at.
+
+    `key` is () where the table is read in one go; `key_proven` says that the source itself keeps it
+    unique and not null. `cursor` belongs to incremental modes.
+    """
+
+    table: SourceTable
+    settings: Settings
+    mode: Mode
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    key_proven: bool
+    cursor: Column | None
+    notes: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Return the table's name as people say it."""
+        return str(self.table.name)
+
+
+def choose(engine: Engine, table: SourceTable, settings: Settings) -> Choice:
+    """Decide what is taken of the table.
+
+    Raises TableRefused where the settings do not fit it, UnsupportedType by each type's name.
+    """
+    notes: list[str] = []
+    columns = _columns(engine, table, settings)
+    key = _key(table, settings, columns, notes)
+    mode, cursor = _mode(table, settings, columns, key, notes)
+    proven = _is_proven(table, key)
+    if mode == "merge":
+        _check_merge_key(table, key)
+    elif not settings.key and not proven:
+        key = ()
+    return Choice(table, settings, mode, columns, key, proven, cursor, tuple(notes))
+
+
+def _columns(engine: Engine, table: SourceTable, settings: Settings) -> tuple[Column, ...]:
+    taken = _taken(table, settings)
+    kinds: dict[str, Kind] = {}
+    unsupported = []
+    for column in taken:
+        try:
+            kinds[column.name] = engine.kind(column)
+        except UnsupportedType as error:
+            unsupported.append(str(error))
+    if unsupported:
+        raise UnsupportedType(f"{table.name}: {'; '.join(unsupported)}")
+    targets = names.column_names([column.name for column in taken])
+    return tuple(
+        Column(
+            name=column.name,
+            type=column.type,
+            kind=kinds[column.name],
+            nullable=column.nullable,
+            target=targets[column.name],
+        )
+        for column in taken
+    )
+
+
+def _taken(table: SourceTable, settings: Settings) -> list[SourceColumn]:
+    if settings.columns is None:
+        return list(table.columns)
+    available = [column.name for column in table.columns]
+    for name in settings.columns.absent(available):
+        _existing(table, name, "columns")
+    taken = settings.columns.choose(available)
+    return [column for column in table.columns if column.name in taken]
+
+
+def _existing(table: SourceTable, name: str, field: str) -> SourceColumn:
+    column = table.column(name)
+    if column is None:
+        known = ", ".join(column.name for column in table.columns)
+        raise TableRefused(f'{field}: {table.name} has no column "{name}"; it has {known}')
+    return column
+
+
+def _key(
+    table: SourceTable, settings: Settings, columns: tuple[Column, ...], notes: list[str]
+) -> tuple[str, ...]:
+    if settings.key:
+        key = settings.key
+        for name in key:
+            _existing(table, name, "key")
+    elif table.primary_key:
+        key = table.primary_key
+    elif table.unique_keys:
+        key = min(table.unique_keys, key=len)
+        notes.append(f"no primary key: the unique columns {', '.join(key)} are taken as the key")
+    else:
+        return ()
+    for name in key:
+        column = next((column for column in columns if column.name == name), None)
+        if column is None:
+            raise TableRefused(f'key column "{name}" of {table.name} is left out by columns; take it along')
+        if column.kind.name in ("float32", "float64", "json"):
+            raise TableRefused(
+                f'key column "{name}" of {table.name} is of type {column.type}, which cannot be compared '
+                "exactly; set key to other columns, or use mode: replace"
+            )
+    return key
+
+
+def _is_proven(table: SourceTable, key: tuple[str, ...]) -> bool:
+    """Say whether the source keeps the key unique: all of a primary or unique key is in it."""
+    promises = [table.primary_key] if table.primary_key else []
+    return bool(key) and any(set(promise) <= set(key) for promise in [*promises, *table.unique_keys])
+
+
+def _check_merge_key(table: SourceTable, key: tuple[str, ...]) -> None:
+    if not key:
+        raise TableRefused(
+            f"{table.name} has no primary key: set key to columns that are unique and not null, "
+            "or use mode: replace"
+        )
+    for name in key:
+        column = table.column(name)
+        if column and column.nullable:
+            raise TableRefused(
+                f'key column "{name}" of {table.name} is nullable; choose NOT NULL columns as key, '
+                "or use mode: replace"
+            )
+
+
+def _mode(
+    table: SourceTable,
+    settings: Settings,
+    columns: tuple[Column, ...],
+    key: tuple[str, ...],
+    notes: list[str],
+) -> tuple[Mode, Column | None]:
+    if settings.mode == "replace":
+        return "replace", None
+    if settings.cursor:
+        return "merge", _cursor(table, settings, columns)
+    usable = {column.name.lower(): column for column in columns if _may_be_taken(column)}
+    candidate = next((usable[name] for name in CURSORS if name in usable), None)
+    if candidate and (key or settings.mode == "merge"):
+        notes.append(f'cursor: "{candidate.name}" was taken for its name; set cursor to choose another')
+        return "merge", candidate
+    if settings.mode == "merge":
+        raise TableRefused(f"{table.name} has no cursor column that can be told by its name; {ADVICE}")
+    notes.append("mode: replace was taken, since no cursor is set and no column is named like one")
+    return "replace", None
+
+
+def _may_be_taken(column: Column) -> bool:
+    return column.kind.orders_time and not column.nullable
+
+
+def _cursor(table: SourceTable, settings: Settings, columns: tuple[Column, ...]) -> Column:
+    name = settings.cursor or ""
+    source = _existing(table, name, "cursor")
+    column = next((column for column in columns if column.name == name), None)
+    if column is None:
+        raise TableRefused(f'cursor column "{name}" of {table.name} is left out by columns; take it along')
+    if not (column.kind.orders_time or column.kind.orders_serials):
+        raise TableRefused(
+            f'cursor column "{name}" of {table.name} is of type {column.type}; a cursor must be a date, '
+            f"a time or an integer: {ADVICE}"
+        )
+    if source.nullable and settings.nulls != "include":
+        raise TableRefused(
+            f'cursor column "{name}" of {table.name} is nullable; choose a NOT NULL column, '
+            "set nulls: include, or use mode: replace"
+        )
+    return column

@@ -1,0 +1,135 @@
+"""What the warehouse has of a source, and how a table has changed since.
+
+A column that is new is added and its table read whole again, since adding a column with a default
+touches no row's cursor; only where it is NULL in every row is there nothing to read again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from .choice import Choice
+from .documents import Column
+from .errors import TableRefused
+from .redshift import control
+from .redshift.data_api import Row, Warehouse
+from .redshift.sql import quote
+from .redshift.stage import ADDED, drop
+from .types import warehouse as warehouse_type
+
+WORDS = {  # SVV_COLUMNS' words for the types whose change can be told without doubt
+    "smallint": "SMALLINT",
+    "integer": "INTEGER",
+    "bigint": "BIGINT",
+    "real": "REAL",
+    "double precision": "DOUBLE PRECISION",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "timestamp without time zone": "TIMESTAMP",
+    "timestamp with time zone": "TIMESTAMPTZ",
+    "numeric": "DECIMAL",
+    "character varying": "VARCHAR",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """A table's newest control row: the column it counts by and how far it is."""
+
+    cursor: str | None
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """What the warehouse has of a source: watermarks by the table's source name, columns by target.
+
+    `columns`: table -> column -> SVV_COLUMNS' data type.
+    """
+
+    watermarks: Mapping[str, Watermark] = field(default_factory=dict)
+    columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def watermark(self, choice: Choice, target: str) -> str | None:
+        """Return the watermark to go on from; None where the table must be read whole.
+
+        A watermark of another cursor says nothing about this one, and none says anything about a
+        table that somebody dropped.
+        """
+        found = self.watermarks.get(choice.name)
+        if found is None or choice.cursor is None or target not in self.columns:
+            return None
+        return found.value if found.cursor == choice.cursor.name else None
+
+    def new_columns(self, columns: Iterable[Column], target: str) -> tuple[Column, ...]:
+        """Return the columns that the warehouse's table does not have yet."""
+        known = self.columns.get(target)
+        return () if known is None else tuple(column for column in columns if column.target not in known)
+
+    def dropped_columns(self, columns: Iterable[Column], target: str) -> tuple[str, ...]:
+        """Return the warehouse's columns that the source no longer gives: their values stay."""
+        given = {column.target for column in columns} | set(ADDED)
+        return tuple(name for name in self.columns.get(target, {}) if name not in given)
+
+    def check_types(self, choice: Choice, target: str) -> None:
+        """Raise TableRefused where a column's type has changed since the table was made."""
+        known = self.columns.get(target, {})
+        for column in choice.columns:
+            has = WORDS.get(known.get(column.target, ""))
+            wants = re.sub(r"\(.*", "", warehouse_type(column.kind))
+            if has and wants in WORDS.values() and has != wants:
+                raise TableRefused(
+                    f'column "{column.name}" of {choice.name} is {column.type} now, which is {wants} in the '
+                    f"warehouse, where it stands as {has}; drop or rename the warehouse's table and run "
+                    "the source again, which reads it whole"
+                )
+
+
+def look(warehouse: Warehouse, source: str, schema: str, run_id: str) -> Landed:
+    """Read what the warehouse has of the source; makes its schema and clears what broken runs left.
+
+    Raises LoadFailed where the database user may not.
+    """
+    name = f"tributary/{source}/{run_id}/plan"
+    _, watermarks, columns, staged = warehouse.run(
+        [
+            f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}",
+            control.watermarks(source),
+            control.columns(schema),
+            control.staging_tables(),
+        ],
+        name,
+    )
+    left = [
+        str(row[0])
+        for row in staged
+        if re.fullmatch(rf"{re.escape(source.lower())}__\d{{8}}_\d{{6}}_\d+", str(row[0]))
+    ]
+    if left:
+        warehouse.run(drop(left[:40]), f"{name}/clear")
+    return Landed(_watermarks(watermarks), _columns(columns))
+
+
+def shut_out(warehouse: Warehouse, source: str, generation: int, run_id: str) -> None:
+    """Make sure that nothing an older run still has under way can be published any more.
+
+    The fence is committed first; what began before it is cancelled or awaited; only after that do
+    watermarks tell the truth.
+    """
+    warehouse.run([control.raise_fence(source, generation, run_id)], "tributary/fence")
+    for identifier in warehouse.under_way(f"tributary/{source}/"):
+        warehouse.cancel(identifier)
+        warehouse.wait(identifier, wait_s=120)
+
+
+def _watermarks(rows: Sequence[Row]) -> dict[str, Watermark]:
+    return {str(table): Watermark(cursor, value) for table, _, cursor, value in rows}
+
+
+def _columns(rows: Sequence[Row]) -> dict[str, dict[str, str]]:
+    columns: dict[str, dict[str, str]] = {}
+    for table, column, type_name in rows:
+        columns.setdefault(str(table), {})[str(column)] = str(type_name)
+    return columns

@@ -1,0 +1,275 @@
+"""Load: one loop for the whole run, which submits each table's batches and never waits for long.
+
+The ledger on S3 says how far each table is. It is a convenience, not the truth: batches carry stable
+tokens, the staging table ends with its publish, and the control row is committed with the rows; so
+a ledger that is lost, or two Loads at once, change nothing in the warehouse.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from . import paths
+from .documents import Failure, Item, Ledger, Plan, TableLoad, TablePlan, TableResult
+from .errors import LeaseLost, LoadFailed, PlanOutdated
+from .observability import logger
+from .redshift import control
+from .redshift.control import Committed
+from .redshift.data_api import State, Warehouse
+from .redshift.publish import publish, quiet
+from .redshift.stage import manifest, stage, staging_name
+from .storage import Bucket, body
+
+IN_FLIGHT_AT_MOST = 8  # batches of one run under way in the warehouse
+QUIET_AT_ONCE = 100  # tables recorded by one INSERT
+ATTEMPTS = 5  # of a batch that met a conflict
+PATIENCE_S = 2.0  # a short load ends within one call: a Wait would cost it a second
+PAUSE_S = 0.1
+WAIT_AT_MOST_S = 60
+READERS = 16
+
+ENDED = ("loaded", "failed")
+IN_FLIGHT = ("staging", "publishing")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Whether every table has ended, and how long to wait before the next call where not."""
+
+    done: bool
+    wait_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """A run's load: where it was planned, where its chunks stand, where they go."""
+
+    plan: Plan
+    bucket: Bucket
+    warehouse: Warehouse
+    copy_role: str
+    items: dict[int, Item] = field(default_factory=dict)
+
+    def item(self, number: int) -> Item:
+        """Return an item's tables; each is read once a call."""
+        if number not in self.items:
+            found = self.bucket.document(paths.item(self.plan.prefix, number), Item)
+            if found is None:
+                raise PlanOutdated(f"item {number} of run {self.plan.run_id} is missing; start it again")
+            self.items[number] = found
+        return self.items[number]
+
+    def table(self, load: TableLoad) -> TablePlan:
+        """Return the plan of a table."""
+        return next(table for table in self.item(load.item).tables if table.number == load.number)
+
+    def result(self, number: int) -> TableResult | None:
+        """Return what Extract did with a table, None where it did not finish it."""
+        key = paths.result(self.plan.source, self.plan.run_id, number)
+        return self.bucket.document(key, TableResult)
+
+
+def load_run(loading: Loading, failed_items: Mapping[int, str]) -> Progress:
+    """Bring every table as far as the warehouse lets it go within PATIENCE_S.
+
+    `failed_items`: the error's name of each item that gave up. Raises LeaseLost where the fence of
+    a newer run stops a publish.
+    """
+    key = paths.ledger(loading.plan.source, loading.plan.run_id)
+    ledger, etag = _open(loading, key, failed_items)
+    ledger = ledger.model_copy(update={"calls": ledger.calls + 1})
+    give_up = time.monotonic() + PATIENCE_S
+    while True:
+        advanced = ledger.model_copy(update={"tables": _advance(loading, ledger.tables)})
+        if not loading.bucket.replace(key, body(advanced), etag):
+            return Progress(done=False, wait_s=1)  # another Load is at work on the same run
+        ledger, etag = _read(loading, key)
+        if all(table.phase in ENDED for table in ledger.tables):
+            return Progress(done=True)
+        if time.monotonic() > give_up:
+            return Progress(done=False, wait_s=min(WAIT_AT_MOST_S, round(1.3**ledger.calls)))
+        time.sleep(PAUSE_S)
+
+
+def _open(loading: Loading, key: str, failed_items: Mapping[int, str]) -> tuple[Ledger, str]:
+    if loading.bucket.read(key) is None:
+        with ThreadPoolExecutor(READERS) as readers:
+            items = readers.map(loading.item, range(loading.plan.items))
+            tables = [(number, table) for number, item in enumerate(items) for table in item.tables]
+            begun = readers.map(lambda entry: _begin(loading, entry[0], entry[1], failed_items), tables)
+            loading.bucket.create(key, body(Ledger(tables=tuple(begun))))
+    return _read(loading, key)
+
+
+def _read(loading: Loading, key: str) -> tuple[Ledger, str]:
+    found = loading.bucket.read(key)
+    if found is None:
+        raise PlanOutdated(f"{key} is gone; start the source's run again")
+    return Ledger.model_validate_json(found[0]), found[1]
+
+
+def _begin(loading: Loading, item: int, table: TablePlan, failed_items: Mapping[int, str]) -> TableLoad:
+    """Return a table's first entry in the ledger: waiting, or failed where it was not read."""
+    load = TableLoad(number=table.number, item=item, table=table.name)
+    result = loading.result(table.number)
+    if result is None:
+        error = failed_items.get(item, "Unfinished")
+        message = f"{table.name} was not read to its end: its extraction ended with {error}"
+        return _failed(load, Failure(table=table.name, error=error, message=message))
+    if result.failure:
+        return _failed(load, result.failure)
+    nothing = not result.rows and not table.swap and table.exists and not table.new_columns
+    return load.model_copy(update={"rows": result.rows, "quiet": nothing})
+
+
+def _advance(loading: Loading, tables: Iterable[TableLoad]) -> tuple[TableLoad, ...]:
+    """Ask after what is under way, then submit as much as may be."""
+    asked = [_ask(loading, table) for table in tables]
+    statements = {table.statement for table in asked if table.phase in IN_FLIGHT}
+    return _submit(loading, asked, IN_FLIGHT_AT_MOST - len(statements))
+
+
+def _ask(loading: Loading, load: TableLoad) -> TableLoad:
+    if load.phase not in IN_FLIGHT or load.statement is None:
+        return load
+    state = loading.warehouse.state(load.statement)
+    if state.under_way:
+        return load
+    load = load.model_copy(update={"duration_ms": load.duration_ms + state.duration_ms})
+    after = _after_stage if load.phase == "staging" else _after_publish
+    return after(loading, load, state)
+
+
+def _after_stage(loading: Loading, load: TableLoad, state: State) -> TableLoad:
+    if not state.finished:
+        return _again(load, "waiting", state) or _broken(load, "COPY", _copy_reason(loading, state))
+    staged = int(loading.warehouse.rows(state.parts[-1])[0][0] or 0)
+    if staged != load.rows:
+        return _broken(load, "COPY", f"{staged} rows arrived where the chunks hold {load.rows}")
+    return load.model_copy(update={"phase": "staged", "statement": None, "attempt": 1})
+
+
+def _after_publish(loading: Loading, load: TableLoad, state: State) -> TableLoad:
+    if state.finished:
+        logger.info("table loaded", extra={"table": load.table, "rows": load.rows})
+        return load.model_copy(update={"phase": "loaded", "statement": None})
+    if state.failed_at == 0 and "zero" in state.message:
+        raise LeaseLost(f"run {loading.plan.run_id} of {loading.plan.source} is fenced: a newer run loads")
+    again = _again(load, "waiting" if load.quiet else "staged", state)
+    if again:
+        return again
+    if _committed(loading, load):  # the batch was sent twice, and the first one had passed
+        return load.model_copy(update={"phase": "loaded", "statement": None})
+    return _broken(load, "publish", state.reason)
+
+
+def _again(load: TableLoad, phase: str, state: State) -> TableLoad | None:
+    """Return the table one attempt further where a concurrent transaction was in the way."""
+    if not state.conflict or load.attempt >= ATTEMPTS:
+        return None
+    return load.model_copy(update={"phase": phase, "statement": None, "attempt": load.attempt + 1})
+
+
+def _committed(loading: Loading, load: TableLoad) -> bool:
+    plan = loading.plan
+    query = control.committed(plan.source, load.table, plan.run_id)
+    [[row]] = loading.warehouse.run([query], _name(plan, load, "check"))
+    return row[0] != "0"
+
+
+def _copy_reason(loading: Loading, state: State) -> str:
+    """Return why a stage failed; of COPY's word only code, column, type and file are repeated."""
+    if state.failed_query is None:
+        return state.reason
+    try:
+        [rows] = loading.warehouse.run([control.load_error(state.failed_query)], "tributary/load-error")
+    except LoadFailed:
+        return state.reason
+    if not rows:
+        return state.reason
+    code, column, type_name, file = ((value or "?").strip() for value in rows[0])
+    return f"code {code}, column {column}, type {type_name}, file {file}"
+
+
+def _broken(load: TableLoad, what: str, why: str) -> TableLoad:
+    message = f"{what} of {load.table} failed: {why}"
+    return _failed(load, Failure(table=load.table, error="LoadFailed", message=message))
+
+
+def _failed(load: TableLoad, failure: Failure) -> TableLoad:
+    logger.error("table failed", extra={"table": load.table, "error": failure.error})
+    return load.model_copy(update={"phase": "failed", "statement": None, "failure": failure})
+
+
+def _submit(loading: Loading, tables: list[TableLoad], free: int) -> tuple[TableLoad, ...]:
+    """Submit what is due, staged tables first, so that few staging tables stand at a time."""
+    sent = {load.number: load for load in tables}
+    due = _quiet_batches(tables) + [[load] for load in tables if load.phase == "staged"]
+    due += [[load] for load in tables if load.phase == "waiting" and not load.quiet]
+    for batch in due[: max(free, 0)]:
+        submit: Callable[[Loading, list[TableLoad]], list[TableLoad]]
+        submit = _submit_quiet if batch[0].quiet else _submit_table
+        sent.update({load.number: load for load in submit(loading, batch)})
+    return tuple(sent.values())
+
+
+def _quiet_batches(tables: list[TableLoad]) -> list[list[TableLoad]]:
+    waiting = [load for load in tables if load.quiet and load.phase == "waiting"]
+    return [waiting[at : at + QUIET_AT_ONCE] for at in range(0, len(waiting), QUIET_AT_ONCE)]
+
+
+def _submit_quiet(loading: Loading, batch: list[TableLoad]) -> list[TableLoad]:
+    statements = quiet([_control_row(loading, load) for load in batch])
+    identifier = loading.warehouse.submit(statements, _name(loading.plan, batch[0], "quiet"))
+    return [load.model_copy(update={"phase": "publishing", "statement": identifier}) for load in batch]
+
+
+def _submit_table(loading: Loading, batch: list[TableLoad]) -> list[TableLoad]:
+    [load] = batch
+    staging = load.phase == "waiting"
+    statements = _stage(loading, load) if staging else _publish(loading, load)
+    name = _name(loading.plan, load, "stage" if staging else "publish")
+    identifier = loading.warehouse.submit(statements, name)
+    phase = "staging" if staging else "publishing"
+    return [load.model_copy(update={"phase": phase, "statement": identifier})]
+
+
+def _stage(loading: Loading, load: TableLoad) -> list[str]:
+    plan, table, result = loading.plan, loading.table(load), loading.result(load.number)
+    name = staging_name(plan.source, plan.run_id, load.number)
+    if result is None or not result.chunks:
+        return stage(table, name, None, loading.copy_role)
+    key = paths.manifest(plan.source, plan.run_id, load.number)
+    loading.bucket.put(key, manifest(loading.bucket.name, result.chunks))
+    return stage(table, name, f"s3://{loading.bucket.name}/{key}", loading.copy_role)
+
+
+def _publish(loading: Loading, load: TableLoad) -> list[str]:
+    plan = loading.plan
+    name = staging_name(plan.source, plan.run_id, load.number)
+    return publish(loading.table(load), name, _control_row(loading, load))
+
+
+def _control_row(loading: Loading, load: TableLoad) -> Committed:
+    plan, table, result = loading.plan, loading.table(load), loading.result(load.number)
+    return Committed(
+        source=plan.source,
+        table=table.name,
+        run_id=plan.run_id,
+        generation=plan.generation,
+        mode=table.mode,
+        target=f"{table.target_schema}.{table.target_table}",
+        cursor=table.cursor,
+        watermark=table.next_watermark,
+        rows=load.rows,
+        chunks=len(result.chunks) if result else 0,
+        size_bytes=result.size_bytes if result else 0,
+    )
+
+
+def _name(plan: Plan, load: TableLoad, step: str) -> str:
+    """Return the batch's name: a take-over finds what is under way by its beginning."""
+    return f"tributary/{plan.source}/{plan.run_id}/{load.number}/{step}/{load.attempt}"

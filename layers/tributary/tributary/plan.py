@@ -1,0 +1,297 @@
+"""Plan: takes the lease, asks source and warehouse, and freezes everything a run will do.
+
+The head of the plan is the last object written, by a conditional write: once it stands, every
+further call for the same execution returns it, and an attempt that lost the race left no trace.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from . import __version__, config, engines, lease, names, paths, secret
+from .bounds import Bounds, Now, Reader, whole
+from .catalog import SourceTable, TableName
+from .choice import Choice, choose
+from .config import Settings, Source
+from .documents import Failure, Item, Plan, TablePlan
+from .drift import Landed, look, shut_out
+from .engines import Engine
+from .errors import ConfigError, PermanentError, TableRefused
+from .lease import Lease
+from .observability import logger
+from .redshift.data_api import Warehouse
+from .redshift.publish import STATEMENTS_AT_MOST
+from .selection import only, resolve
+from .storage import Bucket, body
+
+ITEMS_AT_MOST = 100  # tables share items beyond that: history and payloads stay small
+CONCURRENCY_AT_MOST = 40  # of an inline Map (Step Functions quota)
+NEW_COLUMNS_AT_MOST = STATEMENTS_AT_MOST - 6  # what else a publish may hold
+PLANS_KEPT = 10  # whose maxima may still become a horizon
+WRITERS = 16
+
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What an execution asks for: a source, or some of its tables, or all of their rows."""
+
+    source: str
+    execution_arn: str
+    started_at: str
+    tables: tuple[str, ...] | None = None
+    full_refresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What Plan works with. `is_running` tells whether an execution, by its ARN, still runs."""
+
+    sources: Path
+    bucket: Bucket
+    warehouse: Warehouse
+    secrets: Any
+    is_running: Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A frozen plan, or None where another execution runs the source."""
+
+    plan: Plan | None
+
+    @property
+    def concurrency(self) -> int:
+        """Return how many items may be extracted at once."""
+        return min(self.plan.max_connections, CONCURRENCY_AT_MOST) if self.plan else 0
+
+
+def plan_run(request: Request, around: Surroundings) -> Outcome:
+    """Freeze the run of the request's execution.
+
+    Raises ConfigError for an unknown source or table, SecretError, SourceRefused and
+    SourceUnavailable for the source, LoadFailed and WarehouseUnavailable for the warehouse.
+    """
+    source = config.find(around.sources, request.source)
+    held = lease.acquire(around.bucket, source.name, request.execution_arn, is_running=around.is_running)
+    if held is None:
+        return Outcome(None)
+    logger.append_keys(run_id=held.run_id)
+    frozen = around.bucket.document(paths.plan(source.name, held.run_id), Plan)
+    if frozen:
+        return Outcome(frozen)
+    if held.taken_over:
+        shut_out(around.warehouse, source.name, held.generation, held.run_id)
+    schema = names.schema_name(source.target_schema)
+    landed = look(around.warehouse, source.name, schema, held.run_id)
+    survey = Survey(source, request, schema, landed, around.bucket)
+    tables, failures, notes = survey.tables(secret.fetch(around.secrets, source.secret))
+    plan = _freeze(request, source, held, bucket=around.bucket, tables=tables, failures=failures, notes=notes)
+    return Outcome(plan)
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """One look at a source: which tables, what of them, from where to where."""
+
+    source: Source
+    request: Request
+    schema: str
+    landed: Landed
+    bucket: Bucket
+
+    def tables(self, credentials: secret.Secret) -> tuple[list[TablePlan], list[Failure], tuple[str, ...]]:
+        """Return the plans of the tables, numbered, the failures of the others, and notes."""
+        engine = engines.get(self.source.engine)
+        connection = engine.connect(credentials, statement_timeout_s=self.source.statement_timeout_s)
+        try:
+            return self._tables(engine, connection)
+        finally:
+            engine.close(connection)
+
+    def _tables(
+        self, engine: Engine, connection: Any
+    ) -> tuple[list[TablePlan], list[Failure], tuple[str, ...]]:
+        resolution = resolve(self.source, engine.list_tables(connection))
+        if self.request.tables is not None:
+            resolution = only(resolution, self.request.tables)
+        targets = names.table_names(self.schema, list(resolution.selected))
+        described = engine.describe(connection, set(targets.names))
+        failures = Failures([*resolution.failures, *targets.failures])
+        choices = failures.collect(
+            targets.names, lambda name: self._choose(engine, described, name, resolution.selected[name])
+        )
+        reader = Reader(engine, connection)
+        now = self._now(reader, [choice for _, choice in choices])
+        plans = failures.collect(
+            dict(choices), lambda name: self._plan(reader, now, dict(choices)[name], targets.names[name])
+        )
+        numbered = [plan.model_copy(update={"number": number}) for number, (_, plan) in enumerate(plans)]
+        return numbered, failures.found, resolution.notes
+
+    def _choose(
+        self, engine: Engine, described: dict[TableName, SourceTable], name: TableName, settings: Settings
+    ) -> Choice:
+        if name not in described:
+            raise TableRefused(f"table {name} disappeared from the source while it was being planned")
+        return choose(engine, described[name], settings)
+
+    def _now(self, reader: Reader, choices: Sequence[Choice]) -> Now:
+        """Read the clock, after what the horizons of integer cursors rest on.
+
+        Whoever holds a value not above a maximum that a plan saw had begun by then: that maximum is
+        settled once every transaction still open began after the plan had read it.
+        """
+        counted = [choice for choice in choices if choice.cursor and choice.cursor.kind.orders_serials]
+        if not counted:
+            return Now(reader.engine.clock(reader.connection), {})
+        maxima = {
+            choice.name: value
+            for choice in counted
+            if choice.cursor and (value := reader.highest(choice, choice.cursor, after=None)) is not None
+        }
+        clock = reader.engine.clock(reader.connection)
+        plans = [*self._earlier(), {"read": clock.now.isoformat(), "maxima": maxima}][-PLANS_KEPT:]
+        self.bucket.put(paths.serials(self.source.name), json.dumps(plans).encode())
+        settled: dict[str, str] = {}
+        for plan in plans:  # oldest first: the newest that qualifies holds
+            if clock.oldest is None or datetime.fromisoformat(plan["read"]) < clock.oldest:
+                settled.update(plan["maxima"])
+        return Now(clock, settled)
+
+    def _earlier(self) -> list[dict[str, Any]]:
+        found = self.bucket.read(paths.serials(self.source.name))
+        plans: list[dict[str, Any]] = json.loads(found[0]) if found else []
+        return plans
+
+    def _plan(self, reader: Reader, now: Now, choice: Choice, target: str) -> TablePlan:
+        self.landed.check_types(choice, target)
+        watermark = self.landed.watermark(choice, target)
+        new = self.landed.new_columns(choice.columns, target)
+        if len(new) > NEW_COLUMNS_AT_MOST:
+            raise TableRefused(
+                f"{choice.name} has {len(new)} new columns; {NEW_COLUMNS_AT_MOST} can be added in one run: "
+                "leave some out with columns: exclude, and take them along in the next run"
+            )
+        reread = choice.mode == "merge" and self._reread(reader, choice, [column.name for column in new])
+        all_rows = self.request.full_refresh or reread
+        bounds = self._bounds(reader, now, choice, watermark, all_rows=all_rows)
+        reader.check_unique(choice, None if all_rows else bounds.watermark)
+        return TablePlan(
+            number=0,
+            schema_name=choice.table.name.schema,
+            table_name=choice.table.name.table,
+            target_schema=self.schema,
+            target_table=target,
+            mode=choice.mode,
+            columns=choice.columns,
+            key=choice.key,
+            cursor=choice.cursor.name if choice.cursor else None,
+            ranges=bounds.ranges,
+            page_rows=choice.settings.page_rows,
+            watermark=bounds.watermark,
+            next_watermark=bounds.next_watermark,
+            whole=choice.mode == "replace" or all_rows or bounds.watermark is None,
+            swap=choice.mode == "replace" or self.request.full_refresh,
+            exists=target in self.landed.columns,
+            future_rows=bounds.future_rows,
+            new_columns=tuple(column.target for column in new),
+            notes=(*choice.notes, *bounds.notes, *self._drift_notes(choice, target, reread=reread)),
+        )
+
+    def _bounds(
+        self, reader: Reader, now: Now, choice: Choice, watermark: str | None, *, all_rows: bool
+    ) -> Bounds:
+        if choice.mode == "replace":
+            return Bounds(ranges=whole(choice))
+        return reader.bounds(choice, now, watermark, all_rows=all_rows)
+
+    def _reread(self, reader: Reader, choice: Choice, new: Iterable[str]) -> bool:
+        if choice.settings.on_new_column == "null":
+            return False
+        return any(reader.has_values(choice, column) for column in new)
+
+    def _drift_notes(self, choice: Choice, target: str, *, reread: bool) -> Iterable[str]:
+        new = ", ".join(column.name for column in self.landed.new_columns(choice.columns, target))
+        dropped = ", ".join(self.landed.dropped_columns(choice.columns, target))
+        if new:
+            yield f"new columns: {new}" + ("; the table is read whole again for them" if reread else "")
+        if dropped:
+            yield f"columns no longer read: {dropped}; their values stay in the warehouse"
+
+
+@dataclass(slots=True)
+class Failures:
+    """Gathers the tables that cannot be planned, so that they stop no other."""
+
+    found: list[Failure]
+
+    def collect(
+        self, tables: Iterable[TableName], act: Callable[[TableName], ResultT]
+    ) -> list[tuple[TableName, ResultT]]:
+        """Return what the act gives for each table; a PermanentError becomes the table's failure."""
+        done = []
+        for table in tables:
+            try:
+                done.append((table, act(table)))
+            except ConfigError:
+                raise
+            except PermanentError as error:
+                self.found.append(Failure(table=str(table), error=type(error).__name__, message=str(error)))
+        return done
+
+
+def _freeze(
+    request: Request,
+    source: Source,
+    held: Lease,
+    *,
+    bucket: Bucket,
+    tables: Sequence[TablePlan],
+    failures: Sequence[Failure],
+    notes: tuple[str, ...],
+) -> Plan:
+    """Write the items, then the head; return the head that stands, ours or that of a faster attempt."""
+    prefix = f"{paths.run(source.name, held.run_id)}items-{uuid4().hex[:12]}/"
+    items = _items(tables)
+    plan = Plan(
+        version=__version__,
+        source=source.name,
+        engine=source.engine,
+        secret=source.secret,
+        run_id=held.run_id,
+        generation=held.generation,
+        execution_arn=request.execution_arn,
+        started_at=request.started_at,
+        prefix=prefix,
+        items=len(items),
+        max_connections=source.max_connections,
+        statement_timeout_s=source.statement_timeout_s,
+        notify=source.notify,
+        failures=tuple(failures),
+        notes=notes,
+    )
+    with ThreadPoolExecutor(WRITERS) as writers:
+        written = writers.map(
+            lambda entry: bucket.put(paths.item(prefix, entry[0]), body(entry[1])), enumerate(items)
+        )
+        list(written)
+    key = paths.plan(source.name, held.run_id)
+    if bucket.create(key, body(plan)):
+        return plan
+    standing = bucket.document(key, Plan)
+    return standing or plan
+
+
+def _items(tables: Sequence[TablePlan]) -> list[Item]:
+    """Spread the tables over items: one each, or, where there are many, in turn."""
+    count = min(len(tables), ITEMS_AT_MOST)
+    return [Item(tables=tuple(tables[first::count])) for first in range(count)]

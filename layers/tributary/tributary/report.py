@@ -1,0 +1,251 @@
+"""Report: what a run did, told by SNS, metrics and an object on S3; then the lease is given back.
+
+It is reached from every path, and says what is known: from no plan at all to every table loaded.
+Nothing it writes holds a watermark or a row's value.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from aws_lambda_powertools import Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from . import __version__, lease, paths
+from .documents import (
+    Failure,
+    Item,
+    Ledger,
+    Plan,
+    RunReport,
+    TableLoad,
+    TablePlan,
+    TableReport,
+    TableResult,
+)
+from .observability import logger
+from .storage import Bucket, body
+
+READERS = 16
+SUBJECT_AT_MOST = 100  # characters of an SNS subject
+MESSAGE_TABLES_AT_MOST = 50  # named in a message; the rest stands in the report
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How an execution came to its end. `error` holds Step Functions' Error and Cause."""
+
+    source: str | None
+    run_id: str | None
+    execution_arn: str
+    skipped: bool
+    error: Mapping[str, str] | None
+
+
+def report_run(
+    ended: Ended, bucket: Bucket, *, publish: Callable[[str, str, dict[str, str]], None], metrics: Metrics
+) -> RunReport:
+    """Write the report, send the message once, count, and give the lease back.
+
+    `publish` takes subject, message and attributes. The lease stays where batches may still be
+    under way in the warehouse: the next run then takes it over, behind the fence.
+    """
+    source = ended.source or "unknown"
+    run_id = ended.run_id or _run_of(bucket, ended)
+    plan = run_id and bucket.document(paths.plan(source, run_id), Plan)
+    if plan and plan.execution_arn != ended.execution_arn:
+        plan = None
+    ledger = _ledger(bucket, plan) if plan else None
+    report = _report(ended, source, run_id, plan or None, ledger, bucket)
+    first = run_id is None or bucket.create(paths.report(source, run_id), body(report))
+    if first and _wanted(report, plan or None):
+        publish(subject(report), message(report), attributes(report))
+    _count(report, metrics)
+    settled = ledger is None or all(table.phase in ("loaded", "failed") for table in ledger.tables)
+    if settled and not ended.skipped:
+        lease.release(bucket, source, ended.execution_arn)
+    logger.info("run reported", extra={"status": report.status, "tables": len(report.tables)})
+    return report
+
+
+def _run_of(bucket: Bucket, ended: Ended) -> str | None:
+    """Return the run that the execution holds the lease for, where Plan failed before it could say so."""
+    held = lease.find(bucket, ended.source) if ended.source else None
+    return held.run_id if held and held.execution_arn == ended.execution_arn else None
+
+
+def _ledger(bucket: Bucket, plan: Plan) -> Ledger | None:
+    return bucket.document(paths.ledger(plan.source, plan.run_id), Ledger)
+
+
+def _report(
+    ended: Ended, source: str, run_id: str | None, plan: Plan | None, ledger: Ledger | None, bucket: Bucket
+) -> RunReport:
+    tables = _tables(plan, ledger, bucket) if plan else []
+    failure = _failure(source, ended.error) if ended.error else None
+    failed = failure is not None or any(table.status == "failed" for table in tables)
+    started_at = plan.started_at if plan else None
+    return RunReport(
+        version=__version__,
+        source=source,
+        run_id=run_id,
+        execution_arn=ended.execution_arn,
+        status="skipped" if ended.skipped else "failed" if failed else "succeeded",
+        started_at=started_at,
+        duration_s=_seconds_since(started_at),
+        failure=failure,
+        notes=plan.notes if plan else (),
+        tables=tuple(tables),
+    )
+
+
+def _seconds_since(started_at: str | None) -> float:
+    if started_at is None:
+        return 0.0
+    return round((datetime.now(UTC) - datetime.fromisoformat(started_at)).total_seconds(), 1)
+
+
+def _failure(source: str, error: Mapping[str, str]) -> Failure:
+    """Return what stopped the run: our own words where it was ours, else the error's name alone."""
+    name = error.get("Error", "Unknown")
+    try:
+        message = json.loads(error.get("Cause", ""))["errorMessage"]
+    except (ValueError, KeyError, TypeError):
+        message = "the state machine gave no further reason; see the execution's history"
+    return Failure(table=source, error=name, message=str(message))
+
+
+def _tables(plan: Plan, ledger: Ledger | None, bucket: Bucket) -> list[TableReport]:
+    loads = {table.number: table for table in ledger.tables} if ledger else {}
+    with ThreadPoolExecutor(READERS) as readers:
+        items = readers.map(
+            lambda number: bucket.document(paths.item(plan.prefix, number), Item), range(plan.items)
+        )
+        tables = sorted(
+            (table for item in items if item for table in item.tables), key=lambda table: table.number
+        )
+        results = readers.map(
+            lambda table: bucket.document(paths.result(plan.source, plan.run_id, table.number), TableResult),
+            tables,
+        )
+        told = [
+            _table(table, result, loads.get(table.number))
+            for table, result in zip(tables, results, strict=True)
+        ]
+    unplanned = [
+        TableReport(table=failure.table, status="failed", failure=failure) for failure in plan.failures
+    ]
+    return [*told, *unplanned]
+
+
+def _table(table: TablePlan, result: TableResult | None, load: TableLoad | None) -> TableReport:
+    loaded = load is not None and load.phase == "loaded"
+    failure = (load and load.failure) or (result and result.failure)
+    if not loaded and not failure:
+        message = f"the run ended before {table.name} was loaded; the next run reads it again"
+        failure = Failure(table=table.name, error="Unfinished", message=message)
+    return TableReport(
+        table=table.name,
+        target=f"{table.target_schema}.{table.target_table}",
+        mode=table.mode,
+        status="loaded" if loaded else "failed",
+        whole=table.whole,
+        rows_read=result.rows if result else 0,
+        rows_loaded=load.rows if load and loaded else 0,
+        size_bytes=result.size_bytes if result else 0,
+        extract_s=result.duration_s if result else 0.0,
+        load_s=round(load.duration_ms / 1000, 3) if load else 0.0,
+        future_rows=table.future_rows,
+        notes=table.notes,
+        failure=None if loaded else failure,
+    )
+
+
+def _wanted(report: RunReport, plan: Plan | None) -> bool:
+    if report.status == "failed":
+        return True
+    return report.status == "succeeded" and plan is not None and plan.notify == "all"
+
+
+def subject(report: RunReport) -> str:
+    """Return the SNS subject: ASCII, at most 100 characters."""
+    failed = sum(table.status == "failed" for table in report.tables)
+    what = f"{failed} of {len(report.tables)} tables failed" if failed else f"run {report.status}"
+    return f"Tributary {report.source}: {what}"[:SUBJECT_AT_MOST]
+
+
+def message(report: RunReport) -> str:
+    """Return the message for a person: what happened, which tables failed and why, where to look."""
+    lines = [f"Run {report.run_id or '(not begun)'} of source {report.source} {report.status}."]
+    if report.failure:
+        lines.append(f"{report.failure.error}: {report.failure.message}")
+    failed = [table for table in report.tables if table.failure]
+    if failed:
+        lines.append(f"\nFailed, {len(failed)} of {len(report.tables)} tables:")
+        lines += [f"  {table.table}: {_why(table)}" for table in failed[:MESSAGE_TABLES_AT_MOST]]
+    loaded = [table for table in report.tables if table.status == "loaded"]
+    if loaded:
+        rows = sum(table.rows_loaded for table in loaded)
+        lines.append(f"\nLoaded, {len(loaded)} tables, {rows} rows:")
+        lines += [
+            f"  {table.table} -> {table.target}: {table.rows_loaded} rows"
+            for table in loaded[:MESSAGE_TABLES_AT_MOST]
+        ]
+    notes = [f"  {table.table}: {note}" for table in report.tables for note in table.notes]
+    if notes:
+        lines += ["\nNotes:", *notes[:MESSAGE_TABLES_AT_MOST]]
+    future = [f"  {table.table}: {table.future_rows} rows" for table in report.tables if table.future_rows]
+    if future:
+        lines += ["\nDated beyond the source's clock (read, and read again until it gets there):", *future]
+    lines.append(f"\nExecution: {report.execution_arn}")
+    return "\n".join(lines)
+
+
+def _why(table: TableReport) -> str:
+    return f"{table.failure.error}: {table.failure.message}" if table.failure else ""
+
+
+def attributes(report: RunReport) -> dict[str, str]:
+    """Return what a subscription can filter on."""
+    return {"source": report.source, "status": report.status, "run_id": report.run_id or "none"}
+
+
+def _count(report: RunReport, metrics: Metrics) -> None:
+    tables = report.tables
+    metrics.add_dimension(name="source", value=report.source)
+    metrics.add_metric(
+        name="RowsExtracted", unit=MetricUnit.Count, value=sum(table.rows_read for table in tables)
+    )
+    metrics.add_metric(
+        name="RowsLoaded", unit=MetricUnit.Count, value=sum(table.rows_loaded for table in tables)
+    )
+    metrics.add_metric(
+        name="BytesWritten", unit=MetricUnit.Bytes, value=sum(table.size_bytes for table in tables)
+    )
+    metrics.add_metric(
+        name="TablesFailed", unit=MetricUnit.Count, value=sum(table.status == "failed" for table in tables)
+    )
+    metrics.add_metric(name="RunsFailed", unit=MetricUnit.Count, value=int(report.status == "failed"))
+    metrics.add_metric(name="RunsSkipped", unit=MetricUnit.Count, value=int(report.status == "skipped"))
+    metrics.add_metric(name="DurationMs", unit=MetricUnit.Milliseconds, value=report.duration_s * 1000)
+
+
+def publisher(client: Any, topic_arn: str) -> Callable[[str, str, dict[str, str]], None]:
+    """Return what sends a message to the topic."""
+
+    def publish(subject: str, message: str, attributes: dict[str, str]) -> None:
+        client.publish(
+            TopicArn=topic_arn,
+            Subject=subject,
+            Message=message,
+            MessageAttributes={
+                name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+            },
+        )
+
+    return publish

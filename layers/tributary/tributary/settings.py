@@ -1,0 +1,53 @@
+"""What a function reads from its environment, and the clients it makes from that.
+
+Read inside the handler, never at import: a missing variable is an error that names it.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any
+
+from .errors import ConfigError
+from .redshift.data_api import Warehouse
+from .storage import Bucket
+
+
+def variable(name: str) -> str:
+    """Return the environment variable; raises ConfigError where it is missing or empty."""
+    value = os.environ.get(name, "")
+    if not value:
+        raise ConfigError(f"environment variable {name} is not set; the template declares it")
+    return value
+
+
+@cache
+def client(service: str) -> Any:
+    """Return the process's client of an AWS service, made once."""
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(service, config=Config(retries={"mode": "standard", "max_attempts": 5}))
+
+
+def raw_bucket() -> Bucket:
+    """Return the raw bucket."""
+    return Bucket(client("s3"), variable("RAW_BUCKET"))
+
+
+def warehouse(*, admin_secret: str | None = None) -> Warehouse:
+    """Return the warehouse: a Serverless workgroup, or a cluster with its database user.
+
+    With the ARN of an administrator's secret, statements run as that user.
+    """
+    where = {"Database": variable("WAREHOUSE_DATABASE")}
+    if os.environ.get("WAREHOUSE_CLUSTER"):
+        where["ClusterIdentifier"] = variable("WAREHOUSE_CLUSTER")
+    else:
+        where["WorkgroupName"] = variable("WAREHOUSE_WORKGROUP")
+    if admin_secret:
+        where["SecretArn"] = admin_secret
+    elif os.environ.get("WAREHOUSE_CLUSTER"):
+        where["DbUser"] = variable("WAREHOUSE_DB_USER")
+    return Warehouse(client("redshift-data"), where)
