@@ -1,0 +1,52 @@
+# Everything runs from .venv, which the first command makes from pinned requirements by pip alone.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test lint format validate build clean
+
+PYTHON := .venv/bin/python
+SAM := .venv-sam/bin/sam
+PYTEST ?= -q
+export SAM_CLI_TELEMETRY := 0
+
+help: ## List the commands
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+setup: .venv/.ready ## Make .venv, and install MariaDB's server where apt can
+
+.venv/.ready: requirements-dev.txt $(wildcard layers/*/requirements.txt) local/setup.sh
+	@local/setup.sh python .venv requirements-dev.txt
+	@local/setup.sh servers
+	@touch $@
+
+.venv-sam/.ready: requirements-sam.txt local/setup.sh
+	@local/setup.sh python .venv-sam requirements-sam.txt
+	@touch $@
+
+demo: setup ## Run two sources through the whole pipeline on this machine and compare every table
+	$(PYTHON) -m local.demo
+
+test: setup ## Run every test, against real databases; PYTEST="-k claim" narrows it
+	$(PYTHON) -m pytest $(PYTEST)
+
+lint: setup validate ## Check style, types, template and state machine
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	$(PYTHON) -m statemachine.check
+
+format: setup ## Put the code into the house's format
+	$(PYTHON) -m ruff check --fix-only .
+	$(PYTHON) -m ruff format .
+
+validate: setup .venv-sam/.ready ## Check the template, without an AWS account
+	.venv/bin/cfn-lint template.yaml
+	$(SAM) validate --lint
+
+build: .venv-sam/.ready ## Build functions and layers into .aws-sam, without Docker
+	$(SAM) build
+	$(PYTHON) layers/build.py --check .aws-sam/build
+
+clean: ## Remove what was built and measured; the environments stay
+	rm -rf .aws-sam .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

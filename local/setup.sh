@@ -1,0 +1,58 @@
+#!/bin/bash
+# Make this machine ready: a Python environment from pins, and the database servers that tests start.
+#
+#   local/setup.sh python DIRECTORY REQUIREMENTS
+#   local/setup.sh servers
+#
+# As root on Debian or Ubuntu, what is missing comes by apt; elsewhere one sentence says what to install.
+set -euo pipefail
+
+can_apt() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
+
+apt_install() {
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get install -qq -y --no-install-recommends "$@" >/dev/null 2>&1 && return
+  apt-get update -qq >/dev/null && apt-get install -qq -y --no-install-recommends "$@" >/dev/null
+}
+
+find_python() {
+  for name in ${PYTHON3:-} python3 python3.14 python3.13 python3.12 python3.11; do
+    if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      command -v "$name"
+      return
+    fi
+  done
+  return 1
+}
+
+make_environment() {
+  local directory=$1 requirements=$2 python
+  if ! "$directory/bin/python" -m pip --version >/dev/null 2>&1; then
+    find_python >/dev/null || ! can_apt || apt_install python3 python3-venv || true
+    python=$(find_python) || { echo "Tributary needs Python 3.11 or newer: please install python3.11." >&2; exit 1; }
+    if ! "$python" -c 'import ensurepip' 2>/dev/null; then
+      version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+      can_apt && apt_install "python$version-venv" ||
+        { echo "Python's venv is missing: please install the package python$version-venv." >&2; exit 1; }
+    fi
+    "$python" -m venv --clear "$directory"
+  fi
+  echo "Installing $requirements into $directory"
+  "$directory/bin/python" -m pip install --quiet --disable-pip-version-check -r "$requirements"
+}
+
+install_servers() {
+  if PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v mariadbd >/dev/null; then return; fi
+  if can_apt; then
+    echo "Installing MariaDB's server, without a service"
+    apt_install mariadb-server-core mariadb-client-core && return
+  fi
+  echo "MariaDB's tests are left out: please install its server (Debian: mariadb-server-core and" \
+    "mariadb-client-core), then remove .venv/.ready." >&2
+}
+
+case "${1:-}" in
+  python) make_environment "$2" "$3" ;;
+  servers) install_servers ;;
+  *) echo "usage: $0 python DIRECTORY REQUIREMENTS | servers" >&2; exit 2 ;;
+esac
