@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
+
 from tributary import secret, settings
 from tributary.documents import RunEvent
 from tributary.extract import begin, extract_item

@@ -3,6 +3,7 @@
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
+
 from tributary import settings
 from tributary.documents import Document, RunEvent
 from tributary.lease import held_plan

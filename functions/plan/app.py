@@ -6,6 +6,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
 from tributary import settings
 from tributary.errors import ConfigError
 from tributary.observability import guarded, logger

@@ -4,6 +4,7 @@ from typing import Any
 
 from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.utilities.typing import LambdaContext
+
 from tributary import settings
 from tributary.documents import Document
 from tributary.observability import guarded, logger

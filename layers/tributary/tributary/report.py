@@ -61,7 +61,8 @@ def report_run(
     if plan and plan.execution_arn != ended.execution_arn:
         plan = None
     ledger = _ledger(bucket, plan) if plan else None
-    report = _report(ended, source, run_id, plan or None, ledger, bucket)
+    tables = _tables(plan, ledger, bucket) if plan else []
+    report = _report(ended, source, run_id, plan or None, tables)
     first = run_id is None or bucket.create(paths.report(source, run_id), body(report))
     if first and _wanted(report, plan or None):
         publish(subject(report), message(report), attributes(report))
@@ -84,9 +85,8 @@ def _ledger(bucket: Bucket, plan: Plan) -> Ledger | None:
 
 
 def _report(
-    ended: Ended, source: str, run_id: str | None, plan: Plan | None, ledger: Ledger | None, bucket: Bucket
+    ended: Ended, source: str, run_id: str | None, plan: Plan | None, tables: list[TableReport]
 ) -> RunReport:
-    tables = _tables(plan, ledger, bucket) if plan else []
     failure = _failure(source, ended.error) if ended.error else None
     failed = failure is not None or any(table.status == "failed" for table in tables)
     started_at = plan.started_at if plan else None
@@ -145,8 +145,8 @@ def _tables(plan: Plan, ledger: Ledger | None, bucket: Bucket) -> list[TableRepo
 
 def _table(table: TablePlan, result: TableResult | None, load: TableLoad | None) -> TableReport:
     loaded = load is not None and load.phase == "loaded"
-    failure = (load and load.failure) or (result and result.failure)
-    if not loaded and not failure:
+    failure = load.failure if load else result.failure if result else None
+    if not loaded and failure is None:
         message = f"the run ended before {table.name} was loaded; the next run reads it again"
         failure = Failure(table=table.name, error="Unfinished", message=message)
     return TableReport(

@@ -28,7 +28,8 @@ def client(service: str) -> Any:
     import boto3
     from botocore.config import Config
 
-    return boto3.client(service, config=Config(retries={"mode": "standard", "max_attempts": 5}))
+    make: Any = boto3.client  # its stubs know services by literal names alone
+    return make(service, config=Config(retries={"mode": "standard", "max_attempts": 5}))
 
 
 def raw_bucket() -> Bucket:
