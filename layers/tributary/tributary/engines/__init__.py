@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ..catalog import Clock, SourceColumn, SourceTable, TableName
-from ..errors import ConfigError
+from ..errors import ConfigError, UnsupportedType
 from ..secret import Secret
 from ..types import Kind
 
@@ -68,7 +68,12 @@ class Page:
 
 
 class Engine(Protocol):
-    """What each module of this folder offers, as functions."""
+    """What each module of this folder offers, as functions.
+
+    `FRACTION_DIGITS`: the decimals of a second of a time type that does not say how many it has.
+    """
+
+    FRACTION_DIGITS: int
 
     def connect(self, secret: Secret, *, statement_timeout_s: int) -> Any:
         """Open a read-only, pinned session, TLS verified unless the secret says otherwise.
@@ -87,6 +92,9 @@ class Engine(Protocol):
 
     def kind(self, column: SourceColumn) -> Kind:
         """Return the kind of the column's values; raises UnsupportedType by the type's name."""
+
+    def orders(self, type: str) -> bool:
+        """Say whether a column of that type can be a key or a cursor: compared exactly, in its own order."""
 
     def quote(self, *names: str) -> str:
         """Return the dotted, quoted identifier."""
@@ -111,7 +119,8 @@ class Engine(Protocol):
 
         The rows yielded together are exactly the rows that the server sent, or it raises:
         QueryCancelled where the server cut the query short, SourceUnavailable where the connection
-        broke, ValueRefused where a value does not fit its kind. Leaving the iterator early may cost the connection.
+        broke, ValueRefused where a value does not fit its kind. Leaving the iterator early may cost
+        the connection.
         """
 
 
@@ -125,3 +134,11 @@ def get(name: str) -> Engine:
 def names() -> Sequence[str]:
     """Return the names that `engine:` may have."""
     return sorted(MODULES)
+
+
+def unsupported(column: SourceColumn, what: str | None = None) -> UnsupportedType:
+    """Return the error for a column whose type has no kind yet."""
+    return UnsupportedType(
+        f'column "{column.name}" has type {what or column.type}, which is not supported yet; '
+        f"leave it out with columns: {{exclude: [{column.name}]}}"
+    )

@@ -1,0 +1,88 @@
+"""Keyset paging: the predicates and the order that make pages touch without overlap or gap.
+
+Only the source compares: the texts of a position come back as literals of the columns' own types.
+The lexicographic "strictly after" has two forms, since planners differ: PostgreSQL and SQLite turn
+row values into an index range, MySQL and MariaDB the alternatives; each scans the index with the other's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .engines import Query
+
+After = Callable[[Sequence[str], Sequence[str]], str]
+
+
+def after_row(columns: Sequence[str], literals: Sequence[str]) -> str:
+    """Return the predicate for rows strictly after the literals, as row values.
+
+    ``(a, b) > (1, 2)``; a single column needs no row: ``a > 1``.
+    """
+    if len(columns) == 1:
+        return f"{columns[0]} > {literals[0]}"
+    return f"({', '.join(columns)}) > ({', '.join(literals)})"
+
+
+def after_alternatives(columns: Sequence[str], literals: Sequence[str]) -> str:
+    """Return the predicate for rows strictly after the literals, as alternatives.
+
+    ``(a > 1 OR (a = 1 AND b > 2))``: lexicographic, so ties on the first column are not skipped.
+    """
+    if len(columns) == 1:
+        return f"{columns[0]} > {literals[0]}"
+    alternatives = []
+    for index in range(len(columns)):
+        ties = [f"{columns[i]} = {literals[i]}" for i in range(index)]
+        alternatives.append(" AND ".join([*ties, f"{columns[index]} > {literals[index]}"]))
+    first, *rest = alternatives
+    return f"({first} OR {' OR '.join(f'({alternative})' for alternative in rest)})"
+
+
+def order(query: Query) -> tuple[str, ...]:
+    """Return the columns that the query's rows are ordered by, the same on every page.
+
+    A cursor that is NULL in every row orders nothing, and a NULL cannot stand in a position.
+    """
+    return tuple(name for name in query.order if not (query.nulls and name == query.cursor))
+
+
+def conditions(
+    query: Query, after: After, column: Callable[[str], str], literal: Callable[[str, str], str]
+) -> list[str]:
+    """Return the predicates of the query, to be joined by AND.
+
+    `column` gives a column's reference by its name, `literal` a text as a literal of a type.
+    A position lies above the bound `after`, which is left out then: two lower bounds cost MariaDB its range.
+    """
+    types = {known.name: known.type for known in query.columns}
+    ordered = order(query)
+    found = []
+    if query.cursor is not None:
+        cursor = column(query.cursor)
+
+        def bound(text: str) -> str:
+            return literal(text, types[query.cursor or ""])
+
+        implied = query.position is not None and ordered[:1] == (query.cursor,)
+        if query.nulls:
+            found.append(f"{cursor} IS NULL")
+        elif query.after is None and query.up_to is None and not implied:
+            found.append(f"{cursor} IS NOT NULL")
+        if not query.nulls and query.after is not None and not implied:
+            found.append(f"{cursor} > {bound(query.after)}")
+        if not query.nulls and query.up_to is not None:
+            found.append(f"{cursor} <= {bound(query.up_to)}")
+    if query.position is not None:
+        literals = [literal(text, types[name]) for name, text in zip(ordered, query.position, strict=True)]
+        found.append(after([column(name) for name in ordered], literals))
+    return found
+
+
+def tail(query: Query, column: Callable[[str], str]) -> str:
+    """Return the ORDER BY and LIMIT clauses, each with a space before it, '' where there are none."""
+    ordered = ", ".join(column(name) for name in order(query))
+    limit = "" if query.limit is None else f" LIMIT {query.limit:d}"
+    return (f" ORDER BY {ordered}" if ordered else "") + limit
