@@ -1,0 +1,188 @@
+"""The warehouse's statements by their exact text: they double as the documentation of a load."""
+
+from tributary import __version__
+from tributary.documents import Chunk, Column, Range, TablePlan
+from tributary.redshift import control
+from tributary.redshift.control import Committed
+from tributary.redshift.publish import publish, quiet
+from tributary.redshift.sql import literal, quote
+from tributary.redshift.stage import manifest, stage, staging_name
+from tributary.types import Kind
+
+
+def column(name: str, kind: Kind, target: str | None = None) -> Column:
+    return Column(name=name, type="?", kind=kind, nullable=False, target=target or name.lower())
+
+
+def orders(**changes: object) -> TablePlan:
+    plan = TablePlan(
+        number=3,
+        schema_name="public",
+        table_name="orders",
+        target_schema="shop",
+        target_table="orders",
+        mode="merge",
+        columns=(
+            column("Id", Kind("int64")),
+            column("code", Kind("text", size_bytes=40)),
+            column("doc", Kind("json")),
+            column("size", Kind("int16")),
+        ),
+        key=("Id", "code"),
+        cursor="Id",
+        ranges=(Range(number=0, order=("Id", "code")),),
+        whole=True,
+        swap=False,
+        exists=True,
+    )
+    return plan.model_copy(update=changes)
+
+
+def committed(**changes: object) -> Committed:
+    fields = {
+        "source": "shop",
+        "table": "public.orders",
+        "run_id": "20261123_233901",
+        "generation": 2,
+        "mode": "merge",
+        "target": "shop.orders",
+        "cursor": "Id",
+        "watermark": "41",
+        "rows": 7,
+        "chunks": 1,
+        "size_bytes": 1234,
+    }
+    return Committed(**(fields | changes))  # type: ignore[arg-type]
+
+
+STAGED = '"etl_staging"."shop__20261123_233901_3"'
+NAME = "shop__20261123_233901_3"
+FENCE = (
+    "SELECT 1 / CASE WHEN COUNT(*) > 0 THEN 0 ELSE 1 END AS not_fenced FROM public.etl_fence "
+    "WHERE source_name = 'shop' AND generation > 2"
+)
+CONTROL_ROW = (
+    "INSERT INTO public.etl_control (source_name, table_name, last_successful_run, records_processed, "
+    "run_id, generation, mode, target_table, cursor_column, watermark, chunks, size_bytes, "
+    "tributary_version) VALUES ('shop', 'public.orders', GETDATE(), 7, '20261123_233901', 2, 'merge', "
+    f"'shop.orders', 'Id', '41', 1, 1234, '{__version__}')"
+)
+DEDUPLICATE = (
+    f'DELETE FROM {STAGED} USING (SELECT "id" AS "id", "code" AS "code", '
+    'OCTET_LENGTH("code") AS "code__bytes", MAX("_tributary_seq") AS newest '
+    f'FROM {STAGED} GROUP BY "id", "code", OCTET_LENGTH("code") HAVING COUNT(*) > 1) AS repeated '
+    f'WHERE "{NAME}"."id" = repeated."id" AND "{NAME}"."code" = repeated."code" '
+    f'AND OCTET_LENGTH("{NAME}"."code") = repeated."code__bytes" '
+    f'AND "{NAME}"."_tributary_seq" < repeated.newest'
+)
+VALUES = (
+    '_tributary_stage."id", _tributary_stage."code", JSON_PARSE(_tributary_stage."doc"), '
+    "_tributary_stage.\"size\", 'shop', GETDATE(), '20261123_233901'"
+)
+COLUMNS = '"id", "code", "doc", "size", "source_system", "load_timestamp", "run_id"'
+SAME_KEY = (
+    '"orders"."id" = _tributary_stage."id" AND "orders"."code" = _tributary_stage."code" '
+    'AND OCTET_LENGTH("orders"."code") = OCTET_LENGTH(_tributary_stage."code")'
+)
+MERGE = (
+    f'MERGE INTO "shop"."orders" USING {STAGED} AS _tributary_stage ON {SAME_KEY} '
+    'WHEN MATCHED THEN UPDATE SET "doc" = JSON_PARSE(_tributary_stage."doc"), '
+    '"size" = _tributary_stage."size", '
+    "\"source_system\" = 'shop', \"load_timestamp\" = GETDATE(), \"run_id\" = '20261123_233901' "
+    f"WHEN NOT MATCHED THEN INSERT ({COLUMNS}) VALUES ({VALUES})"
+)
+INSERT = f'INSERT INTO "shop"."orders" ({COLUMNS}) SELECT {VALUES} FROM {STAGED} AS _tributary_stage'
+
+
+def test_stage_makes_the_staging_table_from_the_parquet_schema_and_copies_by_manifest() -> None:
+    url = "s3://raw/_runs/shop/20261123_233901/manifests/3.json"
+
+    assert stage(orders(), staging_name("shop", "20261123_233901", 3), url, "arn:aws:iam::1:role/copy") == [
+        'CREATE TABLE IF NOT EXISTS "shop"."orders" ("id" BIGINT, "code" VARCHAR(40), "doc" SUPER, '
+        '"size" SMALLINT, "source_system" VARCHAR(50), "load_timestamp" TIMESTAMP, "run_id" VARCHAR(15))',
+        f"DROP TABLE IF EXISTS {STAGED}",
+        f'CREATE TABLE {STAGED} ("id" BIGINT, "code" VARCHAR(40), "doc" VARCHAR(65535), "size" INTEGER, '
+        '"_tributary_seq" BIGINT)',
+        f'COPY {STAGED} ("id", "code", "doc", "size", "_tributary_seq") FROM \'{url}\' '
+        "IAM_ROLE 'arn:aws:iam::1:role/copy' FORMAT AS PARQUET MANIFEST",
+        f"SELECT COUNT(*) FROM {STAGED}",
+    ]
+
+
+def test_stage_without_rows_copies_nothing() -> None:
+    assert not any(sql.startswith("COPY") for sql in stage(orders(), NAME, None, "role"))
+
+
+def test_manifest_tells_each_chunk_once_with_its_exact_length() -> None:
+    chunk = Chunk(key="shop/2026/11/23/orders/orders_20261123_233901_0_000001.parquet", size_bytes=99)
+
+    assert manifest("raw", [chunk]) == (
+        b'{"entries": [{"url": "s3://raw/shop/2026/11/23/orders/orders_20261123_233901_0_000001.parquet", '
+        b'"mandatory": true, "meta": {"content_length": 99}}]}'
+    )
+
+
+def test_merge_publish_fences_first_and_commits_the_watermark_last() -> None:
+    assert publish(orders(), NAME, committed()) == [
+        FENCE,
+        DEDUPLICATE,
+        MERGE,
+        f"DROP TABLE {STAGED}",
+        CONTROL_ROW,
+    ]
+
+
+def test_new_columns_are_added_in_the_publishing_transaction_one_by_one() -> None:
+    statements = publish(orders(new_columns=("doc", "size")), NAME, committed())
+
+    assert statements[:3] == [
+        FENCE,
+        'ALTER TABLE "shop"."orders" ADD COLUMN "doc" SUPER',
+        'ALTER TABLE "shop"."orders" ADD COLUMN "size" SMALLINT',
+    ]
+
+
+def test_swap_replaces_all_rows_without_truncate() -> None:
+    assert publish(orders(swap=True, key=()), NAME, committed()) == [
+        FENCE,
+        'DELETE FROM "shop"."orders"',
+        INSERT,
+        f"DROP TABLE {STAGED}",
+        CONTROL_ROW,
+    ]
+
+
+def test_a_merge_too_long_for_the_data_api_becomes_delete_and_insert() -> None:
+    wide = tuple(column(f"column_with_a_long_name_{number}", Kind("int32")) for number in range(900))
+    statements = publish(orders(columns=(*orders().columns, *wide)), NAME, committed())
+
+    assert [sql.split(" ")[0] for sql in statements] == [
+        "SELECT",
+        "DELETE",
+        "DELETE",
+        "INSERT",
+        "DROP",
+        "INSERT",
+    ]
+    assert all(len(sql.encode()) < 100_000 for sql in statements)
+    assert statements[2] == f'DELETE FROM "shop"."orders" USING {STAGED} AS _tributary_stage WHERE {SAME_KEY}'
+
+
+def test_a_table_without_news_only_records_its_run() -> None:
+    assert quiet([committed()]) == [FENCE, CONTROL_ROW]
+
+
+def test_raising_the_fence_twice_leaves_one_row() -> None:
+    assert control.raise_fence("shop", 3, "20261123_233901") == (
+        "INSERT INTO public.etl_fence (source_name, generation, run_id, fenced_at) "
+        "SELECT 'shop', 3, '20261123_233901', GETDATE() WHERE NOT EXISTS (SELECT 1 FROM public.etl_fence "
+        "WHERE source_name = 'shop' AND generation >= 3)"
+    )
+
+
+def test_identifiers_and_literals_cannot_break_out() -> None:
+    assert quote('od"d', "a.b") == '"od""d"."a.b"'
+    assert literal("it's") == "'it''s'"
+    assert literal("a\\b") == "'a' || CHR(92) || 'b'"
+    assert literal(None) == "NULL"
+    assert literal(7) == "7"
