@@ -1,0 +1,226 @@
+"""Extract against a real PostgreSQL and the local S3: one sequence of chunks, whatever happens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from local.aws.clients import client
+from local.aws.gateway import Gateway
+from local.databases.postgres import Postgres
+from tributary import engines, extract, paths
+from tributary.catalog import TableName
+from tributary.chunks import SEQUENCE
+from tributary.documents import Column, Item, Plan, Range, TablePlan, TableResult
+from tributary.secret import Secret
+from tributary.storage import Bucket, body
+
+RUN = "20261123_233901"
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[Bucket]:
+    gateway = Gateway()
+    s3 = client("s3", gateway.url)
+    s3.create_bucket(Bucket="raw")
+    yield Bucket(s3, "raw")
+    gateway.stop()
+
+
+class Workshop:
+    """One source table and a run planned over it."""
+
+    def __init__(self, postgres: Postgres, bucket: Bucket, rows: int) -> None:
+        self.bucket, self.source = bucket, f"s{uuid4().hex[:8]}"
+        with_sql = postgres.connect()
+        with_sql.run(f'CREATE SCHEMA "{self.source}"')
+        with_sql.run(
+            f'CREATE TABLE "{self.source}".orders (id int PRIMARY KEY, stamp timestamptz, note text)'
+        )
+        with_sql.run(
+            f'INSERT INTO "{self.source}".orders SELECT n, '
+            "timestamptz '2026-01-01' + (n / 4) * interval '1 second', 'note ' || n "
+            f"FROM generate_series(1, {rows}) AS n"
+        )
+        with_sql.close()
+        self.secret = Secret(
+            host=postgres.host, port=postgres.port, username="postgres", dbname="postgres", sslmode="disable"
+        )
+
+    def plan(self, *, order: tuple[str, ...] = ("stamp", "id"), page_rows: int | None = 3) -> Plan:
+        engine = engines.get("postgresql")
+        connection = engine.connect(self.secret, statement_timeout_s=30)
+        described = engine.describe(connection, [TableName(self.source, "orders")])
+        engine.close(connection)
+        [table] = described.values()
+        columns = tuple(
+            Column(
+                name=column.name,
+                type=column.type,
+                kind=engine.kind(column),
+                nullable=column.nullable,
+                target=column.name,
+            )
+            for column in table.columns
+        )
+        planned = TablePlan(
+            number=0,
+            schema_name=self.source,
+            table_name="orders",
+            target_schema=self.source,
+            target_table="orders",
+            mode="merge",
+            columns=columns,
+            key=("id",),
+            cursor="stamp",
+            ranges=(Range(number=1, order=order),),
+            page_rows=page_rows,
+            whole=True,
+            swap=False,
+            exists=False,
+        )
+        plan = Plan(
+            version="test",
+            source=self.source,
+            engine="postgresql",
+            secret="unused",
+            run_id=RUN,
+            generation=1,
+            execution_arn="arn",
+            started_at="2026-11-23T23:39:01Z",
+            prefix=f"_runs/{self.source}/{RUN}/items/",
+            items=1,
+            max_connections=1,
+            statement_timeout_s=30,
+            notify="all",
+        )
+        self.bucket.put(paths.item(plan.prefix, 0), body(Item(tables=(planned,))))
+        return plan
+
+    def extract(self, plan: Plan, *, chunk_size_bytes: int = 1, seconds: float = 60) -> bool:
+        stop_at = time.monotonic() + seconds
+        begun = extract.begin(
+            plan, self.bucket, self.secret, chunk_size_bytes=chunk_size_bytes, stop_at=stop_at
+        )
+        return extract.extract_item(begun, 0)
+
+    def result(self) -> TableResult:
+        found = self.bucket.document(paths.result(self.source, RUN, 0), TableResult)
+        assert found is not None
+        return found
+
+    def rows(self) -> list[tuple[object, ...]]:
+        """Return the rows of the result's chunks in manifest order."""
+        rows: list[tuple[object, ...]] = []
+        for chunk in self.result().chunks:
+            found = self.bucket.read(chunk.key)
+            assert found is not None
+            assert len(found[0]) == chunk.size_bytes
+            table = pq.read_table(pa.BufferReader(found[0]))
+            rows += zip(*(column.to_pylist() for column in table.columns), strict=True)
+        return rows
+
+
+def ids(rows: list[tuple[object, ...]]) -> list[object]:
+    return [row[0] for row in rows]
+
+
+@pytest.mark.parametrize("page_rows", [1, 2, 3, 4, 5, 20, 21, None])
+def test_every_row_arrives_once_whatever_the_page(
+    postgres: Postgres, bucket: Bucket, page_rows: int | None
+) -> None:
+    workshop = Workshop(postgres, bucket, rows=20)
+
+    assert workshop.extract(workshop.plan(page_rows=page_rows))
+
+    assert ids(workshop.rows()) == list(range(1, 21))
+    assert workshop.result().rows == 20
+
+
+def test_sequence_numbers_rise_in_reading_order(postgres: Postgres, bucket: Bucket) -> None:
+    workshop = Workshop(postgres, bucket, rows=10)
+    workshop.extract(workshop.plan())
+
+    numbers = [row[-1] for row in workshop.rows()]
+
+    assert numbers == sorted(set(numbers), key=int)  # type: ignore[call-overload]
+    assert SEQUENCE == "_tributary_seq"
+
+
+def test_an_empty_table_has_a_result_without_chunks(postgres: Postgres, bucket: Bucket) -> None:
+    workshop = Workshop(postgres, bucket, rows=0)
+
+    assert workshop.extract(workshop.plan())
+
+    assert (workshop.result().rows, workshop.result().chunks) == (0, ())
+
+
+def test_extract_goes_on_where_an_attempt_ran_out_of_time(postgres: Postgres, bucket: Bucket) -> None:
+    workshop = Workshop(postgres, bucket, rows=20)
+    plan = workshop.plan()
+
+    calls = 1
+    while not workshop.extract(plan, seconds=0):  # one page a call
+        calls += 1
+
+    assert calls > 3
+    assert ids(workshop.rows()) == list(range(1, 21))
+
+
+def test_two_attempts_at_once_build_one_sequence(postgres: Postgres, bucket: Bucket) -> None:
+    workshop = Workshop(postgres, bucket, rows=300)
+    plan = workshop.plan(page_rows=7)
+
+    with ThreadPoolExecutor(3) as attempts:
+        done = list(attempts.map(lambda _: workshop.extract(plan), range(3)))
+
+    assert done == [True, True, True]
+    assert ids(workshop.rows()) == list(range(1, 301))
+
+
+def test_a_second_call_after_the_result_reads_nothing_and_changes_nothing(
+    postgres: Postgres, bucket: Bucket
+) -> None:
+    workshop = Workshop(postgres, bucket, rows=5)
+    plan = workshop.plan()
+    workshop.extract(plan)
+    before = workshop.result()
+
+    assert workshop.extract(plan)
+
+    assert workshop.result() == before
+
+
+def test_a_table_without_order_is_read_at_once_and_only_the_finished_attempt_counts(
+    postgres: Postgres, bucket: Bucket
+) -> None:
+    workshop = Workshop(postgres, bucket, rows=20)
+    plan = workshop.plan(order=())
+
+    with ThreadPoolExecutor(2) as attempts:
+        list(attempts.map(lambda _: workshop.extract(plan), range(2)))
+
+    assert sorted(map(int, ids(workshop.rows()))) == list(range(1, 21))  # type: ignore[arg-type]
+
+
+def test_a_value_that_the_warehouse_cannot_hold_fails_the_table_without_showing_it(
+    postgres: Postgres, bucket: Bucket
+) -> None:
+    workshop = Workshop(postgres, bucket, rows=3)
+    session = postgres.connect()
+    session.run(f"UPDATE \"{workshop.source}\".orders SET stamp = 'infinity' WHERE id = 2")
+    session.close()
+
+    assert workshop.extract(workshop.plan(order=("id",)))
+
+    failure = workshop.result().failure
+    assert failure is not None
+    assert failure.error == "ValueRefused"
+    assert "stamp" in failure.message
+    assert "infinity" not in failure.message.split("such as")[0]
