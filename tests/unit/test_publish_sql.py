@@ -88,7 +88,7 @@ MERGE = (
     f'MERGE INTO "shop"."orders" USING {STAGED} AS _tributary_stage ON {SAME_KEY} '
     'WHEN MATCHED THEN UPDATE SET "doc" = JSON_PARSE(_tributary_stage."doc"), '
     '"size" = _tributary_stage."size", '
-    "\"source_system\" = 'shop', \"load_timestamp\" = GETDATE(), \"run_id\" = '20261123_233901' "
+    '"source_system" = \'shop\', "load_timestamp" = GETDATE(), "run_id" = \'20261123_233901\' '
     f"WHEN NOT MATCHED THEN INSERT ({COLUMNS}) VALUES ({VALUES})"
 )
 INSERT = f'INSERT INTO "shop"."orders" ({COLUMNS}) SELECT {VALUES} FROM {STAGED} AS _tributary_stage'
@@ -98,13 +98,19 @@ def test_stage_makes_the_staging_table_from_the_parquet_schema_and_copies_by_man
     url = "s3://raw/_runs/shop/20261123_233901/manifests/3.json"
 
     assert stage(orders(), staging_name("shop", "20261123_233901", 3), url, "arn:aws:iam::1:role/copy") == [
-        'CREATE TABLE IF NOT EXISTS "shop"."orders" ("id" BIGINT, "code" VARCHAR(40), "doc" SUPER, '
-        '"size" SMALLINT, "source_system" VARCHAR(50), "load_timestamp" TIMESTAMP, "run_id" VARCHAR(15))',
+        (
+            'CREATE TABLE IF NOT EXISTS "shop"."orders" ("id" BIGINT, "code" VARCHAR(40), "doc" SUPER, '
+            '"size" SMALLINT, "source_system" VARCHAR(50), "load_timestamp" TIMESTAMP, "run_id" VARCHAR(15))'
+        ),
         f"DROP TABLE IF EXISTS {STAGED}",
-        f'CREATE TABLE {STAGED} ("id" BIGINT, "code" VARCHAR(40), "doc" VARCHAR(65535), "size" INTEGER, '
-        '"_tributary_seq" BIGINT)',
-        f'COPY {STAGED} ("id", "code", "doc", "size", "_tributary_seq") FROM \'{url}\' '
-        "IAM_ROLE 'arn:aws:iam::1:role/copy' FORMAT AS PARQUET MANIFEST",
+        (
+            f'CREATE TABLE {STAGED} ("id" BIGINT, "code" VARCHAR(40), "doc" VARCHAR(65535), "size" INTEGER, '
+            '"_tributary_seq" BIGINT)'
+        ),
+        (
+            f'COPY {STAGED} ("id", "code", "doc", "size", "_tributary_seq") FROM \'{url}\' '
+            "IAM_ROLE 'arn:aws:iam::1:role/copy' FORMAT AS PARQUET MANIFEST"
+        ),
         f"SELECT COUNT(*) FROM {STAGED}",
     ]
 

@@ -261,7 +261,7 @@ class RangeReader:
 
     def _store(self, *, last: bool) -> None:
         content = self.chunk.finish(self.position, self.total_rows, last=last)
-        if not self.extraction.bucket.create(paths.chunk(self.prefix, self.number), content):
+        if not self.extraction.bucket.create_raw(paths.chunk(self.prefix, self.number), content):
             raise Overtaken
         logger.info(
             "chunk stored", extra={"number": self.number, "rows": self.chunk.rows, "size_bytes": len(content)}

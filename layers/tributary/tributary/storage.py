@@ -42,6 +42,10 @@ class Bucket:
         """Write the object unless one is there already; say whether it was written."""
         return self._put(key, body, IfNoneMatch="*")
 
+    def create_raw(self, key: str, body: bytes) -> bool:
+        """Like `create`, for an object of the raw layer: lifecycle rules find it by its tag."""
+        return self._put(key, body, IfNoneMatch="*", Tagging="layer=raw")
+
     def replace(self, key: str, body: bytes, etag: str) -> bool:
         """Write the object if it still is the one that was read; say whether it was written."""
         return self._put(key, body, IfMatch=etag)
