@@ -161,7 +161,8 @@ def _check(array: pyarrow.Array, column: ReadColumn, query: Query, *, has_nul: b
     if limit is not None and (pc.max(pc.binary_length(array)).as_py() or 0) > limit:
         raise ValueRefused(
             f'column "{column.name}" of {query.table} ({column.type}) holds a value longer than the '
-            f"{limit} bytes that Redshift can; leave it out with columns: {{exclude: [{column.name}]}}"
+            f"{limit} bytes of its column in Redshift; leave the column out with "
+            f"columns: {{exclude: [{column.name}]}}"
         )
     if has_nul and column.kind.name in ("text", "json") and pc.any(pc.match_substring(array, "\0")).as_py():
         raise ValueRefused(

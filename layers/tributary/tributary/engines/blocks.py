@@ -6,7 +6,7 @@ The queue between them is short, so that a slow reader slows the source down ins
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Full, Queue
@@ -61,16 +61,16 @@ class Collector:
             self._hand_on(Block(b"".join(records), len(records), records[-1]))
 
 
-def collected(fill: Callable[[], Generator[bytes]], *, size_bytes: int = BLOCK_BYTES) -> Generator[Block]:
-    """Yield the blocks of a generator of records, without a thread: for a source in this process."""
-    waiting: list[Block] = []
-    collector = Collector(waiting.append, size_bytes)
-    for record in fill():
+def collected(records: Iterable[bytes], *, size_bytes: int = BLOCK_BYTES) -> Generator[Block]:
+    """Yield the records in blocks, without a thread: for a source in this process."""
+    full: list[Block] = []
+    collector = Collector(full.append, size_bytes)
+    for record in records:
         collector.write(record)
-        if waiting:
-            yield waiting.pop()
+        if full:
+            yield full.pop()
     collector.flush()
-    yield from waiting
+    yield from full
 
 
 def pumped(

@@ -43,6 +43,7 @@ LOCK_TIMEOUT_S = 30
 DRIVER_ERRORS = (pg8000.native.Error, OSError, struct.error, ValueError, AttributeError)
 
 __all__ = [  # the Protocol
+    "FRACTION_DIGITS",
     "ask",
     "clock",
     "close",

@@ -1,0 +1,302 @@
+"""SQLite through the standard library: a file on this machine, opened read-only.
+
+SQLite lets any value stand in any column: each one is held against the declared type as it is read,
+and one that does not fit is refused, never cast.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import sqlite3
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+from .. import csv_pages, keyset
+from ..catalog import Clock, SourceTable, TableName
+from ..errors import (
+    InternalError,
+    QueryCancelled,
+    SecretError,
+    SourceRefused,
+    SourceUnavailable,
+    TableRefused,
+    TributaryError,
+)
+from ..secret import Secret
+from . import Page, Query, ReadColumn
+from . import sqlite_catalog as catalog
+from .blocks import collected
+from .sqlite_catalog import declared, kind, orders
+
+__all__ = [  # the Protocol
+    "FRACTION_DIGITS",
+    "ask",
+    "clock",
+    "close",
+    "connect",
+    "describe",
+    "kind",
+    "list_tables",
+    "literal",
+    "orders",
+    "quote",
+    "read",
+    "rendered",
+    "select",
+]
+
+FRACTION_DIGITS = 0  # as CURRENT_TIMESTAMP writes it
+BUSY_TIMEOUT_S = 10
+STEPS = 10_000  # of SQLite's machine between two looks at the time-out
+FETCHED_ROWS = 1_000
+UNDECODABLE = re.compile(r"Could not decode to UTF-8 column 'c(\d+)'")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A connection, and how long a statement may take."""
+
+    driver: sqlite3.Connection
+    statement_timeout_s: int
+
+
+def connect(secret: Secret, *, statement_timeout_s: int) -> Session:
+    """Open the file that the secret's `dbname` names; see the Protocol."""
+    if not secret.dbname:
+        raise SecretError('the source\'s secret has no "dbname"; write the path of the SQLite file there')
+    file = Path(secret.dbname).absolute()
+    try:
+        driver = sqlite3.connect(
+            f"{file.as_uri()}?mode=ro",
+            uri=True,
+            timeout=BUSY_TIMEOUT_S,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        driver.execute("PRAGMA query_only = ON")
+        driver.execute("PRAGMA trusted_schema = OFF")
+        driver.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except sqlite3.Error as error:
+        if _code(error) in BUSY:
+            raise SourceUnavailable(f"the SQLite file is locked ({_code(error)})") from None
+        raise SourceRefused(
+            f"the SQLite file cannot be opened ({_code(error)}); check the path in the secret's dbname "
+            "and that it holds a SQLite database"
+        ) from None
+    return Session(driver, statement_timeout_s)
+
+
+def close(session: Session) -> None:
+    """Close the session; never raises."""
+    with suppress(sqlite3.Error):
+        session.driver.close()
+
+
+# --- errors: the one place where the driver's become ours ---------------------------------------
+
+BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR")
+
+
+@contextmanager
+def _queries(session: Session, table: TableName | None = None) -> Iterator[None]:
+    """Bound the statement's time, and turn what goes wrong in it into our errors."""
+    end = time.monotonic() + session.statement_timeout_s
+    try:
+        session.driver.set_progress_handler(lambda: time.monotonic() > end, STEPS)
+        yield
+    except sqlite3.Error as error:
+        raise _reduced(error, str(table or "a table")) from None
+
+
+def _code(error: sqlite3.Error) -> str:
+    name = str(getattr(error, "sqlite_errorname", "SQLITE_ERROR"))
+    return "_".join(name.split("_")[:2])  # SQLITE_IOERR_READ is a kind of SQLITE_IOERR
+
+
+def _reduced(error: sqlite3.Error, table: str) -> TributaryError:
+    code = _code(error)
+    if code == "SQLITE_INTERRUPT":
+        return QueryCancelled(f"a query on {table} took longer than its time-out")
+    if code in BUSY:
+        return SourceUnavailable(f"the SQLite file could not be read ({code})")
+    if str(error).startswith(("no such table", "no such column")):
+        return TableRefused(f"{table}, or a column that is read of it, does not exist any more")
+    if code in ("SQLITE_CORRUPT", "SQLITE_NOTADB"):
+        return TableRefused(f"{table} cannot be read: the SQLite file is damaged ({code})")
+    return InternalError(f"SQLite failed on {table} with {code}")
+
+
+# --- SQL text -----------------------------------------------------------------------------------
+
+
+def quote(*names: str) -> str:
+    """Return the dotted, quoted identifier."""
+    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
+
+
+def literal(text: str, type: str) -> str:
+    """Return the literal of a value's own text: numbers bare, blobs in hex, everything else quoted."""
+    name = declared(type).name
+    if name in ("int64", "decimal", "boolean", "float64"):
+        if not NUMBER.fullmatch(text):
+            raise InternalError(f"a position in a column of type {type} is not a number")
+        return text
+    if name == "binary":
+        return f"x'{text}'"
+    return "'" + text.replace("'", "''") + "'"
+
+
+NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
+
+
+def rendered(name: str, type: str) -> str:
+    """Return the expression of a column's exact text."""
+    column = quote(name)
+    return f"hex({column})" if declared(type).name == "binary" else column
+
+
+def select(query: Query) -> str:
+    """Return the SELECT of the query, its columns as they are."""
+    where = " AND ".join(keyset.conditions(query, keyset.after_row, _column, literal))
+    columns = ", ".join(f"{_column(column.name)} AS c{place}" for place, column in enumerate(query.columns))
+    return (
+        f"SELECT {columns} FROM {quote(query.table.schema, query.table.table)} AS t"
+        + (f" WHERE {where}" if where else "")
+        + keyset.tail(query, _column)
+    )
+
+
+def _column(name: str) -> str:
+    return f"t.{quote(name)}"
+
+
+# --- reading ------------------------------------------------------------------------------------
+
+
+def ask(session: Session, sql: str) -> tuple[str | None, ...] | None:
+    """Return the first row of a small query as texts, None where there is none."""
+    with _queries(session):
+        row = session.driver.execute(sql).fetchone()
+    return None if row is None else tuple(None if value is None else str(value) for value in row)
+
+
+def read(session: Session, query: Query) -> Iterator[Page]:
+    """Run the query as one statement and yield its rows; see the Protocol."""
+    return csv_pages.pages(query, collected(_records(session, query)))
+
+
+def _records(session: Session, query: Query) -> Iterator[bytes]:
+    renderings = [RENDERINGS[column.kind.name] for column in query.columns]
+    with _queries(session, query.table):
+        cursor = session.driver.execute(select(query))
+        while rows := _fetched(cursor, query):
+            for row in rows:
+                try:
+                    yield csv_pages.line(
+                        [None if v is None else render(v) for render, v in zip(renderings, row, strict=True)]
+                    )
+                except _Misfit:
+                    raise csv_pages.refused(query, _misfit(row, query)) from None
+
+
+def _fetched(cursor: sqlite3.Cursor, query: Query) -> list[tuple[object, ...]]:
+    try:
+        return cursor.fetchmany(FETCHED_ROWS)
+    except sqlite3.OperationalError as error:
+        if place := UNDECODABLE.match(str(error)):
+            raise csv_pages.refused(query, query.columns[int(place[1])]) from None
+        raise
+
+
+class _Misfit(Exception):
+    """A value's storage does not fit its column's declared type."""
+
+
+def _misfit(row: tuple[object, ...], query: Query) -> ReadColumn:
+    for value, column in zip(row, query.columns, strict=True):
+        try:
+            if value is not None:
+                RENDERINGS[column.kind.name](value)
+        except _Misfit:
+            return column
+    raise AssertionError("some value of the row does not fit")
+
+
+def _integer(value: object) -> bytes:
+    if type(value) is int:
+        return b"%d" % value
+    raise _Misfit
+
+
+def _decimal(value: object) -> bytes:
+    """Render a number in plain digits; a REAL has 15 that are certain, and its shortest text shows those."""
+    if type(value) is int:
+        return b"%d" % value
+    if type(value) is float and math.isfinite(value):
+        return format(Decimal(repr(value)), "f").encode()
+    raise _Misfit
+
+
+def _real(value: object) -> bytes:
+    if type(value) in (int, float):
+        return repr(value).encode()
+    raise _Misfit
+
+
+def _text(value: object) -> bytes:
+    if type(value) is str:
+        return value.encode()
+    raise _Misfit
+
+
+def _boolean(value: object) -> bytes:
+    if value in (0, 1) and type(value) is int:
+        return b"%d" % value
+    raise _Misfit
+
+
+def _blob(value: object) -> bytes:
+    if type(value) is bytes:
+        return value.hex().encode()
+    raise _Misfit
+
+
+RENDERINGS: dict[str, Callable[[object], bytes]] = {
+    "int64": _integer,
+    "decimal": _decimal,
+    "float64": _real,
+    "text": _text,
+    "date": _text,
+    "timestamp": _text,
+    "boolean": _boolean,
+    "binary": _blob,
+}
+
+
+def clock(session: Session) -> Clock:
+    """Read the clock; SQLite has no list of transactions."""
+    row = ask(session, "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")
+    now = datetime.fromisoformat(str(row[0] if row else "")).replace(tzinfo=UTC)
+    return Clock(now, None, "SQLite shows no transactions")
+
+
+# --- catalog ------------------------------------------------------------------------------------
+
+
+def list_tables(session: Session) -> list[TableName]:
+    """Return every table and view of the file, in name order."""
+    with _queries(session):
+        return sorted(TableName("main", str(name)) for (name,) in session.driver.execute(catalog.TABLES))
+
+
+def describe(session: Session, names: Collection[TableName]) -> dict[TableName, SourceTable]:
+    """Return the schema's word on the named tables, in two queries; what does not exist is left out."""
+    with _queries(session):
+        columns = session.driver.execute(catalog.COLUMNS).fetchall()
+        return catalog.tables(columns, session.driver.execute(catalog.INDEXES).fetchall(), set(names))
