@@ -86,8 +86,13 @@ def tls_refused(error: ssl.SSLError | None, where: str) -> SourceRefused:
     return SourceRefused(f"TLS with {where} failed ({error.reason or 'SSLError'}); check its TLS, {INSECURE}")
 
 
-def hang_up(line: socket.socket) -> None:
+def cut(line: socket.socket) -> None:
     """End the connection from outside, whoever is reading it; never raises."""
     with suppress(OSError):  # the peer may have been faster
         line.shutdown(socket.SHUT_RDWR)
+
+
+def hang_up(line: socket.socket) -> None:
+    """End the connection and let go of this handle on it; never raises."""
+    cut(line)
     line.close()

@@ -33,7 +33,7 @@ from ..secret import Secret
 from . import Page, Query
 from . import postgresql_catalog as catalog
 from .blocks import Write, pumped
-from .network import SILENCE_S, address, dial, hang_up, tls, tls_refused
+from .network import SILENCE_S, address, cut, dial, hang_up, tls, tls_refused
 from .postgresql_catalog import ENUM, kind, orders
 
 PORT = 5432
@@ -303,7 +303,7 @@ def read(session: Session, query: Query) -> Iterator[Page]:
             session.driver.run(copy(query), stream=_Records(write))
             return int(session.driver.row_count)
 
-    return csv_pages.pages(query, pumped(fill, abort=lambda: hang_up(session.line)))
+    return csv_pages.pages(query, pumped(fill, abort=lambda: cut(session.line)))
 
 
 def clock(session: Session) -> Clock:
