@@ -80,13 +80,12 @@ class Pool:
 
 
 class Lambda:
-    """The deployed functions. `concurrency` bounds each function's sandboxes (2 per core unless told)."""
+    """The deployed functions; `concurrency` bounds the sandboxes of each (unless told, 2 per core)."""
 
     def __init__(self, logs: Path, leash: Leash, *, concurrency: int | None = None) -> None:
         self.logs = logs
-        self.environment: dict[str, str] = {}  # of every function, over its own: the stack's addresses
         self._leash = leash
-        self._limit = concurrency or 2 * (os.cpu_count() or 1)
+        self._limit = concurrency or max(4, 2 * (os.cpu_count() or 1))
         self._lock = threading.Lock()
         self._pools: dict[str, Pool] = {}
         self._roles: dict[str, str] = {}
@@ -94,9 +93,8 @@ class Lambda:
     def deploy(self, function: Function) -> None:
         """Create the function, or replace it: calls under way end as they were started."""
         key = access_key(function.role)
-        extra = {**self.environment, **_credentials(key)}
         log = self.logs / f"{function.name}.log"
-        pool = Pool(function, extra, log, self._leash, self._limit)
+        pool = Pool(function, _credentials(key), log, self._leash, self._limit)
         with self._lock:
             old = self._pools.get(function.name)
             self._pools[function.name] = pool

@@ -1,0 +1,79 @@
+"""AWS without a deployed stack: the gateway, moto behind it, and Lambda; nothing outlives it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from ..leash import Leash
+from .custom import PREFIX, CustomResources
+from .deploy import Deployer
+from .gateway import App, Gateway
+from .invoke import PATH, InvokeApi
+from .lambdas import Lambda
+from .selftest import selftest
+
+CONFIGURATION = re.compile(r"^/[-0-9]+/functions/(?P<name>[^/]+)/(configuration|concurrency)$")
+
+
+class Platform:
+    """A running platform; leaving its context ends it."""
+
+    def __init__(
+        self, logs: Path, *, host: str = "127.0.0.1", port: int = 0, concurrency: int | None = None
+    ) -> None:
+        logs.mkdir(parents=True, exist_ok=True)
+        self.gateway = Gateway(host, port)
+        self.url = self.gateway.url
+        self._leash = Leash()
+        self.functions = Lambda(logs, self._leash, concurrency=concurrency)
+        self._custom = CustomResources(self.functions, self.url)
+        self._refresh: Deployer | None = None
+        self.gateway.route(lambda _, request: request["PATH_INFO"].startswith(PREFIX), self._custom)
+        self.gateway.route(
+            lambda _, request: bool(PATH.match(request["PATH_INFO"])), InvokeApi(self.functions)
+        )
+        self.gateway.route(_changes_a_function, self._change_a_function)
+
+    def selftest(self) -> None:
+        """Raise SelfTestError where this platform does not behave as AWS does."""
+        selftest(self.functions, self.url)
+
+    def route(self, service: str, app: App) -> None:
+        """Send the requests that are signed for the service to the application."""
+        self.gateway.route(lambda signed_for, _: signed_for == service, app)
+
+    def deployer(self, environment: Mapping[str, str]) -> Deployer:
+        """Return what deploys templates here; `environment` is every function's, over its own."""
+        self._refresh = Deployer(self.url, self.functions, self._custom, environment)
+        return self._refresh
+
+    def stop(self) -> None:
+        """End every sandbox and the gateway."""
+        self.functions.close()
+        self.gateway.stop()
+        self._leash.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _change_a_function(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Have moto change a function's configuration, then run it so from its next call on."""
+        body = self.gateway.moto(environ, start_response)
+        match = CONFIGURATION.match(environ["PATH_INFO"])
+        if match and self._refresh:
+            self._refresh.refresh(match["name"])
+        return body
+
+
+def _changes_a_function(service: str, environ: dict[str, Any]) -> bool:
+    changing = environ["REQUEST_METHOD"] in ("PUT", "DELETE")
+    return service == "lambda" and changing and bool(CONFIGURATION.match(environ["PATH_INFO"]))

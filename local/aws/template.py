@@ -1,0 +1,201 @@
+"""template.yaml, split into what moto's CloudFormation can create and what is made by other means.
+
+Nothing is left out in silence: a resource of a type that is neither known to moto nor named here
+stops the deploy.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .function import ACCOUNT, REGION
+
+Tree = Any  # JSON as templates carry it: dict, list, str, int, float, bool
+CODE = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
+ARTIFACT = {"Bucket": "local-artifacts", "Key": "empty.zip"}
+# A machine is created a second time by API: CloudFormation's never executes in moto.
+PLACEHOLDER = {"StartAt": "Unused", "States": {"Unused": {"Type": "Pass", "End": True}}}
+# Types that a stand-in of ours plays, or that have no effect on a run: only their names are needed.
+NAMED_ONLY = frozenset(
+    {
+        "AWS::RedshiftServerless::Namespace",
+        "AWS::RedshiftServerless::Workgroup",
+        "AWS::Redshift::Cluster",
+        "AWS::Scheduler::ScheduleGroup",
+        "AWS::Scheduler::Schedule",
+        "AWS::CloudWatch::Dashboard",
+    }
+)
+
+
+class DeployError(Exception):
+    """The template cannot be deployed here as it stands."""
+
+
+@dataclass(slots=True)
+class Machine:
+    """A state machine's definition file, and the values to put into its `${...}`."""
+
+    definition: Path
+    substitutions: Tree
+
+
+@dataclass(slots=True)
+class Parts:
+    """A template taken apart, by logical id."""
+
+    template: dict[str, Tree]
+    code: dict[str, Path] = field(default_factory=dict)
+    machines: dict[str, Machine] = field(default_factory=dict)
+    custom: dict[str, dict[str, Tree]] = field(default_factory=dict)
+    named: dict[str, dict[str, Tree]] = field(default_factory=dict)
+
+
+def take_apart(path: Path, parameters: Mapping[str, str]) -> Parts:
+    """Read the template, transform it from SAM, and split it."""
+    from samtranslator.yaml_helper import yaml_parse
+
+    parts = Parts(yaml_parse(path.read_text()))
+    declared = parts.template.get("Parameters", {})
+    for name in parameters:
+        if name not in declared:
+            raise DeployError(f"the template has no parameter {name}; it has {', '.join(declared)}")
+    _detach_files(parts, path.parent)
+    parts.template = _transform(parts.template, parameters)
+    resources = parts.template["Resources"]
+    for name in list(resources):
+        kind = resources[name]["Type"]
+        if kind.startswith("Custom::") or kind == "AWS::CloudFormation::CustomResource":
+            parts.custom[name] = resources.pop(name)
+        elif kind in NAMED_ONLY:
+            parts.named[name] = resources.pop(name)
+    _refuse_unknown(resources)
+    values = Substitutes(parts.named, parts.custom)
+    parts.custom = {name: values.replace(resource) for name, resource in parts.custom.items()}
+    parts.template = values.replace(parts.template)
+    for machine in parts.machines.values():
+        machine.substitutions = values.replace(machine.substitutions)
+    return parts
+
+
+def _detach_files(parts: Parts, root: Path) -> None:
+    """Take out what names files: the code and the machines' definitions."""
+    shared = parts.template.get("Globals", {}).get("Function", {})
+    for name, resource in parts.template["Resources"].items():
+        properties = resource.setdefault("Properties", {})
+        if attribute := CODE.get(resource["Type"]):
+            parts.code[name] = root / properties.get(attribute, shared.get(attribute, "."))
+            properties[attribute] = dict(ARTIFACT)
+        elif resource["Type"] == "AWS::Serverless::StateMachine":
+            uri = properties.pop("DefinitionUri", None)
+            if not isinstance(uri, str):
+                raise DeployError(f"{name}: give the state machine a DefinitionUri, a path in the project")
+            parts.machines[name] = Machine(root / uri, properties.pop("DefinitionSubstitutions", {}))
+            properties["Definition"] = PLACEHOLDER
+    shared.pop("CodeUri", None)
+
+
+def _transform(template: dict[str, Tree], parameters: Mapping[str, str]) -> dict[str, Tree]:
+    from samtranslator.model.exceptions import InvalidDocumentException
+    from samtranslator.translator.transform import transform
+
+    try:
+        result: dict[str, Tree] = transform(template, dict(parameters), ManagedPolicies())
+    except InvalidDocumentException as error:
+        raise DeployError("; ".join(str(cause.message) for cause in error.causes)) from error
+    return result
+
+
+class ManagedPolicies:
+    """AWS's managed policies by name, without asking IAM: every name has the usual ARN."""
+
+    def load(self) -> dict[str, str]:
+        """Return the names that have an ARN; SAM takes any other name as an ARN itself."""
+        names = ("AWSLambdaBasicExecutionRole", "AWSLambdaVPCAccessExecutionRole", "AWSXRayDaemonWriteAccess")
+        return {name: f"arn:aws:iam::aws:policy/service-role/{name}" for name in names}
+
+
+def _refuse_unknown(resources: Mapping[str, Mapping[str, Tree]]) -> None:
+    from moto.cloudformation.parsing import get_model_map
+
+    for name, resource in resources.items():
+        if resource["Type"] not in get_model_map():
+            raise DeployError(
+                f"{name}: moto cannot create a {resource['Type']}; "
+                "if a run does well without it, add the type to NAMED_ONLY in local/aws/template.py"
+            )
+
+
+class Substitutes:
+    """What stands in for references to resources that CloudFormation will not create here."""
+
+    def __init__(
+        self, named: Mapping[str, Mapping[str, Tree]], custom: Mapping[str, Mapping[str, Tree]]
+    ) -> None:
+        self._named = named
+        self._custom = custom
+
+    def replace(self, tree: Tree) -> Tree:
+        """Return the tree with every reference to a removed resource replaced by its value."""
+        if isinstance(tree, list):
+            return [self.replace(item) for item in tree]
+        if not isinstance(tree, dict):
+            return tree
+        target, attribute = _reference(tree)
+        if target in self._named or target in self._custom:
+            return self._value(target, attribute)
+        if "Fn::Sub" in tree:
+            return self._replace_in_sub(tree["Fn::Sub"])
+        return {key: self._replace_entry(key, value) for key, value in tree.items()}
+
+    def _replace_entry(self, key: str, value: Tree) -> Tree:
+        if key != "DependsOn":
+            return self.replace(value)
+        names = [value] if isinstance(value, str) else value
+        return [name for name in names if name not in self._named and name not in self._custom]
+
+    def _replace_in_sub(self, value: Tree) -> Tree:
+        text, given = (value, {}) if isinstance(value, str) else value
+        variables = {key: self.replace(item) for key, item in given.items()}
+        for expression in re.findall(r"\$\{([^!}]+)\}", text):
+            target, _, attribute = expression.partition(".")
+            if target in self._named or target in self._custom:
+                variable = f"Local{len(variables)}"
+                text = text.replace(f"${{{expression}}}", f"${{{variable}}}")
+                variables[variable] = self._value(target, attribute)
+        return {"Fn::Sub": [text, variables] if variables else text}
+
+    def _value(self, target: str, attribute: str) -> Tree:
+        if target in self._custom:
+            return token(target, attribute)
+        properties = self._named[target].get("Properties", {})
+        last = attribute.rpartition(".")[2] or _name_property(properties) or "Name"
+        if last in properties:
+            return self.replace(properties[last])
+        if last.endswith(("Arn", "Id")):
+            return f"arn:aws:local:{REGION}:{ACCOUNT}:{target}"
+        return target.lower()
+
+
+def token(target: str, attribute: str) -> str:
+    """Return the text that stands for an attribute of a custom resource until it has answered."""
+    return f"<<custom {target} {attribute}>>"
+
+
+def _reference(tree: Mapping[str, Tree]) -> tuple[str, str]:
+    """Return the resource and the attribute that an intrinsic names; ("", "") for another tree."""
+    if isinstance(name := tree.get("Ref"), str):
+        return name, ""
+    value = tree.get("Fn::GetAtt")
+    if isinstance(value, str):
+        target, _, attribute = value.partition(".")
+        return target, attribute
+    return (value[0], ".".join(value[1:])) if value else ("", "")
+
+
+def _name_property(properties: Mapping[str, Tree]) -> str | None:
+    return next((key for key in properties if key == "Name" or key.endswith(("Name", "Identifier"))), None)
