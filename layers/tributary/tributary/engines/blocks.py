@@ -6,8 +6,8 @@ The queue between them is short, so that a slow reader slows the source down ins
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from queue import Full, Queue
 from threading import Event, Thread
@@ -61,14 +61,15 @@ class Collector:
             self._hand_on(Block(b"".join(records), len(records), records[-1]))
 
 
-def collected(records: Iterable[bytes], *, size_bytes: int = BLOCK_BYTES) -> Generator[Block]:
+def collected(records: Generator[bytes], *, size_bytes: int = BLOCK_BYTES) -> Generator[Block]:
     """Yield the records in blocks, without a thread: for a source in this process."""
     full: list[Block] = []
     collector = Collector(full.append, size_bytes)
-    for record in records:
-        collector.write(record)
-        if full:
-            yield full.pop()
+    with closing(records):
+        for record in records:
+            collector.write(record)
+            if full:
+                yield full.pop()
     collector.flush()
     yield from full
 

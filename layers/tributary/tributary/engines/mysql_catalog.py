@@ -129,7 +129,7 @@ class Family:
     dress: Callable[[bytes], bytes] = bytes
 
 
-# FLOAT renders six digits, and as a DOUBLE all that it has (times one: plus zero would lose -0).
+# FLOAT renders six digits, and as a DOUBLE, which the product is, all that it has.
 # Text is converted, or one binary part would turn the line into raw bytes of each column's own
 # character set; utf8mb4_bin, so that REPLACE compares characters and no language's equals.
 TEXT = "CONVERT({0} USING utf8mb4)"

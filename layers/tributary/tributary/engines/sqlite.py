@@ -10,8 +10,8 @@ import math
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Generator, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -191,10 +191,9 @@ def read(session: Session, query: Query) -> Iterator[Page]:
     return csv_pages.pages(query, collected(_records(session, query)))
 
 
-def _records(session: Session, query: Query) -> Iterator[bytes]:
+def _records(session: Session, query: Query) -> Generator[bytes]:
     renderings = [RENDERINGS[column.kind.name] for column in query.columns]
-    with _queries(session, query.table):
-        cursor = session.driver.execute(select(query))
+    with _queries(session, query.table), closing(session.driver.execute(select(query))) as cursor:
         while rows := _fetched(cursor, query):
             for row in rows:
                 try:

@@ -1,0 +1,112 @@
+"""One source per engine that is available here: the shared suite runs on each."""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pymysql
+import pytest
+
+from local.databases import mariadb as mariadb_server
+from local.databases import postgres as postgres_server
+from local.databases.mariadb import MariaDB
+from local.databases.postgres import Postgres
+from tests.integration.engines.source import Source
+from tributary import engines
+from tributary.secret import Secret
+
+ENGINES = [
+    *(["postgresql"] if postgres_server.available() else []),
+    *(["mysql"] if mariadb_server.available() else []),
+    "sqlite",
+]
+collect_ignore_glob = [] if mariadb_server.available() else ["test_mysql*.py"]
+
+
+@pytest.fixture(params=ENGINES)
+def source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
+    """One empty database on each engine."""
+    with OPEN[request.param](request, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def pg(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
+    with _postgresql(request, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def maria(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
+    with _mysql(request, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def lite(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
+    with _sqlite(request, tmp_path) as opened:
+        yield opened
+
+
+@contextmanager
+def _postgresql(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
+    server: Postgres = request.getfixturevalue("postgres")
+    name = f"engines_{uuid.uuid4().hex[:8]}"
+    admin = server.connect()
+    admin.run(f"CREATE DATABASE {name}")
+    inside = server.connect(name)
+    secret = Secret(host=server.host, port=server.port, username="postgres", dbname=name, sslmode="disable")
+    try:
+        yield Source("postgresql", engines.get("postgresql"), secret, "public", inside.run, server)
+    finally:
+        inside.close()
+        admin.run(f"DROP DATABASE {name} WITH (FORCE)")
+        admin.close()
+
+
+@contextmanager
+def _mysql(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
+    server: MariaDB = request.getfixturevalue("mariadb")
+    name = f"engines_{uuid.uuid4().hex[:8]}"
+    admin = server.connect()
+    admin.autocommit(True)
+
+    def execute(sql: str) -> Any:
+        with admin.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchall()
+
+    execute(f"CREATE DATABASE {name}")
+    execute(f"USE {name}")
+    secret = Secret(host=server.host, port=server.port, username="root", dbname=name, sslmode="disable")
+    try:
+        yield Source("mysql", engines.get("mysql"), secret, name, execute, server)
+    finally:
+        try:
+            execute(f"DROP DATABASE {name}")
+        except pymysql.Error:
+            again = server.connect()  # a test may have ended the administrator's session
+            again.cursor().execute(f"DROP DATABASE {name}")
+
+
+@contextmanager
+def _sqlite(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
+    file = tmp_path / "odd name %.db"
+    admin = sqlite3.connect(file, isolation_level=None)
+
+    def execute(sql: str) -> Any:
+        return admin.execute(sql).fetchall()
+
+    execute("PRAGMA user_version = 1")  # writes the file
+    try:
+        yield Source("sqlite", engines.get("sqlite"), Secret(dbname=str(file)), "main", execute)
+    finally:
+        admin.close()
+
+
+OPEN = {"postgresql": _postgresql, "mysql": _mysql, "sqlite": _sqlite}

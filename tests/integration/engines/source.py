@@ -1,0 +1,60 @@
+"""A database to read in a test, with a session of its administrator beside the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tributary.catalog import SourceTable, TableName
+from tributary.engines import Engine, Query, ReadColumn
+from tributary.secret import Secret
+
+
+@dataclass(frozen=True)
+class Source:
+    """A database of its own, an administrator's session in it and the engine that reads it."""
+
+    name: str
+    engine: Engine
+    secret: Secret
+    schema: str
+    execute: Callable[[str], Any]
+    server: Any = None
+
+    @contextmanager
+    def session(self, *, timeout_s: int = 60, secret: Secret | None = None) -> Iterator[Any]:
+        connection = self.engine.connect(secret or self.secret, statement_timeout_s=timeout_s)
+        try:
+            yield connection
+        finally:
+            self.engine.close(connection)
+
+    def describe(self, table: str) -> SourceTable:
+        name = TableName(self.schema, table)
+        with self.session() as connection:
+            return self.engine.describe(connection, {name})[name]
+
+    def query(self, table: str, **parts: Any) -> Query:
+        described = self.describe(table)
+        columns = tuple(ReadColumn(c.name, c.type, self.engine.kind(c)) for c in described.columns)
+        return Query(described.name, columns, **parts)
+
+    def read(self, query: Query) -> list[dict[str, Any]]:
+        """Return the rows of one query."""
+        with self.session() as connection:
+            return [row for page in self.engine.read(connection, query) for row in page.table.to_pylist()]
+
+    def read_in_pages(self, query: Query, page_rows: int) -> list[dict[str, Any]]:
+        """Return the rows of all pages, each begun at the last position of the one before."""
+        rows: list[dict[str, Any]] = []
+        position = query.position
+        with self.session() as connection:
+            while True:
+                asked = replace(query, position=position, limit=page_rows)
+                pages = list(self.engine.read(connection, asked))
+                rows += [row for page in pages for row in page.table.to_pylist()]
+                if sum(page.table.num_rows for page in pages) < page_rows:
+                    return rows
+                position = pages[-1].position

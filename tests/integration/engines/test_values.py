@@ -1,0 +1,181 @@
+"""Every type at its limits arrives as it is, and as a key its pages touch without a gap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.integration.engines.source import Source
+from tests.integration.engines.types_of import FIRST_STATEMENTS, TYPES
+from tributary import types
+from tributary.errors import UnsupportedType, ValueRefused
+
+
+def fill(source: Source) -> dict[str, str]:
+    """Make a table with a column per type; return the types by column name."""
+    for statement in FIRST_STATEMENTS[source.name]:
+        source.execute(statement)
+    columns = {f"c{number}": type for number, type in enumerate(TYPES[source.name])}
+    definitions = ", ".join(f"{name} {type} NULL" for name, type in columns.items())
+    source.execute(f"CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, {definitions})")
+    for row in range(6):
+        literals = [
+            values[row][0] if row < len(values) else "NULL" for _, values in TYPES[source.name].values()
+        ]
+        source.execute(f"INSERT INTO t VALUES ({row}, {', '.join(literals)})")
+    return columns
+
+
+def test_every_type_arrives_as_it_was_written(source: Source) -> None:
+    columns = fill(source)
+    query = source.query("t", order=("id",))
+    kinds = {column.name: column.kind.name for column in query.columns}
+
+    rows = source.read(query)
+
+    for name, type in columns.items():
+        kind, values = TYPES[source.name][type]
+        expected = [value for _, value in values] + [None] * (6 - len(values))
+        assert (type, kinds[name]) == (type, kind)
+        assert (type, [row[name] for row in rows]) == (type, expected)
+    with source.session() as connection:
+        (page,) = source.engine.read(connection, query)
+    assert [field.type for field in page.table.schema] == [
+        types.arrow(column.kind) for column in query.columns
+    ]
+
+
+def test_every_type_that_can_be_a_key_pages_by_it(source: Source) -> None:
+    fill(source)
+    query = source.query("t", order=("id",))
+    for place, (_, values) in enumerate(TYPES[source.name].values()):
+        column = query.columns[place + 1]
+        if not source.engine.orders(column.type):
+            continue
+        keyed = source.query("t", order=(column.name, "id"), cursor=column.name)
+        assert (column.type, sorted(row["id"] for row in source.read_in_pages(keyed, 1))) == (
+            column.type,
+            list(range(len(values))),
+        )
+
+
+def test_rendered_texts_are_the_positions_of_pages(source: Source) -> None:
+    """What Plan asks for and what Extract carries are the same texts, or the same value at least."""
+    fill(source)
+    engine, query = source.engine, source.query("t", order=("id",))
+    with source.session() as connection:
+        for column in query.columns[1:]:
+            if not engine.orders(column.type):
+                continue
+            text = engine.rendered(column.name, column.type)
+            table = engine.quote(source.schema, "t")
+            row = engine.ask(connection, f"SELECT {text} FROM {table} WHERE id = 0")
+            assert row is not None
+            assert row[0] is not None
+            same = f"{engine.quote(column.name)} = {engine.literal(row[0], column.type)}"
+            assert engine.ask(connection, f"SELECT 1 FROM {table} WHERE id = 0 AND {same}") == ("1",), (
+                column.type
+            )
+            keyed = source.query("t", order=(column.name,), cursor=column.name)
+            (page,) = engine.read(connection, keyed)
+            assert page.position is not None
+
+
+@pytest.mark.parametrize("text", ["", "x", None])
+def test_null_and_the_empty_text_stay_apart_in_a_table_of_one_column(
+    source: Source, text: str | None
+) -> None:
+    source.execute("CREATE TABLE t (x VARCHAR(10))")
+    source.execute(f"INSERT INTO t VALUES (NULL), ({'NULL' if text is None else repr(text)}), (''), (NULL)")
+    assert [row["x"] for row in source.read(source.query("t"))] == [None, text, "", None]
+
+
+REFUSED_VALUES: dict[str, list[tuple[str, str]]] = {
+    "postgresql": [
+        ("date", "'infinity'"),
+        ("date", "'0044-03-15 BC'"),
+        ("date", "'10000-01-01'"),
+        ("timestamp", "'-infinity'"),
+        ("timestamptz", "'infinity'"),
+        ("timestamp", "'0001-12-31 BC'"),
+        ("numeric(5,2)", "'NaN'"),
+        ("text", "repeat('x', 65536)"),
+        ("jsonb", "to_jsonb(repeat('x', 65536))"),
+        ("bytea", "decode(repeat('00', 64001), 'hex')"),
+    ],
+    "mysql": [
+        ("date", "'0000-00-00'"),
+        ("date", "'2024-00-00'"),
+        ("datetime", "'0000-00-00'"),
+        ("timestamp", "'0000-00-00'"),
+        ("date", "'0000-01-01'"),
+        ("text", "concat('a', char(0))"),
+        ("mediumtext", "repeat('x', 65536)"),
+        ("mediumblob", "repeat('x', 64001)"),
+    ],
+    "sqlite": [
+        ("INTEGER", "'text'"),
+        ("INTEGER", "1.5"),
+        ("DECIMAL(5,2)", "1.005"),
+        ("DECIMAL(5,2)", "123456"),
+        ("DECIMAL(5,2)", "'abc'"),
+        ("TEXT", "x'00'"),
+        ("TEXT", "CAST(x'ff' AS TEXT)"),
+        ("TEXT", "'a' || char(0)"),
+        ("VARCHAR(2)", "'too long, even in bytes'"),
+        ("DATE", "20240101"),
+        ("DATE", "'soon'"),
+        ("DATE", "'0000-05-05'"),
+        ("DATETIME", "'2024-01-01 00:00:00Z'"),
+        ("DATETIME", "1704067200"),
+        ("BOOLEAN", "2"),
+        ("BOOLEAN", "'t'"),
+        ("BLOB", "'text'"),
+        ("REAL", "'text'"),
+    ],
+}
+
+
+def test_what_the_warehouse_cannot_hold_is_refused_by_column_and_without_the_value(source: Source) -> None:
+    if source.name == "mysql":
+        source.execute("SET sql_mode = ''")
+    for number, (type, literal) in enumerate(REFUSED_VALUES[source.name]):
+        source.execute(f"CREATE TABLE t{number} (id INTEGER NOT NULL PRIMARY KEY, odd {type})")
+        source.execute(f"INSERT INTO t{number} VALUES (1, NULL), (2, {literal})")
+        with pytest.raises(ValueRefused) as caught:
+            source.read(source.query(f"t{number}", order=("id",)))
+        message = str(caught.value)
+        assert message.startswith(f'column "odd" of {source.schema}.t{number}'), (type, literal)
+        assert len(literal) < 4 or literal.strip("'") not in message
+        assert "exclude: [odd]" in message
+
+
+UNSUPPORTED: dict[str, list[str]] = {
+    "postgresql": [
+        "numeric",
+        "numeric(39,0)",
+        "numeric(38,38)",
+        "time",
+        "interval",
+        "money",
+        "int[]",
+        "inet",
+        "xml",
+    ],
+    "mysql": ["time", "year", "bit(3)", "decimal(65,0)", "decimal(38,38)", "geometry", "inet6"],
+    "sqlite": ["NUMERIC", "JSON", "DECIMAL(39,1)", "", "TIME", "UNSIGNED BIG INT"],
+}
+
+
+def test_a_type_that_is_not_supported_is_refused_by_name(source: Source) -> None:
+    columns = ", ".join(f"c{number} {type}" for number, type in enumerate(UNSUPPORTED[source.name]))
+    source.execute(f"CREATE TABLE t ({columns})")
+    for number, column in enumerate(source.describe("t").columns):
+        with pytest.raises(UnsupportedType) as caught:
+            source.engine.kind(column)
+        named: Any = {"numeric": "numeric without precision", "": "no type"}.get(column.type, column.type)
+        assert str(caught.value) == (
+            f'column "c{number}" has type {named}, which is not supported yet; '
+            f"leave it out with columns: {{exclude: [c{number}]}}"
+        )

@@ -1,0 +1,172 @@
+"""Every supported type per engine: its kind, and literals at its limits with the value that must arrive.
+
+The literals go in through the administrator's session, so that another path writes what ours reads.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+Values = list[tuple[str, Any]]
+
+FIRST, LAST = datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999_999)
+UUID = "01234567-89ab-4def-8123-456789abcdef"
+
+POSTGRESQL: dict[str, tuple[str, Values]] = {
+    "smallint": ("int16", [("-32768", -32768), ("32767", 32767), ("0", 0)]),
+    "integer": ("int32", [("-2147483648", -(2**31)), ("2147483647", 2**31 - 1)]),
+    "bigint": ("int64", [("-9223372036854775808", -(2**63)), ("9223372036854775807", 2**63 - 1)]),
+    "numeric(10,2)": ("decimal", [("-99999999.99", Decimal("-99999999.99")), ("0.5", Decimal("0.50"))]),
+    "numeric(38,0)": ("decimal", [("9" * 38, Decimal("9" * 38)), ("-" + "9" * 38, Decimal("-" + "9" * 38))]),
+    "numeric(38,37)": ("decimal", [("9." + "9" * 37, Decimal("9." + "9" * 37))]),
+    "numeric(3,-2)": ("decimal", [("99900", Decimal("99900")), ("-100", Decimal("-100"))]),
+    "numeric(2,4)": ("decimal", [("0.0099", Decimal("0.0099"))]),
+    "real": (
+        "float32",
+        [("16777216", 16777216.0), ("3.4028235e38", 3.4028234663852886e38), ("1e-45", 1.401298464324817e-45)],
+    ),
+    "double precision": (
+        "float64",
+        [
+            ("0.1", 0.1),
+            ("1.7976931348623157e308", 1.7976931348623157e308),
+            ("5e-324", 5e-324),
+            ("'Infinity'", float("inf")),
+            ("1::float8/3", 1 / 3),
+        ],
+    ),
+    "date": ("date", [("'0001-01-01'", date(1, 1, 1)), ("'9999-12-31'", date(9999, 12, 31))]),
+    "timestamp": (
+        "timestamp",
+        [
+            ("'0001-01-01'", FIRST),
+            ("'9999-12-31 23:59:59.999999'", LAST),
+            ("'2024-02-29 12:00:00.5'", datetime(2024, 2, 29, 12, 0, 0, 500000)),
+        ],
+    ),
+    "timestamp(0)": ("timestamp", [("'2024-03-31 02:30:00'", datetime(2024, 3, 31, 2, 30))]),
+    "timestamp with time zone": (
+        "timestamptz",
+        [
+            ("'2024-07-01 12:00:00.000001+05:30'", datetime(2024, 7, 1, 6, 30, 0, 1, UTC)),
+            ("'1900-01-01 00:00:00Z'", datetime(1900, 1, 1, tzinfo=UTC)),
+        ],
+    ),
+    "boolean": ("boolean", [("true", True), ("false", False)]),
+    "text": (
+        "text",
+        [("''", ""), ("E'a\\nb,\"c\"\\\\.'", 'a\nb,"c"\\.'), ("repeat('é', 32767)", "é" * 32767)],
+    ),
+    "character varying(20)": ("text", [("'trailing  '", "trailing  "), ("'\\N'", "\\N"), ("'NULL'", "NULL")]),
+    "character(5)": ("text", [("'ab'", "ab   "), ("'😀😀😀😀😀'", "😀" * 5)]),
+    "name": ("text", [("'a name'", "a name")]),
+    "bytea": ("binary", [("''", b""), (r"'\x00ff22'", b"\x00\xff\x22"), (r"'\x5c78'", b"\\x")]),
+    "uuid": ("uuid", [(f"'{UUID.upper()}'", UUID)]),
+    "json": ("json", [('\'{"a":  [1, "\\u0000"]}\'', '{"a":  [1, "\\u0000"]}')]),
+    "jsonb": ("json", [('\'{"b":1,"a":null}\'', '{"a": null, "b": 1}')]),
+    "mood": ("text", [("'sad'", "sad"), ("'o''k, \"x\"'", 'o\'k, "x"')]),
+    "percentage": ("decimal", [("12.5", Decimal("12.50"))]),
+}
+POSTGRESQL_FIRST = [
+    "CREATE TYPE mood AS ENUM ('sad', 'o''k, \"x\"', 'happy')",
+    "CREATE DOMAIN percentage AS numeric(5,2) CHECK (VALUE >= 0)",
+]
+
+MYSQL: dict[str, tuple[str, Values]] = {
+    "tinyint(1)": ("int16", [("-128", -128), ("127", 127), ("true", 1)]),
+    "tinyint unsigned": ("int16", [("255", 255)]),
+    "smallint": ("int16", [("-32768", -32768)]),
+    "smallint unsigned": ("int32", [("65535", 65535)]),
+    "mediumint unsigned": ("int32", [("16777215", 2**24 - 1)]),
+    "int": ("int32", [("-2147483648", -(2**31))]),
+    "int unsigned": ("int64", [("4294967295", 2**32 - 1)]),
+    "int(8) zerofill": ("int64", [("42", 42)]),
+    "bigint": ("int64", [("-9223372036854775808", -(2**63)), ("9223372036854775807", 2**63 - 1)]),
+    "bigint unsigned": ("decimal", [("18446744073709551615", Decimal(2**64 - 1)), ("0", Decimal(0))]),
+    "decimal(10,2)": ("decimal", [("-99999999.99", Decimal("-99999999.99")), ("0.5", Decimal("0.50"))]),
+    "decimal(38,30)": (
+        "decimal",
+        [("12345678.000000000000000000000000000001", Decimal("12345678." + "0" * 29 + "1"))],
+    ),
+    "float": (
+        "float32",
+        [
+            ("16777216", 16777216.0),
+            ("3.402823466e38", 3.4028234663852886e38),
+            ("0.1", 0.10000000149011612),
+            ("-0e0", -0.0),
+        ],
+    ),
+    "float(7,2)": ("float32", [("12345.67", 12345.669921875)]),
+    "double": (
+        "float64",
+        [("0.1", 0.1), ("1.7976931348623157e308", 1.7976931348623157e308), ("1/3e0", 1 / 3)],
+    ),
+    "date": ("date", [("'0001-01-01'", date(1, 1, 1)), ("'9999-12-31'", date(9999, 12, 31))]),
+    "datetime": ("timestamp", [("'2024-03-31 02:30:00'", datetime(2024, 3, 31, 2, 30))]),
+    "datetime(6)": (
+        "timestamp",
+        [("'1000-01-01'", datetime(1000, 1, 1)), ("'9999-12-31 23:59:59.999999'", LAST)],
+    ),
+    "timestamp": ("timestamptz", [("'2024-07-01 12:00:00'", datetime(2024, 7, 1, 6, 30, tzinfo=UTC))]),
+    "timestamp(6)": (
+        "timestamptz",
+        [("'2024-10-27 01:30:00.000001'", datetime(2024, 10, 26, 20, 0, 0, 1, UTC))],
+    ),
+    "text": ("text", [("''", ""), ("'a\nb,\"c\"'", 'a\nb,"c"'), ("repeat('é', 32767)", "é" * 32767)]),
+    "varchar(20)": ("text", [("'trailing  '", "trailing  "), ("'\\\\N'", "\\N"), ("'NULL'", "NULL")]),
+    "varchar(20) CHARACTER SET latin1": ("text", [("'ÿé\"'", 'ÿé"')]),
+    "varchar(20) CHARACTER SET utf16": ("text", [("'😀'", "😀")]),
+    "char(5)": ("text", [("'ab'", "ab"), ("'😀😀😀😀😀'", "😀" * 5)]),
+    "mediumtext": ("text", [("'x'", "x")]),
+    "json": ("text", [('\'{"a":  "\\\\u0000"}\'', '{"a":  "\\u0000"}')]),
+    "varbinary(9)": ("binary", [("''", b""), ("x'00ff22'", b"\x00\xff\x22"), ("'a '", b"a ")]),
+    "binary(3)": ("binary", [("x'01'", b"\x01\x00\x00")]),
+    "blob": ("binary", [("x'ff'", b"\xff")]),
+    "enum('a','b,''\"')": ("text", [("'b,''\"'", "b,'\""), ("'a'", "a")]),
+    "set('x','y')": ("text", [("'x,y'", "x,y"), ("''", "")]),
+    "uuid": ("uuid", [(f"'{UUID.upper()}'", UUID)]),
+}
+MYSQL_FIRST = ["SET time_zone = '+05:30'"]
+
+SQLITE: dict[str, tuple[str, Values]] = {
+    "INTEGER": ("int64", [("-9223372036854775808", -(2**63)), ("9223372036854775807", 2**63 - 1)]),
+    "bigint": ("int64", [("1", 1)]),
+    "DECIMAL(10,2)": (
+        "decimal",
+        [("-99999999.99", Decimal("-99999999.99")), ("3", Decimal("3.00")), ("'0.1'", Decimal("0.10"))],
+    ),
+    "NUMERIC(20)": ("decimal", [("9007199254740993", Decimal(9007199254740993))]),
+    "REAL": (
+        "float64",
+        [
+            ("0.1", 0.1),
+            ("1.7976931348623157e308", 1.7976931348623157e308),
+            ("3", 3.0),
+            ("9e999", float("inf")),
+        ],
+    ),
+    "TEXT": ("text", [("''", ""), ("'a\nb,\"c\"'", 'a\nb,"c"')]),
+    "varchar(20)": ("text", [("'trailing  '", "trailing  "), ("'NULL'", "NULL")]),
+    "DATE": ("date", [("'0001-01-01'", date(1, 1, 1)), ("'9999-12-31'", date(9999, 12, 31))]),
+    "DATETIME": (
+        "timestamp",
+        [
+            ("'9999-12-31 23:59:59.999999'", LAST),
+            ("'2024-01-01T10:00:00'", datetime(2024, 1, 1, 10)),
+            ("'2024-01-01'", datetime(2024, 1, 1)),
+        ],
+    ),
+    "BOOLEAN": ("boolean", [("0", False), ("1", True)]),
+    "BLOB": ("binary", [("x''", b""), ("x'00ff22'", b"\x00\xff\x22")]),
+}
+
+TYPES = {"postgresql": POSTGRESQL, "mysql": MYSQL, "sqlite": SQLITE}
+FIRST_STATEMENTS: dict[str, list[str]] = {
+    "postgresql": POSTGRESQL_FIRST,
+    "mysql": MYSQL_FIRST,
+    "sqlite": [],
+}
+CASES = {f"{engine}: {type}": (engine, type) for engine, types in TYPES.items() for type in types}
