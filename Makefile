@@ -43,8 +43,8 @@ validate: setup .venv-sam/.ready ## Check the template, without an AWS account
 	.venv/bin/cfn-lint template.yaml
 	$(SAM) validate --lint
 
-build: .venv-sam/.ready ## Build functions and layers into .aws-sam, without Docker
-	$(SAM) build
+build: setup .venv-sam/.ready ## Build functions and layers into .aws-sam, without Docker
+	PYTHON=$(CURDIR)/$(PYTHON) $(SAM) build
 	$(PYTHON) layers/build.py --check .aws-sam/build
 
 clean: ## Remove what was built and measured; the environments stay
