@@ -61,6 +61,7 @@ def _overlap(value: Any) -> Any:
 
 
 def _several(value: Any) -> Any:
+    """Take a single name for a list of one."""
     return [value] if isinstance(value, str) else value
 
 
@@ -72,7 +73,7 @@ def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Text = Annotated[str, Field(min_length=1)]
-Names = Annotated[tuple[Text, ...], Field(min_length=1)]
+Names = Annotated[tuple[Text, ...], Field(min_length=1), BeforeValidator(_several)]
 
 
 class Columns(BaseModel):
@@ -86,7 +87,7 @@ class Columns(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_list(cls, value: Any) -> Any:
-        return {"take": value} if isinstance(value, list | tuple) else value
+        return {"take": value} if isinstance(value, list | tuple | str) else value
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Columns:
@@ -118,7 +119,7 @@ class Settings(BaseModel):
     mode: Mode | None = None
     cursor: Text | None = None
     cursor_time_zone: str | None = None
-    key: Annotated[Names, BeforeValidator(_several)] | None = None
+    key: Names | None = None
     columns: Columns | None = None
     overlap: Annotated[timedelta | int, BeforeValidator(_overlap)] | None = None
     nulls: Literal["include", "refuse"] | None = None
@@ -152,7 +153,7 @@ class TableEntry(Settings):
 
     name: Text | None = None
     include: Text | None = None
-    exclude: tuple[Text, ...] = ()
+    exclude: Annotated[tuple[Text, ...], BeforeValidator(_several)] = ()
 
     @model_validator(mode="after")
     def _one_of_both(self) -> TableEntry:
@@ -243,15 +244,23 @@ def load(path: Path) -> Source:
     marked = yaml_marks.read(text)
     if not marked.problems and not isinstance(marked.value, dict):
         marked.problems.append(yaml_marks.Problem(1, (), "is not a mapping; write engine, secret and tables"))
-    if not marked.problems and "name" in marked.value:
+    if isinstance(marked.value, dict):
+        source = _validated(path.stem, marked)
+        if source is not None and not marked.problems:
+            return source
+    raise ConfigError("\n".join(config_faults.lines(path.name, marked.problems)))
+
+
+def _validated(name: str, marked: yaml_marks.Marked) -> Source | None:
+    """Return the source, or None and add what is wrong to the problems."""
+    if "name" in marked.value:
         said = "the file's name is the source's name; take this line out"
         marked.problems.append(yaml_marks.Problem(marked.line(("name",)), ("name",), said))
-    if not marked.problems:
-        try:
-            return Source(**{"name": path.stem, **marked.value})
-        except ValidationError as error:
-            marked.problems += config_faults.problems(error, marked)
-    raise ConfigError("\n".join(config_faults.lines(path.name, marked.problems)))
+    try:
+        return Source(**{**marked.value, "name": name})
+    except ValidationError as error:
+        marked.problems += config_faults.problems(error, marked)
+        return None
 
 
 def load_all(directory: Path) -> dict[str, Source]:

@@ -27,7 +27,7 @@ def either(choices: Sequence[str]) -> str:
 
 EXPECTED = {
     "engine": f"the kind of database: {either(engines.names())}",
-    "secret": 'the name of a secret in Secrets Manager, such as "tributary/shop"',
+    "secret": 'the name of a secret, such as "tributary/shop"',
     "schedule": EXAMPLES,
     "cron": '"0 7 * * ? *"',
     "rate": "1 hour",
@@ -52,14 +52,25 @@ EXPECTED = {
 
 
 def problems(error: ValidationError, marked: Marked) -> list[Problem]:
-    """Return the validation's errors as problems at their lines."""
+    """Return the validation's errors as problems at their lines, but for places already known as wrong."""
     found = []
     for detail in error.errors(include_url=False):
-        if detail["type"] == "default_factory_not_called":
-            continue  # only follows from another fault
         path = _path(detail["loc"], marked.value)
-        found.append(Problem(marked.line(path), path, _said(detail, path, marked)))
+        follows = any(_within(path, known.path) or _within(known.path, path) for known in marked.problems)
+        if not follows and not _consequence(detail):
+            found.append(Problem(marked.line(path), path, _said(detail, path, marked)))
     return found
+
+
+def _consequence(detail: ErrorDetails) -> bool:
+    """Say whether the error only follows from another: pydantic counts a list without its wrong items."""
+    return detail["type"] == "default_factory_not_called" or (
+        detail["type"] == "too_short" and bool(detail["input"])
+    )
+
+
+def _within(path: Path, outer: Path) -> bool:
+    return bool(outer) and path[: len(outer)] == outer
 
 
 def lines(file: str, problems: Iterable[Problem]) -> list[str]:
@@ -114,6 +125,8 @@ def _unknown(detail: ErrorDetails, path: Path, marked: Marked) -> str:
     key = str(path[-1])
     if not container and key in TableEntry.model_fields:
         return f'"{key}" belongs to tables; write it under defaults, or in an entry of tables'
+    if container == "defaults" and key in TableEntry.model_fields:
+        return f'"{key}" belongs to an entry of tables; defaults are for all'
     if container and key in Source.model_fields:
         return f'"{key}" belongs to the source; write it at the left margin'
     close = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.5)
@@ -142,12 +155,19 @@ def _text(detail: ErrorDetails, path: Path, marked: Marked) -> str:
     return _misplaced(detail, path, marked)
 
 
+def _number(detail: ErrorDetails, path: Path, marked: Marked) -> str:
+    if isinstance(detail["input"], str) and detail["input"].isdecimal():
+        return f'"{detail["input"]}" in quotes is a text; write {detail["input"]}'
+    return _misplaced(detail, path, marked)
+
+
 def _short(detail: ErrorDetails, path: Path, marked: Marked) -> str:
     return f"is empty; write {EXPECTED.get(_field(path), 'a value')}, or take the line out"
 
 
 def _misplaced(detail: ErrorDetails, path: Path, marked: Marked) -> str:
-    return f"{_shown(path, marked, detail['input'])} cannot stand here; write {EXPECTED.get(_field(path), 'a text')}"
+    expected = EXPECTED.get(_field(path), "a text")
+    return f"{_shown(path, marked, detail['input'])} cannot stand here; write {expected}"
 
 
 def _shown(path: Path, marked: Marked, value: Any) -> str:
@@ -155,7 +175,9 @@ def _shown(path: Path, marked: Marked, value: Any) -> str:
         return "a mapping"
     if isinstance(value, list | tuple):
         return "a list"
-    return "this" if _field(path) == "secret" else f'"{marked.texts.get(path, value)}"'
+    if _field(path) == "secret":
+        return "this"
+    return f'"{value}"' if isinstance(value, str) else marked.texts.get(path, str(value))
 
 
 SAID: dict[str, Callable[[ErrorDetails, Path, Marked], str]] = {
@@ -164,6 +186,7 @@ SAID: dict[str, Callable[[ErrorDetails, Path, Marked], str]] = {
     "literal_error": _choice,
     "value_error": _own,
     "string_type": _text,
+    "int_type": _number,
     "string_too_short": _short,
     "too_short": _short,
 }

@@ -14,10 +14,10 @@ from .catalog import Clock
 from .types import Kind
 
 OVERLAP = timedelta(hours=1)  # re-read where the source hides its open transactions
-MARGIN = timedelta(seconds=1)  # between a transaction's start and the clock read just before it
+MARGIN = timedelta(seconds=1)  # a transaction may begin just before the clock is read and be listed after
 
 _AHEAD, _BEHIND = timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))  # no zone goes further
-_FALL_BACK = timedelta(hours=3)  # the farthest that a zone's clocks have gone back since 1970
+_FALL_BACK = timedelta(hours=3)  # the farthest that a zone's clocks have gone back since 1995
 _FOREIGN = re.compile(r"(right|posix)/|localtime$|posixrules$|Factory$")
 
 
@@ -62,7 +62,7 @@ def limit(
     """Return the exclusive upper bound of the watermark, as text of the cursor's kind.
 
     `zone` is the one that naive times and dates are written in; None where it is unknown: the
-    zone furthest behind is then taken, which re-reads up to a day and loses nothing.
+    zone furthest behind is then taken, which re-reads up to 26 hours and loses nothing.
     `digits` are the column's decimals of a second. A date is passed only when its day is over.
     """
     at = horizon(clock, margin=margin, overlap=overlap)
@@ -73,7 +73,8 @@ def clock_text(clock: Clock, kind: Kind, *, zone: str | None, digits: int = 6) -
     """Return the source's clock as text of the cursor's kind: the inclusive end of a read.
 
     Not below any value written until now: rounded up to the column's precision, and after a
-    fall-back of clocks still at the highest local time seen. An unknown zone (None) is taken as
+    fall-back of clocks still at the highest local time seen. (Rounded up for a date too: MySQL
+    rounds the last half second of a day to the next one.) An unknown zone (None) is taken as
     the one furthest ahead.
     """
     step = timedelta(microseconds=10 ** (6 - min(digits, 6)))

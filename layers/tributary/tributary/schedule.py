@@ -118,7 +118,8 @@ def cron(text: str) -> str:
     for field, part in zip(_FIELDS, parts, strict=True):
         if not all(_fits(field, item) for item in part.split(",")):
             raise ValueError(
-                f'"{part}" is not a {field.name} of a cron expression ({field.low}-{field.high})'
+                f'"{part}" cannot stand for the {field.name} of a cron expression; '
+                f"write {field.low} to {field.high}, or *"
             )
     if (parts[2] == "?") == (parts[4] == "?"):
         raise ValueError("write ? for exactly one of day of month and day of week, such as 0 7 * * ? *")

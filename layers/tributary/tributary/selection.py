@@ -133,7 +133,7 @@ def _near(name: str, tables: Sequence[TableName]) -> str:
     """Return what somebody who wrote the name may have meant."""
     known = {str(table).lower(): str(table) for table in tables}
     known |= {table.table.lower(): str(table) for table in tables if "." not in name}
-    close = difflib.get_close_matches(name.lower(), known, n=3)
+    close = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.8)
     if close:
         return f"did you mean {' or '.join(dict.fromkeys(known[match] for match in close))}?"
     return f"there are {len(tables)} tables, such as {_listed(tables[:3])}" if tables else "there are none"

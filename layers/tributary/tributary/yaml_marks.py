@@ -152,7 +152,7 @@ def _misread(node: yaml.ScalarNode) -> str | None:
     """Return why the scalar is not what it seems, None where every reader takes it for the same."""
     text, tag = node.value, node.tag.removeprefix(_TAG)
     if _boolean(node):
-        return f'{text} is read as true or false; write "{text}" in quotes if it is a name'
+        return f'{text} is read as true or false; write "{text}" in quotes'
     if tag in ("str", "bool") or (tag == "int" and re.fullmatch(r"-?(0|[1-9]\d{0,17})", text)):
         return None
     if tag in ("int", "float"):
@@ -178,6 +178,8 @@ def _syntax(error: yaml.MarkedYAMLError) -> str:
         return "a tab stands where YAML takes spaces only; indent with spaces"
     if "alias" in f"{error.context} {problem}":
         return 'a text that begins with * is an alias to YAML; write it in quotes, such as "*_tmp"'
-    if "single document" in problem:
+    if "'?'" in problem:
+        return 'a text with ? in it needs quotes here, such as "0 7 * * ? *"'
+    if "another document" in problem:
         return 'a second document begins here ("---"); one file is one source'
     return f"is not YAML: {problem}; look at this line and the one before it"

@@ -1,0 +1,345 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from tributary import config
+from tributary.config import Columns, Settings, Source, TableEntry
+from tributary.errors import ConfigError
+from tributary.schedule import Schedule
+
+MINIMAL = "engine: postgresql\nsecret: tributary/shop\n"
+TABLES = "tables: [{name: public.orders}]\n"
+
+
+def read(directory: Path, text: str, name: str = "shop.yaml") -> Source:
+    path = directory / name
+    path.write_text(dedent(text), "utf-8")
+    return config.load(path)
+
+
+def faults(directory: Path, text: str, name: str = "shop.yaml") -> list[str]:
+    with pytest.raises(ConfigError) as refused:
+        read(directory, text, name)
+    return str(refused.value).splitlines()
+
+
+def fault(directory: Path, text: str) -> str:
+    """Return the only fault of a source that has this text besides engine and secret (lines 1, 2)."""
+    (found,) = faults(directory, MINIMAL + text)
+    return found
+
+
+class TestFile:
+    def test_says_where_when_and_what(self, tmp_path: Path) -> None:
+        text = """\
+            engine: postgresql
+            secret: tributary/shop
+            schedule: {cron: "0 7 * * ? *", timezone: Europe/Madrid, window: 15 minutes}
+            max_connections: 8
+            target_schema: Web_Shop
+            statement_timeout: 90 seconds
+            defaults: {mode: merge, cursor: updated_at, overlap: 1 hour 30 minutes}
+            tables:
+              - name: public.orders
+                cursor_time_zone: +01:00
+                key: [region, id]
+                columns: {exclude: [card_number]}
+                nulls: include
+                on_new_column: "null"
+                page_rows: 5000
+              - name: public.countries
+                mode: replace
+                columns: [code, name]
+                key: code
+                overlap: 1000
+              - include: public.*
+                exclude: [public.audit_*]
+            notify: all
+            pause_after: 5
+            """
+        assert read(tmp_path, text) == Source(
+            name="shop",
+            engine="postgresql",
+            secret="tributary/shop",
+            schedule=Schedule(cron="0 7 * * ? *", timezone="Europe/Madrid", window=timedelta(minutes=15)),
+            max_connections=8,
+            target_schema="web_shop",
+            statement_timeout=timedelta(seconds=90),
+            defaults=Settings(mode="merge", cursor="updated_at", overlap=timedelta(minutes=90)),
+            tables=(
+                TableEntry(
+                    name="public.orders",
+                    cursor_time_zone="+01:00",
+                    key=("region", "id"),
+                    columns=Columns(exclude=("card_number",)),
+                    nulls="include",
+                    on_new_column="null",
+                    page_rows=5000,
+                ),
+                TableEntry(
+                    name="public.countries",
+                    mode="replace",
+                    columns=Columns(take=("code", "name")),
+                    key=("code",),
+                    overlap=1000,
+                ),
+                TableEntry(include="public.*", exclude=("public.audit_*",)),
+            ),
+            notify="all",
+            pause_after=5,
+        )
+
+    def test_needs_only_engine_secret_and_tables(self, tmp_path: Path) -> None:
+        source = read(tmp_path, MINIMAL + TABLES, "web-shop_2.yaml")
+        assert source.model_dump() == {
+            "name": "web-shop_2",
+            "engine": "postgresql",
+            "secret": "tributary/shop",
+            "schedule": None,
+            "max_connections": 4,
+            "target_schema": "web_shop_2",
+            "statement_timeout": timedelta(minutes=5),
+            "defaults": Settings().model_dump(),
+            "tables": (TableEntry(name="public.orders").model_dump(),),
+            "notify": "failures",
+            "pause_after": 3,
+        }
+        assert source.statement_timeout_s == 300
+
+    def test_may_share_parts_by_anchors(self, tmp_path: Path) -> None:
+        text = """\
+            defaults: &daily {mode: replace, page_rows: 10}
+            tables:
+              - {<<: *daily, name: a, page_rows: 20}
+              - name: b
+                exclude: &none []
+              - {include: "c_*", exclude: *none}
+            """
+        first = read(tmp_path, MINIMAL + dedent(text)).tables[0]
+        assert first == TableEntry(name="a", mode="replace", page_rows=20)
+
+    def test_may_begin_with_a_byte_order_mark(self, tmp_path: Path) -> None:
+        assert read(tmp_path, "\ufeff" + MINIMAL + TABLES).engine == "postgresql"
+
+
+class TestFaults:
+    def test_are_all_named_by_line_and_field(self, tmp_path: Path) -> None:
+        text = """\
+            engine: postgres
+            sekret: x
+            max_connections: 0
+            tables:
+              - name: public.orders
+                mode: merg
+              - name: no
+            """
+        assert faults(tmp_path, text) == [
+            'shop.yaml, line 1, engine: "postgres" is not an engine; use mysql, postgresql or sqlite',
+            'shop.yaml, line 1, secret: is missing; write the name of a secret, such as "tributary/shop"',
+            'shop.yaml, line 2, sekret: unknown key "sekret"; did you mean "secret"?',
+            "shop.yaml, line 3, max_connections: 0 cannot stand here; write a whole number from 1 to 1000",
+            'shop.yaml, line 6, tables[0].mode: "merg" is not a mode; use merge or replace',
+            'shop.yaml, line 7, tables[1].name: no is read as true or false; write "no" in quotes',
+        ]
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("tabels: []", 'line 3, tabels: unknown key "tabels"; did you mean "tables"?'),
+            ("xyz: 1", 'line 3, xyz: unknown key "xyz"; use engine, secret, schedule, max_connections'),
+            ("mode: merge", 'line 3, mode: "mode" belongs to tables; write it under defaults'),
+            ("name: shop", "line 3, name: the file's name is the source's name; take this line out"),
+            ("engine: mysql", 'line 3, engine: the key "engine" stands here again, first on line 1'),
+            ("on: x", 'line 3: the key on is not read as text; write "on" in quotes'),
+            ("n: x", 'line 3: the key n is not read as text; write "n" in quotes'),
+            ("2024: x", 'line 3: the key 2024 is not read as text; write "2024" in quotes'),
+            ("? [a]\n: b", "line 3: a key is a plain word; write key: value"),
+            ("schedule: hourly", 'line 3, schedule: "hourly" is not a schedule; write rate(1 hour)'),
+            ("schedule: {crom: x}", 'line 3, schedule.crom: unknown key "crom"; did you mean "cron"?'),
+            ('schedule: {cron: "0 7 * * * *"}', "line 3, schedule.cron: write ? for exactly one of"),
+            ('max_connections: "4"', 'line 3, max_connections: "4" in quotes is a text; write 4'),
+            ("max_connections: true", "line 3, max_connections: true cannot stand here; write a whole"),
+            ("max_connections: 1.5", "line 3, max_connections: 1.5 is a number that may be misread"),
+            ("max_connections: 010", "line 3, max_connections: 010 is a number that may be misread"),
+            ("pause_after: 0", "line 3, pause_after: 0 cannot stand here; write a whole number from 1"),
+            ("pause_after:", "line 3, pause_after: is empty; write a value, or take the line out"),
+            ("target_schema: pg_shop", 'line 3, target_schema: "pg_shop" belongs to the warehouse'),
+            ("target_schema: 2024", 'line 3, target_schema: 2024 is not read as text; write "2024"'),
+            ("statement_timeout: 5m", 'line 3, statement_timeout: "5m" is not a duration; write a number'),
+            ("statement_timeout: 60", "line 3, statement_timeout: a duration needs its unit; write"),
+            ("statement_timeout: 1 hour", "line 3, statement_timeout: a statement's time-out is 1 second"),
+            ("statement_timeout: 99999999 days", "is longer than 3660 days; write a shorter duration"),
+            (
+                "notify: nobody",
+                'line 3, notify: "nobody" is not a choice of whom to tell; use failures or all',
+            ),
+            ("defaults: merge", 'line 3, defaults: "merge" cannot stand here; write settings for every'),
+            ("defaults: {name: a}", 'line 3, defaults.name: "name" belongs to an entry of tables'),
+            ("defaults: {cursor: ''}", "line 3, defaults.cursor: is empty; write the name of a column"),
+            ("defaults: {key: []}", "line 3, defaults.key: is empty; write the name of a column, or a list"),
+            ("defaults: {key: [a, b, a]}", 'line 3, defaults.key: "a" stands in the list twice'),
+            ("defaults: {columns: {exclud: a}}", 'unknown key "exclud"; did you mean "exclude"?'),
+            ("defaults: {columns: 3}", "line 3, defaults.columns: 3 cannot stand here; write a list of"),
+            ("defaults: {overlap: -1}", "line 3, defaults.overlap: -1 is no overlap; write a duration"),
+            ("defaults: {overlap: [1]}", "line 3, defaults.overlap: a list cannot stand here; write a dur"),
+            ("defaults: {cursor_time_zone: Madrid}", 'cursor_time_zone: "Madrid" is not a time zone; write'),
+            ("defaults: {cursor_time_zone: +10:00}", "cursor_time_zone: +10:00 is a number that may be"),
+            ("defaults: {nulls: maybe}", 'line 3, defaults.nulls: "maybe" is not a choice; use include or'),
+            ("defaults: {on_new_column: null}", "line 3, defaults.on_new_column: is empty; write a value"),
+            ("defaults: {engine: mysql}", '"engine" belongs to the source; write it at the left margin'),
+            ("schedule: !vault x", 'line 3, schedule: the tag "!vault" means nothing here; take it out'),
+            ("x: &a [*a]", "an alias contains itself; write the part out"),
+        ],
+    )
+    def test_say_what_to_write_instead(self, tmp_path: Path, text: str, said: str) -> None:
+        found = faults(tmp_path, f"{MINIMAL}{text}\n{TABLES}")
+        assert said in found[0]
+        assert found[0].startswith("shop.yaml, line 3")
+
+    @pytest.mark.parametrize(
+        ("entry", "said"),
+        [
+            (
+                "{}",
+                "tables[0]: write exactly one of name (one table) and include (a pattern such as public.*)",
+            ),
+            ("{name: a, include: b}", "tables[0]: write exactly one of name (one table) and include"),
+            ("{name: a, exclude: [b]}", "tables[0]: exclude belongs to include; an entry with a name is"),
+            ("{name: public.*}", 'tables[0]: "public.*" is a pattern; write it under include'),
+            ("{name: 2024}", 'tables[0].name: 2024 is not read as text; write "2024" in quotes'),
+            ("{name: 2024-01-01}", 'tables[0].name: 2024-01-01 is not read as text; write "2024-01-01"'),
+            ("{name: true}", 'tables[0].name: true is not read as text; write "true" in quotes'),
+            ("{name: Off}", 'tables[0].name: Off is read as true or false; write "Off" in quotes'),
+            ("{name: y}", 'tables[0].name: y is read as true or false; write "y" in quotes'),
+            ("{name: =}", 'tables[0].name: = is not read as text; write "=" in quotes'),
+            ("{include: [a]}", "tables[0].include: a list cannot stand here; write a pattern such as"),
+            ("{name: a, colums: [x]}", 'tables[0].colums: unknown key "colums"; did you mean "columns"?'),
+            ("{name: a, key: [id, 1]}", 'tables[0].key[1]: 1 is not read as text; write "1" in quotes'),
+            ("{name: a, columns: [id, no]}", "tables[0].columns[1]: no is read as true or false"),
+            ("{name: a, columns: {exclude: [~]}}", "tables[0].columns.exclude[0]: is empty; write a value"),
+            ("{name: a, columns: {take: a, exclude: b}}", "tables[0].columns: write a list of column names"),
+            ("orders", 'tables[0]: "orders" cannot stand here; write a list of tables: - name:'),
+        ],
+    )
+    def test_in_an_entry_say_what_to_write_instead(self, tmp_path: Path, entry: str, said: str) -> None:
+        assert fault(tmp_path, f"tables:\n  - {entry}\n").startswith(f"shop.yaml, line 4, {said}")
+
+    def test_name_the_line_of_an_item_in_a_list(self, tmp_path: Path) -> None:
+        found = fault(tmp_path, "tables:\n- include: a.*\n  exclude:\n  - b\n  - 3\n")
+        assert found == 'shop.yaml, line 7, tables[0].exclude[1]: 3 is not read as text; write "3" in quotes'
+
+    def test_in_quotes_there_is_none(self, tmp_path: Path) -> None:
+        names = ["no", "2024", "true", "y", "~", "*", "1.5", "010"]
+        entries = "".join(f'- include: "{name}"\n' for name in names)
+        source = read(tmp_path, f"{MINIMAL}tables:\n{entries}")
+        assert [entry.include for entry in source.tables] == names
+
+    def test_never_show_what_stands_under_secret(self, tmp_path: Path) -> None:
+        for secret in ('{password: "hunter2"}', '"hunter2 "', '\'{"password": "hunter2"}\'', "[hunter2]"):
+            (found,) = faults(tmp_path, f"engine: mysql\nsecret: {secret}\n{TABLES}")
+            assert found.startswith("shop.yaml, line 2, secret: ")
+            assert "hunter2" not in found
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("", "shop.yaml, line 1: is empty; write engine, secret and tables"),
+            ("# nothing\n", "shop.yaml, line 1: is empty; write engine, secret and tables"),
+            ("- a\n", "shop.yaml, line 1: is not a mapping; write engine, secret and tables"),
+            ("engine\n", "shop.yaml, line 1: is not a mapping; write engine, secret and tables"),
+            ("a: 1\n\tb: 2\n", "shop.yaml, line 2: a tab stands where YAML takes spaces only"),
+            ("a: 1\n---\nb: 2\n", 'shop.yaml, line 2: a second document begins here ("---"); one file is'),
+            ("a:\n  - include: *\n", "shop.yaml, line 2: a text that begins with * is an alias to YAML"),
+            ("a: [*_tmp]\n", "shop.yaml, line 1: a text that begins with * is an alias to YAML"),
+            ("a: {cron: 0 7 * * ? *}\n", "shop.yaml, line 1: a text with ? in it needs quotes here"),
+            ("a: b: c\n", "shop.yaml, line 1: is not YAML: mapping values are not allowed here"),
+            ("a: 1\nb: '\n", "shop.yaml, line 3: is not YAML: found unexpected end of stream"),
+            ("a: 1\nb: \x01\n", "shop.yaml, line 2: holds a character that YAML does not allow"),
+        ],
+    )
+    def test_of_yaml_itself_name_the_line(self, tmp_path: Path, text: str, said: str) -> None:
+        (found,) = faults(tmp_path, text)
+        assert found.startswith(said)
+
+    def test_of_encoding_are_faults_too(self, tmp_path: Path) -> None:
+        (tmp_path / "shop.yaml").write_bytes(b"engine: \xff\n")
+        with pytest.raises(ConfigError, match=r"shop.yaml: is not UTF-8 text; save it as UTF-8"):
+            config.load(tmp_path / "shop.yaml")
+
+    @pytest.mark.parametrize("name", ["2shop", "my shop", "shop.test", "_shop", "s" * 51, "tienda_ñ"])
+    def test_of_the_files_name_are_faults_too(self, tmp_path: Path, name: str) -> None:
+        (found,) = faults(tmp_path, MINIMAL + TABLES, f"{name}.yaml")
+        assert f'"{name}" cannot name a source; name the file with letters, digits, _ and -' in found
+
+
+class TestDirectory:
+    def test_is_read_by_name(self, tmp_path: Path) -> None:
+        crm = read(tmp_path, MINIMAL + TABLES, "crm.yaml")
+        shop = read(tmp_path, MINIMAL + TABLES, "shop.yaml")
+        (tmp_path / "README.md").write_text("not a source")
+        (tmp_path / "old.yaml.example").write_text("nor is this")
+        (tmp_path / "._shop.yaml").write_bytes(b"\0")
+        (tmp_path / "python.yaml").mkdir()
+        assert config.load_all(tmp_path) == {"crm": crm, "shop": shop}
+        assert config.find(tmp_path, "shop") == shop
+
+    def test_with_faults_names_those_of_every_file(self, tmp_path: Path) -> None:
+        faults(tmp_path, "engine: x\n" + MINIMAL.partition("\n")[2] + TABLES, "a.yaml")
+        faults(tmp_path, "", "b.yaml")
+        read(tmp_path, MINIMAL + TABLES, "c.yaml")
+        with pytest.raises(ConfigError) as refused:
+            config.load_all(tmp_path)
+        assert str(refused.value).splitlines() == [
+            'a.yaml, line 1, engine: "x" is not an engine; use mysql, postgresql or sqlite',
+            "b.yaml, line 1: is empty; write engine, secret and tables",
+        ]
+
+    def test_gives_no_two_sources_one_schema(self, tmp_path: Path) -> None:
+        read(tmp_path, MINIMAL + TABLES, "web-shop.yaml")
+        read(tmp_path, MINIMAL + TABLES, "web_shop.yaml")
+        with pytest.raises(
+            ConfigError, match=r'^web_shop.yaml, target_schema: "web_shop" is where web-shop.yaml'
+        ):
+            config.load_all(tmp_path)
+
+    def test_finds_a_good_source_beside_a_faulty_one(self, tmp_path: Path) -> None:
+        shop = read(tmp_path, MINIMAL + TABLES, "shop.yaml")
+        faults(tmp_path, "", "crm.yaml")
+        assert config.find(tmp_path, "shop") == shop
+
+    @pytest.mark.parametrize("name", ["shpo", "../shop", "shop.yaml", ""])
+    def test_names_its_sources_where_one_is_unknown(self, tmp_path: Path, name: str) -> None:
+        for file in ("shop.yaml", "crm.yaml"):
+            read(tmp_path, MINIMAL + TABLES, file)
+        with pytest.raises(ConfigError) as refused:
+            config.find(tmp_path, name)
+        assert f'source "{name}" is not known; ' in str(refused.value)
+        assert str(refused.value).endswith("the sources are crm, shop")
+
+    def test_without_a_source_says_what_to_copy(self, tmp_path: Path) -> None:
+        for directory in (tmp_path, tmp_path / "missing"):
+            said = f"there is no source file in {directory.name}/; copy shop.yaml.example to <name>.yaml"
+            with pytest.raises(ConfigError, match=said):
+                config.load_all(directory)
+            with pytest.raises(ConfigError, match=said):
+                config.find(directory, "shop")
+
+    @pytest.mark.parametrize("name", ["shop.yml", "shop.YAML"])
+    def test_never_passes_over_a_misnamed_source(self, tmp_path: Path, name: str) -> None:
+        (tmp_path / name).write_text(MINIMAL + TABLES)
+        with pytest.raises(ConfigError, match=f"{name}: a source file ends in .yaml; rename it to shop.yaml"):
+            config.load_all(tmp_path)
+
+
+class TestColumns:
+    def test_are_taken_in_the_tables_order(self) -> None:
+        assert Columns(take=("b", "a", "x")).choose(["a", "b", "c"]) == ("a", "b")
+        assert Columns(exclude=("b", "x")).choose(["a", "b", "c"]) == ("a", "c")
+
+    def test_name_those_that_the_table_does_not_have(self) -> None:
+        assert Columns(take=("b", "x")).absent(["a", "b"]) == ("x",)
+        assert Columns(exclude=("b", "x")).absent(["a", "b"]) == ("x",)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import pytest
+
+from tributary import names
+from tributary.catalog import TableName
+from tributary.documents import Failure
+from tributary.errors import ConfigError, TableRefused
+
+
+def test_ascii_letters_are_folded_and_no_others() -> None:
+    assert names.fold("UpdatedAt_ÄÉİ_ñ") == "updatedat_ÄÉİ_ñ"
+
+
+class TestColumns:
+    def test_keep_their_order_under_their_folded_names(self) -> None:
+        found = names.column_names(["Id", "order", "Übung", 'a "b"', " c"])
+        assert found == {"Id": "id", "order": "order", "Übung": "Übung", 'a "b"': 'a "b"', " c": " c"}
+        assert list(found) == ["Id", "order", "Übung", 'a "b"', " c"]
+
+    def test_that_meet_after_folding_are_refused_by_name(self) -> None:
+        with pytest.raises(TableRefused) as refused:
+            names.column_names(["Id", "x", "ID"])
+        assert str(refused.value) == (
+            'columns "Id" and "ID" are both "id" in the warehouse, which knows no upper case; '
+            "leave one out (columns: exclude) or rename it in a view"
+        )
+
+    def test_that_differ_beyond_ascii_do_not_meet(self) -> None:
+        assert names.column_names(["Ä", "ä"]) == {"Ä": "Ä", "ä": "ä"}
+
+    @pytest.mark.parametrize(
+        ("name", "said"),
+        [
+            ("Run_ID", 'column "Run_ID" has the name of a column that Tributary adds'),
+            ("source_system", 'column "source_system" has the name of a column that Tributary adds'),
+            ("load_timestamp", 'column "load_timestamp" has the name of a column that Tributary adds'),
+            ("_Tributary_row", 'column "_Tributary_row" has the name of a column that Tributary adds'),
+            ("ctid", 'column "ctid" has the name of a system column'),
+            ("", 'column "" has no name'),
+            ("a\0b", "cannot be printed"),
+            ("a\nb", "cannot be printed"),
+            ("é" * 64, "has a name of 128 bytes, and the warehouse takes 127"),
+        ],
+    )
+    def test_that_the_warehouse_cannot_have_are_refused(self, name: str, said: str) -> None:
+        with pytest.raises(TableRefused) as refused:
+            names.column_names(["id", name])
+        assert said in str(refused.value)
+        assert str(refused.value).endswith("; leave it out (columns: exclude) or rename it in a view")
+
+    def test_may_be_127_bytes_long(self) -> None:
+        assert names.column_names(["é" * 63 + "A"]) == {"é" * 63 + "A": "é" * 63 + "a"}
+
+
+def table(name: str) -> TableName:
+    return TableName(*name.split("."))
+
+
+class TestTables:
+    def test_stand_in_the_target_schema_under_their_folded_names(self) -> None:
+        found = names.table_names("shop", [table("public.Orders"), table("sales.items")])
+        assert found == names.Targets({table("public.Orders"): "orders", table("sales.items"): "items"})
+
+    def test_of_two_schemas_that_meet_all_fail_and_no_other(self) -> None:
+        found = names.table_names("shop", [table("public.a"), table("public.b"), table("sales.A")])
+        said = (
+            'tables "public.a" and "sales.A" are all "shop"."a" in the warehouse; read each schema as a '
+            "source of its own, with its own target_schema, or exclude all but one"
+        )
+        assert found.names == {table("public.b"): "b"}
+        assert found.failures == (
+            Failure(table="public.a", error="TableRefused", message=said),
+            Failure(table="sales.A", error="TableRefused", message=said),
+        )
+
+    def test_of_one_schema_that_meet_after_folding_all_fail(self) -> None:
+        found = names.table_names("shop", [table("public.Aa"), table("public.aA")])
+        assert found.names == {}
+        assert [failure.table for failure in found.failures] == ["public.Aa", "public.aA"]
+        assert "knows no upper case" in found.failures[0].message
+
+    def test_with_a_name_that_is_too_long_fail_with_its_length(self) -> None:
+        found = names.table_names("shop", [TableName("public", "x" * 128), table("public.b")])
+        assert found.names == {table("public.b"): "b"}
+        assert "has a name of 128 bytes, and the warehouse takes 127" in found.failures[0].message
+
+    def test_never_stand_among_our_own(self) -> None:
+        tables = [table("public.ETL_control"), table("public.etl"), table("public.orders")]
+        found = names.table_names("public", tables)
+        assert list(found.names) == tables[1:]
+        assert "Tributary's own tables" in found.failures[0].message
+        assert names.table_names("shop", tables).failures == ()
+
+
+class TestSchemas:
+    def test_are_folded(self) -> None:
+        assert names.schema_name("Shop") == "shop"
+
+    @pytest.mark.parametrize(
+        "name", ["PG_catalog", "pg_x", "information_schema", "etl_staging", "", "x" * 128]
+    )
+    def test_that_belong_to_others_are_refused(self, name: str) -> None:
+        with pytest.raises(ConfigError, match="write another target_schema"):
+            names.schema_name(name)

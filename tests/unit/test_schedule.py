@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from tributary.schedule import Schedule
+
+
+@pytest.mark.parametrize(
+    ("written", "expression"),
+    [
+        ("rate(1 hour)", "rate(1 hour)"),
+        ("rate(1 hours)", "rate(1 hour)"),
+        ("rate( 15 minute )", "rate(15 minutes)"),
+        ("cron(0 7 * * ? *)", "cron(0 7 * * ? *)"),
+        ("cron(0/15 6-20 ? * mon-fri 2026,2027)", "cron(0/15 6-20 ? * MON-FRI 2026,2027)"),
+        ("cron(*/5 * L * ? *)", "cron(*/5 * L * ? *)"),
+        ("cron(0 0 15W 1,JUL ? *)", "cron(0 0 15W 1,JUL ? *)"),
+        ("cron(0 0 ? * 6#3 *)", "cron(0 0 ? * 6#3 *)"),
+        ("cron(0 0 ? * FRIL *)", "cron(0 0 ? * FRIL *)"),
+    ],
+)
+def test_a_schedule_is_written_as_scheduler_takes_it(written: str, expression: str) -> None:
+    assert Schedule.model_validate(written).expression == expression
+
+
+def test_a_mapping_adds_zone_and_window() -> None:
+    written = {"cron": "0 7 * * ? *", "timezone": "Europe/Madrid", "window": "15 minutes"}
+    schedule = Schedule.model_validate(written)
+    assert schedule.expression == "cron(0 7 * * ? *)"
+    assert (schedule.timezone, schedule.window_minutes) == ("Europe/Madrid", 15)
+
+
+def test_a_plain_schedule_is_punctual_in_utc() -> None:
+    schedule = Schedule.model_validate("rate(1 day)")
+    assert (schedule.timezone, schedule.window_minutes) == ("UTC", None)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("hourly", '"hourly" is not a schedule; write rate(1 hour), cron(0 7 * * ? *) or'),
+        ("at(2026-01-01T00:00:00)", "is not a schedule"),
+        ("rate(0 minutes)", '"0 minutes" is not a rate; write a number and minutes, hours or days: 1 hour'),
+        ("rate(1 week)", "is not a rate"),
+        ("cron(0 7 * * *)", '"0 7 * * *" has 5 fields; write six: minutes, hours, day of month, month'),
+        ("cron(60 7 * * ? *)", '"60" cannot stand for the minutes of a cron expression; write 0 to 59, or *'),
+        ("cron(0 7 * * * *)", "write ? for exactly one of day of month and day of week"),
+        ("cron(0 7 ? * ? *)", "write ? for exactly one of day of month and day of week"),
+        ("cron(0 7 * 13 ? *)", '"13" cannot stand for the month'),
+        ("cron(0 7 ? * 0 *)", '"0" cannot stand for the day of week'),
+        ("cron(0 7 ? * 6#6 *)", '"6#6" cannot stand for the day of week'),
+        ("cron(0/0 7 * * ? *)", '"0/0" cannot stand for the minutes'),
+        ("cron(1-2-3 7 * * ? *)", '"1-2-3" cannot stand for the minutes'),
+        ("cron(1, 7 * * ? *)", '"1," cannot stand for the minutes'),
+        ("cron(0 7 * * ? 1969)", '"1969" cannot stand for the year'),
+        ({"timezone": "UTC"}, "a schedule has exactly one of cron and rate"),
+        ({"cron": "0 7 * * ? *", "rate": "1 hour"}, "a schedule has exactly one of cron and rate"),
+        ({"rate": "1 hour", "timezone": "Mars"}, '"Mars" is not a time zone'),
+        ({"rate": "1 hour", "timezone": "+01:00"}, "write the name of a zone, such as Europe/Madrid"),
+        ({"rate": "1 hour", "window": "2 days"}, "a window is 1 to 1440 whole minutes"),
+        ({"rate": "1 hour", "window": "30 seconds"}, "a window is 1 to 1440 whole minutes"),
+        ({"rate": "1 hour", "window": 15}, "a duration needs its unit"),
+    ],
+)
+def test_what_scheduler_would_refuse_is_refused_before(written: object, said: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Schedule.model_validate(written)
+    assert said in str(refused.value)
