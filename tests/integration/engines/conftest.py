@@ -35,6 +35,13 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
         yield opened
 
 
+@pytest.fixture(params=[name for name in ENGINES if name != "sqlite"])
+def server_source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
+    """One empty database on each engine that is a server."""
+    with OPEN[request.param](request, tmp_path) as opened:
+        yield opened
+
+
 @pytest.fixture
 def pg(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
     with _postgresql(request, tmp_path) as opened:

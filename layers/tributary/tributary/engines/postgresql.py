@@ -84,9 +84,10 @@ def connect(secret: Secret, *, statement_timeout_s: int) -> Session:
     if not secret.dbname:
         raise SecretError('the source\'s secret has no "dbname"; write the name of the database there')
     where = address(secret, PORT)
-    sock = _encrypted(dial(secret, PORT), secret, where)
+    sock = dial(secret, PORT)
     line = sock.dup()
     try:
+        sock = _encrypted(sock, secret, where)
         with _refusals(where):
             driver = pg8000.native.Connection(
                 secret.username,
@@ -119,14 +120,9 @@ def _encrypted(sock: socket, secret: Secret, where: str) -> socket:
             raise tls_refused(None, where)
         return context.wrap_socket(sock, server_hostname=secret.host)
     except ssl.SSLError as error:
-        sock.close()
         raise tls_refused(error, where) from None
     except OSError:
-        sock.close()
-        raise SourceUnavailable(f"{where} broke off the TLS handshake; check the port") from None
-    except SourceRefused:
-        sock.close()
-        raise
+        raise SourceUnavailable(f"{where} broke off, or fell silent, in the TLS handshake") from None
 
 
 def pin(statement_timeout_s: int) -> str:
