@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from . import by_api
 from .clients import client
 from .custom import CustomResource, CustomResources
 from .function import REGION, Function
 from .lambdas import Lambda
 from .questions import PREFIX, Question, Questions, answer, holds
-from .template import ARTIFACT, DeployError, Parts, Tree, take_apart, token
+from .template import ARTIFACT, BY_API, DeployError, Parts, Tree, take_apart, token
 
 STACK_NAME = "tributary"
 
@@ -43,7 +44,7 @@ class Asked:
     machines: dict[str, Tree] = field(default_factory=dict)
     roles: dict[str, Tree] = field(default_factory=dict)
     custom: dict[str, tuple[Question, Tree]] = field(default_factory=dict)
-    groups: list[tuple[Question, Tree]] = field(default_factory=list)
+    by_api: dict[str, tuple[Question, Tree]] = field(default_factory=dict)
 
 
 class Deployer:
@@ -73,7 +74,7 @@ class Deployer:
         outputs = self._create_stack(parts, parameters or {})
         physical = self._resources(parts)
         functions = self._deploy_functions(parts, physical, environment or {})
-        self._create_groups(asked, outputs)
+        self._create_by_api(asked, outputs)
         self._create_machines(parts, asked, physical, outputs)
         custom = self._create_custom(asked, outputs)
         return Deployment(_public(outputs, custom), functions, custom)
@@ -164,11 +165,11 @@ class Deployer:
         merged = {**configuration.get("Environment", {}).get("Variables", {}), **variables}
         lambda_api.update_function_configuration(FunctionName=name, Environment={"Variables": merged})
 
-    def _create_groups(self, asked: Asked, outputs: Mapping[str, str]) -> None:
-        scheduler = client("scheduler", self._url)
-        for exists, properties in asked.groups:
+    def _create_by_api(self, asked: Asked, outputs: Mapping[str, str]) -> None:
+        for name, (exists, tree) in asked.by_api.items():
             if holds(exists, outputs):
-                scheduler.create_schedule_group(Name=answer(properties, outputs)["Name"])
+                resource = answer(tree, outputs)
+                by_api.create(self._url, name, resource["Type"], resource.get("Properties", {}))
 
     def _create_machines(
         self, parts: Parts, asked: Asked, physical: Mapping[str, str], outputs: Mapping[str, str]
@@ -207,10 +208,10 @@ def _ask(parts: Parts) -> Asked:
     for name, resource in parts.custom.items():
         condition = resource.get("Condition")
         asked.custom[name] = (exists(condition), ask(resource, condition))
-    for resource in parts.named.values():
-        if resource["Type"] == "AWS::Scheduler::ScheduleGroup":
+    for name, resource in parts.named.items():
+        if resource["Type"] in BY_API:
             condition = resource.get("Condition")
-            asked.groups.append((exists(condition), ask(resource["Properties"], condition)))
+            asked.by_api[name] = (exists(condition), ask(resource, condition))
     parts.template.setdefault("Outputs", {}).update(asked.questions.outputs)
     return asked
 

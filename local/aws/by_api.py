@@ -1,0 +1,33 @@
+"""Resources that moto has but its CloudFormation cannot make: made by their services' own APIs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from .clients import client
+from .template import secret_name
+
+
+def create(url: str, logical_id: str, kind: str, properties: Mapping[str, Any]) -> None:
+    """Make the resource from its resolved properties."""
+    if kind == "AWS::Scheduler::ScheduleGroup":
+        client("scheduler", url).create_schedule_group(Name=properties["Name"])
+    elif kind == "AWS::SNS::Subscription":
+        client("sns", url).subscribe(**properties)
+    elif kind == "AWS::SecretsManager::Secret":
+        create_secret(client("secretsmanager", url), logical_id, properties)
+
+
+def create_secret(secrets: Any, logical_id: str, properties: Mapping[str, Any]) -> None:
+    """Make a secret with its given text, or with a generated password put into its template."""
+    text = properties.get("SecretString", "")
+    if generate := properties.get("GenerateSecretString"):
+        password = secrets.get_random_password(
+            PasswordLength=int(generate.get("PasswordLength", 32)),
+            ExcludeCharacters=generate.get("ExcludeCharacters", ""),
+        )["RandomPassword"]
+        filled = {**json.loads(generate["SecretStringTemplate"]), generate["GenerateStringKey"]: password}
+        text = json.dumps(filled)
+    secrets.create_secret(Name=secret_name(logical_id), SecretString=text)
