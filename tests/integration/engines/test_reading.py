@@ -1,0 +1,200 @@
+"""What may happen around a read: it is left, cancelled, cut off or not allowed; and it never writes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.integration.engines.source import Source
+from tributary.catalog import TableName
+from tributary.engines import Query
+from tributary.errors import QueryCancelled, SourceUnavailable, TableRefused, TributaryError
+from tributary.secret import Secret
+
+WIDE = {
+    "postgresql": "INSERT INTO big SELECT g, repeat('x', 1000) FROM generate_series(1, 40000) AS g",
+    "mysql": "INSERT INTO big SELECT seq, repeat('x', 1000) FROM seq_1_to_40000",
+    "sqlite": "INSERT INTO big WITH RECURSIVE g(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM g LIMIT 40000) "
+    "SELECT n, replace(hex(zeroblob(500)), '0', 'x') FROM g",
+}
+
+
+def make_big(source: Source) -> Query:
+    source.execute("CREATE TABLE big (id INTEGER NOT NULL PRIMARY KEY, filler TEXT)")
+    source.execute(WIDE[source.name])
+    return source.query("big", order=("id",))
+
+
+def test_leaving_a_read_early_ends_its_thread_and_its_query(source: Source) -> None:
+    query = make_big(source)
+    before = threading.active_count()
+    with source.session() as connection:
+        pages: Any = source.engine.read(connection, query)
+        next(pages)
+        started = time.monotonic()
+        pages.close()
+        assert time.monotonic() - started < 3
+        assert threading.active_count() == before
+    assert len(source.read(replace(query, limit=3))) == 3
+
+
+def test_a_session_outlives_a_page_that_was_read_whole(source: Source) -> None:
+    query = make_big(source)
+    with source.session() as connection:
+        for _ in range(3):
+            pages = list(source.engine.read(connection, replace(query, limit=10)))
+            assert [page.table.num_rows for page in pages] == [10]
+        assert source.engine.ask(connection, "SELECT 1") == ("1",)
+
+
+def test_a_slow_reader_slows_the_source_down_instead_of_filling_memory(server_source: Source) -> None:
+    query = make_big(server_source)
+    with server_source.session() as connection:
+        pages = server_source.engine.read(connection, query)
+        rows = next(pages).table.num_rows
+        time.sleep(0.5)
+        assert rows + sum(page.table.num_rows for page in pages) == 40_000
+
+
+SLOW = {
+    "postgresql": "CREATE VIEW slow AS SELECT 1 AS id FROM (SELECT pg_sleep(30)) AS s",
+    "mysql": "CREATE VIEW slow AS SELECT 1 AS id, sleep(30) AS s",
+    "sqlite": "CREATE VIEW slow AS WITH RECURSIVE g(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM g) "
+    "SELECT count(*) AS id FROM g",
+}
+
+
+def slow(source: Source) -> Query:
+    source.execute(SLOW[source.name])
+    if source.name != "sqlite":
+        return source.query("slow")
+    source.execute("CREATE TABLE shape (id INTEGER)")
+    return replace(source.query("shape"), table=TableName("main", "slow"))
+
+
+def test_a_statement_that_takes_too_long_is_cancelled_and_says_so(source: Source) -> None:
+    query = slow(source)
+    started = time.monotonic()
+    with source.session(timeout_s=1) as connection, pytest.raises(QueryCancelled, match="slow"):
+        list(source.engine.read(connection, query))
+    assert time.monotonic() - started < 10
+
+
+def ids(source: Source) -> list[int]:
+    """Return the server's numbers of the sessions that this test's engine has open."""
+    if source.name == "postgresql":
+        sql = (
+            "SELECT pid FROM pg_stat_activity "
+            "WHERE application_name = 'tributary' AND datname = current_database()"
+        )
+    else:
+        sql = (
+            "SELECT id FROM information_schema.processlist WHERE id <> connection_id() "
+            f"AND db = '{source.schema}' AND user = 'root'"
+        )
+    return [int(row[0]) for row in source.execute(sql)]
+
+
+def in_the_middle(source: Source, query: Query, act: Callable[[int], Any]) -> TributaryError:
+    """Run the query, do something to its session while it runs, and return how it ended."""
+    with source.session() as connection:
+        (number,) = ids(source)
+        threading.Timer(0.5, act, [number]).start()
+        with pytest.raises(TributaryError) as caught:
+            list(source.engine.read(connection, query))
+    return caught.value
+
+
+def test_a_query_cancelled_by_the_server_is_cancelled_for_us(server_source: Source) -> None:
+    query = slow(server_source)
+    kill = {"postgresql": "SELECT pg_cancel_backend({0})", "mysql": "KILL QUERY {0}"}[server_source.name]
+    error = in_the_middle(server_source, query, lambda number: server_source.execute(kill.format(number)))
+    assert type(error) is QueryCancelled
+
+
+def test_a_session_ended_by_the_server_is_a_source_unavailable(server_source: Source) -> None:
+    query = slow(server_source)
+    kill = {"postgresql": "SELECT pg_terminate_backend({0})", "mysql": "KILL CONNECTION {0}"}[
+        server_source.name
+    ]
+    error = in_the_middle(server_source, query, lambda number: server_source.execute(kill.format(number)))
+    assert type(error) is SourceUnavailable
+
+
+def test_a_session_ended_between_two_pages_is_a_source_unavailable(server_source: Source) -> None:
+    query = replace(make_big(server_source), limit=5)
+    kill = {"postgresql": "SELECT pg_terminate_backend({0})", "mysql": "KILL CONNECTION {0}"}[
+        server_source.name
+    ]
+    with server_source.session() as connection:
+        list(server_source.engine.read(connection, query))
+        (number,) = ids(server_source)
+        server_source.execute(kill.format(number))
+        time.sleep(0.2)
+        with pytest.raises(SourceUnavailable):
+            list(server_source.engine.read(connection, query))
+        with pytest.raises(SourceUnavailable):
+            server_source.engine.ask(connection, "SELECT 1")
+
+
+def test_a_table_or_column_that_is_gone_is_refused_by_name(source: Source) -> None:
+    query = make_big(source)
+    without = {"sqlite": "ALTER TABLE big RENAME COLUMN filler TO other"}
+    source.execute(without.get(source.name, "ALTER TABLE big DROP COLUMN filler"))
+    with pytest.raises(TableRefused, match=f"{source.schema}.big"):
+        source.read(query)
+    source.execute("DROP TABLE big")
+    with pytest.raises(TableRefused, match=f"{source.schema}.big"):
+        source.read(query)
+
+
+WRITES = [
+    "INSERT INTO t VALUES (2)",
+    "UPDATE t SET id = 3",
+    "DELETE FROM t",
+    "CREATE TABLE made (id INTEGER)",
+    "DROP TABLE t",
+]
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_a_session_cannot_write(source: Source, write: str) -> None:
+    source.execute("CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY)")
+    source.execute("INSERT INTO t VALUES (1)")
+    qualified = write.replace(" t", f" {source.schema}.t").replace(" made", f" {source.schema}.made")
+    with source.session() as connection, pytest.raises(TributaryError):
+        source.engine.ask(connection, qualified)
+    assert [row[0] for row in source.execute("SELECT id FROM t")] == [1]
+
+
+def test_a_table_that_may_not_be_read_is_refused_by_name_and_not_listed(server_source: Source) -> None:
+    source = server_source
+    source.execute(
+        "CREATE TABLE open (id INTEGER)"
+        if source.name == "postgresql"
+        else "CREATE TABLE `open` (id INTEGER)"
+    )
+    source.execute("CREATE TABLE hidden (id INTEGER)")
+    query = source.query("hidden")
+    user = f"limited_{source.secret.dbname}"
+    if source.name == "postgresql":
+        source.execute(f"CREATE ROLE {user} LOGIN PASSWORD 'p'")
+        source.execute(f"GRANT SELECT ON open TO {user}")
+    else:
+        source.execute(f"CREATE USER {user} IDENTIFIED BY 'p'")
+        source.execute(f"GRANT SELECT ON `open` TO {user}")
+    secret = Secret(**{**source.secret.model_dump(), "username": user, "password": "p"})
+    try:
+        with source.session(secret=secret) as connection:
+            assert source.engine.list_tables(connection) == [TableName(source.schema, "open")]
+            with pytest.raises(TableRefused, match=rf"{source.schema}\.hidden may not be read.*grant SELECT"):
+                list(source.engine.read(connection, query))
+            assert source.engine.ask(connection, "SELECT 1") == ("1",)
+    finally:
+        source.execute(f"DROP OWNED BY {user}" if source.name == "postgresql" else "SELECT 1")
+        source.execute(f"DROP USER {user}")
