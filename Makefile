@@ -33,7 +33,7 @@ lint: setup validate ## Check style, types, template and state machine
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
-	$(PYTHON) -m statemachine.check
+	PYTHONPATH=layers/tributary $(PYTHON) -m statemachine.check
 
 format: setup ## Put the code into the house's format
 	$(PYTHON) -m ruff check --fix-only .

@@ -96,7 +96,9 @@ def install(requirements: Path, target: Path, architecture: str) -> None:
     environment = {**os.environ, "PIP_ROOT_USER_ACTION": "ignore"}
     done = subprocess.run([*command, "--requirement", str(requirements)], env=environment, check=False)
     if done.returncode:
-        sys.exit(f"{requirements}: pip could not install it; is pip there for {sys.executable}? Try make build")
+        sys.exit(
+            f"{requirements}: pip could not install it; is pip there for {sys.executable}? Try make build"
+        )
 
 
 def remove(folder: Path, patterns: list[str] | tuple[str, ...]) -> None:

@@ -1,0 +1,190 @@
+"""Check the state machine as code: what no linter of templates looks into.
+
+`python -m statemachine.check` prints the faults. CloudFormation checks none of this before a deploy,
+and the local interpreter executes some mistakes without a word.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonata
+import yaml
+
+from tributary.errors import TransientError
+
+DEFINITION = Path(__file__).with_name("pipeline.asl.yaml")
+AWS_ERRORS = frozenset(  # of Lambda itself, not of our code (SFN:concepts-error-handling)
+    {
+        "Lambda.ServiceException",
+        "Lambda.AWSLambdaException",
+        "Lambda.SdkClientException",
+        "Lambda.TooManyRequestsException",
+        "Lambda.ClientExecutionTimeoutException",
+        "Lambda.Unknown",
+        "Sandbox.Timedout",
+    }
+)
+TYPES = frozenset({"Task", "Map", "Choice", "Wait", "Pass", "Succeed", "Fail"})
+TERMINAL = frozenset({"Succeed", "Fail"})
+JSONPATH = frozenset({"InputPath", "OutputPath", "ResultPath", "ResultSelector", "Parameters", "ItemsPath"})
+LAST_TASKS = frozenset({"Report"})  # nothing is left to go to: the execution fails, and its alarm tells
+REFUSED = re.compile(r"\$(hash|uuid|eval)\(")  # silently wrong in the local interpreter, or refused by AWS
+
+State = Mapping[str, Any]
+States = Mapping[str, State]
+
+
+def read(path: Path = DEFINITION) -> dict[str, Any]:
+    """Return the definition."""
+    definition: dict[str, Any] = yaml.safe_load(path.read_text())
+    return definition
+
+
+def faults(definition: Mapping[str, Any], text: str = "") -> list[str]:
+    """Return what is wrong with the definition, and with the YAML text that it was read from."""
+    found = list(_text_faults(text))
+    if definition.get("QueryLanguage") != "JSONata":
+        found.append("QueryLanguage is not JSONata")
+    if "TimeoutSeconds" not in definition:
+        found.append("TimeoutSeconds is missing: an execution could hold its source's lease for a year")
+    for scope, start, states in scopes(definition):
+        found += _graph_faults(scope, start, states)
+        for name, state in states.items():
+            found += _state_faults(name, state)
+    return found
+
+
+def scopes(machine: Mapping[str, Any], name: str = "the machine") -> Iterator[tuple[str, str, States]]:
+    """Yield each set of states that run together, with its name and its first state."""
+    states: States = machine.get("States", {})
+    yield name, machine.get("StartAt", ""), states
+    for inner, state in states.items():
+        if "ItemProcessor" in state:
+            yield from scopes(state["ItemProcessor"], inner)
+
+
+def substitutions(path: Path = DEFINITION) -> set[str]:
+    """Return the names that the definition expects the template to fill in."""
+    return set(re.findall(r"\$\{(\w+)\}", path.read_text()))
+
+
+def targets(state: State) -> set[str]:
+    """Return the states that this one may go to."""
+    rules = [state, *state.get("Choices", []), *state.get("Catch", [])]
+    found = {rule["Next"] for rule in rules if "Next" in rule}
+    return found | {state["Default"]} if "Default" in state else found
+
+
+def _text_faults(text: str) -> Iterator[str]:
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            yield f"*{event.anchor} is an alias, which CloudFormation reads as plain text: write it out"
+
+
+def _graph_faults(scope: str, start: str, states: States) -> Iterator[str]:
+    edges = {name: targets(state) for name, state in states.items()}
+    for name, following in {"StartAt": {start}, **edges}.items():
+        for missing in sorted(following - states.keys()):
+            yield f"{name} goes to {missing}, which is not a state of {scope}"
+    for lost in sorted(states.keys() - _reachable({start}, edges)):
+        yield f"{lost} is never reached"
+    for name in states:
+        if not any(_ends(states[one]) for one in _reachable({name}, edges)):
+            yield f"{name} never comes to an end"
+
+
+def _ends(state: State) -> bool:
+    return state.get("Type") in TERMINAL or state.get("End") is True
+
+
+def _reachable(names: set[str], edges: Mapping[str, set[str]]) -> set[str]:
+    seen: set[str] = set()
+    todo = list(names & edges.keys())
+    while todo:
+        name = todo.pop()
+        seen.add(name)
+        todo += (edges[name] & edges.keys()) - seen
+    return seen
+
+
+def _state_faults(name: str, state: State) -> Iterator[str]:
+    kind = state.get("Type")
+    if kind not in TYPES:
+        yield f"{name}: {kind} is not a type used here"
+    for field in sorted(JSONPATH & state.keys()):
+        yield f"{name}: {field} belongs to JSONPath"
+    if kind == "Choice":
+        if "Default" not in state:
+            yield f"{name}: a choice without Default fails where nothing matches"
+    elif kind not in TERMINAL and ("Next" in state) == (state.get("End") is True):
+        yield f"{name}: write exactly one of Next and End"
+    if kind == "Task":
+        yield from _task_faults(name, state)
+    if kind == "Map" and state["ItemProcessor"].get("ProcessorConfig") != {"Mode": "INLINE"}:
+        yield f"{name}: only an inline Map runs on the local stack as it does on AWS"
+    if kind == "Map" and not _catches_all(state):
+        yield f"{name}: Catch does not take States.ALL, so a failure would end the run without a report"
+    for expression in _expressions(state):
+        yield from (f"{name}: {fault}" for fault in _expression_faults(expression))
+
+
+def _task_faults(name: str, state: State) -> Iterator[str]:
+    if state.get("Resource") != "arn:aws:states:::lambda:invoke":
+        yield f"{name}: calls {state.get('Resource')}, not a function"
+    expected = {error.__name__ for error in TransientError.__subclasses__()} | AWS_ERRORS
+    retries = state.get("Retry", [])
+    retried = {error for retry in retries for error in retry["ErrorEquals"]}
+    if retried != expected:
+        differing = ", ".join(sorted(retried ^ expected))
+        yield f"{name}: Retry must name the transient errors and AWS's own, and no other: {differing}"
+    for retry in retries:
+        if (retry.get("MaxAttempts"), retry.get("JitterStrategy")) != (3, "FULL"):
+            yield f"{name}: Retry must try three times, with full jitter"
+    if not _catches_all(state) and name not in LAST_TASKS:
+        yield f"{name}: Catch does not take States.ALL, so a failure would end the run without a report"
+
+
+def _catches_all(state: State) -> bool:
+    return any(catch["ErrorEquals"] == ["States.ALL"] for catch in state.get("Catch", []))
+
+
+def _expressions(tree: Any) -> Iterator[str]:
+    """Yield the JSONata texts of a state, without those of the states inside it."""
+    if isinstance(tree, str) and "{%" in tree:
+        yield tree
+    elif isinstance(tree, list):
+        for item in tree:
+            yield from _expressions(item)
+    elif isinstance(tree, Mapping):
+        for key, value in tree.items():
+            if key != "ItemProcessor":
+                yield from _expressions(value)
+
+
+def _expression_faults(text: str) -> Iterator[str]:
+    if not (text.startswith("{%") and text.endswith("%}")):
+        yield f"{text} is not an expression: it must begin with {{% and end with %}}"
+        return
+    if REFUSED.search(text):
+        yield f"{text} uses a function that the local interpreter or AWS refuses"
+    try:
+        jsonata.Jsonata(text[2:-2])
+    except jsonata.JException as error:
+        yield f"{text} is not JSONata: {error}"
+
+
+def main() -> int:
+    """Print the faults; 1 where there are any."""
+    found = faults(read(), DEFINITION.read_text())
+    for fault in found:
+        print(f"{DEFINITION.name}: {fault}", file=sys.stderr)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""The state machine holds what its check asks, and the check finds what it should."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from statemachine import check
+
+MACHINE = check.read()
+Change = Callable[[dict[str, Any]], Any]
+
+
+def faults_after(change: Change) -> list[str]:
+    machine = deepcopy(MACHINE)
+    change(machine["States"])
+    return check.faults(machine)
+
+
+def test_the_state_machine_has_no_fault():
+    assert check.faults(MACHINE, check.DEFINITION.read_text()) == []
+
+
+def test_an_alias_is_found_since_cloudformation_reads_it_as_text():
+    assert check.faults(MACHINE, "a: &x [1]\nb: *x\n") == [
+        "*x is an alias, which CloudFormation reads as plain text: write it out"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (
+            lambda s: s["Load"].update(Next="Nowhere"),
+            "Load goes to Nowhere, which is not a state of the machine",
+        ),
+        (lambda s: s["Plan"]["Catch"][0].update(Next="Rport"), "Plan goes to Rport"),
+        (lambda s: s["Loaded"].update(Default="Load2"), "Loaded goes to Load2"),
+        (lambda s: s["Loaded"]["Choices"][0].update(Next="Extract"), "Loaded goes to Extract"),
+        (lambda s: s["Report"].update(Next="Failed"), "Ended is never reached"),
+        (lambda s: s["Load"].pop("Next"), "Load: write exactly one of Next and End"),
+        (lambda s: s["Load"].pop("Retry"), "Load: Retry must name the transient errors"),
+        (lambda s: s["Load"]["Retry"][0]["ErrorEquals"].append("LoadFailed"), "and no other: LoadFailed"),
+        (lambda s: s["Load"]["Retry"][0].update(MaxAttempts=9), "Load: Retry must try three times"),
+        (lambda s: s["Load"].pop("Catch"), "Load: Catch does not take States.ALL"),
+        (lambda s: s["ExtractItems"].pop("Catch"), "ExtractItems: Catch does not take States.ALL"),
+        (lambda s: s["Loaded"].pop("Default"), "Loaded: a choice without Default"),
+        (lambda s: s["Plan"].update(ResultPath="$.x"), "Plan: ResultPath belongs to JSONPath"),
+        (
+            lambda s: s["ExtractItems"]["ItemProcessor"].update(ProcessorConfig={"Mode": "DISTRIBUTED"}),
+            "ExtractItems: only an inline Map",
+        ),
+        (lambda s: s["Load"].update(Output="{% $states.( %}"), "is not JSONata"),
+        (lambda s: s["Load"].update(Output="{% $hash('x') %}"), "uses a function"),
+        (lambda s: s["Load"].update(Output="{% 1 "), "is not an expression"),
+    ],
+)
+def test_a_mistake_is_found(change: Change, fault: str):
+    assert [found for found in faults_after(change) if fault in found]
+
+
+def test_a_loop_without_an_end_is_found():
+    machine = {
+        "StartAt": "A",
+        "States": {"A": {"Type": "Pass", "Next": "B"}, "B": {"Type": "Pass", "Next": "A"}},
+    }
+    assert {"A never comes to an end", "B never comes to an end"} <= set(check.faults(machine))
