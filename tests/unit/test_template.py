@@ -1,0 +1,232 @@
+"""The template, as SAM transforms it, keeps the promises that no linter knows of."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+from samtranslator.yaml_helper import yaml_parse
+
+from statemachine import check
+from tributary import __version__
+from tributary.redshift import control
+
+ROOT = Path(__file__).parents[2]
+SOURCE = yaml_parse((ROOT / "template.yaml").read_text())
+FUNCTIONS = ("plan", "extract", "load", "report", "warehouse")
+
+
+def transformed() -> dict[str, Any]:
+    """Return CloudFormation's view of the template, with made-up places for its code."""
+    template = yaml_parse((ROOT / "template.yaml").read_text())
+    place = {"Bucket": "artifacts", "Key": "key"}
+    for resource in template["Resources"].values():
+        properties = resource.get("Properties", {})
+        for attribute in {"CodeUri", "ContentUri", "DefinitionUri"} & properties.keys():
+            properties[attribute] = place
+    translator = Translator({}, Parser(), boto_session=boto3.Session(region_name="eu-west-1"))
+    result: dict[str, Any] = translator.translate(template, {})
+    return result
+
+
+TEMPLATE = transformed()
+RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
+
+
+def of_type(kind: str) -> dict[str, dict[str, Any]]:
+    return {name: item["Properties"] for name, item in RESOURCES.items() if item["Type"] == kind}
+
+
+def function(name: str) -> dict[str, Any]:
+    return of_type("AWS::Lambda::Function")[f"{name.title()}Function"]
+
+
+def statements(tree: Any) -> Iterator[dict[str, Any]]:
+    """Yield every policy statement, wherever it stands."""
+    if isinstance(tree, list):
+        for item in tree:
+            yield from statements(item)
+    elif isinstance(tree, dict):
+        if "Effect" in tree:
+            yield tree
+        for value in tree.values():
+            yield from statements(value)
+
+
+def actions(statement: dict[str, Any]) -> list[str]:
+    action = statement["Action"]
+    return [action] if isinstance(action, str) else action
+
+
+def read_from_environment(path: Path) -> set[str]:
+    found = re.findall(r"(?:variable|environ\.get)\(\s*\"([A-Z_]+)\"", path.read_text())
+    return set(found)
+
+
+def test_nothing_is_allowed_by_a_wildcard_action():
+    allowed = [one for one in statements(RESOURCES) if one["Effect"] == "Allow"]
+    assert [action for one in allowed for action in actions(one) if "*" in action] == []
+
+
+def test_only_actions_that_take_no_resource_are_allowed_on_all():
+    everywhere = [
+        one for one in statements(RESOURCES) if one["Effect"] == "Allow" and one.get("Resource") == "*"
+    ]
+    assert {action.partition(":")[0] for one in everywhere for action in actions(one)} == {
+        "ec2",
+        "logs",
+        "xray",
+        "redshift-data",
+    }
+    on_all = {action for one in everywhere for action in actions(one) if action.startswith("redshift-data")}
+    assert "redshift-data:BatchExecuteStatement" not in on_all
+
+
+def test_every_role_is_written_in_the_template():
+    written = {name for name, item in SOURCE["Resources"].items() if item["Type"] == "AWS::IAM::Role"}
+    assert set(of_type("AWS::IAM::Role")) == written
+    for name, properties in of_type("AWS::Lambda::Function").items():
+        assert properties["Role"]["Fn::GetAtt"][0] in written, name
+
+
+def test_only_plan_and_load_share_a_role_since_the_warehouse_must_see_one_caller():
+    roles = {name: function(name)["Role"]["Fn::GetAtt"][0] for name in FUNCTIONS}
+    assert roles.pop("plan") == roles.pop("load") == "WarehouseRole"
+    assert len(set(roles.values())) == len(roles)
+    assert "WarehouseRole" not in roles.values()
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_ends_within_lambdas_limit(name: str):
+    timeout = function(name)["Timeout"]
+    if timeout == {"Ref": "ExtractTimeout"}:
+        timeout = TEMPLATE["Parameters"]["ExtractTimeout"]["MaxValue"]
+    assert timeout <= 900
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_carries_at_most_five_layers_and_ours_first(name: str):
+    layers = [layer["Ref"] for layer in function(name)["Layers"]]
+    assert len(layers) <= 5
+    assert [re.sub(r"[0-9a-f]{10}$", "", layer) for layer in layers[:2]] == ["TributaryLayer", "RuntimeLayer"]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_logs_into_a_group_of_its_own(name: str):
+    assert function(name)["LoggingConfig"] == {
+        "LogFormat": "JSON",
+        "LogGroup": {"Ref": f"{name.title()}LogGroup"},
+    }
+
+
+def test_every_log_group_forgets():
+    groups = of_type("AWS::Logs::LogGroup")
+    assert len(groups) == len(FUNCTIONS) + 1
+    assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups.values())
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_variable_that_a_handler_reads_is_declared(name: str):
+    declared = function(name)["Environment"]["Variables"].keys()
+    settings = (ROOT / "layers/tributary/tributary/settings.py").read_text()
+    code = ROOT / "functions" / name / "app.py"
+    wanted = read_from_environment(code)
+    if "raw_bucket()" in code.read_text():
+        wanted.add("RAW_BUCKET")
+    if "settings.warehouse(" in code.read_text():
+        wanted |= {"WAREHOUSE_DATABASE", "WAREHOUSE_WORKGROUP", "WAREHOUSE_CLUSTER"}
+    assert 'variable("RAW_BUCKET")' in settings
+    assert wanted <= declared
+
+
+def test_every_function_can_be_pointed_elsewhere_and_is_not():
+    for name in FUNCTIONS:
+        assert function(name)["Environment"]["Variables"]["AWS_ENDPOINT_URL"] == ""
+
+
+def test_the_state_machine_gets_what_its_definition_asks_for():
+    machine = SOURCE["Resources"]["StateMachine"]["Properties"]
+    assert (ROOT / machine["DefinitionUri"]) == check.DEFINITION
+    assert set(machine["DefinitionSubstitutions"]) == check.substitutions()
+    [called] = [
+        one for one in statements(RESOURCES["StateMachineRole"]) if "lambda:InvokeFunction" in actions(one)
+    ]
+    assert called["Resource"] == list(machine["DefinitionSubstitutions"].values())
+
+
+def test_an_execution_is_logged_without_its_data():
+    [machine] = of_type("AWS::StepFunctions::StateMachine").values()
+    assert machine["LoggingConfiguration"]["IncludeExecutionData"] is False
+    assert machine["LoggingConfiguration"]["Level"] == "ERROR"
+    assert machine["StateMachineType"] == "STANDARD"
+
+
+def test_the_raw_bucket_is_closed_encrypted_and_kept():
+    bucket = RESOURCES["RawBucket"]
+    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert set(bucket["Properties"]["PublicAccessBlockConfiguration"].values()) == {True}
+    assert "BucketEncryption" in bucket["Properties"]
+
+
+def test_no_lifecycle_rule_touches_leases():
+    rules = RESOURCES["RawBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    expiring = [rule for rule in rules if "ExpirationInDays" in rule]
+    assert [(rule.get("Prefix"), rule.get("TagFilters")) for rule in expiring] == [
+        (None, [{"Key": "layer", "Value": "raw"}]),
+        ("_runs/", None),
+    ]
+
+
+def test_old_layers_go_with_the_update_that_replaces_them():
+    layers = [item for item in RESOURCES.values() if item["Type"] == "AWS::Lambda::LayerVersion"]
+    assert [layer["DeletionPolicy"] for layer in layers] == ["Delete"] * 5
+
+
+def test_a_custom_resource_that_hangs_is_given_up():
+    custom = [item["Properties"] for item in RESOURCES.values() if item["Type"].startswith("Custom::")]
+    assert [properties["ServiceTimeout"] for properties in custom] == [300]
+
+
+def test_the_version_is_one():
+    assert TEMPLATE["Outputs"]["Version"]["Value"] == __version__
+    assert RESOURCES["WarehouseSetup"]["Properties"]["Version"] == __version__
+
+
+def test_the_sql_for_an_administrator_is_what_the_setup_would_run():
+    text, values = TEMPLATE["Outputs"]["WarehouseSql"]["Value"]["Fn::Sub"]
+    loader = "${Loader}"
+    expected = [f'CREATE USER "{loader}" PASSWORD DISABLE', *control.create()]
+    assert text == "".join(f"{one};\n" for one in [*expected, *control.grant(loader, "${Database}")])
+    assert values["Loader"] == RESOURCES["WarehouseSetup"]["Properties"]["Loader"]
+
+
+@pytest.mark.parametrize("name", ["plan", "extract", "load", "report"])
+def test_the_event_of_a_function_is_one_that_it_takes(name: str):
+    event = json.loads((ROOT / "events" / f"{name}.json").read_text())
+    app = importlib.import_module(f"functions.{name}.app")
+    model = getattr(app, "Event", None) or getattr(app, f"{name.title()}Event")
+    model.model_validate(event)
+
+
+def test_the_setups_event_is_the_templates_resource():
+    event = json.loads((ROOT / "events" / "warehouse.json").read_text())
+    resource = RESOURCES[event["LogicalResourceId"]]
+    assert (event["ResourceType"], event["ResourceProperties"].keys()) == (
+        resource["Type"],
+        resource["Properties"].keys(),
+    )
+
+
+def test_the_variables_for_a_local_call_are_declared_ones():
+    given = json.loads((ROOT / "events" / "env.json").read_text())
+    assert set(given) == set(of_type("AWS::Lambda::Function"))
+    for name, variables in given.items():
+        assert variables.keys() <= of_type("AWS::Lambda::Function")[name]["Environment"]["Variables"].keys()
