@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import struct
 from contextlib import suppress
 from errno import errorcode
 
@@ -87,12 +88,18 @@ def tls_refused(error: ssl.SSLError | None, where: str) -> SourceRefused:
 
 
 def cut(line: socket.socket) -> None:
-    """End the connection from outside, whoever is reading it; never raises."""
+    """Break the connection off from outside, whoever is reading it; never raises.
+
+    Closed then, it is reset: a server that waits to send the rest would otherwise learn of it only
+    by its next window probe, minutes later, and hold its locks until then.
+    """
     with suppress(OSError):  # the peer may have been faster
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         line.shutdown(socket.SHUT_RDWR)
 
 
 def hang_up(line: socket.socket) -> None:
     """End the connection and let go of this handle on it; never raises."""
-    cut(line)
+    with suppress(OSError):
+        line.shutdown(socket.SHUT_RDWR)
     line.close()
