@@ -24,7 +24,7 @@ import io, pyarrow as pa, pyarrow.compute, pyarrow.csv, pyarrow.parquet as pq
 table = pa.csv.read_csv(io.BytesIO(b"a,b\\n1,x\\n2,y\\n"))
 buffer = io.BytesIO()
 pq.write_table(table.append_column("c", pa.compute.add(table["a"], 1)), buffer, compression="zstd")
-print(pq.read_table(buffer).to_pylist(), pa.__file__)
+print(pq.ParquetFile(buffer).read().to_pylist(), pa.__file__)
 """
 
 
