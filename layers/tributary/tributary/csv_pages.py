@@ -170,6 +170,11 @@ def _check(array: pyarrow.Array, column: ReadColumn, query: Query, *, has_nul: b
             "Redshift cannot hold; correct it in the source, or leave the column out with "
             f"columns: {{exclude: [{column.name}]}}"
         )
+    if column.kind.name == "decimal":
+        try:
+            array.validate(full=True)  # PyArrow counts the digits before it adds those of the scale
+        except pa.ArrowInvalid:
+            raise refused(query, column) from None
     if column.kind.orders_time:
         days = array.view(pa.int32() if column.kind.name == "date" else pa.int64())
         first = -719_162 if column.kind.name == "date" else -719_162 * 86_400_000_000  # 0001-01-01

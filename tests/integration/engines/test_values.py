@@ -119,6 +119,7 @@ REFUSED_VALUES: dict[str, list[tuple[str, str]]] = {
         ("INTEGER", "1.5"),
         ("DECIMAL(5,2)", "1.005"),
         ("DECIMAL(5,2)", "123456"),
+        ("DECIMAL(5,2)", "12345"),
         ("DECIMAL(5,2)", "'abc'"),
         ("TEXT", "x'00'"),
         ("TEXT", "CAST(x'ff' AS TEXT)"),

@@ -8,18 +8,20 @@ back as literals of the column's exact type (`literal`). Python never orders or 
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ..catalog import Clock, SourceColumn, SourceTable, TableName
-from ..errors import ConfigError, UnsupportedType
+from ..errors import ConfigError, InternalError, UnsupportedType
 from ..secret import Secret
 from ..types import Kind
 
 if TYPE_CHECKING:
     import pyarrow
 
+HEX = re.compile(r"(?:[0-9A-Fa-f]{2})*")
 MODULES = {"postgresql": "postgresql", "mysql": "mysql", "sqlite": "sqlite"}
 
 
@@ -134,6 +136,13 @@ def get(name: str) -> Engine:
 def names() -> Sequence[str]:
     """Return the names that `engine:` may have."""
     return sorted(MODULES)
+
+
+def hex_digits(text: str) -> str:
+    """Return the text of a binary value, which must be hex since it goes into SQL between quotes."""
+    if not HEX.fullmatch(text):
+        raise InternalError("a position in a binary column is not hex")
+    return text
 
 
 def unsupported(column: SourceColumn, what: str | None = None) -> UnsupportedType:

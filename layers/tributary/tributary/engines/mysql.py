@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
+import time
 from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from socket import socket
 from ssl import SSLError
 from threading import Timer
 from typing import Any
+from uuid import uuid4
 
 import pymysql
 from pymysql.cursors import Cursor, SSCursor
@@ -32,7 +34,7 @@ from ..errors import (
     TributaryError,
 )
 from ..secret import Secret
-from . import Page, Query, ReadColumn
+from . import Page, Query, ReadColumn, hex_digits
 from . import mysql_catalog as catalog
 from .blocks import Block, Write, pumped
 from .mysql_catalog import FAMILIES, family, kind, orders
@@ -59,6 +61,7 @@ PORT = 3306
 FRACTION_DIGITS = 0  # DATETIME is DATETIME(0)
 LOCK_TIMEOUT_S = 30  # the server's own is a day
 NET_WRITE_TIMEOUT_S = 600  # how long the server waits for a reader that is busy uploading
+LOOKS, LOOK_AGAIN_S = 20, 0.12  # at the list of transactions, see `catalog.OLDEST_TRANSACTION`
 READ_ONLY = "SET SESSION TRANSACTION READ ONLY"
 DRIVER_ERRORS = (pymysql.Error, OSError, struct.error, ValueError, AttributeError, RuntimeError)
 
@@ -224,6 +227,7 @@ def quote(*names: str) -> str:
 
 
 NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
+DATE = re.compile(r"\d{4}-\d\d-\d\d")
 TIME = re.compile(r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,6})?)(?:Z|\+00(?::?00)?)?")
 
 
@@ -231,12 +235,12 @@ def literal(text: str, type: str) -> str:
     """Return the literal of a value's own text: ``12.50``, ``DATE'2024-01-02'``, ``x'00ff'``."""
     known = family(type)
     if known == "binary":
-        return f"x'{text}'"
+        return f"x'{hex_digits(text)}'"
     quoted = "'" + text.replace("'", "''") + "'"
-    if known == "date":
-        return "DATE" + quoted
     if known == "text":
         return quoted
+    if known == "date" and DATE.fullmatch(text):
+        return "DATE" + quoted
     if known in ("datetime", "timestamp") and (match := TIME.fullmatch(text)):
         return f"TIMESTAMP'{match[1]}'"  # of the session's zone, which is UTC
     if known in ("number", "float") and NUMBER.fullmatch(text):
@@ -396,22 +400,35 @@ def clock(session: Session) -> Clock:
     """Read the source's clock, then its oldest transaction and statement."""
     with _queries(session):
         now = _time(_run(session.driver, "SELECT UTC_TIMESTAMP(6)")[0][0])
-        try:
-            ((transaction, prepared),) = _run(session.driver, catalog.OLDEST_TRANSACTION)
-        except pymysql.Error as error:
-            if _code(error) != 1227:
-                raise
-            return Clock(now, None, "the user lacks PROCESS, so open transactions cannot be seen")
+        transaction, hidden = _oldest_transaction(session.driver)
+        if hidden:
+            return Clock(now, None, hidden)
         ((statement,),) = _run(session.driver, catalog.OLDEST_STATEMENT)
-        replica = _run(session.driver, catalog.REPLICA)
-    hidden = None
-    if replica:
-        hidden = "a replica does not show its primary's transactions"
-    elif prepared not in (None, "0"):
-        hidden = "a prepared transaction is open, and its start cannot be seen"
+        if _run(session.driver, catalog.REPLICA):
+            hidden = "a replica does not show its primary's transactions"
     return Clock(
         now, min((_time(start) for start in (transaction, statement) if start), default=None), hidden
     )
+
+
+def _oldest_transaction(driver: pymysql.Connection[Cursor]) -> tuple[str | None, str | None]:
+    """Return the oldest transaction's start, and what hides it; ours is opened to prove the list new."""
+    _run(driver, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
+    try:
+        for _ in range(LOOKS):
+            question = catalog.OLDEST_TRANSACTION.replace("{token}", uuid4().hex)
+            ((new, prepared, oldest),) = _run(driver, question)
+            if new == "1":
+                held = "a prepared transaction is open, and its start cannot be seen"
+                return oldest, held if prepared != "0" else None
+            time.sleep(LOOK_AGAIN_S)
+    except pymysql.Error as error:
+        if _code(error) == 1227:
+            return None, "the user lacks PROCESS, so open transactions cannot be seen"
+        raise
+    finally:
+        _run(driver, "ROLLBACK")
+    return None, "the server's list of transactions is out of date, since it is read without a pause"
 
 
 def _time(text: str | None) -> datetime:

@@ -41,16 +41,19 @@ WHERE table_schema IN ({schemas}) AND table_name IN ({tables})
 ORDER BY table_schema, table_name, index_name <> 'PRIMARY', index_name, seq_in_index
 """
 
+# InnoDB renews this list only when nobody has read it for 100 ms, so a busy monitor can keep it old:
+# it is as new as our question if it shows our own transaction asking it, by a token in the question.
 # trx_started is in the operating system's zone, whatever the session's. Where its clock goes back one
 # hour, a local time happens twice: the start is then taken as the earlier one. A prepared transaction
 # that has left its session has no thread, and after a restart no true start either.
 OLDEST_TRANSACTION = """
-SELECT MIN(LEAST(
-  CONVERT_TZ(trx_started, 'SYSTEM', '+00:00'),
-  CONVERT_TZ(trx_started - INTERVAL 1 HOUR, 'SYSTEM', '+00:00') + INTERVAL 1 HOUR)),
-  SUM(trx_mysql_thread_id = 0)
+SELECT /* {token} */
+  MAX(trx_mysql_thread_id = CONNECTION_ID() AND LOCATE('{token}', trx_query) > 0),
+  SUM(trx_mysql_thread_id = 0),
+  MIN(IF(trx_mysql_thread_id = CONNECTION_ID(), NULL, LEAST(
+    CONVERT_TZ(trx_started, 'SYSTEM', '+00:00'),
+    CONVERT_TZ(trx_started - INTERVAL 1 HOUR, 'SYSTEM', '+00:00') + INTERVAL 1 HOUR)))
 FROM information_schema.innodb_trx
-WHERE trx_mysql_thread_id <> CONNECTION_ID()
 """
 
 # A statement that runs may have its timestamp already and no transaction yet; TIME is in whole seconds.

@@ -30,7 +30,7 @@ from ..errors import (
     TributaryError,
 )
 from ..secret import Secret
-from . import Page, Query
+from . import Page, Query, hex_digits
 from . import postgresql_catalog as catalog
 from .blocks import Write, pumped
 from .network import SILENCE_S, address, cut, dial, hang_up, tls, tls_refused
@@ -233,7 +233,7 @@ def quote(*names: str) -> str:
 def literal(text: str, type: str) -> str:
     """Return the literal of that exact type: ``'2024-01-02'::date``."""
     if type == "bytea":
-        return f"'\\x{text}'::bytea"
+        return f"'\\x{hex_digits(text)}'::bytea"
     return "'" + text.replace("'", "''") + "'::" + type.removeprefix(ENUM)
 
 

@@ -29,7 +29,7 @@ from ..errors import (
     TributaryError,
 )
 from ..secret import Secret
-from . import Page, Query, ReadColumn
+from . import Page, Query, ReadColumn, hex_digits
 from . import sqlite_catalog as catalog
 from .blocks import collected
 from .sqlite_catalog import declared, kind, orders
@@ -148,7 +148,7 @@ def literal(text: str, type: str) -> str:
             raise InternalError(f"a position in a column of type {type} is not a number")
         return text
     if name == "binary":
-        return f"x'{text}'"
+        return f"x'{hex_digits(text)}'"
     return "'" + text.replace("'", "''") + "'"
 
 

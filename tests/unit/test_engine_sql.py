@@ -1,0 +1,169 @@
+"""The exact SQL that each engine sends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tributary import engines
+from tributary.catalog import TableName
+from tributary.engines import Engine, Query, ReadColumn, mysql, postgresql, sqlite
+from tributary.errors import ConfigError, InternalError
+from tributary.types import Kind
+
+QUERIES = {
+    "postgresql": (
+        ReadColumn("at", "timestamp(6) with time zone", Kind("timestamptz")),
+        ReadColumn("id", "bigint", Kind("int64")),
+        ReadColumn('da"ta', "bytea", Kind("binary")),
+    ),
+    "mysql": (
+        ReadColumn("at", "timestamp(6)", Kind("timestamptz")),
+        ReadColumn("id", "bigint(20)", Kind("int64")),
+        ReadColumn("da`ta", "varbinary(9)", Kind("binary")),
+        ReadColumn("name", "varchar(20)", Kind("text")),
+        ReadColumn("f", "float", Kind("float32")),
+    ),
+    "sqlite": (ReadColumn("at", "DATETIME", Kind("timestamp")), ReadColumn("id", "INTEGER", Kind("int64"))),
+}
+
+
+def query(engine: str) -> Query:
+    return Query(TableName("shop", "or ders"), QUERIES[engine], ("at", "id"), cursor="at", limit=100)
+
+
+def test_postgresql_copies_a_select_with_row_values() -> None:
+    later = replace(
+        query("postgresql"),
+        after="a",
+        up_to="2024-02-01 00:00:00+00",
+        position=("2024-01-01 00:00:00.1+00", "7"),
+    )
+    assert postgresql.copy(later) == (
+        """COPY (SELECT t."at", t."id", pg_catalog.encode(t."da""ta", 'hex') FROM "shop"."or ders" AS t """
+        """WHERE t."at" <= '2024-02-01 00:00:00+00'::timestamp(6) with time zone AND (t."at", t."id") > """
+        """('2024-01-01 00:00:00.1+00'::timestamp(6) with time zone, '7'::bigint) """
+        """ORDER BY t."at", t."id" LIMIT 100) TO STDOUT (FORMAT csv)"""
+    )
+
+
+def test_mysql_selects_one_line_with_alternatives() -> None:
+    later = replace(query("mysql"), after="a", position=("2024-01-01 00:00:00.100000Z", "7"))
+    assert mysql.lines(later) == (
+        "SELECT CONCAT(IF(t.`at` IS NULL, '', CONCAT(t.`at`, 'Z')), ',', "
+        "IF(t.`id` IS NULL, '', t.`id`), ',', "
+        "IF(t.`da``ta` IS NULL, '', CONCAT('\"', HEX(t.`da``ta`), '\"')), ',', "
+        "IF(t.`name` IS NULL, '', CONCAT('\"', REPLACE(CONVERT(t.`name` USING utf8mb4) COLLATE utf8mb4_bin, "
+        "'\"', '\"\"'), '\"')), ',', IF(t.`f` IS NULL, '', t.`f` * 1e0), '\n') FROM `shop`.`or ders` AS t "
+        "WHERE (t.`at` > TIMESTAMP'2024-01-01 00:00:00.100000' "
+        "OR (t.`at` = TIMESTAMP'2024-01-01 00:00:00.100000' AND t.`id` > 7)) ORDER BY t.`at`, t.`id` LIMIT 100"
+    )
+    assert mysql.rows(query("mysql")) == (
+        "SELECT t.`at`, t.`id`, t.`da``ta`, t.`name`, t.`f` * 1e0 FROM `shop`.`or ders` AS t "
+        "WHERE t.`at` IS NOT NULL ORDER BY t.`at`, t.`id` LIMIT 100"
+    )
+
+
+def test_sqlite_selects_with_row_values() -> None:
+    assert sqlite.select(replace(query("sqlite"), position=("2024-01-01", "7"))) == (
+        """SELECT t."at" AS c0, t."id" AS c1 FROM "shop"."or ders" AS t WHERE (t."at", t."id") > """
+        """('2024-01-01', 7) ORDER BY t."at", t."id" LIMIT 100"""
+    )
+
+
+@pytest.mark.parametrize(
+    ("engine", "text", "type", "expected"),
+    [
+        (postgresql, "it's \\", "character varying(20)", "'it''s \\'::character varying(20)"),
+        (postgresql, "00ff", "bytea", "'\\x00ff'::bytea"),
+        (postgresql, "sad", 'enum public."Mood"', "'sad'::public.\"Mood\""),
+        (postgresql, "-1.50", "numeric(10,2)", "'-1.50'::numeric(10,2)"),
+        (mysql, "it's \\", "varchar(20)", "'it''s \\'"),
+        (mysql, "00ff", "varbinary(9)", "x'00ff'"),
+        (mysql, "-1.50", "decimal(10,2)", "-1.50"),
+        (mysql, "00042", "int(5) unsigned zerofill", "00042"),
+        (mysql, "2024-01-01", "date", "DATE'2024-01-01'"),
+        (mysql, "2024-01-01 00:00:00", "datetime", "TIMESTAMP'2024-01-01 00:00:00'"),
+        (mysql, "2024-01-01 00:00:00.1+00:00", "timestamp(1)", "TIMESTAMP'2024-01-01 00:00:00.1'"),
+        (sqlite, "it's", "VARCHAR(20)", "'it''s'"),
+        (sqlite, "12", "INTEGER", "12"),
+        (sqlite, "1.5", "decimal(5,2)", "1.5"),
+        (sqlite, "00ff", "BLOB", "x'00ff'"),
+    ],
+)
+def test_a_literal_has_its_columns_exact_type(engine: Engine, text: str, type: str, expected: str) -> None:
+    assert engine.literal(text, type) == expected
+
+
+@pytest.mark.parametrize(
+    ("engine", "text", "type"),
+    [
+        (mysql, "1 OR 1=1", "int(11)"),
+        (mysql, "2024-01-01' OR '", "datetime"),
+        (mysql, "2024-01-01' OR '1", "date"),
+        (mysql, "00' OR '", "blob"),
+        (postgresql, "00' OR '", "bytea"),
+        (sqlite, "1; DROP TABLE t", "INTEGER"),
+        (sqlite, "00' OR '", "BLOB"),
+    ],
+)
+def test_a_text_that_is_no_value_of_its_type_makes_no_sql(engine: Engine, text: str, type: str) -> None:
+    with pytest.raises(InternalError) as caught:
+        engine.literal(text, type)
+    assert text not in str(caught.value)
+
+
+def test_sessions_are_pinned() -> None:
+    assert postgresql.pin(60) == (
+        "SELECT pg_catalog.set_config('default_transaction_read_only', 'on', false), "
+        "pg_catalog.set_config('statement_timeout', '60s', false), "
+        "pg_catalog.set_config('lock_timeout', '30s', false), "
+        "pg_catalog.set_config('idle_in_transaction_session_timeout', '60s', false), "
+        "pg_catalog.set_config('client_encoding', 'UTF8', false), "
+        "pg_catalog.set_config('standard_conforming_strings', 'on', false), "
+        "pg_catalog.set_config('search_path', '', false), "
+        "pg_catalog.set_config('DateStyle', 'ISO, YMD', false), "
+        "pg_catalog.set_config('IntervalStyle', 'postgres', false), "
+        "pg_catalog.set_config('TimeZone', 'UTC', false), "
+        "pg_catalog.set_config('extra_float_digits', '3', false), "
+        "pg_catalog.set_config('bytea_output', 'hex', false)"
+    )
+    shared = (
+        "SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES', SESSION time_zone = '+00:00', "
+        "SESSION sql_auto_is_null = 0, SESSION sql_select_limit = DEFAULT, SESSION sql_big_selects = 1, "
+        "SESSION lock_wait_timeout = 20, SESSION net_write_timeout = 600"
+    )
+    assert mysql.pin(20, "max_statement_time") == f"{shared}, SESSION max_statement_time = 20"
+    assert mysql.pin(20, "max_execution_time") == f"{shared}, SESSION max_execution_time = 20000"
+
+
+@pytest.mark.parametrize("name", engines.names())
+def test_every_engine_offers_the_whole_protocol(name: str) -> None:
+    engine = engines.get(name)
+    wanted = {part for part in dir(Engine) if not part.startswith("_")} | {"FRACTION_DIGITS"}
+    assert {part for part in wanted if not hasattr(engine, part)} == set()
+    assert engine.quote("a", 'b"`') in {'"a"."b""`"', '`a`.`b"```'}
+
+
+def test_an_unknown_engine_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match="use one of mysql, postgresql, sqlite"):
+        engines.get("oracle9")
+
+
+@pytest.mark.parametrize(
+    ("name", "driver"), [("postgresql", "pg8000"), ("mysql", "pymysql"), ("sqlite", "sqlite3")]
+)
+def test_an_engine_brings_its_own_driver_and_no_arrow(name: str, driver: str) -> None:
+    code = (
+        f"import sys; from tributary import engines; engines.get({name!r}); "
+        "print(*sorted({'pg8000', 'pymysql', 'sqlite3', 'pyarrow'} & sys.modules.keys()))"
+    )
+    package = str(Path(engines.__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": package}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [driver]
