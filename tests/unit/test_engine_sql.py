@@ -58,7 +58,8 @@ def test_mysql_selects_one_line_with_alternatives() -> None:
         "IF(t.`id` IS NULL, '', t.`id`), ',', "
         "IF(t.`da``ta` IS NULL, '', CONCAT('\"', HEX(t.`da``ta`), '\"')), ',', "
         "IF(t.`name` IS NULL, '', CONCAT('\"', REPLACE(CONVERT(t.`name` USING utf8mb4) COLLATE utf8mb4_bin, "
-        "'\"', '\"\"'), '\"')), ',', IF(t.`f` IS NULL, '', t.`f` * 1e0), '\n') FROM `shop`.`or ders` AS t "
+        "'\"', '\"\"'), '\"')), ',', IF(t.`f` IS NULL, '', t.`f` * 1e0), '\n') "
+        "FROM `shop`.`or ders` AS t "
         "WHERE (t.`at` > TIMESTAMP'2024-01-01 00:00:00.100000' "
         "OR (t.`at` = TIMESTAMP'2024-01-01 00:00:00.100000' AND t.`id` > 7)) ORDER BY t.`at`, t.`id` LIMIT 100"
     )

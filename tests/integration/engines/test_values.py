@@ -152,6 +152,28 @@ def test_what_the_warehouse_cannot_hold_is_refused_by_column_and_without_the_val
         assert "exclude: [odd]" in message
 
 
+def test_rows_of_many_columns_are_read(source: Source) -> None:
+    names = [f"c{number}" for number in range(300)]
+    source.execute(f"CREATE TABLE t ({', '.join(f'{name} VARCHAR(5)' for name in names)})")
+    texts = ["" if n % 3 == 0 else None if n % 3 == 1 else f"{n}" for n in range(300)]
+    literals = ["NULL" if text is None else repr(text) for text in texts]
+    source.execute(f"INSERT INTO t VALUES ({', '.join(literals)})")
+    assert source.read(source.query("t")) == [dict(zip(names, texts, strict=True))]
+
+
+def test_a_value_larger_than_a_block_is_refused_like_any_other(source: Source) -> None:
+    source.execute("CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, x TEXT)")
+    if source.name == "mysql":
+        source.execute("ALTER TABLE t MODIFY x longtext")
+    large = (
+        "replace(hex(zeroblob(5000000)), '0', 'x')" if source.name == "sqlite" else "repeat('x', 10000000)"
+    )
+    source.execute(f"INSERT INTO t VALUES (1, 'y'), (2, {large})")
+    assert source.read(source.query("t", order=("id",), limit=1)) == [{"id": 1, "x": "y"}]
+    with pytest.raises(ValueRefused, match='column "x"'):
+        source.read(source.query("t", order=("id",)))
+
+
 UNSUPPORTED: dict[str, list[str]] = {
     "postgresql": [
         "numeric",
