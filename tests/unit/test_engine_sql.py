@@ -61,7 +61,8 @@ def test_mysql_selects_one_line_with_alternatives() -> None:
         "'\"', '\"\"'), '\"')), ',', IF(t.`f` IS NULL, '', t.`f` * 1e0), '\n') "
         "FROM `shop`.`or ders` AS t "
         "WHERE (t.`at` > TIMESTAMP'2024-01-01 00:00:00.100000' "
-        "OR (t.`at` = TIMESTAMP'2024-01-01 00:00:00.100000' AND t.`id` > 7)) ORDER BY t.`at`, t.`id` LIMIT 100"
+        "OR (t.`at` = TIMESTAMP'2024-01-01 00:00:00.100000' AND t.`id` > 7)) "
+        "ORDER BY t.`at`, t.`id` LIMIT 100"
     )
     assert mysql.rows(query("mysql")) == (
         "SELECT t.`at`, t.`id`, t.`da``ta`, t.`name`, t.`f` * 1e0 FROM `shop`.`or ders` AS t "
