@@ -25,6 +25,7 @@ from .questions import PREFIX, Question, Questions, answer, holds
 from .template import ARTIFACT, BY_API, DeployError, Parts, Tree, take_apart, token
 
 STACK_NAME = "tributary"
+EVERY_FUNCTION = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,10 @@ class Deployer:
         parameters: Mapping[str, str] | None = None,
         environment: Mapping[str, Mapping[str, str]] | None = None,
     ) -> Deployment:
-        """Deploy the template; `environment` is by the function's logical id, over the template's own."""
+        """Deploy the template.
+
+        `environment`: variables by the function's logical id, or EVERY_FUNCTION, over the template's own.
+        """
         os.environ.setdefault("AWS_DEFAULT_REGION", REGION)
         parts = take_apart(template, parameters or {})
         asked = _ask(parts)
@@ -77,7 +81,9 @@ class Deployer:
         self._create_by_api(asked, outputs)
         self._create_machines(parts, asked, physical, outputs)
         custom = self._create_custom(asked, outputs)
-        return Deployment(_public(outputs, custom), functions, custom)
+        public = _public(outputs, custom)
+        self._show(parts, public)
+        return Deployment(public, functions, custom)
 
     def refresh(self, name: str) -> None:
         """Take over what Lambda's API says of a function: after an update from outside."""
@@ -141,6 +147,13 @@ class Deployer:
             raise DeployError(f"moto did not create {', '.join(missing)}")
         return made
 
+    def _show(self, parts: Parts, outputs: Mapping[str, str]) -> None:
+        """Leave the stack with the outputs that it has on AWS: no questions, custom resources answered."""
+        cloudformation = client("cloudformation", self._url)
+        shown = {key: {"Value": value} for key, value in outputs.items()}
+        template = {**parts.template, "Outputs": shown}
+        cloudformation.update_stack(StackName=STACK_NAME, TemplateBody=json.dumps(template))
+
     def _deploy_functions(
         self, parts: Parts, physical: Mapping[str, str], environment: Mapping[str, Mapping[str, str]]
     ) -> dict[str, str]:
@@ -150,12 +163,12 @@ class Deployer:
             for name in parts.code
             if resources.get(name, {}).get("Type") == "AWS::Lambda::Function" and name in physical
         }
-        if unknown := sorted(set(environment) - set(names)):
+        if unknown := sorted(set(environment) - set(names) - {EVERY_FUNCTION}):
             raise DeployError(f"environment given for unknown functions {', '.join(unknown)}")
         for logical, name in names.items():
             self._code[name] = parts.code[logical].resolve()
-            if logical in environment:
-                self._lay_over(name, environment[logical])
+            if variables := {**environment.get(EVERY_FUNCTION, {}), **environment.get(logical, {})}:
+                self._lay_over(name, variables)
             self.refresh(name)
         return names
 

@@ -1,0 +1,113 @@
+"""`python -m local up`: the whole pipeline on this machine. `python -m local run <source>`: a run of it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import tempfile
+import threading
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .stack import Stack
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    # moto asks for all of its extras, and warns of resources that the deploy itself accounts for.
+    warnings.filterwarnings("ignore", module="moto")
+    sys.path.insert(0, str(ROOT / "layers" / "tributary"))
+    options = _parser().parse_args(arguments)
+    return up(options) if options.command == "up" else run(options)
+
+
+def up(options: argparse.Namespace) -> int:
+    """Start a stack, say where it is, and stay until interrupted."""
+    from .aws.selftest import SelfTestError
+    from .aws.template import DeployError
+    from .stack import Stack, announce, end_with
+
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    if options.parent_pid:
+        end_with(options.parent_pid, stop)
+    with tempfile.TemporaryDirectory(prefix="tributary-") as temporary:
+        directory = Path(options.directory or temporary).absolute()
+        more = json.loads(options.options)
+        try:
+            stack = Stack.start(
+                directory, sources=Path(options.sources), host=options.host, port=options.port, **more
+            )
+        except (DeployError, SelfTestError) as error:
+            print(f"the stack did not start: {error}", file=sys.stderr)
+            return 1
+        with stack:
+            print(_greeting(stack), flush=True)
+            if options.ready:
+                announce(stack, Path(options.ready))
+            stop.wait()
+    return 0
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run a source on a stack that is up."""
+    from .pipeline import Pipeline
+    from .run import run as run_source
+
+    given: dict[str, Any] = {}
+    if options.tables:
+        given["tables"] = options.tables.split(",")
+    if options.full_refresh:
+        given["full_refresh"] = True
+    return 0 if run_source(Pipeline.at(options.endpoint), options.source, **given) else 1
+
+
+def _greeting(stack: Stack) -> str:
+    exports = {
+        "AWS_ENDPOINT_URL": stack.endpoint_url,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }
+    lines = [f"export {name}={value}" for name, value in exports.items()]
+    shown = {name: value for name, value in stack.outputs.items() if "\n" not in value}
+    width = max(map(len, shown))
+    lines += ["", *(f"{name:<{width}}  {value}" for name, value in shown.items())]
+    warehouse = stack.warehouse
+    lines += [
+        "",
+        f"warehouse: postgresql://{warehouse.superuser}@{warehouse.host}:{warehouse.port}/warehouse",
+    ]
+    return "\n".join([*lines, f"logs: {stack.logs}", "", "Ctrl-C ends it."])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    start = commands.add_parser("up", help="start everything and stay until interrupted")
+    start.add_argument("--sources", default=str(ROOT / "sources"), help="the folder of source files")
+    start.add_argument("--port", type=int, default=4566, help="0 for a free one (default 4566)")
+    start.add_argument("--host", default="127.0.0.1", choices=["127.0.0.1", "0.0.0.0"], help="listen here")
+    start.add_argument("--directory", help="keep files and logs here; temporary if not given")
+    start.add_argument("--parent-pid", type=int, help="end when this process, the parent, ends")
+    start.add_argument("--ready", help="write where everything is into this JSON file")
+    start.add_argument("--options", default="{}", help="JSON: parameters, environment, concurrency")
+    started = commands.add_parser("run", help="run a source and show its tables' way")
+    started.add_argument("source")
+    default = os.environ.get("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
+    started.add_argument("--endpoint", default=default, help=f"the stack's address (default {default})")
+    started.add_argument("--tables", help="names, separated by commas; all of them if not given")
+    started.add_argument("--full-refresh", action="store_true", help="read every row again")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,161 @@
+"""`python -m local run`: start a run of a source and show each table's way while it goes.
+
+What is shown is read from where the run itself keeps it: the plan, the results, the ledger and the
+report under `_runs/` in the raw bucket, and the chunks of the raw layer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tributary import paths
+from tributary.documents import Item, Ledger, Plan, RunReport, TablePlan, TableResult
+
+from .pipeline import Pipeline, Run, exit_of
+
+LOADING = {
+    "waiting": "extracted, waiting for the warehouse",
+    "staging": "loading: staging",
+    "staged": "loading: staged",
+    "publishing": "loading: publishing",
+}
+
+
+@dataclass(slots=True)
+class Progress:
+    """Follows one execution; `say` gets one line whenever a table has come further."""
+
+    pipeline: Pipeline
+    source: str
+    arn: str
+    say: Callable[[str], None] = print
+    plan: Plan | None = None
+    tables: dict[int, TablePlan] = field(default_factory=dict)
+    results: dict[int, TableResult] = field(default_factory=dict)
+    _said: dict[str, str] = field(default_factory=dict)
+    _next_look: float = 0.0
+
+    def look(self) -> None:
+        """Look once, at most twice a second, and say what is new."""
+        if time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + 0.5
+        if self.plan is None and not self._find_plan():
+            return
+        self._look_at_tables()
+
+    def finish(self, run: Run) -> bool:
+        """Say how it ended; return whether the run did what it was asked to."""
+        if self.plan is None:
+            self._find_plan()
+        report = self._report(run)
+        if report is None:
+            self.say(f"{self.source}: {_without_report(run)}")
+            return run.status == "SUCCEEDED"
+        for table in report.tables:
+            failed = f"failed: {table.failure.error}: {table.failure.message}" if table.failure else None
+            loaded = f"loaded, {table.rows_loaded:,} of {table.rows_read:,} rows read"
+            self._tell(table.table, failed or loaded)
+        if report.failure:
+            self.say(f"{self.source}: {report.failure.error}: {report.failure.message}")
+        self.say(f"{self.source}: run {report.run_id} {report.status} in {report.duration_s:.1f} s")
+        return run.status == "SUCCEEDED"
+
+    def _find_plan(self) -> bool:
+        planned = exit_of(self.pipeline.history(self.arn), "Plan")
+        run_id = planned and planned.get("run_id")
+        document = self.pipeline.document(paths.plan(self.source, run_id)) if run_id else None
+        if document is None:
+            return False
+        self.plan = Plan.model_validate(document)
+        for number in range(self.plan.items):
+            item = Item.model_validate(self.pipeline.document(paths.item(self.plan.prefix, number)))
+            self.tables.update({table.number: table for table in item.tables})
+        for table in sorted(self.tables.values(), key=lambda table: table.number):
+            self._tell(table.name, f"planned, {_what(table)}")
+        return True
+
+    def _look_at_tables(self) -> None:
+        assert self.plan is not None
+        ledger = self.pipeline.document(paths.ledger(self.source, self.plan.run_id))
+        if ledger:
+            for load in Ledger.model_validate(ledger).tables:
+                if load.phase in LOADING:
+                    self._tell(load.table, LOADING[load.phase])
+                elif load.phase == "loaded":
+                    self._tell(load.table, f"loaded in {load.duration_ms / 1000:.1f} s")
+            return
+        self._read_results()
+        for number, table in self.tables.items():
+            self._tell_of_extraction(number, table)
+
+    def _read_results(self) -> None:
+        assert self.plan is not None
+        for key in self._keys(paths.results(self.source, self.plan.run_id)):
+            number = int(key.rpartition("/")[2].removesuffix(".json"))
+            if number not in self.results:
+                self.results[number] = TableResult.model_validate(self.pipeline.document(key))
+
+    def _tell_of_extraction(self, number: int, table: TablePlan) -> None:
+        assert self.plan is not None
+        if result := self.results.get(number):
+            self._tell(table.name, f"extracted {result.rows:,} rows, {_mb(result.size_bytes)}")
+            return
+        prefix = paths.chunk_prefix(self.source, self.plan.run_id, table.target_table, "")[:-1]
+        sizes = [entry["Size"] for entry in self._objects(prefix)]
+        if sizes:
+            self._tell(table.name, f"extracting, {len(sizes)} chunks so far, {_mb(sum(sizes))}")
+
+    def _report(self, run: Run) -> RunReport | None:
+        run_id = self.plan.run_id if self.plan else run.run_id
+        found = self.pipeline.document(paths.report(self.source, run_id)) if run_id else None
+        return RunReport.model_validate(found) if found else None
+
+    def _keys(self, prefix: str) -> Iterator[str]:
+        for entry in self._objects(prefix):
+            yield entry["Key"]
+
+    def _objects(self, prefix: str) -> Iterator[dict[str, Any]]:
+        pages = self.pipeline.client("s3").get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=self.pipeline.outputs["RawBucketName"], Prefix=prefix):
+            yield from page.get("Contents", [])
+
+    def _tell(self, table: str, phase: str) -> None:
+        if self._said.get(table) != phase:
+            self._said[table] = phase
+            self.say(f"  {table}: {phase}")
+
+
+def run(pipeline: Pipeline, source: str, *, say: Callable[[str], None] = print, **given: Any) -> bool:
+    """Run the source, saying how it goes; return whether it succeeded."""
+    arn = pipeline.start_run(source, **given)
+    say(f"{source}: started {arn}")
+    progress = Progress(pipeline, source, arn, say)
+    ended = pipeline.wait(arn, timeout_s=7 * 86_400, meanwhile=progress.look)
+    return progress.finish(ended)
+
+
+def _what(table: TablePlan) -> str:
+    if table.whole:
+        return f"{table.mode}, all rows"
+    return f"{table.mode}, rows that are new by {table.cursor}"
+
+
+def _mb(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.1f} MB"
+
+
+def _without_report(run: Run) -> str:
+    if run.plan.get("status") == "skipped":
+        return "skipped: another execution runs this source"
+    caught = next((found for found in map(_failure, run.history) if found), None)
+    return f"{run.status}: {caught or run.cause or run.error or 'no report was written'}"
+
+
+def _failure(event: dict[str, Any]) -> str | None:
+    """Return error and cause of a task that failed."""
+    details = event.get("taskFailedEventDetails")
+    return f"{details.get('error')}: {details.get('cause')}" if details else None

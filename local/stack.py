@@ -1,0 +1,214 @@
+"""The whole of Tributary on one machine: warehouse, AWS, and the real template deployed into them.
+
+`Stack` runs it in this process; `spawn` in a process of its own, which ends with its parent. Nothing
+in the package or the functions knows of it: they are reached through AWS_ENDPOINT_URL alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from .aws.clients import client
+from .aws.deploy import EVERY_FUNCTION, Deployment
+from .aws.gateway import App
+from .aws.platform import Platform
+from .databases.postgres import Postgres
+from .pipeline import Pipeline, project
+
+START_TIMEOUT_S = 120
+STOP_TIMEOUT_S = 30
+
+Environment = Mapping[str, str] | Mapping[str, Mapping[str, str]]
+
+
+class Stack(Pipeline):
+    """A running stack; leaving its context ends it. `warehouse` is the server behind the Data API."""
+
+    def __init__(self, platform: Platform, warehouse: Postgres, deployment: Deployment) -> None:
+        super().__init__(platform.url, deployment.outputs, deployment.functions)
+        self.logs = platform.functions.logs
+        self.warehouse = warehouse
+        self.platform = platform
+        self.deployment = deployment
+
+    @classmethod
+    def start(
+        cls,
+        directory: Path,
+        *,
+        sources: Path,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        parameters: Mapping[str, str] | None = None,
+        environment: Environment | None = None,
+        template: Path | None = None,
+        concurrency: int | None = None,
+    ) -> Self:
+        """Start everything; files and logs go into the directory.
+
+        `parameters` are the template's. `environment` is laid over every function's own, or by the
+        functions' logical ids over theirs. `concurrency` bounds each function's sandboxes.
+        Raises DeployError or SelfTestError.
+        """
+        with ThreadPoolExecutor(2) as threads:
+            server = threads.submit(Postgres.start, directory / "warehouse")
+            platform = Platform(directory / "logs", host=host, port=port, concurrency=concurrency)
+            try:
+                tested = threads.submit(platform.selftest)
+                warehouse = server.result()
+                platform.route("redshift-data", _data_api(warehouse, platform))
+                addresses = {"AWS_ENDPOINT_URL": platform.url, "SOURCES_DIR": str(sources.resolve())}
+                deployment = platform.deployer(addresses).deploy(
+                    template or project() / "template.yaml",
+                    parameters=parameters,
+                    environment=_by_function(environment or {}),
+                )
+                tested.result()
+            except BaseException:
+                platform.stop()
+                if not server.exception():
+                    server.result().stop()
+                raise
+        return cls(platform, warehouse, deployment)
+
+    def stop(self) -> None:
+        """End every process of the stack."""
+        self.platform.stop()
+        self.warehouse.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _data_api(warehouse: Postgres, platform: Platform) -> App:
+    from .redshift import DataApi
+
+    return DataApi(warehouse, identify=platform.functions.identify, s3=lambda: client("s3", platform.url))
+
+
+class Spawned(Pipeline):
+    """A stack in a process of its own; leaving its context ends it.
+
+    `warehouse_port` is where the warehouse's PostgreSQL listens on 127.0.0.1, database `warehouse`.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], directory: Path, ready: Mapping[str, str]) -> None:
+        super().__init__(ready["endpoint_url"], json.loads(ready["outputs"]), json.loads(ready["functions"]))
+        self.process = process
+        self.directory = directory
+        self.logs = directory / "logs"
+        self.warehouse_port = int(ready["warehouse_port"])
+
+    def stop(self) -> None:
+        """Ask the process to end and wait for it."""
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+class StackDidNotStart(Exception):
+    """The process ended, or said nothing in time; the message carries its output."""
+
+
+def spawn(
+    directory: Path,
+    *,
+    sources: Path,
+    port: int = 0,
+    parameters: Mapping[str, str] | None = None,
+    environment: Environment | None = None,
+    concurrency: int | None = None,
+) -> Spawned:
+    """Start a stack in a process of its own and wait until it is ready; arguments as `Stack.start`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    options = {
+        "parameters": dict(parameters or {}),
+        "environment": {name: dict(values) for name, values in _by_function(environment or {}).items()},
+        "concurrency": concurrency,
+    }
+    ready, output = directory / "ready.json", directory / "stack.log"
+    ready.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "local", "up", "--sources", str(sources), "--port", str(port)]
+    command += ["--directory", str(directory), "--ready", str(ready), "--options", json.dumps(options)]
+    with output.open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--parent-pid", str(os.getpid())],
+            cwd=project(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C reaches the parent alone, which then stops the stack
+        )
+    try:
+        return Spawned(process, directory, _wait_until_ready(process, ready, output))
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], ready: Path, output: Path) -> dict[str, str]:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not ready.exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise StackDidNotStart(output.read_text(errors="replace"))
+        time.sleep(0.05)
+    found: dict[str, str] = json.loads(ready.read_text())
+    return found
+
+
+def _by_function(environment: Environment) -> dict[str, Mapping[str, str]]:
+    """Return the environment by logical id, under "*" what every function gets."""
+    everywhere = {name: value for name, value in environment.items() if isinstance(value, str)}
+    own = {name: value for name, value in environment.items() if not isinstance(value, str)}
+    return {EVERY_FUNCTION: everywhere, **own}
+
+
+def announce(stack: Stack, ready: Path) -> None:
+    """Write what `spawn` waits for, all at once."""
+    told = {
+        "endpoint_url": stack.endpoint_url,
+        "outputs": json.dumps(stack.outputs),
+        "functions": json.dumps(stack.functions),
+        "warehouse_port": str(stack.warehouse.port),
+    }
+    draft = ready.with_suffix(".draft")
+    draft.write_text(json.dumps(told))
+    draft.rename(ready)
+
+
+def end_with(parent: int, stop: threading.Event) -> None:
+    """Set the event as soon as the parent process has ended."""
+
+    def watch() -> None:
+        while os.getppid() == parent and not stop.wait(0.2):
+            pass
+        stop.set()
+
+    threading.Thread(target=watch, daemon=True).start()
