@@ -140,7 +140,7 @@ apart = st.one_of(close, st.timedeltas(NONE, timedelta(days=500)))
 @example(moment=at("2026-10-25 00:59:59.999999"), later=timedelta(microseconds=1), digits=6)
 @example(moment=at("2026-11-01 05:59:59.9"), later=timedelta(seconds=1), digits=0)
 @example(moment=at("2026-04-04 14:59:59"), later=timedelta(seconds=1), digits=3)
-@example(moment=at("2020-03-07 13:00:00"), later=timedelta(hours=3), digits=0)
+@example(moment=at("2020-03-07 13:30:00"), later=timedelta(hours=2, minutes=30), digits=0)
 def test_nothing_written_after_the_horizon_is_below_the_limit(
     zone: str, moment: datetime, later: timedelta, digits: int
 ) -> None:
