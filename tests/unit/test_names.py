@@ -91,6 +91,8 @@ class TestTables:
         assert list(found.names) == tables[1:]
         assert "Tributary's own tables" in found.failures[0].message
         assert names.table_names("shop", tables).failures == ()
+        (failed,) = names.table_names("shop", [table("public._Tributary_stage")]).failures
+        assert "as only Tributary's own may" in failed.message
 
 
 class TestSchemas:

@@ -71,9 +71,7 @@ def table_names(target_schema: str, tables: Sequence[TableName]) -> Targets:
     failures: list[Failure] = []
     for table in tables:
         name = fold(table.table)
-        wrong = _wrong(table.table)
-        if not wrong and target_schema == CONTROL_SCHEMA and name.startswith(CONTROL_PREFIX):
-            wrong = f"would stand among Tributary's own tables, {CONTROL_PREFIX}* in {CONTROL_SCHEMA}"
+        wrong = _wrong(table.table) or _own_table(target_schema, name)
         if wrong:
             failures.append(
                 _failure(table, f'table "{table}" {wrong}; exclude it, or read it through a view')
@@ -117,6 +115,14 @@ def _reserved(folded: str) -> str | None:
         return "has the name of a column that Tributary adds to every table"
     if folded in SYSTEM_COLUMNS:
         return "has the name of a system column of the warehouse"
+    return None
+
+
+def _own_table(target_schema: str, folded: str) -> str | None:
+    if folded.startswith(OWN_PREFIX):  # the publish's statements use such names
+        return f"has a name that begins with {OWN_PREFIX}, as only Tributary's own may"
+    if target_schema == CONTROL_SCHEMA and folded.startswith(CONTROL_PREFIX):
+        return f"would stand among Tributary's own tables, {CONTROL_PREFIX}* in {CONTROL_SCHEMA}"
     return None
 
 
