@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format validate build clean
+.PHONY: help setup demo test soak lint format validate build clean
 
 PYTHON := .venv/bin/python
 SAM := .venv-sam/bin/sam
@@ -28,6 +28,11 @@ demo: setup ## Run two sources through the whole pipeline on this machine and co
 
 test: setup ## Run every test, against real databases; PYTEST="-k claim" narrows it
 	$(PYTHON) -m pytest $(PYTEST)
+
+SOAK_SECONDS ?= 600
+
+soak: setup ## Run more examples of the same tests, for about SOAK_SECONDS
+	TRIBUTARY_SOAK_SECONDS=$(SOAK_SECONDS) $(PYTHON) -m pytest -q --timeout 0 tests/integration tests/e2e
 
 lint: setup validate ## Check style, types, template and state machine
 	$(PYTHON) -m ruff check .

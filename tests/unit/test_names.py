@@ -105,3 +105,12 @@ class TestSchemas:
     def test_that_belong_to_others_are_refused(self, name: str) -> None:
         with pytest.raises(ConfigError, match="write another target_schema"):
             names.schema_name(name)
+
+
+def test_names_that_meet_fail_also_where_only_one_of_the_tables_is_asked_for() -> None:
+    one, other = TableName("public", "a"), TableName("sales", "A")
+
+    targets = table_names("shop", [one, other]).of([one])
+
+    assert targets.names == {}
+    assert [failure.table for failure in targets.failures] == ["public.a"]

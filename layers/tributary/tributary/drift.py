@@ -29,7 +29,6 @@ WORDS = {  # SVV_COLUMNS' words for the types whose change can be told without d
     "date": "DATE",
     "timestamp without time zone": "TIMESTAMP",
     "timestamp with time zone": "TIMESTAMPTZ",
-    "numeric": "DECIMAL",
     "character varying": "VARCHAR",
 }
 
@@ -46,7 +45,8 @@ class Watermark:
 class Landed:
     """What the warehouse has of a source: watermarks by the table's source name, columns by target.
 
-    `columns`: table -> column -> SVV_COLUMNS' data type.
+    `columns`: table -> column -> type, in the words of `types.warehouse`, a VARCHAR without its
+    length; a type that SVV_COLUMNS calls otherwise stands as it calls it.
     """
 
     watermarks: Mapping[str, Watermark] = field(default_factory=dict)
@@ -77,9 +77,10 @@ class Landed:
         """Raise TableRefused where a column's type has changed since the table was made."""
         known = self.columns.get(target, {})
         for column in choice.columns:
-            has = WORDS.get(known.get(column.target, ""))
-            wants = re.sub(r"\(.*", "", warehouse_type(column.kind))
-            if has and wants in WORDS.values() and has != wants:
+            has = known.get(column.target, "")
+            wants = re.sub(r"VARCHAR\(.*", "VARCHAR", warehouse_type(column.kind))
+            comparable = has in WORDS.values() or has.startswith("DECIMAL")
+            if comparable and wants not in ("SUPER", "VARBYTE") and has != wants:
                 raise TableRefused(
                     f'column "{column.name}" of {choice.name} is {column.type} now, which is {wants} in the '
                     f"warehouse, where it stands as {has}; drop or rename the warehouse's table and run "
@@ -130,6 +131,7 @@ def _watermarks(rows: Sequence[Row]) -> dict[str, Watermark]:
 
 def _columns(rows: Sequence[Row]) -> dict[str, dict[str, str]]:
     columns: dict[str, dict[str, str]] = {}
-    for table, column, type_name in rows:
-        columns.setdefault(str(table), {})[str(column)] = str(type_name)
+    for table, column, word, precision, scale in rows:
+        type_name = f"DECIMAL({precision},{scale})" if word == "numeric" else WORDS.get(str(word), str(word))
+        columns.setdefault(str(table), {})[str(column)] = type_name
     return columns

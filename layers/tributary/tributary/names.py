@@ -11,7 +11,7 @@ from __future__ import annotations
 import string
 import unicodedata
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from .catalog import TableName
@@ -35,6 +35,14 @@ class Targets:
 
     names: dict[TableName, str] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
+
+    def of(self, tables: Collection[TableName]) -> Targets:
+        """Return what is said of these tables alone."""
+        named = {str(table) for table in tables}
+        return Targets(
+            {table: name for table, name in self.names.items() if table in tables},
+            tuple(failure for failure in self.failures if failure.table in named),
+        )
 
 
 def fold(name: str) -> str:

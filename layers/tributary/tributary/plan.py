@@ -121,9 +121,10 @@ class Survey:
         self, engine: Engine, connection: Any
     ) -> tuple[list[TablePlan], list[Failure], tuple[str, ...]]:
         resolution = resolve(self.source, engine.list_tables(connection))
+        targets = names.table_names(self.schema, list(resolution.selected))  # of all: names may meet
         if self.request.tables is not None:
             resolution = only(resolution, self.request.tables)
-        targets = names.table_names(self.schema, list(resolution.selected))
+        targets = targets.of(resolution.selected)
         described = engine.describe(connection, set(targets.names))
         failures = Failures([*resolution.failures, *targets.failures])
         choices = failures.collect(

@@ -137,7 +137,7 @@ def committed(source: str, table: str, run_id: str) -> str:
 def columns(schema: str) -> str:
     """Return the query of the columns that the warehouse has in a schema (SVV_COLUMNS)."""
     return (
-        "SELECT table_name, column_name, data_type FROM svv_columns "
+        "SELECT table_name, column_name, data_type, numeric_precision, numeric_scale FROM svv_columns "
         f"WHERE table_schema = {literal(schema)} ORDER BY table_name, ordinal_position"
     )
 
