@@ -14,5 +14,6 @@ def test_a_decimal_that_changed_its_scale_is_refused_not_rounded(company: Compan
     assert ended.error == "Reported"
     failure = ended.table("public.prices")["failure"]
     assert failure["error"] == "TableRefused"
-    assert "DECIMAL(12,4)" in failure["message"] and "DECIMAL(10,2)" in failure["message"]
+    assert "DECIMAL(12,4)" in failure["message"]
+    assert "DECIMAL(10,2)" in failure["message"]
     assert source.loaded("prices", "id, amount") == [(1, "1.25")]

@@ -110,7 +110,7 @@ class TestSchemas:
 def test_names_that_meet_fail_also_where_only_one_of_the_tables_is_asked_for() -> None:
     one, other = TableName("public", "a"), TableName("sales", "A")
 
-    targets = table_names("shop", [one, other]).of([one])
+    targets = names.table_names("shop", [one, other]).of([one])
 
     assert targets.names == {}
     assert [failure.table for failure in targets.failures] == ["public.a"]
