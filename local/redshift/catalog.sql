@@ -1,0 +1,116 @@
+-- Redshift's system views over PostgreSQL's catalog, and what the stand-in itself must remember.
+
+CREATE TABLE stand_in.long_name (short text PRIMARY KEY, full_name text NOT NULL);
+
+CREATE FUNCTION stand_in.type_word(kind oid) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE format_type($1, NULL)
+    WHEN 'jsonb' THEN 'super' WHEN 'bytea' THEN 'binary varying' WHEN 'text' THEN 'character varying'
+    WHEN 'bpchar' THEN 'character' ELSE format_type($1, NULL) END
+$$;
+
+CREATE VIEW pg_catalog.svv_tables AS
+SELECT current_database()::varchar AS table_catalog, coalesce(sn.full_name, n.nspname)::varchar AS table_schema,
+  coalesce(tn.full_name, c.relname)::varchar AS table_name,
+  (CASE WHEN c.relkind = 'v' THEN 'VIEW' WHEN c.relpersistence = 't' THEN 'LOCAL TEMPORARY'
+    ELSE 'BASE TABLE' END)::varchar AS table_type,
+  obj_description(c.oid, 'pg_class')::varchar AS remarks, c.oid AS table_id
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN stand_in.long_name sn ON sn.short = n.nspname
+LEFT JOIN stand_in.long_name tn ON tn.short = c.relname
+WHERE c.relkind IN ('r', 'v', 'p') AND n.nspname NOT IN ('stand_in', 'pg_toast')
+  AND has_schema_privilege(n.oid, 'USAGE')
+  AND has_table_privilege(c.oid, 'SELECT, INSERT, UPDATE, DELETE, REFERENCES');
+
+CREATE VIEW pg_catalog.svv_columns AS
+SELECT t.table_catalog, t.table_schema, t.table_name,
+  coalesce(cn.full_name, a.attname)::varchar AS column_name, a.attnum::integer AS ordinal_position,
+  pg_get_expr(d.adbin, d.adrelid)::varchar AS column_default,
+  (CASE WHEN a.attnotnull THEN 'NO' ELSE 'YES' END)::varchar AS is_nullable,
+  stand_in.type_word(a.atttypid)::varchar AS data_type,
+  (CASE WHEN a.atttypid IN ('varchar'::regtype, 'bpchar'::regtype) THEN a.atttypmod - 4
+    WHEN a.atttypid = 'text'::regtype THEN 256
+    WHEN a.atttypid = 'bytea'::regtype THEN coalesce((
+      SELECT split_part(k.conname, '_', 2)::integer FROM pg_constraint k
+      WHERE k.conrelid = a.attrelid AND k.conkey = ARRAY[a.attnum] AND k.conname LIKE 'varbyte@_%' ESCAPE '@'
+      LIMIT 1), 64000) END)::integer AS character_maximum_length,
+  information_schema._pg_numeric_precision(a.atttypid, a.atttypmod)::integer AS numeric_precision,
+  information_schema._pg_numeric_precision_radix(a.atttypid, a.atttypmod)::integer AS numeric_precision_radix,
+  information_schema._pg_numeric_scale(a.atttypid, a.atttypmod)::integer AS numeric_scale,
+  information_schema._pg_datetime_precision(a.atttypid, a.atttypmod)::integer AS datetime_precision,
+  col_description(a.attrelid, a.attnum)::varchar AS remarks
+FROM pg_catalog.svv_tables t JOIN pg_attribute a ON a.attrelid = t.table_id
+LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+LEFT JOIN stand_in.long_name cn ON cn.short = a.attname
+WHERE a.attnum > 0 AND NOT a.attisdropped;
+
+CREATE TABLE stand_in.load_error (
+  user_name text, query_id bigint, transaction_id bigint, session_id integer, database_name varchar,
+  table_id integer, start_time timestamp, file_name varchar, line_number bigint, column_name varchar,
+  column_type varchar, column_length varchar, position integer, error_code integer, error_message varchar
+);
+CREATE VIEW pg_catalog.sys_load_error_detail AS
+SELECT usesysid::integer AS user_id, query_id, transaction_id, session_id, database_name, table_id, start_time,
+  file_name, line_number, column_name, column_type, column_length, position, error_code, error_message
+FROM stand_in.load_error LEFT JOIN pg_user ON usename = user_name
+WHERE user_name = current_user OR (SELECT usesuper FROM pg_user WHERE usename = current_user);
+
+CREATE TABLE stand_in.load_history (
+  user_name text, query_id bigint, transaction_id bigint, session_id integer, database_name varchar,
+  status varchar, table_name varchar, start_time timestamp, end_time timestamp, duration bigint,
+  data_source varchar, loaded_rows bigint, loaded_bytes bigint, source_file_count integer,
+  source_file_bytes bigint, error_count bigint
+);
+CREATE VIEW pg_catalog.sys_load_history AS
+SELECT usesysid::integer AS user_id, query_id, transaction_id, session_id, database_name, status, table_name,
+  start_time, end_time, duration, data_source, loaded_rows, loaded_bytes, source_file_count,
+  source_file_bytes, error_count
+FROM stand_in.load_history LEFT JOIN pg_user ON usename = user_name
+WHERE user_name = current_user OR (SELECT usesuper FROM pg_user WHERE usename = current_user);
+
+GRANT SELECT ON pg_catalog.svv_tables, pg_catalog.svv_columns, pg_catalog.sys_load_error_detail,
+  pg_catalog.sys_load_history TO PUBLIC;
+
+-- Late binding views: PostgreSQL binds every view, so these are dropped before a change of what they
+-- read, and made again after it where that is possible.
+CREATE TABLE stand_in.late_view (view_name text PRIMARY KEY, definition text NOT NULL, owner name NOT NULL);
+
+CREATE FUNCTION stand_in.restore_late_views() RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+  late record;
+BEGIN
+  FOR late IN SELECT * FROM stand_in.late_view WHERE to_regclass(view_name) IS NULL LOOP
+    BEGIN
+      EXECUTE 'CREATE VIEW ' || late.view_name || late.definition;
+      EXECUTE 'ALTER VIEW ' || late.view_name || ' OWNER TO ' || quote_ident(late.owner);
+    EXCEPTION WHEN undefined_table OR undefined_column OR invalid_schema_name THEN
+      NULL; -- it stays broken until what it reads is there
+    END;
+  END LOOP;
+END $$;
+
+CREATE FUNCTION stand_in.define_late_view(named text, definition text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+  EXECUTE 'DROP VIEW IF EXISTS ' || named;
+  INSERT INTO stand_in.late_view VALUES (named, definition, session_user)
+  ON CONFLICT (view_name) DO UPDATE SET definition = excluded.definition, owner = excluded.owner;
+  PERFORM stand_in.restore_late_views();
+END $$;
+
+CREATE FUNCTION stand_in.release_late_views(changed text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+  late text;
+BEGIN
+  FOR late IN
+    SELECT DISTINCT v.view_name FROM stand_in.late_view v JOIN pg_rewrite r ON r.ev_class = to_regclass(v.view_name)
+    JOIN pg_depend d ON d.objid = r.oid AND d.classid = 'pg_rewrite'::regclass
+    WHERE d.refobjid = to_regclass(changed)
+  LOOP
+    EXECUTE 'DROP VIEW ' || late;
+  END LOOP;
+END $$;
+
+CREATE FUNCTION stand_in.forget_late_view(named text) RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
+  DELETE FROM stand_in.late_view WHERE view_name = named
+$$;

@@ -1,0 +1,101 @@
+"""What the stand-in answers when it does not do what was asked, in Redshift's words where they are known.
+
+- `ApiError`: the Data API refuses the request itself, an exception at the caller.
+- `SqlError`: a statement fails, which the caller sees as Status=FAILED with this text.
+    - `Refused`: it fails before the database sees it, by a rule of Redshift's grammar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pg8000.exceptions import DatabaseError
+
+RULE = "-" * 47
+MULTIPLE_MATCHES = "Found multiple matches to update the same tuple."
+
+
+class ApiError(Exception):
+    """An exception of the Data API: its type's name, its message and its other members."""
+
+    def __init__(self, kind: str, message: str, **members: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.members = {"Message": message, **members}
+
+    @property
+    def status(self) -> int:
+        """Return the HTTP status: the API's faults are 500, its refusals 400."""
+        return 500 if self.kind.endswith(("ServerException", "StatementException")) else 400
+
+
+class SqlError(Exception):
+    """A statement's failure; the message is what DescribeStatement shows after ``ERROR: ``."""
+
+
+class Refused(SqlError):
+    """A statement that Redshift's grammar or rules do not allow."""
+
+
+class Cancelled(SqlError):
+    """A statement that was cancelled while it ran."""
+
+
+def detailed(error: str, code: int, context: str, query: int | None = None) -> str:
+    """Return an error in the block that Redshift's compute nodes print."""
+    lines = [error, "  Detail:", f"  {RULE}", f"  error:  {error}", f"  code:      {code}"]
+    lines.append(f"  context:   {context}")
+    if query is not None:
+        lines.append(f"  query:     {query}")
+    return "\n".join([*lines, f"  {RULE}"])
+
+
+def translated(error: DatabaseError) -> SqlError:
+    """Return PostgreSQL's error as Redshift words it."""
+    told: dict[str, str] = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+    if told.get("C") == "57014":
+        return Cancelled(told["M"])
+    worded = WORDED.get(told.get("C", ""))
+    text = worded(told) if worded else None
+    return SqlError(text or _plain(told, str(error)))
+
+
+def _plain(told: dict[str, str], default: str) -> str:
+    message = told.get("M", default).replace("permission denied for table", "permission denied for relation")
+    return f"{message}\n  Detail: {told['D']}" if "D" in told else message
+
+
+def _conflict(told: dict[str, str]) -> str:
+    return (
+        "1023\n  Detail: Serializable isolation violation on table, transactions forming the cycle are "
+        f"not known to the stand-in ({told['M']})"
+    )
+
+
+def _null(told: dict[str, str]) -> str:
+    text = f"Cannot insert a NULL value into column {told.get('c')}"
+    return detailed(text, 8007, text)
+
+
+def _too_long(told: dict[str, str]) -> str:
+    context = told["M"].replace("value too long", "Value too long", 1)
+    return detailed("Value too long for character type", 8001, context)
+
+
+def _check(told: dict[str, str]) -> str | None:
+    constraint = told.get("n", "")
+    if not constraint.startswith("varbyte_"):
+        return None
+    return f"value too long for type binary varying({constraint.split('_')[1]})"
+
+
+WORDED: dict[str, Callable[[dict[str, str]], str | None]] = {  # by SQLSTATE
+    "40001": _conflict,
+    "21000": lambda told: MULTIPLE_MATCHES if "MERGE" in told["M"] else None,
+    "22001": _too_long,
+    "23502": _null,
+    "23514": _check,
+    "42704": lambda told: told["M"].replace("role", "user", 1) if told["M"].startswith("role") else None,
+    "42710": lambda told: told["M"].replace("role", "user", 1) if told["M"].startswith("role") else None,
+    "428C9": lambda told: "cannot set an identity column to a value",
+}

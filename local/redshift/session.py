@@ -1,0 +1,91 @@
+"""One session of the warehouse: a PostgreSQL connection as a database user, in Redshift's settings."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pg8000.exceptions import DatabaseError
+
+from local.databases.postgres import Postgres
+from local.redshift import bootstrap
+from local.redshift.errors import translated
+from local.redshift.names import quote
+
+SETTINGS = {
+    "default_transaction_isolation": "repeatable read",  # Redshift's SNAPSHOT, its default
+    "standard_conforming_strings": "off",
+    "escape_string_warning": "off",
+    "backslash_quote": "on",
+    "enable_nestloop": "off",  # Redshift joins by hash; without statistics a nested loop takes minutes
+    "max_parallel_workers_per_gather": "0",
+    "jit": "off",
+    "work_mem": "128MB",
+    "deadlock_timeout": "200ms",
+    "search_path": '"$user", public',
+    "client_min_messages": "warning",
+    "statement_timeout": "24h",  # the Data API's own bound
+}
+Value = str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a result: its label and PostgreSQL's type."""
+
+    name: str
+    type_oid: int
+    type_modifier: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a statement gave: `columns` is empty where it is no query; `count` -1 where nothing is counted."""
+
+    columns: tuple[Column, ...] = ()
+    rows: tuple[tuple[Value, ...], ...] = ()
+    count: int = -1
+
+
+class Session:
+    """A connection whose answers are PostgreSQL's texts, and whose errors are worded as Redshift's."""
+
+    def __init__(self, postgres: Postgres, database: str, user: str) -> None:
+        self._connection = postgres.connect(database)
+        self._connection.pg_types = defaultdict(lambda: str)
+        self.user = user
+        bootstrap.ensure_user(self._connection, user)
+        for name, value in SETTINGS.items():
+            self._connection.run(f"SET {name} = {value if '$' in value else quote_value(value)}")
+        self._connection.run(f"SET SESSION AUTHORIZATION {quote(user)}")
+        self.pid = int(self._connection.run("SELECT pg_backend_pid()")[0][0])
+
+    def run(self, sql: str) -> Result:
+        """Run one statement; raises SqlError."""
+        try:
+            rows = self._connection.run(sql)
+        except DatabaseError as error:
+            raise translated(error) from error
+        columns = tuple(
+            Column(told["name"], told["type_oid"], told["type_modifier"])
+            for told in self._connection.columns or ()
+        )
+        return Result(columns, tuple(map(tuple, rows or ())), self._connection.row_count)
+
+    def copy(self, sql: str, parts: Iterable[bytes]) -> int:
+        """Run a COPY FROM STDIN of the parts and return the number of rows; raises SqlError."""
+        try:
+            self._connection.run(sql, stream=parts)
+        except DatabaseError as error:
+            raise translated(error) from error
+        return int(self._connection.row_count)
+
+    def close(self) -> None:
+        """End the session, and with it a transaction that is still open."""
+        self._connection.close()
+
+
+def quote_value(value: str) -> str:
+    """Return a setting's value as a literal."""
+    return "'" + value.replace("'", "''") + "'"
