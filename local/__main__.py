@@ -25,6 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
     warnings.filterwarnings("ignore", module="moto")
     sys.path.insert(0, str(ROOT / "layers" / "tributary"))
     options = _parser().parse_args(arguments)
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]  # a profile or an endpoint of the shell is not for the stack
+    os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
     return up(options) if options.command == "up" else run(options)
 
 
@@ -99,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     start.add_argument("--directory", help="keep files and logs here; temporary if not given")
     start.add_argument("--parent-pid", type=int, help="end when this process, the parent, ends")
     start.add_argument("--ready", help="write where everything is into this JSON file")
-    start.add_argument("--options", default="{}", help="JSON: parameters, environment, concurrency")
+    start.add_argument("--options", default="{}", help="JSON: parameters, environment, template, concurrency")
     started = commands.add_parser("run", help="run a source and show its tables' way")
     started.add_argument("source")
     default = os.environ.get("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")

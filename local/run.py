@@ -6,6 +6,7 @@ report under `_runs/` in the raw bucket, and the chunks of the raw layer.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -57,8 +58,7 @@ class Progress:
             return run.status == "SUCCEEDED"
         for table in report.tables:
             failed = f"failed: {table.failure.error}: {table.failure.message}" if table.failure else None
-            loaded = f"loaded, {table.rows_loaded:,} of {table.rows_read:,} rows read"
-            self._tell(table.table, failed or loaded)
+            self._tell(table.table, failed or f"loaded {table.rows_loaded:,} rows")
         if report.failure:
             self.say(f"{self.source}: {report.failure.error}: {report.failure.message}")
         self.say(f"{self.source}: run {report.run_id} {report.status} in {report.duration_s:.1f} s")
@@ -86,7 +86,7 @@ class Progress:
                 if load.phase in LOADING:
                     self._tell(load.table, LOADING[load.phase])
                 elif load.phase == "loaded":
-                    self._tell(load.table, f"loaded in {load.duration_ms / 1000:.1f} s")
+                    self._tell(load.table, f"loaded {load.rows:,} rows")
             return
         self._read_results()
         for number, table in self.tables.items():
@@ -102,12 +102,12 @@ class Progress:
     def _tell_of_extraction(self, number: int, table: TablePlan) -> None:
         assert self.plan is not None
         if result := self.results.get(number):
-            self._tell(table.name, f"extracted {result.rows:,} rows, {_mb(result.size_bytes)}")
+            self._tell(table.name, f"extracted {result.rows:,} rows, {_size(result.size_bytes)}")
             return
         prefix = paths.chunk_prefix(self.source, self.plan.run_id, table.target_table, "")[:-1]
         sizes = [entry["Size"] for entry in self._objects(prefix)]
         if sizes:
-            self._tell(table.name, f"extracting, {len(sizes)} chunks so far, {_mb(sum(sizes))}")
+            self._tell(table.name, f"extracting, {len(sizes)} chunks so far, {_size(sum(sizes))}")
 
     def _report(self, run: Run) -> RunReport | None:
         run_id = self.plan.run_id if self.plan else run.run_id
@@ -144,8 +144,8 @@ def _what(table: TablePlan) -> str:
     return f"{table.mode}, rows that are new by {table.cursor}"
 
 
-def _mb(size_bytes: int) -> str:
-    return f"{size_bytes / 1e6:.1f} MB"
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.1f} kB"
 
 
 def _without_report(run: Run) -> str:
@@ -156,6 +156,12 @@ def _without_report(run: Run) -> str:
 
 
 def _failure(event: dict[str, Any]) -> str | None:
-    """Return error and cause of a task that failed."""
+    """Return name and message of the error by which a task failed."""
     details = event.get("taskFailedEventDetails")
-    return f"{details.get('error')}: {details.get('cause')}" if details else None
+    if details is None:
+        return None
+    try:
+        cause = json.loads(details["cause"])["errorMessage"]
+    except (KeyError, ValueError):
+        cause = details.get("cause")
+    return f"{details.get('error')}: {cause}"

@@ -20,10 +20,10 @@ from typing import Self
 
 from .aws.clients import client
 from .aws.deploy import EVERY_FUNCTION, Deployment
-from .aws.gateway import App
 from .aws.platform import Platform
 from .databases.postgres import Postgres
 from .pipeline import Pipeline, project
+from .redshift import DataApi
 
 START_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 30
@@ -34,11 +34,14 @@ Environment = Mapping[str, str] | Mapping[str, Mapping[str, str]]
 class Stack(Pipeline):
     """A running stack; leaving its context ends it. `warehouse` is the server behind the Data API."""
 
-    def __init__(self, platform: Platform, warehouse: Postgres, deployment: Deployment) -> None:
+    def __init__(
+        self, platform: Platform, warehouse: Postgres, data_api: DataApi, deployment: Deployment
+    ) -> None:
         super().__init__(platform.url, deployment.outputs, deployment.functions)
         self.logs = platform.functions.logs
         self.warehouse = warehouse
         self.platform = platform
+        self._data_api = data_api
         self.deployment = deployment
 
     @classmethod
@@ -51,7 +54,7 @@ class Stack(Pipeline):
         port: int = 0,
         parameters: Mapping[str, str] | None = None,
         environment: Environment | None = None,
-        template: Path | None = None,
+        template: Path | str | None = None,
         concurrency: int | None = None,
     ) -> Self:
         """Start everything; files and logs go into the directory.
@@ -60,16 +63,18 @@ class Stack(Pipeline):
         functions' logical ids over theirs. `concurrency` bounds each function's sandboxes.
         Raises DeployError or SelfTestError.
         """
+        platform = Platform(directory / "logs", host=host, port=port, concurrency=concurrency)
         with ThreadPoolExecutor(2) as threads:
             server = threads.submit(Postgres.start, directory / "warehouse")
-            platform = Platform(directory / "logs", host=host, port=port, concurrency=concurrency)
             try:
                 tested = threads.submit(platform.selftest)
                 warehouse = server.result()
-                platform.route("redshift-data", _data_api(warehouse, platform))
+                identify = platform.functions.identify
+                data_api = DataApi(warehouse, identify=identify, s3=lambda: client("s3", platform.url))
+                platform.route("redshift-data", data_api)
                 addresses = {"AWS_ENDPOINT_URL": platform.url, "SOURCES_DIR": str(sources.resolve())}
                 deployment = platform.deployer(addresses).deploy(
-                    template or project() / "template.yaml",
+                    Path(template or project() / "template.yaml"),
                     parameters=parameters,
                     environment=_by_function(environment or {}),
                 )
@@ -79,11 +84,12 @@ class Stack(Pipeline):
                 if not server.exception():
                     server.result().stop()
                 raise
-        return cls(platform, warehouse, deployment)
+        return cls(platform, warehouse, data_api, deployment)
 
     def stop(self) -> None:
         """End every process of the stack."""
         self.platform.stop()
+        self._data_api.close()
         self.warehouse.stop()
 
     def __enter__(self) -> Self:
@@ -93,12 +99,6 @@ class Stack(Pipeline):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-
-
-def _data_api(warehouse: Postgres, platform: Platform) -> App:
-    from .redshift import DataApi
-
-    return DataApi(warehouse, identify=platform.functions.identify, s3=lambda: client("s3", platform.url))
 
 
 class Spawned(Pipeline):
@@ -143,6 +143,7 @@ def spawn(
     port: int = 0,
     parameters: Mapping[str, str] | None = None,
     environment: Environment | None = None,
+    template: Path | None = None,
     concurrency: int | None = None,
 ) -> Spawned:
     """Start a stack in a process of its own and wait until it is ready; arguments as `Stack.start`."""
@@ -150,6 +151,7 @@ def spawn(
     options = {
         "parameters": dict(parameters or {}),
         "environment": {name: dict(values) for name, values in _by_function(environment or {}).items()},
+        "template": str(template) if template else None,
         "concurrency": concurrency,
     }
     ready, output = directory / "ready.json", directory / "stack.log"

@@ -18,7 +18,7 @@ from typing import Any
 
 from . import by_api
 from .clients import client
-from .custom import CustomResource, CustomResources
+from .custom import CustomResource, CustomResources, Request
 from .function import REGION, Function
 from .lambdas import Lambda
 from .questions import PREFIX, Question, Questions, answer, holds
@@ -85,6 +85,11 @@ class Deployer:
         self._show(parts, public)
         return Deployment(public, functions, custom)
 
+    def notify(self, kind: Request, deployment: Deployment) -> None:
+        """Send every custom resource of the stack an event, as CloudFormation does on update and delete."""
+        for resource in deployment.custom:
+            self._custom.request(kind, resource)
+
     def refresh(self, name: str) -> None:
         """Take over what Lambda's API says of a function: after an update from outside."""
         if name not in self._code:
@@ -148,11 +153,14 @@ class Deployer:
         return made
 
     def _show(self, parts: Parts, outputs: Mapping[str, str]) -> None:
-        """Leave the stack with the outputs that it has on AWS: no questions, custom resources answered."""
+        """Leave what stands on AWS too: outputs without our questions, and no bucket of ours."""
         cloudformation = client("cloudformation", self._url)
         shown = {key: {"Value": value} for key, value in outputs.items()}
         template = {**parts.template, "Outputs": shown}
         cloudformation.update_stack(StackName=STACK_NAME, TemplateBody=json.dumps(template))
+        s3 = client("s3", self._url)
+        s3.delete_object(**ARTIFACT)
+        s3.delete_bucket(Bucket=ARTIFACT["Bucket"])
 
     def _deploy_functions(
         self, parts: Parts, physical: Mapping[str, str], environment: Mapping[str, Mapping[str, str]]

@@ -129,6 +129,8 @@ def _environment(function: Function, extra: Mapping[str, str], api: str, tmp: st
         "LANG": "C.UTF-8",
         "TZ": "UTC",
         "TMPDIR": tmp,
+        "AWS_CONFIG_FILE": os.devnull,  # what a person has set up on this machine is not for functions
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",

@@ -40,6 +40,7 @@ def selftest(functions: Lambda, url: str) -> None:
         functions.remove(NAME)
     if found != EXPECTED:
         raise SelfTestError(_message(f"it gave {found} and not {EXPECTED}"))
+    (functions.logs / f"{NAME}.log").unlink()
 
 
 def _run(states: Any, machine: str) -> dict[str, Any]:

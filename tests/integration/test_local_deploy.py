@@ -194,6 +194,13 @@ def test_a_custom_resource_is_created_by_its_function(
     assert "tributary" in [group["Name"] for group in groups]
 
 
+def test_a_custom_resource_hears_of_updates_and_of_the_end(deployer: Deployer, project: Path) -> None:
+    deployment = deployer.deploy(project / "template.yaml")
+    for kind in ("Update", "Delete"):
+        deployer.notify(kind, deployment)
+        assert json.loads(deployment.custom[0].data["Said"])[0] == kind
+
+
 def test_a_custom_resource_that_fails_stops_the_deploy_with_its_reason(
     deployer: Deployer, project: Path
 ) -> None:
