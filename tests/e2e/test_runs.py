@@ -21,7 +21,8 @@ def engine(request: pytest.FixtureRequest) -> str:
 def test_a_table_arrives_changes_and_arrives_again(company: Company, engine: str) -> None:
     source = company.source(engine)
     source.sql(
-        f"CREATE TABLE orders (id int NOT NULL PRIMARY KEY, note varchar(20), stamp {STAMP[engine]} NOT NULL)",
+        "CREATE TABLE orders "
+        f"(id int NOT NULL PRIMARY KEY, note varchar(20), stamp {STAMP[engine]} NOT NULL)",
         f"INSERT INTO orders VALUES (1, 'one', '{HOUR}'), (2, '', '{HOUR}'), (3, NULL, '{HOUR}')",
     )
     source.file("tables: [{name: orders, mode: merge, cursor: stamp, cursor_time_zone: UTC}]")
