@@ -15,7 +15,7 @@ from .compare import Fingerprint
 from .source import Source
 from .tables import CHANGED_AT, CUSTOMER, NATION, REGION, SUPPLIER, Table
 
-TABLES: tuple[Table, ...] = (CUSTOMER, SUPPLIER, NATION, REGION)
+TABLES: tuple[Table, ...] = (NATION, REGION, CUSTOMER, SUPPLIER)
 LOYALTY = {"loyalty": "VARCHAR(10)"}
 NEW_KEYS = 10_000_000
 
@@ -36,13 +36,16 @@ CHANGES = (
     ),
     (
         "every tenth customer's balance changes",
-        "UPDATE customer SET c_acctbal = c_acctbal + 100.50, updated_at = {now} WHERE c_custkey % 10 = 0",
+        (
+            "UPDATE customer SET c_acctbal = ROUND(c_acctbal + 100.50, 2), updated_at = {now} "
+            "WHERE c_custkey % 10 = 0"
+        ),
     ),
     (
         "new suppliers come",
         SUPPLIER.copies({"s_suppkey": f"s_suppkey + {NEW_KEYS}", "s_comment": "NULL"}, "s_suppkey % 25 = 0"),
     ),
-    ("a region is deleted", "DELETE FROM region WHERE r_regionkey = 4"),
+    ("a region is deleted,", "DELETE FROM region WHERE r_regionkey = 4"),
     (
         "and inserted again under another name",
         "INSERT INTO region (r_regionkey, r_name, r_comment) VALUES (4, 'WEST ASIA', NULL)",
@@ -50,9 +53,10 @@ CHANGES = (
 )
 
 
-def start(directory: Path) -> Source:
-    """Start the crm that this machine can have."""
-    return MariaDBCrm(directory) if mariadb.available() else SQLiteCrm(directory)
+def start(directory: Path, engine: str | None = None) -> Source:
+    """Start the crm on that engine, mariadb or sqlite; without one, on what this machine can have."""
+    chosen = engine or ("mariadb" if mariadb.available() else "sqlite")
+    return MariaDBCrm(directory) if chosen == "mariadb" else SQLiteCrm(directory)
 
 
 class MariaDBCrm:
@@ -142,14 +146,14 @@ class SQLiteCrm:
     """A file with the same tables; SQLite shows no open transactions, so a run reads the last hour again."""
 
     name = "crm"
-    kind = f"SQLite {sqlite3.sqlite_version} (no mariadbd on this machine)"
+    kind = f"SQLite {sqlite3.sqlite_version}"
     yaml = YAML.format(engine="sqlite", schema="main", zone=", cursor_time_zone: UTC")
     tables = TABLES
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._file = directory / "crm.sqlite"
-        self._session = sqlite3.connect(self._file, isolation_level=None)
+        self._session = sqlite3.connect(self._file, isolation_level=None, check_same_thread=False)
         self._session.create_function("DIGEST", 1, _digest, deterministic=True)
         self._added: dict[str, str] = {}
 

@@ -32,7 +32,7 @@ class Sales:
 
     name = "sales"
     yaml = YAML
-    tables: tuple[Table, ...] = (ORDERS, LINEITEM, PART, PARTSUPP)
+    tables: tuple[Table, ...] = (LINEITEM, ORDERS, PART, PARTSUPP)
 
     def __init__(self, directory: Path) -> None:
         self._server = Postgres.start(directory, settings={"max_wal_size": "2GB"})
