@@ -49,7 +49,6 @@ class Pipeline:
         self.endpoint_url = endpoint_url
         self.outputs = outputs
         self.functions = functions
-        self._clients: dict[str, Any] = {}
 
     @classmethod
     def at(cls, endpoint_url: str) -> Self:
@@ -68,9 +67,7 @@ class Pipeline:
 
     def client(self, service: str) -> Any:
         """Return a boto3 client of the service, with a person's credentials."""
-        if service not in self._clients:
-            self._clients[service] = client(service, self.endpoint_url)
-        return self._clients[service]
+        return client(service, self.endpoint_url)
 
     def start_run(self, source: str, **given: Any) -> str:
         """Start a run of the source and return its execution's ARN; `given` joins the input."""
