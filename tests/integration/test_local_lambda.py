@@ -117,8 +117,8 @@ def test_calls_beyond_the_reserved_concurrency_are_refused(platform: Platform, t
     platform.functions.deploy(Function("single", task_root, {}, reserved=1))
     invoke(platform, "single")  # a cold start may take longer than the pause below
     with ThreadPoolExecutor(1) as threads:
-        first = threads.submit(invoke, platform, "single", sleep=4)
-        time.sleep(1)
+        first = threads.submit(invoke, platform, "single", sleep=2)
+        time.sleep(0.8)
         with pytest.raises(ClientError) as refused:
             invoke_once(platform, "single")
         assert first.result()["count"] == 2
