@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from types import FrameType
 
 from local.pipeline import Pipeline
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SETTLED_S = 2  # a watermark stops a second before the source's clock: the changes are older than that
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "layers" / "tributary"))
@@ -38,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--scale", type=float, default=0.1, help="of TPC-H; 0.1 is 600,572 order items")
     parser.add_argument("--crm", choices=["mariadb", "sqlite"], help="default: mariadb where it is installed")
     options = parser.parse_args(arguments)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in SIGNALS:
         signal.signal(number, _interrupt)
     screen = Screen()
     try:
@@ -118,6 +120,10 @@ def _check_arrivals(pipeline: Pipeline, sales: Sales, customers: Source, screen:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Leave what is being done; what follows is tidied up without a further interruption."""
+    for other in SIGNALS:
+        signal.signal(other, signal.SIG_IGN)
+    os.write(1, b"\nInterrupted: ending every process, a few seconds\n")
     raise KeyboardInterrupt
 
 
