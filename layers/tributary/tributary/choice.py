@@ -65,13 +65,14 @@ def choose(engine: Engine, table: SourceTable, settings: Settings) -> Choice:
     """
     notes: list[str] = []
     columns = _columns(engine, table, settings)
-    key = _key(table, settings, columns, notes)
-    mode, cursor = _mode(table, settings, columns, key, notes)
+    key = _key(engine, table, settings, columns, notes)
+    mode, cursor = _mode(engine, table, settings, columns, key=key, notes=notes)
+    if mode == "merge" and not key:
+        raise TableRefused(
+            f"{table.name} has no primary key: set key to columns that are unique and not null, "
+            "or use mode: replace"
+        )
     proven = _is_proven(table, key)
-    if mode == "merge":
-        _check_merge_key(table, key)
-    elif not settings.key and not proven:
-        key = ()
     return Choice(table, settings, mode, columns, key, proven, cursor, tuple(notes))
 
 
@@ -118,8 +119,9 @@ def _existing(table: SourceTable, name: str, field: str) -> SourceColumn:
 
 
 def _key(
-    table: SourceTable, settings: Settings, columns: tuple[Column, ...], notes: list[str]
+    engine: Engine, table: SourceTable, settings: Settings, columns: tuple[Column, ...], notes: list[str]
 ) -> tuple[str, ...]:
+    """Return the key to read by; a key of the catalog's own that cannot be one stops only a merge."""
     if settings.key:
         key = settings.key
         for name in key:
@@ -131,16 +133,38 @@ def _key(
         notes.append(f"no primary key: the unique columns {', '.join(key)} are taken as the key")
     else:
         return ()
-    for name in key:
-        column = next((column for column in columns if column.name == name), None)
-        if column is None:
-            raise TableRefused(f'key column "{name}" of {table.name} is left out by columns; take it along')
-        if column.kind.name in ("float32", "float64", "json"):
-            raise TableRefused(
-                f'key column "{name}" of {table.name} is of type {column.type}, which cannot be compared '
-                "exactly; set key to other columns, or use mode: replace"
-            )
-    return key
+    wrong = next((said for name in key if (said := _unfit_for_key(engine, table, columns, name))), None)
+    if wrong is None:
+        return key
+    if settings.key or _asks_for_merge(settings):
+        raise TableRefused(wrong)
+    notes.append(f"the table is read in one go: {wrong.partition(';')[0]}")
+    return ()
+
+
+def _unfit_for_key(engine: Engine, table: SourceTable, columns: tuple[Column, ...], name: str) -> str | None:
+    """Return why no row can be told by the column, None where it can.
+
+    A NULL stands in no order that pages could go on after: such rows would be lost between them.
+    """
+    column = next((column for column in columns if column.name == name), None)
+    if column is None:
+        return f'key column "{name}" of {table.name} is left out by columns; take it along'
+    if column.kind.name == "json" or not engine.orders(column.type):
+        return (
+            f'key column "{name}" of {table.name} is of type {column.type}, which cannot be compared '
+            "exactly; set key to other columns, or use mode: replace without a key"
+        )
+    if column.nullable:
+        return (
+            f'key column "{name}" of {table.name} is nullable; choose NOT NULL columns as key, '
+            "or use mode: replace without a key"
+        )
+    return None
+
+
+def _asks_for_merge(settings: Settings) -> bool:
+    return settings.mode == "merge" or (settings.mode is None and settings.cursor is not None)
 
 
 def _is_proven(table: SourceTable, key: tuple[str, ...]) -> bool:
@@ -149,32 +173,19 @@ def _is_proven(table: SourceTable, key: tuple[str, ...]) -> bool:
     return bool(key) and any(set(promise) <= set(key) for promise in [*promises, *table.unique_keys])
 
 
-def _check_merge_key(table: SourceTable, key: tuple[str, ...]) -> None:
-    if not key:
-        raise TableRefused(
-            f"{table.name} has no primary key: set key to columns that are unique and not null, "
-            "or use mode: replace"
-        )
-    for name in key:
-        column = table.column(name)
-        if column and column.nullable:
-            raise TableRefused(
-                f'key column "{name}" of {table.name} is nullable; choose NOT NULL columns as key, '
-                "or use mode: replace"
-            )
-
-
 def _mode(
+    engine: Engine,
     table: SourceTable,
     settings: Settings,
     columns: tuple[Column, ...],
+    *,
     key: tuple[str, ...],
     notes: list[str],
 ) -> tuple[Mode, Column | None]:
     if settings.mode == "replace":
         return "replace", None
     if settings.cursor:
-        return "merge", _cursor(table, settings, columns)
+        return "merge", _cursor(engine, table, settings, columns)
     usable = {column.name.lower(): column for column in columns if _may_be_taken(column)}
     candidate = next((usable[name] for name in CURSORS if name in usable), None)
     if candidate and (key or settings.mode == "merge"):
@@ -190,13 +201,13 @@ def _may_be_taken(column: Column) -> bool:
     return column.kind.orders_time and not column.nullable
 
 
-def _cursor(table: SourceTable, settings: Settings, columns: tuple[Column, ...]) -> Column:
+def _cursor(engine: Engine, table: SourceTable, settings: Settings, columns: tuple[Column, ...]) -> Column:
     name = settings.cursor or ""
     source = _existing(table, name, "cursor")
     column = next((column for column in columns if column.name == name), None)
     if column is None:
         raise TableRefused(f'cursor column "{name}" of {table.name} is left out by columns; take it along')
-    if not (column.kind.orders_time or column.kind.orders_serials):
+    if not (column.kind.orders_time or column.kind.orders_serials) or not engine.orders(column.type):
         raise TableRefused(
             f'cursor column "{name}" of {table.name} is of type {column.type}; a cursor must be a date, '
             f"a time or an integer: {ADVICE}"
