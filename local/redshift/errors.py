@@ -89,13 +89,18 @@ def _check(told: dict[str, str]) -> str | None:
     return f"value too long for type binary varying({constraint.split('_')[1]})"
 
 
+def _user(told: dict[str, str]) -> str | None:
+    return told["M"].replace("role", "user", 1) if told["M"].startswith("role") else None
+
+
 WORDED: dict[str, Callable[[dict[str, str]], str | None]] = {  # by SQLSTATE
     "40001": _conflict,
     "21000": lambda told: MULTIPLE_MATCHES if "MERGE" in told["M"] else None,
     "22001": _too_long,
     "23502": _null,
     "23514": _check,
-    "42704": lambda told: told["M"].replace("role", "user", 1) if told["M"].startswith("role") else None,
-    "42710": lambda told: told["M"].replace("role", "user", 1) if told["M"].startswith("role") else None,
+    "22023": _user,  # SET SESSION AUTHORIZATION to nobody
+    "42704": _user,
+    "42710": _user,
     "428C9": lambda told: "cannot set an identity column to a value",
 }

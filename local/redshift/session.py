@@ -14,18 +14,18 @@ from local.redshift.errors import translated
 from local.redshift.names import quote
 
 SETTINGS = {
-    "default_transaction_isolation": "repeatable read",  # Redshift's SNAPSHOT, its default
+    "default_transaction_isolation": "'repeatable read'",  # Redshift's SNAPSHOT, its default
     "standard_conforming_strings": "off",
     "escape_string_warning": "off",
     "backslash_quote": "on",
     "enable_nestloop": "off",  # Redshift joins by hash; without statistics a nested loop takes minutes
     "max_parallel_workers_per_gather": "0",
     "jit": "off",
-    "work_mem": "128MB",
-    "deadlock_timeout": "200ms",
+    "work_mem": "'128MB'",
+    "deadlock_timeout": "'200ms'",
     "search_path": '"$user", public',
     "client_min_messages": "warning",
-    "statement_timeout": "24h",  # the Data API's own bound
+    "statement_timeout": "'24h'",  # the Data API's own bound
 }
 Value = str | None
 
@@ -55,10 +55,18 @@ class Session:
         self._connection = postgres.connect(database)
         self._connection.pg_types = defaultdict(lambda: str)
         self.user = user
-        bootstrap.ensure_user(self._connection, user)
-        for name, value in SETTINGS.items():
-            self._connection.run(f"SET {name} = {value if '$' in value else quote_value(value)}")
-        self._connection.run(f"SET SESSION AUTHORIZATION {quote(user)}")
+        self.pid = 0
+        try:
+            self._prepare(user)
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, user: str) -> None:
+        if user.startswith("IAMR:"):  # the database user of an IAM role is made at its first call
+            bootstrap.ensure_user(self._connection, user)
+        self._connection.run("; ".join(f"SET {name} = {value}" for name, value in SETTINGS.items()))
+        self.run(f"SET SESSION AUTHORIZATION {quote(user)}")
         self.pid = int(self._connection.run("SELECT pg_backend_pid()")[0][0])
 
     def run(self, sql: str) -> Result:
@@ -84,8 +92,3 @@ class Session:
     def close(self) -> None:
         """End the session, and with it a transaction that is still open."""
         self._connection.close()
-
-
-def quote_value(value: str) -> str:
-    """Return a setting's value as a literal."""
-    return "'" + value.replace("'", "''") + "'"

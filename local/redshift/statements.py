@@ -171,6 +171,8 @@ class Statements:
 
     def _execute(self, statement: Statement, s3: Callable[[], Any]) -> None:
         statement.whole.to("PICKED")
+        if statement.where["Database"] != self._database:
+            raise SqlError(f'database "{statement.where["Database"]}" does not exist')
         session = Session(self._postgres, self._database, statement.user)
         try:
             statement.backend = statement.pid = session.pid

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import threading
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
-from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from local.databases.postgres import Postgres
 from local.redshift import DataApi
@@ -27,10 +28,18 @@ BUCKET = "raw"
 Row = tuple[Any, ...]
 
 
+class Silent(WSGIRequestHandler):
+    """A handler that prints no line per request."""
+
+    def log(self, type: str, message: str, *args: Any) -> None:
+        """Leave the request unlogged."""
+
+
 class Failed(AssertionError):
     """A statement that did not finish; the message is its Error."""
 
 
+@functools.lru_cache
 def client(service: str, url: str, *, role: str = "admin", region: str = REGION, **config: Any) -> Any:
     """Return a client whose access key is the role's name, `admin` for the administrator."""
     session: Any = boto3.session.Session()
@@ -135,9 +144,14 @@ def serve(postgres: Postgres, **options: Any) -> Iterator[Warehouse]:
     moto.start()
     s3_url = "http://{}:{}".format(*moto.get_host_and_port())
     client("s3", s3_url).create_bucket(Bucket=BUCKET)
-    options = {"identify": lambda key: None if key == "admin" else key, **options}
-    api = DataApi(postgres, database=f"w{uuid4().hex[:12]}", s3=lambda: client("s3", s3_url), **options)
-    server = make_server("127.0.0.1", 0, api, threaded=True)
+    options = {
+        "identify": lambda key: None if key == "admin" else key,
+        "database": f"w{uuid4().hex[:12]}",
+        "s3": lambda: client("s3", s3_url),
+        **options,
+    }
+    api = DataApi(postgres, **options)
+    server = make_server("127.0.0.1", 0, api, threaded=True, request_handler=Silent)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
