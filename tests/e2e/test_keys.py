@@ -1,0 +1,217 @@
+"""Keys of every type: pages lose none, a merge finds each row's own, and touches no other."""
+
+from __future__ import annotations
+
+import pytest
+
+from .company import Company, Source
+from .compare import ENGINES, SERVERS, STAMP, full_name, in_source, in_warehouse, only_table
+
+FIRST, SECOND = "2026-01-01 10:00:00", "2026-01-01 10:00:01"
+TRICKY = ["a", "B", "c", "D", " a", "o'brien", 'say "hi"', "back\\slash", "🦊", "🦊🦊", "ü", "Z", "z1"]
+TRICKY += [
+    "NULL",
+    "null ?",
+    "",
+    "comma,",
+    "two\nlines",
+    "tab\t",
+    "%_",
+    "--",
+    "1",
+    "01",
+    "日本",
+    "\\N",
+    "e\u0301x",
+]
+BLANKS = ["a", "a ", "a  ", "A", "A ", "b ", "", " "]
+
+
+def text(engine: str, value: str) -> str:
+    """Return the literal of a text in the engine's own default mode."""
+    doubled = value.replace("'", "''")
+    return "'" + (doubled.replace("\\", "\\\\") if engine == "mysql" else doubled) + "'"
+
+
+def things(company: Company, engine: str, key_type: str, values: list[str], settings: str = "") -> Source:
+    """Return a source with a row for each key, given as literals of the engine."""
+    source = company.source(engine)
+    source.sql(
+        f"CREATE TABLE things (k {key_type} NOT NULL PRIMARY KEY, note varchar(20), "
+        f"stamp {STAMP[engine]} NOT NULL)",
+        *(f"INSERT INTO things VALUES ({value}, 'one', '{FIRST}')" for value in values),
+    )
+    source.file(
+        f"tables: [{{name: {full_name(source, 'things')}, mode: merge, cursor: stamp, cursor_time_zone: UTC, "
+        f"page_rows: 3{settings}}}]"
+    )
+    return source
+
+
+def moves(source: Source, values: list[str], shown: str = "k", arrived: str = "k") -> None:
+    """Run thrice: all rows arrive, all rows change at one time, one row changes alone."""
+    for note, stamp, changed in [
+        ("one", FIRST, []),
+        ("two", SECOND, values),
+        ("three", "2026-01-01 10:00:02", values[:1]),
+    ]:
+        source.sql(
+            "SELECT 1",
+            *(f"UPDATE things SET note = '{note}', stamp = '{stamp}' WHERE k = {value}" for value in changed),
+        )
+        told = only_table(source.run())
+        assert told["rows_read"] == (len(changed) or len(values))
+        assert in_warehouse(source, "things", f"{arrived}, note", "stamp") == in_source(
+            source, "things", f"{shown}, note", "stamp"
+        )
+
+
+TEXTS = [
+    ("postgresql", "text", TRICKY + BLANKS[1:3]),
+    ("mysql", "varchar(40) COLLATE utf8mb4_bin", TRICKY),
+    ("mysql", "varchar(40) COLLATE utf8mb4_general_ci", [t for t in TRICKY if t != "🦊"]),
+    ("mysql", "varchar(40) COLLATE utf8mb4_unicode_ci", TRICKY),
+    ("mysql", "varchar(40) COLLATE utf8mb4_nopad_bin", TRICKY + BLANKS[1:]),
+    ("mysql", "varchar(40) CHARACTER SET latin1", ["a", "B", "ü", "z", "é'", "ß", "c\\"]),
+    ("sqlite", "text", TRICKY + BLANKS[1:3]),
+    ("sqlite", "varchar(40) COLLATE NOCASE", TRICKY),
+]
+
+
+@pytest.mark.parametrize(
+    ("engine", "key_type", "values"),
+    [known for known in TEXTS if known[0] in ENGINES],
+    ids=lambda v: str(v)[:45],
+)
+def test_texts_of_any_collation_are_keys(
+    company: Company, engine: str, key_type: str, values: list[str]
+) -> None:
+    literals = [text(engine, value) for value in dict.fromkeys(values)]
+    moves(things(company, engine, key_type, literals), literals)
+
+
+OTHERS = [
+    ("postgresql", "uuid", [f"'{n}0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1{n}'" for n in "fa3901c"]),
+    ("postgresql", "numeric(38,0)", ["-1", "0", "9", "10", "99999999999999999999999999999999999999"]),
+    ("postgresql", "bigint", ["-9223372036854775808", "-1", "0", "2", "10", "9223372036854775807"]),
+    ("postgresql", "timestamp", [f"'2026-01-01 00:00:00.00000{n}'" for n in range(5)]),
+    ("postgresql", "date", ["'0001-01-01'", "'1969-12-31'", "'1970-01-01'", "'9999-12-31'"]),
+    ("postgresql", "char(4)", ["'a'", "'ab'", "'b'", "'abcd'", "''"]),
+    ("mysql", "uuid", [f"'{n}0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1{n}'" for n in "fa3901c"]),
+    ("mysql", "bigint unsigned", ["0", "2", "10", "9223372036854775808", "18446744073709551615"]),
+    ("mysql", "decimal(10,2)", ["-1.50", "-1.49", "0.00", "10.00", "9.00"]),
+    ("mysql", "datetime(6)", [f"'2026-01-01 00:00:00.00000{n}'" for n in range(5)]),
+    ("mysql", "char(4)", ["'a'", "'ab'", "'b'", "'abcd'", "''"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("engine", "key_type", "values"),
+    [known for known in OTHERS if known[0] in ENGINES],
+    ids=lambda v: str(v)[:30],
+)
+def test_keys_of_other_types_page_and_merge(
+    company: Company, engine: str, key_type: str, values: list[str]
+) -> None:
+    source = things(company, engine, key_type, values)
+    as_text = {"postgresql": "k::text", "mysql": "CAST(k AS CHAR)"}[engine]
+    if key_type == "timestamp" or key_type.startswith("datetime"):
+        moves(source, values, "note", "note")
+        assert in_warehouse(source, "things", "note", "k") == in_source(source, "things", "note", "k")
+    elif key_type == "char(4)":  # PostgreSQL pads to the width, MariaDB takes the blanks away
+        moves(source, values, "rpad(k, 4, ' ')", "rpad(k, 4, ' ')")
+    else:
+        moves(source, values, as_text, "k::varchar")
+
+
+@pytest.mark.parametrize(
+    ("engine", "key_type", "shown"),
+    [
+        known
+        for known in [
+            ("postgresql", "bytea", "encode(k, 'hex')"),
+            ("mysql", "varbinary(16)", "LOWER(HEX(k))"),
+            ("mysql", "binary(3)", "LOWER(HEX(k))"),
+            ("sqlite", "blob", "lower(hex(k))"),
+        ]
+        if known[0] in ENGINES
+    ],
+)
+def test_bytes_are_keys(company: Company, engine: str, key_type: str, shown: str) -> None:
+    written = ["000000", "616220", "612020", "ff00ff", "27225c", "0a0d09", "80ffff"]
+    if key_type != "binary(3)":
+        written += ["61", "6120", "6100"]
+    literals = [f"'\\x{value}'::bytea" if engine == "postgresql" else f"x'{value}'" for value in written]
+    moves(things(company, engine, key_type, literals), literals, shown)
+
+
+@pytest.mark.parametrize("engine", ["postgresql", "sqlite"])
+def test_a_key_with_a_trailing_blank_is_another_rows_key(company: Company, engine: str) -> None:
+    source = things(company, engine, "text", [text(engine, value) for value in BLANKS])
+    only_table(source.run())
+    source.sql(f"UPDATE things SET note = 'mine', stamp = '{SECOND}' WHERE k = 'a '")
+
+    assert only_table(source.run())["rows_read"] == 1
+
+    assert in_warehouse(source, "things", "k, note") == sorted(
+        [(value, "mine" if value == "a " else "one") for value in BLANKS], key=repr
+    )
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_keys_of_several_columns_page_and_merge(company: Company, engine: str) -> None:
+    source = company.source(engine)
+    source.sql(
+        f"CREATE TABLE parts (b varchar(9) NOT NULL, note varchar(20), stamp {STAMP[engine]} NOT NULL, "
+        "c date NOT NULL, a int NOT NULL, PRIMARY KEY (a, b, c))"
+    )
+    for a in (2, 10, -1):
+        for b in ("x", "Y", "y'"):
+            source.sql(
+                f"INSERT INTO parts VALUES ({text(engine, b)}, 'one', '{FIRST}', '2026-01-01', {a}), "
+                f"({text(engine, b)}, 'one', '{FIRST}', '2025-12-31', {a})"
+            )
+    source.file(
+        f"tables: [{{name: {full_name(source, 'parts')}, mode: merge, cursor: stamp, cursor_time_zone: UTC, "
+        "page_rows: 2}]"
+    )
+    only_table(source.run())
+    source.sql(
+        f"UPDATE parts SET note = 'two', stamp = '{SECOND}' WHERE a = 2 OR b = 'x'",
+        f"INSERT INTO parts VALUES ('x', 'new', '{SECOND}', '2026-01-02', 2)",
+    )
+    second = only_table(source.run())
+
+    assert second["rows_read"] == 11
+    assert in_warehouse(source, "parts", "a, b, note", "c") == in_source(source, "parts", "a, b, note", "c")
+
+
+@pytest.mark.parametrize(
+    ("engine", "key_type"),
+    [("postgresql", "size"), ("mysql", "enum('small', 'large', 'huge', 'tiny')")][: len(SERVERS)],
+)
+def test_labels_as_keys_lose_no_row(company: Company, engine: str, key_type: str) -> None:
+    """An enum has an order of its own: PostgreSQL compares by it, MySQL compares the texts."""
+    source = company.source(engine)
+    if engine == "postgresql":
+        source.sql("CREATE TYPE size AS ENUM ('small', 'large', 'huge', 'tiny')")
+    source.sql(
+        f"CREATE TABLE things (k {key_type} NOT NULL PRIMARY KEY, note varchar(20))",
+        "INSERT INTO things VALUES ('small', 'a'), ('large', 'b'), ('huge', 'c'), ('tiny', 'd')",
+    )
+    source.file(f"tables: [{{name: {full_name(source, 'things')}, mode: replace, page_rows: 1}}]")
+
+    assert only_table(source.run())["rows_read"] == 4
+    shown = {"postgresql": "k::text", "mysql": "k"}[engine]
+    assert in_warehouse(source, "things", "k, note") == in_source(source, "things", f"{shown}, note")
+
+
+@pytest.mark.parametrize("engine", SERVERS[1:])
+def test_a_merge_by_a_key_that_cannot_be_ordered_is_refused(company: Company, engine: str) -> None:
+    source = things(company, engine, "enum('small', 'large')", ["'small'", "'large'"])
+
+    ended = source.run()
+
+    failure = ended.table(full_name(source, "things"))["failure"]
+    assert failure["error"] == "TableRefused"
+    assert "cannot be compared exactly" in failure["message"]
