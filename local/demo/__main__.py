@@ -37,7 +37,9 @@ from .source import Source  # noqa: E402
 def main(arguments: list[str] | None = None) -> int:
     """Show everything and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m local.demo", description=__doc__)
-    parser.add_argument("--scale", type=float, default=0.1, help="of TPC-H; 0.1 is 600,572 order items")
+    parser.add_argument(
+        "--scale", type=float, default=0.1, help="of TPC-H, 0.01 or more; 0.1 is 600,572 order items"
+    )
     parser.add_argument("--crm", choices=["mariadb", "sqlite"], help="default: mariadb where it is installed")
     options = parser.parse_args(arguments)
     for number in SIGNALS:

@@ -70,7 +70,7 @@ MARIADB = Dialect(
 )
 SQLITE = Dialect(
     number="CAST({0} AS TEXT)",
-    decimal="PRINTF('%.2f', {0})",
+    decimal="CASE WHEN {0} IS NOT NULL THEN PRINTF('%.2f', {0}) END",  # PRINTF makes 0.00 of NULL
     date="{0}",
     time="{0} || '.000000'",
     digest="DIGEST({0})",  # SQLite has no MD5: the connection brings the function

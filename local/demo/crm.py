@@ -154,7 +154,7 @@ class SQLiteCrm:
         directory.mkdir(parents=True, exist_ok=True)
         self._file = directory / "crm.sqlite"
         self._session = sqlite3.connect(self._file, isolation_level=None, check_same_thread=False)
-        self._session.create_function("DIGEST", 1, _digest, deterministic=True)
+        self._session.create_function("DIGEST", 1, digest, deterministic=True)
         self._added: dict[str, str] = {}
 
     @property
@@ -209,5 +209,6 @@ def _columns(table: Table, added: dict[str, str]) -> dict[str, str]:
     return {**table.columns, **tracked, **(added if table is CUSTOMER else {})}
 
 
-def _digest(text: str) -> int:
+def digest(text: str) -> int:
+    """Return the first 32 bits of the text's MD5."""
     return int(hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()[:8], 16)
