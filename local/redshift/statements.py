@@ -22,10 +22,11 @@ from local.databases.postgres import Postgres
 from local.redshift import bootstrap, loading, loads
 from local.redshift.copy_command import Copy
 from local.redshift.errors import ApiError, Cancelled, SqlError
-from local.redshift.grammar import Translated, translate
+from local.redshift.grammar import translate
 from local.redshift.loading import Loaded, LoadError
 from local.redshift.names import LongNames
 from local.redshift.session import Column, Result, Session
+from local.redshift.translation import Translated
 
 ENDED = ("FINISHED", "FAILED", "ABORTED")
 ACTIVE_AT_MOST = 500

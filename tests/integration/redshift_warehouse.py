@@ -59,7 +59,6 @@ class Warehouse:
 
     api: DataApi
     url: str
-    s3_url: str
 
     def client(self, role: str = "admin", **config: Any) -> Any:
         """Return a Data API client that calls as the role."""
@@ -100,7 +99,7 @@ class Warehouse:
 
     def s3(self, region: str = REGION) -> Any:
         """Return an S3 client."""
-        return client("s3", self.s3_url, region=region)
+        return client("s3", objects(), region=region)
 
     def put(self, key: str, table: pa.Table, **options: Any) -> int:
         """Write the table as Parquet and return the object's size."""
@@ -137,28 +136,33 @@ def _value(cell: dict[str, Any]) -> Any:
     return None if cell.get("isNull") else next(iter(cell.values()))
 
 
+@functools.cache
+def objects() -> str:
+    """Return the address of one S3 for the whole test process, started at its first use."""
+    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    moto.start()
+    url = "http://{}:{}".format(*moto.get_host_and_port())
+    client("s3", url).create_bucket(Bucket=BUCKET)
+    return url
+
+
 @contextmanager
 def serve(postgres: Postgres, **options: Any) -> Iterator[Warehouse]:
     """Serve a warehouse in a database of its own."""
-    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    moto.start()
-    s3_url = "http://{}:{}".format(*moto.get_host_and_port())
-    client("s3", s3_url).create_bucket(Bucket=BUCKET)
     options = {
         "identify": lambda key: None if key == "admin" else key,
         "database": f"w{uuid4().hex[:12]}",
-        "s3": lambda: client("s3", s3_url),
+        "s3": lambda: client("s3", objects()),
         **options,
     }
     api = DataApi(postgres, **options)
     server = make_server("127.0.0.1", 0, api, threaded=True, request_handler=Silent)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
-        yield Warehouse(api, f"http://127.0.0.1:{server.server_port}", s3_url)
+        yield Warehouse(api, f"http://127.0.0.1:{server.server_port}")
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
         api.close()
-        moto.stop()

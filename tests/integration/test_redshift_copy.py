@@ -93,6 +93,7 @@ def test_values_arrive_exactly(
     arrow: pa.DataType,
     values: list[Any],
     loaded: list[Any],
+    *,
     compression: str,
 ) -> None:
     warehouse.run("DROP TABLE IF EXISTS shop.exact", f"CREATE TABLE shop.exact (n BIGINT, v {kind})")
@@ -167,8 +168,8 @@ def test_loads_are_seen_by_their_own_role(warehouse: Warehouse) -> None:
     told = warehouse.submit("SELECT 1", bad, role="copier")
     query = told["SubStatements"][1]["RedshiftQueryId"]
     detail = (
-        "SELECT error_code, column_name, column_type, column_length, error_message FROM sys_load_error_detail "
-        f"WHERE query_id = {query}"
+        "SELECT error_code, column_name, column_type, column_length, error_message "
+        f"FROM sys_load_error_detail WHERE query_id = {query}"
     )
     message = (
         "The length of the data column v is longer than the length defined in the table. Table: 3, Data: 4"
@@ -204,8 +205,8 @@ def test_a_large_table_loads_and_merges_in_seconds(warehouse: Warehouse) -> None
     warehouse.run(warehouse.copy("shop.news", table))
     merge = (
         "MERGE INTO shop.big USING shop.news AS s ON big.code = s.code AND OCTET_LENGTH(big.code) = "
-        "OCTET_LENGTH(s.code) WHEN MATCHED THEN UPDATE SET amount = s.amount WHEN NOT MATCHED THEN INSERT VALUES "
-        "(s.id, s.code, s.amount, s.noted)"
+        "OCTET_LENGTH(s.code) WHEN MATCHED THEN UPDATE SET amount = s.amount WHEN NOT MATCHED THEN INSERT "
+        "VALUES (s.id, s.code, s.amount, s.noted)"
     )
     for _ in range(2):
         warehouse.run("SELECT 1", merge)

@@ -30,7 +30,8 @@ def warehouse(postgres: Postgres) -> Iterator[Warehouse]:
         served.run(f"CREATE TABLE shop.orders {columns}")
         served.run(f"CREATE TABLE shop.staged {columns}")
         served.run(
-            "CREATE TABLE shop.keyed (id VARCHAR(10) PRIMARY KEY, d VARCHAR(10) DEFAULT 'x', e VARCHAR(9) ENCODE TEXT255)"
+            "CREATE TABLE shop.keyed (id VARCHAR(10) PRIMARY KEY, d VARCHAR(10) DEFAULT 'x', "
+            "e VARCHAR(9) ENCODE TEXT255)"
         )
         served.run("INSERT INTO shop.orders (id, v) VALUES (1, 'longish')")
         yield served
@@ -68,8 +69,10 @@ REFUSED_STATEMENTS = {
         "equality predicates",
     ),
     "a MERGE subquery does not read the target": (
-        "MERGE INTO shop.orders USING (SELECT x.id, x.v FROM shop.staged AS x JOIN shop.orders AS y "
-        f"ON x.id = y.id) AS s ON orders.id = s.id {UPDATE} {INSERT}",
+        (
+            "MERGE INTO shop.orders USING (SELECT x.id, x.v FROM shop.staged AS x JOIN shop.orders AS y "
+            f"ON x.id = y.id) AS s ON orders.id = s.id {UPDATE} {INSERT}"
+        ),
         "Source view/subquery in Merge statement cannot reference target table.",
     ),
     "a MERGE source is not the target": (
@@ -337,7 +340,10 @@ def test_a_copy_refuses_a_file(
 )
 def test_a_columnar_copy_has_few_options(warehouse: Warehouse, option: str) -> None:
     copy = warehouse.copy("shop.orders (id)", one("id", [1], pa.int64()), option)
-    assert f"{option.split()[0]} argument is not supported for PARQUET based COPY" in warehouse.error(copy)
+    assert (
+        f"{option.split(maxsplit=1)[0]} argument is not supported for PARQUET based COPY"
+        in warehouse.error(copy)
+    )
 
 
 def test_a_copy_is_columnar_and_authorised(warehouse: Warehouse) -> None:

@@ -36,16 +36,22 @@ def sql(text: str, *, in_block: bool = False) -> str:
         ("/* nothing */", ""),
         (
             "CREATE TABLE t (a INT ENCODE ZSTD DISTKEY, b TEXT, c VARBYTE(9), d SUPER) SORTKEY AUTO",
-            'CREATE TABLE "t" ("a" integer, "b" varchar(256), '
-            '"c" bytea CONSTRAINT "varbyte_9_c" CHECK (octet_length("c") <= 9), "d" jsonb)',
+            (
+                'CREATE TABLE "t" ("a" integer, "b" varchar(256), '
+                '"c" bytea CONSTRAINT "varbyte_9_c" CHECK (octet_length("c") <= 9), "d" jsonb)'
+            ),
         ),
         (
-            "MERGE INTO s.t USING u AS x ON t.a = x.a AND OCTET_LENGTH(t.a) = OCTET_LENGTH(x.a) "
-            'WHEN MATCHED THEN UPDATE SET "B" = x.b, c = GETDATE() '
-            "WHEN NOT MATCHED THEN INSERT (a, b) VALUES (x.a, x.b)",
-            'MERGE INTO "s"."t" USING "u" AS "x" ON t . "a" = x . "a" AND OCTET_LENGTH ( t . "a" ) = '
-            'OCTET_LENGTH ( x . "a" ) WHEN MATCHED THEN UPDATE SET "b" = x . "b", "c" = GETDATE ( ) '
-            'WHEN NOT MATCHED THEN INSERT ("a", "b") VALUES (x . "a" , x . "b")',
+            (
+                "MERGE INTO s.t USING u AS x ON t.a = x.a AND OCTET_LENGTH(t.a) = OCTET_LENGTH(x.a) "
+                'WHEN MATCHED THEN UPDATE SET "B" = x.b, c = GETDATE() '
+                "WHEN NOT MATCHED THEN INSERT (a, b) VALUES (x.a, x.b)"
+            ),
+            (
+                'MERGE INTO "s"."t" USING "u" AS "x" ON t . "a" = x . "a" AND OCTET_LENGTH ( t . "a" ) = '
+                'OCTET_LENGTH ( x . "a" ) WHEN MATCHED THEN UPDATE SET "b" = x . "b", "c" = GETDATE ( ) '
+                'WHEN NOT MATCHED THEN INSERT ("a", "b") VALUES (x . "a" , x . "b")'
+            ),
         ),
     ],
 )

@@ -1,0 +1,130 @@
+"""CREATE, DROP and ALTER: of schemas, tables, views and users."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from local.redshift import alter, tables
+from local.redshift.errors import Refused
+from local.redshift.lexer import Reader
+from local.redshift.rewrite import identifier, literal, render
+from local.redshift.translation import Statement, Translated
+
+RESTORE_LATE_VIEWS = "SELECT stand_in.restore_late_views()"
+
+
+def create(statement: Statement) -> Translated:
+    """Return what runs for a CREATE."""
+    reader = statement.reader
+    reader.expect("CREATE")
+    if reader.take("SCHEMA"):
+        return _create_schema(statement)
+    if reader.take_any("USER", "ROLE", "GROUP"):
+        return _create_user(statement)
+    local = reader.take("LOCAL")
+    temporary = bool(reader.take_any("TEMP", "TEMPORARY"))
+    if reader.take("TABLE"):
+        name = _peek_name(reader)
+        first, *rest = tables.create(reader, statement.names, temporary=temporary)
+        return Translated(first, before=_one_at_a_time(name), after=(*rest, RESTORE_LATE_VIEWS))
+    if local or temporary:
+        reader.unexpected()
+    return _create_view(statement)
+
+
+def _peek_name(reader: Reader) -> str:
+    start = 3 if reader.sees("IF", "NOT", "EXISTS") else 0
+    return ".".join(part.name for part in (reader.peek(start), reader.peek(start + 2)) if part.is_name)
+
+
+def _one_at_a_time(name: str) -> tuple[str, ...]:
+    """Let those who create the same thing wait for each other, as the catalog's locks do on Redshift."""
+    return (f"SELECT pg_advisory_xact_lock(hashtextextended({literal(name)}, 0))",)
+
+
+def _create_schema(statement: Statement) -> Translated:
+    reader = statement.reader
+    missing_only = "IF NOT EXISTS " if reader.take("IF", "NOT", "EXISTS") else ""
+    token = reader.name()
+    name = identifier(token, statement.names)
+    owner = (
+        f" AUTHORIZATION {identifier(reader.name(), statement.names)}" if reader.take("AUTHORIZATION") else ""
+    )
+    if reader.take("QUOTA"):
+        reader.rest()
+    reader.end()
+    return Translated(f"CREATE SCHEMA {missing_only}{name}{owner}", before=_one_at_a_time(token.name))
+
+
+def _create_user(statement: Statement) -> Translated:
+    reader = statement.reader
+    name = identifier(reader.name(), statement.names)
+    options = "".join(" SUPERUSER CREATEROLE" for token in reader.rest() if token.is_("CREATEUSER"))
+    return Translated(f"CREATE ROLE {name} LOGIN{options}")
+
+
+def _create_view(statement: Statement) -> Translated:
+    reader = statement.reader
+    replace = "OR REPLACE " if reader.take("OR", "REPLACE") else ""
+    if reader.take_any("MATERIALIZED", "EXTERNAL", "FUNCTION", "PROCEDURE", "DATABASE", "LIBRARY", "MODEL"):
+        raise Refused("this kind of CREATE is not part of the stand-in")
+    reader.expect("VIEW")
+    name = statement.dotted()
+    listed = f" ({render(reader.parens(), statement.names)})" if reader.sees("(") else ""
+    reader.expect("AS")
+    query = reader.rest()
+    late = [token.word for token in query[-4:]] == ["WITH", "NO", "SCHEMA", "BINDING"]
+    body = render(query[:-4] if late else query, statement.names)
+    if late:
+        if "." not in name:
+            raise Refused("late binding views must name their schema")
+        return Translated(
+            f"SELECT stand_in.define_late_view({literal(name)}, {literal(f'{listed} AS {body}')})"
+        )
+    return Translated(f"CREATE {replace}VIEW {name}{listed} AS {body}", before=_one_at_a_time(name))
+
+
+def drop(statement: Statement) -> Translated:
+    """Return what runs for a DROP."""
+    reader = statement.reader
+    reader.expect("DROP")
+    kind = reader.take_any("TABLE", "VIEW", "SCHEMA", "USER", "ROLE", "GROUP")
+    if not kind:
+        reader.unexpected()
+    present_only = "IF EXISTS " if reader.take("IF", "EXISTS") else ""
+    named = [statement.dotted()]
+    while reader.take(","):
+        named.append(statement.dotted())
+    behaviour = reader.take_any("CASCADE", "RESTRICT")
+    reader.end()
+    word = "ROLE" if kind in ("USER", "ROLE", "GROUP") else kind
+    sql = f"DROP {word} {present_only}{', '.join(named)} {behaviour}".rstrip()
+    if kind == "TABLE":
+        return Translated(sql, before=_release(named), after=(RESTORE_LATE_VIEWS,))
+    if kind == "VIEW":
+        return Translated(sql, after=tuple(f"SELECT stand_in.forget_late_view({literal(n)})" for n in named))
+    return Translated(sql)
+
+
+def _release(named: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"SELECT stand_in.release_late_views({literal(name)})" for name in named)
+
+
+def change(statement: Statement) -> Translated:
+    """Return what runs for an ALTER."""
+    reader = statement.reader
+    reader.expect("ALTER")
+    if reader.take("DEFAULT", "PRIVILEGES"):
+        return Translated(f"ALTER DEFAULT PRIVILEGES {statement.plain()}")
+    if reader.take("USER"):
+        reader.name()
+        reader.expect("PASSWORD")
+        reader.next()
+        return Translated()
+    reader.expect("TABLE")
+    name, statements = alter.alter(reader, statement.names, in_block=statement.in_block)
+    if not statements:
+        return Translated(f"SELECT {literal(name)}::regclass")
+    checks = tuple(sql for sql in statements if sql.startswith("SELECT"))
+    first, *rest = [sql for sql in statements if sql not in checks]
+    return Translated(first, before=(*checks, *_release([name])), after=(*rest, RESTORE_LATE_VIEWS))

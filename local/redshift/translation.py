@@ -1,0 +1,49 @@
+"""A statement on its way from Redshift's words to PostgreSQL's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from local.redshift.copy_command import Copy
+from local.redshift.lexer import Reader
+from local.redshift.names import LongNames
+from local.redshift.rewrite import dotted, identifier, render
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """A statement for PostgreSQL: `sql` gives the answer, '' where there is nothing to run."""
+
+    sql: str = ""
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    copy: Copy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement being read: where the reader stands, and whether a transaction block is around it."""
+
+    reader: Reader
+    names: LongNames
+    in_block: bool
+
+    def render(self) -> str:
+        """Return everything that is left as PostgreSQL takes it."""
+        return render(self.reader.rest(), self.names)
+
+    def dotted(self) -> str:
+        """Pass a name with its schema and return it quoted."""
+        return dotted(self.reader.dotted(), self.names)
+
+    def plain(self) -> str:
+        """Return everything that is left word for word, but for names and the word ROLE before one."""
+        source = self.reader.rest()
+        kept = [
+            token
+            for at, token in enumerate(source)
+            if not (token.is_("ROLE") and at and source[at - 1].word in ("TO", "FROM", "GRANT", "REVOKE"))
+        ]
+        return " ".join(
+            identifier(token, self.names) if token.kind == "quoted" else token.text for token in kept
+        )
