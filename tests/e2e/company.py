@@ -24,6 +24,8 @@ import pymysql
 from local.databases.mariadb import MariaDB
 from local.databases.postgres import Postgres
 
+from .told import Mailbox
+
 Row = tuple[Any, ...]
 
 
@@ -52,6 +54,7 @@ class Company:
     postgres: Postgres
     mariadb: MariaDB | None
     directory: Path
+    mailbox: Mailbox
     clients: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:
