@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from ..errors import LoadFailed, WarehouseUnavailable
 
@@ -205,6 +205,10 @@ def translated() -> Iterator[None]:
         raise LoadFailed(
             f"the Redshift Data API refused the request: {code}; "
             "check workgroup, database and the function's role"
+        ) from None
+    except ParamValidationError:
+        raise LoadFailed(
+            "the Redshift Data API takes no such request; check the names of workgroup or cluster and database"
         ) from None
     except BotoCoreError as error:
         raise WarehouseUnavailable(
