@@ -208,7 +208,7 @@ def translated() -> Iterator[None]:
         ) from None
     except ParamValidationError:
         raise LoadFailed(
-            "the Redshift Data API takes no such request; check the names of workgroup or cluster and database"
+            "the Redshift Data API takes no such request; check workgroup or cluster, and database"
         ) from None
     except BotoCoreError as error:
         raise WarehouseUnavailable(
