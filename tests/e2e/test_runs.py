@@ -25,7 +25,8 @@ def test_a_table_arrives_changes_and_arrives_again(company: Company, engine: str
         f"(id int NOT NULL PRIMARY KEY, note varchar(20), stamp {STAMP[engine]} NOT NULL)",
         f"INSERT INTO orders VALUES (1, 'one', '{HOUR}'), (2, '', '{HOUR}'), (3, NULL, '{HOUR}')",
     )
-    source.file("tables: [{name: orders, mode: merge, cursor: stamp, cursor_time_zone: UTC}]")
+    table = f"{source.name}.orders" if engine == "mysql" else "orders"
+    source.file(f"tables: [{{name: {table}, mode: merge, cursor: stamp, cursor_time_zone: UTC}}]")
 
     first = source.run()
 

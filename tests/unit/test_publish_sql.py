@@ -64,8 +64,9 @@ FENCE = (
 CONTROL_ROW = (
     "INSERT INTO public.etl_control (source_name, table_name, last_successful_run, records_processed, "
     "run_id, generation, mode, target_table, cursor_column, watermark, chunks, size_bytes, "
-    "tributary_version) VALUES ('shop', 'public.orders', GETDATE(), 7, '20261123_233901', 2, 'merge', "
-    f"'shop.orders', 'Id', '41', 1, 1234, '{__version__}')"
+    "tributary_version, unread_columns) VALUES "
+    "('shop', 'public.orders', GETDATE(), 7, '20261123_233901', 2, 'merge', "
+    f"'shop.orders', 'Id', '41', 1, 1234, '{__version__}', NULL)"
 )
 DEDUPLICATE = (
     f'DELETE FROM {STAGED} USING (SELECT "id" AS "id", "code" AS "code", '

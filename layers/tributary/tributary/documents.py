@@ -69,7 +69,8 @@ class TablePlan(Document):
     whole new image of the table: it is replaced, not merged into.
     `watermark` is the committed one, `next_watermark` what the publish commits with the rows; both
     are the source's own text, None where there is none. `whole` says that every row is read.
-    `new_columns` (targets) are added to the warehouse's table in the publish.
+    `new_columns` (targets) are added to the warehouse's table in the publish; `unread_columns` are
+    those that it has and the source no longer gives.
     `future_rows` counts rows dated beyond the source's clock; `notes` say in words what was taken
     without being told, and why.
     """
@@ -92,6 +93,7 @@ class TablePlan(Document):
     exists: bool
     future_rows: int = 0
     new_columns: tuple[str, ...] = ()
+    unread_columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property

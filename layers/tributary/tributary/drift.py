@@ -6,6 +6,7 @@ touches no row's cursor; only where it is NULL in every row is there nothing to 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,10 +36,11 @@ WORDS = {  # SVV_COLUMNS' words for the types whose change can be told without d
 
 @dataclass(frozen=True, slots=True)
 class Watermark:
-    """A table's newest control row: the column it counts by and how far it is."""
+    """A table's newest control row: the column it counts by, how far it is, and what it left unread."""
 
     cursor: str | None
     value: str | None
+    unread: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,15 @@ class Landed:
         """Return the warehouse's columns that the source no longer gives: their values stay."""
         given = {column.target for column in columns} | set(ADDED)
         return tuple(name for name in self.columns.get(target, {}) if name not in given)
+
+    def returned_columns(self, choice: Choice, target: str) -> tuple[Column, ...]:
+        """Return the columns that the warehouse has and the last run did not read: they are out of date."""
+        found = self.watermarks.get(choice.name)
+        known = self.columns.get(target, {})
+        unread = found.unread if found else frozenset()
+        return tuple(
+            column for column in choice.columns if column.target in unread and column.target in known
+        )
 
     def check_types(self, choice: Choice, target: str) -> None:
         """Raise TableRefused where a column's type has changed since the table was made."""
@@ -126,7 +137,10 @@ def shut_out(warehouse: Warehouse, source: str, generation: int, run_id: str) ->
 
 
 def _watermarks(rows: Sequence[Row]) -> dict[str, Watermark]:
-    return {str(table): Watermark(cursor, value) for table, _, cursor, value in rows}
+    return {
+        str(table): Watermark(cursor, value, frozenset(json.loads(unread or "[]")))
+        for table, cursor, value, unread in rows
+    }
 
 
 def _columns(rows: Sequence[Row]) -> dict[str, dict[str, str]]:

@@ -7,6 +7,7 @@ a ledger that is lost, or two Loads at once, change nothing in the warehouse.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -267,6 +268,7 @@ def _control_row(loading: Loading, load: TableLoad) -> Committed:
         rows=load.rows,
         chunks=len(result.chunks) if result else 0,
         size_bytes=result.size_bytes if result else 0,
+        unread_columns=json.dumps(table.unread_columns) if table.unread_columns else None,
     )
 
 

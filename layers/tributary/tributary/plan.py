@@ -182,8 +182,9 @@ class Survey:
                 f"{choice.name} has {len(new)} new columns; {NEW_COLUMNS_AT_MOST} can be added in one run: "
                 "leave some out with columns: exclude, and take them along in the next run"
             )
-        reread = choice.mode == "merge" and self._reread(reader, choice, [column.name for column in new])
+        reread = choice.mode == "merge" and self._reread(reader, choice, target)
         all_rows = self.request.full_refresh or reread
+        swap = choice.mode == "replace" or self.request.full_refresh
         bounds = self._bounds(reader, now, choice, watermark, all_rows=all_rows)
         reader.check_unique(choice, None if all_rows else bounds.watermark)
         return TablePlan(
@@ -201,11 +202,16 @@ class Survey:
             watermark=bounds.watermark,
             next_watermark=bounds.next_watermark,
             whole=choice.mode == "replace" or all_rows or bounds.watermark is None,
-            swap=choice.mode == "replace" or self.request.full_refresh,
+            swap=swap,
             exists=target in self.landed.columns,
             future_rows=bounds.future_rows,
             new_columns=tuple(column.target for column in new),
-            notes=(*choice.notes, *bounds.notes, *self._drift_notes(choice, target, reread=reread)),
+            unread_columns=self.landed.dropped_columns(choice.columns, target),
+            notes=(
+                *choice.notes,
+                *bounds.notes,
+                *self._drift_notes(choice, target, reread=reread, swap=swap),
+            ),
         )
 
     def _bounds(
@@ -215,18 +221,24 @@ class Survey:
             return Bounds(ranges=whole(choice))
         return reader.bounds(choice, now, watermark, all_rows=all_rows)
 
-    def _reread(self, reader: Reader, choice: Choice, new: Iterable[str]) -> bool:
+    def _reread(self, reader: Reader, choice: Choice, target: str) -> bool:
+        """Say whether columns have values that no row's cursor tells of."""
         if choice.settings.on_new_column == "null":
             return False
-        return any(reader.has_values(choice, column) for column in new)
+        if self.landed.returned_columns(choice, target):  # also where it is all NULL now: it was not before
+            return True
+        new = self.landed.new_columns(choice.columns, target)
+        return any(reader.has_values(choice, column.name) for column in new)
 
-    def _drift_notes(self, choice: Choice, target: str, *, reread: bool) -> Iterable[str]:
-        new = ", ".join(column.name for column in self.landed.new_columns(choice.columns, target))
+    def _drift_notes(self, choice: Choice, target: str, *, reread: bool, swap: bool) -> Iterable[str]:
+        added = self.landed.new_columns(choice.columns, target)
+        new = ", ".join(column.name for column in (*added, *self.landed.returned_columns(choice, target)))
         dropped = ", ".join(self.landed.dropped_columns(choice.columns, target))
         if new:
             yield f"new columns: {new}" + ("; the table is read whole again for them" if reread else "")
         if dropped:
-            yield f"columns no longer read: {dropped}; their values stay in the warehouse"
+            kept = "they are NULL in the whole new image" if swap else "their values stay in the warehouse"
+            yield f"columns no longer read: {dropped}; {kept}"
 
 
 @dataclass(slots=True)

@@ -16,7 +16,10 @@ from .sql import CONTROL, FENCE, STAGING_SCHEMA, WATERMARKS, comma, literal, quo
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What a publish commits beside its rows: one row of `etl_control`."""
+    """What a publish commits beside its rows: one row of `etl_control`.
+
+    `unread_columns`: what the warehouse's table has and the run did not read, as JSON; None for nothing.
+    """
 
     source: str
     table: str
@@ -29,6 +32,7 @@ class Committed:
     rows: int
     chunks: int
     size_bytes: int
+    unread_columns: str | None = None
 
 
 def create() -> list[str]:
@@ -48,7 +52,8 @@ def create() -> list[str]:
   watermark VARCHAR(1024),
   chunks INTEGER NOT NULL,
   size_bytes BIGINT NOT NULL,
-  tributary_version VARCHAR(32) NOT NULL
+  tributary_version VARCHAR(32) NOT NULL,
+  unread_columns VARCHAR(65535)
 )""",
         f"""CREATE TABLE IF NOT EXISTS {FENCE} (
   source_name VARCHAR(50) NOT NULL,
@@ -58,7 +63,7 @@ def create() -> list[str]:
 )""",
         f"""CREATE OR REPLACE VIEW {WATERMARKS} AS
 SELECT source_name, table_name, last_successful_run, records_processed, run_id, generation, mode,
-  target_table, cursor_column, watermark
+  target_table, cursor_column, watermark, unread_columns
 FROM (
   SELECT *, ROW_NUMBER() OVER (
     PARTITION BY source_name, table_name ORDER BY generation DESC, run_id DESC
@@ -102,7 +107,7 @@ def raise_fence(source: str, generation: int, run_id: str) -> str:
 
 COMMITTED_COLUMNS = (
     "source_name, table_name, last_successful_run, records_processed, run_id, generation, mode, "
-    "target_table, cursor_column, watermark, chunks, size_bytes, tributary_version"
+    "target_table, cursor_column, watermark, chunks, size_bytes, tributary_version, unread_columns"
 )
 
 
@@ -114,14 +119,16 @@ def commit(rows: Sequence[Committed]) -> str:
 
 def _values(row: Committed) -> str:
     what = (row.run_id, row.generation, row.mode, row.target, row.cursor, row.watermark)
-    said = comma(literal(value) for value in (*what, row.chunks, row.size_bytes, __version__))
+    said = comma(
+        literal(value) for value in (*what, row.chunks, row.size_bytes, __version__, row.unread_columns)
+    )
     return f"({literal(row.source)}, {literal(row.table)}, GETDATE(), {row.rows}, {said})"
 
 
 def watermarks(source: str) -> str:
     """Return the query of the newest control row of each table of the source."""
     return (
-        f"SELECT table_name, target_table, cursor_column, watermark FROM {WATERMARKS} "
+        f"SELECT table_name, cursor_column, watermark, unread_columns FROM {WATERMARKS} "
         f"WHERE source_name = {literal(source)}"
     )
 
