@@ -134,6 +134,30 @@ def test_a_run_that_finds_its_source_being_run_is_skipped(company: Company, sour
     assert lease(company, source).get("execution_arn") is None
 
 
+def test_a_run_whose_execution_ended_while_it_extracts_is_taken_over(
+    company: Company, source: PostgresSource
+) -> None:
+    gated(source, rows=9, gate_at=5)
+    source.file("tables: [{name: gated, mode: replace, page_rows: 2}]\n")
+    old = company.invoke("PlanFunction", planned(source, execution(company)))
+    extract = {"source": source.name, "run_id": old["run_id"], "item": 0}
+
+    with closed_gate(source) as open_gate, ThreadPoolExecutor(1) as callers:
+        late = callers.submit(company.invoke, "ExtractFunction", extract)
+        until(lambda: readers(source))
+        source.sql("DELETE FROM gated WHERE id = 9")
+        arn = source.start()
+        until(lambda: len(readers(source)) == 2)
+        open_gate()
+        assert late.result()["done"]
+        ended = company.wait(arn)
+
+    assert ended.status == "SUCCEEDED", ended.report
+    assert source.loaded("gated", "id, note") == gated_rows(8)
+    assert fences(company, source) == [2]
+    assert [row["generation"] for row in source.control("public.gated")] == [2]
+
+
 def test_steps_of_a_run_that_was_taken_over_are_stopped_by_the_lease(
     company: Company, source: PostgresSource
 ) -> None:
