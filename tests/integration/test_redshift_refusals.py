@@ -358,7 +358,7 @@ REFUSED_MANIFESTS: dict[str, tuple[dict[str, Any], str]] = {
     "with another content_length": ({"meta": {"content_length": 1}}, "content_length of the manifest is 1"),
     "with a missing mandatory file": ({"url": f"s3://{BUCKET}/nope"}, "Spectrum Scan Error: File not found"),
     "with an empty folder name": ({"url": f"s3://{BUCKET}/a//b"}, "File not found"),
-    "with an address that is none": ({"url": "https://nope"}, "without a valid url"),
+    "with an address that is none": ({"url": "nowhere"}, "without a valid url"),
 }
 
 

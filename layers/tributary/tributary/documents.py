@@ -207,10 +207,13 @@ class TableLoad(Document):
 
 
 class Ledger(Document):
-    """The load of a whole run, one object, written by compare-and-set."""
+    """The load of a whole run, one object, written by compare-and-set.
+
+    `idle_calls` counts the calls of Load since a table last moved: the wait grows with them.
+    """
 
     format: int = FORMAT
-    calls: int = 0
+    idle_calls: int = 0
     tables: tuple[TableLoad, ...] = ()
 
 

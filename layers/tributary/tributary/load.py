@@ -27,7 +27,8 @@ from .storage import Bucket, body
 IN_FLIGHT_AT_MOST = 8  # batches of one run under way in the warehouse
 QUIET_AT_ONCE = 100  # tables recorded by one INSERT
 ATTEMPTS = 5  # of a batch that met a conflict
-PATIENCE_S = 2.0  # a short load ends within one call: a Wait would cost it a second
+PATIENCE_S = 2.0  # a call goes on while tables move: a Wait would cost each of them a second
+CALL_AT_MOST_S = 60.0  # well below the function's time-out
 PAUSE_S = 0.1
 WAIT_AT_MOST_S = 60
 READERS = 16
@@ -74,25 +75,33 @@ class Loading:
 
 
 def load_run(loading: Loading, failed_items: Mapping[int, str]) -> Progress:
-    """Bring every table as far as the warehouse lets it go within PATIENCE_S.
+    """Bring every table as far as the warehouse lets it go; return once nothing moves for PATIENCE_S.
 
     `failed_items`: the error's name of each item that gave up. Raises LeaseLost where the fence of
     a newer run stops a publish.
     """
     key = paths.ledger(loading.plan.source, loading.plan.run_id)
     ledger, etag = _open(loading, key, failed_items)
-    ledger = ledger.model_copy(update={"calls": ledger.calls + 1})
+    ends = time.monotonic() + CALL_AT_MOST_S
     give_up = time.monotonic() + PATIENCE_S
-    while True:
-        advanced = ledger.model_copy(update={"tables": _advance(loading, ledger.tables)})
-        if not loading.bucket.replace(key, body(advanced), etag):
-            return Progress(done=False, wait_s=1)  # another Load is at work on the same run
-        ledger, etag = _read(loading, key)
-        if all(table.phase in ENDED for table in ledger.tables):
-            return Progress(done=True)
-        if time.monotonic() > give_up:
-            return Progress(done=False, wait_s=min(WAIT_AT_MOST_S, round(1.3**ledger.calls)))
+    while not all(table.phase in ENDED for table in ledger.tables):
+        late = time.monotonic() > min(give_up, ends)
+        tables = _advance(loading, ledger.tables)
+        moved = tables != ledger.tables
+        if moved or late:
+            idle_calls = 0 if moved else ledger.idle_calls + 1
+            advanced = ledger.model_copy(update={"tables": tables, "idle_calls": idle_calls})
+            if not loading.bucket.replace(key, body(advanced), etag):
+                return Progress(done=False, wait_s=1)  # another Load is at work on the same run
+            ledger, etag = _read(loading, key)
+        if moved:
+            give_up = time.monotonic() + PATIENCE_S
+        elif late:
+            return Progress(done=False, wait_s=min(WAIT_AT_MOST_S, round(1.3**ledger.idle_calls)))
+        if time.monotonic() > ends:
+            return Progress(done=False, wait_s=1)
         time.sleep(PAUSE_S)
+    return Progress(done=True)
 
 
 def _open(loading: Loading, key: str, failed_items: Mapping[int, str]) -> tuple[Ledger, str]:
