@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from . import control
 from .data_api import Warehouse
 from .sql import literal, quote
@@ -10,9 +12,16 @@ from .sql import literal, quote
 def bootstrap(warehouse: Warehouse, *, loader: str, database: str) -> None:
     """Create the pipeline's database user, the control tables and the grants, where missing.
 
-    Raises LoadFailed where the caller is no administrator of the warehouse.
+    An older version's tables are brought to this one's, their rows kept. Raises LoadFailed where the
+    caller is no administrator of the warehouse.
     """
     name = "tributary/bootstrap"
-    [found] = warehouse.run([f"SELECT usename FROM pg_user WHERE usename = {literal(loader)}"], name)
-    user = [] if found else [f"CREATE USER {quote(loader)} PASSWORD DISABLE"]
-    warehouse.run([*user, *control.create(), *control.grant(loader, database)], name)
+    users, columns = warehouse.run(
+        [f"SELECT usename FROM pg_user WHERE usename = {literal(loader)}", control.columns("public")], name
+    )
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for table, column, *_ in columns:
+        found[f"public.{table}"].append(str(column))
+    user = [] if users else [f"CREATE USER {quote(loader)} PASSWORD DISABLE"]
+    tables = [*control.upgrade(found), *control.create()]
+    warehouse.run([*user, *tables, *control.grant(loader, database)], name)

@@ -7,7 +7,7 @@ updates it, so tables that load at the same time cannot deadlock or conflict (er
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .. import __version__
@@ -35,35 +35,53 @@ class Committed:
     unread_columns: str | None = None
 
 
+# A column that a later version adds goes to the end and may be NULL: ADD COLUMN asks for no more.
+TABLES = {
+    CONTROL: {
+        "source_name": "VARCHAR(50) NOT NULL",
+        "table_name": "VARCHAR(512) NOT NULL",
+        "last_successful_run": "TIMESTAMP NOT NULL",
+        "records_processed": "BIGINT NOT NULL",
+        "run_id": "VARCHAR(15) NOT NULL",
+        "generation": "BIGINT NOT NULL",
+        "mode": "VARCHAR(16) NOT NULL",
+        "target_table": "VARCHAR(512) NOT NULL",
+        "cursor_column": "VARCHAR(512)",
+        "watermark": "VARCHAR(1024)",
+        "chunks": "INTEGER NOT NULL",
+        "size_bytes": "BIGINT NOT NULL",
+        "tributary_version": "VARCHAR(32) NOT NULL",
+        "unread_columns": "VARCHAR(65535)",
+    },
+    FENCE: {
+        "source_name": "VARCHAR(50) NOT NULL",
+        "generation": "BIGINT NOT NULL",
+        "run_id": "VARCHAR(15) NOT NULL",
+        "fenced_at": "TIMESTAMP NOT NULL",
+    },
+}
+WATERMARK_COLUMNS = (
+    "source_name",
+    "table_name",
+    "last_successful_run",
+    "records_processed",
+    "run_id",
+    "generation",
+    "mode",
+    "target_table",
+    "cursor_column",
+    "watermark",
+    "unread_columns",
+)
+
+
 def create() -> list[str]:
     """Return the statements that create what is missing of the control tables, in a repeatable way."""
     return [
         f"CREATE SCHEMA IF NOT EXISTS {STAGING_SCHEMA}",
-        f"""CREATE TABLE IF NOT EXISTS {CONTROL} (
-  source_name VARCHAR(50) NOT NULL,
-  table_name VARCHAR(512) NOT NULL,
-  last_successful_run TIMESTAMP NOT NULL,
-  records_processed BIGINT NOT NULL,
-  run_id VARCHAR(15) NOT NULL,
-  generation BIGINT NOT NULL,
-  mode VARCHAR(16) NOT NULL,
-  target_table VARCHAR(512) NOT NULL,
-  cursor_column VARCHAR(512),
-  watermark VARCHAR(1024),
-  chunks INTEGER NOT NULL,
-  size_bytes BIGINT NOT NULL,
-  tributary_version VARCHAR(32) NOT NULL,
-  unread_columns VARCHAR(65535)
-)""",
-        f"""CREATE TABLE IF NOT EXISTS {FENCE} (
-  source_name VARCHAR(50) NOT NULL,
-  generation BIGINT NOT NULL,
-  run_id VARCHAR(15) NOT NULL,
-  fenced_at TIMESTAMP NOT NULL
-)""",
+        *(f"CREATE TABLE IF NOT EXISTS {table} (\n{_lines(columns)}\n)" for table, columns in TABLES.items()),
         f"""CREATE OR REPLACE VIEW {WATERMARKS} AS
-SELECT source_name, table_name, last_successful_run, records_processed, run_id, generation, mode,
-  target_table, cursor_column, watermark, unread_columns
+SELECT {comma(WATERMARK_COLUMNS)}
 FROM (
   SELECT *, ROW_NUMBER() OVER (
     PARTITION BY source_name, table_name ORDER BY generation DESC, run_id DESC
@@ -72,6 +90,26 @@ FROM (
 ) AS runs
 WHERE newest = 1""",
     ]
+
+
+def _lines(columns: Mapping[str, str]) -> str:
+    return ",\n".join(f"  {name} {type}" for name, type in columns.items())
+
+
+def upgrade(found: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return what must go before `create` where an older version's tables are found, by their columns.
+
+    A view can only be replaced by one of the same columns (r_CREATE_VIEW): another one is dropped first.
+    """
+    view = found.get(WATERMARKS)
+    dropped = [f"DROP VIEW {WATERMARKS}"] if view and tuple(view) != WATERMARK_COLUMNS else []
+    added = [
+        f"ALTER TABLE {table} ADD COLUMN {name} {type}"
+        for table, columns in TABLES.items()
+        for name, type in columns.items()
+        if table in found and name not in found[table]
+    ]
+    return [*dropped, *added]
 
 
 def grant(loader: str, database: str) -> list[str]:
@@ -105,16 +143,10 @@ def raise_fence(source: str, generation: int, run_id: str) -> str:
     )
 
 
-COMMITTED_COLUMNS = (
-    "source_name, table_name, last_successful_run, records_processed, run_id, generation, mode, "
-    "target_table, cursor_column, watermark, chunks, size_bytes, tributary_version, unread_columns"
-)
-
-
 def commit(rows: Sequence[Committed]) -> str:
     """Return the INSERT of the control rows: the last statement of a publish."""
     values = comma(map(_values, rows))
-    return f"INSERT INTO {CONTROL} ({COMMITTED_COLUMNS}) VALUES {values}"
+    return f"INSERT INTO {CONTROL} ({comma(TABLES[CONTROL])}) VALUES {values}"
 
 
 def _values(row: Committed) -> str:

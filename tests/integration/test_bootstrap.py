@@ -1,0 +1,112 @@
+"""What a bootstrap leaves: the control tables of this version, and a loader with few rights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.databases.postgres import Postgres
+from tributary.errors import LoadFailed
+from tributary.redshift import control
+from tributary.redshift.bootstrap import bootstrap
+from tributary.redshift.control import Committed
+from tributary.redshift.data_api import Warehouse as Pipeline
+
+from .redshift_warehouse import Warehouse, serve
+
+LOADER = "IAMR:Loader"  # a caller of the role Loader
+COMMITTED = Committed(
+    source="shop",
+    table="public.orders",
+    run_id="20260101_000000",
+    generation=1,
+    mode="merge",
+    target="shop.orders",
+    cursor="id",
+    watermark="7",
+    rows=3,
+    chunks=1,
+    size_bytes=9,
+)
+
+
+@pytest.fixture
+def warehouse(postgres: Postgres) -> Iterator[Warehouse]:
+    with serve(postgres) as warehouse:
+        yield warehouse
+
+
+def caller(warehouse: Warehouse, role: str = "admin") -> Pipeline:
+    return Pipeline(warehouse.client(role), {"Database": warehouse.api.database, "WorkgroupName": "any"})
+
+
+def prepare(warehouse: Warehouse, role: str = "admin") -> None:
+    bootstrap(caller(warehouse, role), loader=LOADER, database=warehouse.api.database)
+
+
+def test_the_loader_may_do_its_work_and_nothing_else(warehouse: Warehouse) -> None:
+    prepare(warehouse)
+    warehouse.run("CREATE SCHEMA finance", "CREATE TABLE finance.salaries (amount INT)")
+
+    warehouse.run(
+        "CREATE SCHEMA shop",
+        "CREATE TABLE shop.orders (id INT)",
+        "CREATE TABLE etl_staging.orders (id INT)",
+        "INSERT INTO shop.orders VALUES (1)",
+        control.commit([COMMITTED]),
+        control.raise_fence("shop", 2, "20260101_000001"),
+        role="Loader",
+    )
+    assert warehouse.run(control.watermarks("shop"), role="Loader") == [("public.orders", "id", "7", None)]
+
+    refused = [
+        "SELECT * FROM finance.salaries",
+        "CREATE TABLE finance.mine (id INT)",
+        "DELETE FROM public.etl_control",
+        "UPDATE public.etl_control SET watermark = NULL",
+        "DELETE FROM public.etl_fence",
+        "DROP TABLE public.etl_control",
+        f"DROP VIEW {control.WATERMARKS}",
+        "CREATE USER another PASSWORD DISABLE",
+    ]
+    allowed = [sql for sql in refused if warehouse.submit(sql, role="Loader")["Status"] != "FAILED"]
+    assert allowed == []
+
+
+def test_a_second_bootstrap_changes_nothing(warehouse: Warehouse) -> None:
+    prepare(warehouse)
+    warehouse.run(control.commit([COMMITTED]), role="Loader")
+    before = warehouse.run("SELECT * FROM public.etl_control")
+
+    prepare(warehouse)
+
+    assert warehouse.run("SELECT * FROM public.etl_control") == before
+
+
+def test_an_older_versions_tables_become_this_ones_with_their_rows_and_grants(warehouse: Warehouse) -> None:
+    prepare(warehouse)
+    warehouse.run(control.commit([COMMITTED]), role="Loader")
+    warehouse.run(  # as a version without this column had them
+        f"DROP VIEW {control.WATERMARKS}",
+        f"ALTER TABLE {control.CONTROL} DROP COLUMN unread_columns",
+        f"CREATE VIEW {control.WATERMARKS} AS SELECT source_name, watermark FROM {control.CONTROL}",
+    )
+
+    prepare(warehouse)
+
+    assert warehouse.run(control.watermarks("shop"), role="Loader") == [("public.orders", "id", "7", None)]
+    warehouse.run(control.commit([COMMITTED]), role="Loader")
+
+
+def test_who_is_no_administrator_bootstraps_nothing(warehouse: Warehouse) -> None:
+    with pytest.raises(LoadFailed):
+        prepare(warehouse, role="Stranger")
+
+    assert warehouse.run("SELECT table_name FROM svv_tables WHERE table_schema = 'public'") == []
+
+
+def test_columns_that_a_later_version_adds_may_be_null() -> None:
+    for table, columns in control.TABLES.items():
+        found = {table: [name for name, type in columns.items() if type.endswith("NOT NULL")]}
+        assert not any("NOT NULL" in sql for sql in control.upgrade(found)), table
