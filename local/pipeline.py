@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from .aws.clients import client
-from .aws.deploy import STACK_NAME
+from .aws.template import STACK_NAME
 
 POLL_S = 0.1
 

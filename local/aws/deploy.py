@@ -22,9 +22,8 @@ from .custom import CustomResource, CustomResources, Request
 from .function import REGION, Function
 from .lambdas import Lambda
 from .questions import PREFIX, Question, Questions, answer, holds
-from .template import ARTIFACT, BY_API, DeployError, Parts, Tree, take_apart, token
+from .template import ARTIFACT, BY_API, STACK_NAME, DeployError, Parts, Tree, take_apart, token
 
-STACK_NAME = "tributary"
 EVERY_FUNCTION = "*"
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from .function import ACCOUNT, REGION
 
+STACK_NAME = "tributary"
 Tree = Any  # JSON as templates carry it: dict, list, str, int, float, bool
 CODE = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
 ARTIFACT = {"Bucket": "local-artifacts", "Key": "empty.zip"}
@@ -32,6 +33,15 @@ NAMED_ONLY = frozenset(
 )
 # Types that `by_api` makes.
 BY_API = frozenset({"AWS::Scheduler::ScheduleGroup", "AWS::SecretsManager::Secret", "AWS::SNS::Subscription"})
+
+# What CloudFormation would name at random is named after the stack here, so that events/env.json,
+# a file for calls by hand, can say what the local stack's names are.
+NAME_PROPERTIES = {
+    "AWS::Lambda::Function": "FunctionName",
+    "AWS::S3::Bucket": "BucketName",
+    "AWS::SNS::Topic": "TopicName",
+    "AWS::IAM::Role": "RoleName",
+}
 
 
 class DeployError(Exception):
@@ -76,6 +86,7 @@ def take_apart(path: Path, parameters: Mapping[str, str]) -> Parts:
         elif kind in NAMED_ONLY or kind in BY_API:
             parts.named[name] = resources.pop(name)
     _refuse_unknown(resources)
+    _name(resources)
     values = Substitutes(parts.named, parts.custom)
     parts.custom = {name: values.replace(resource) for name, resource in parts.custom.items()}
     parts.template = values.replace(parts.template)
@@ -130,6 +141,15 @@ def _refuse_unknown(resources: Mapping[str, Mapping[str, Tree]]) -> None:
                 f"{name}: moto cannot create a {resource['Type']}; "
                 "add the type to NAMED_ONLY or to BY_API in local/aws/template.py"
             )
+
+
+def _name(resources: Mapping[str, dict[str, Tree]]) -> None:
+    """Give every resource that the template leaves unnamed a name that is the same in each deploy."""
+    for logical_id, resource in resources.items():
+        if attribute := NAME_PROPERTIES.get(resource["Type"]):
+            name = f"{STACK_NAME}-{logical_id}"
+            name = name.lower() if attribute == "BucketName" else name
+            resource.setdefault("Properties", {}).setdefault(attribute, name)
 
 
 class Substitutes:
@@ -187,7 +207,7 @@ class Substitutes:
 
 def secret_name(logical_id: str) -> str:
     """Return the name of a secret that the template leaves unnamed."""
-    return f"tributary-{logical_id}"
+    return f"{STACK_NAME}-{logical_id}"
 
 
 def secret_arn(logical_id: str) -> str:

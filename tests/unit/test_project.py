@@ -16,9 +16,9 @@ from tributary import __version__
 ROOT = Path(__file__).parents[2]
 HOSTS = {  # of documents and examples; packages come from wherever pip is told to get them
     "127.0.0.1",
-    "cloudformation-custom-resource-response.example",
     "dev.mysql.com",
     "docs.aws.amazon.com",
+    "host.docker.internal",
     "localhost",
     "mariadb.com",
     "semver.org",
