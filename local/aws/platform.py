@@ -14,6 +14,7 @@ from .deploy import Deployer
 from .gateway import App, Gateway
 from .invoke import PATH, InvokeApi
 from .lambdas import Lambda
+from .ops_items import OpsItems
 from .selftest import selftest
 
 CONFIGURATION = re.compile(r"^/[-0-9]+/functions/(?P<name>[^/]+)/(configuration|concurrency)$")
@@ -37,6 +38,8 @@ class Platform:
             lambda _, request: bool(PATH.match(request["PATH_INFO"])), InvokeApi(self.functions)
         )
         self.gateway.route(_changes_a_function, self._change_a_function)
+        ops_items = OpsItems()
+        self.gateway.route(ops_items.claims, ops_items)
 
     def selftest(self) -> None:
         """Raise SelfTestError where this platform does not behave as AWS does."""
