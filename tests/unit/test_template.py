@@ -17,7 +17,8 @@ from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
 from statemachine import check
-from tributary import __version__
+from tributary import __version__, custom_resource
+from tributary.pausing import Asked, Which
 from tributary.redshift import control
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +37,8 @@ READ_BY_LIBRARIES = {  # Powertools and botocore
     "POWERTOOLS_METRICS_NAMESPACE",
     "POWERTOOLS_SERVICE_NAME",
 }
-FUNCTIONS = ("plan", "extract", "load", "report", "warehouse")
+FUNCTIONS = ("plan", "extract", "load", "report", "schedules", "warehouse")
+CUSTOM = ("schedules", "warehouse")
 
 
 def transformed() -> dict[str, Any]:
@@ -213,7 +215,55 @@ def test_old_layers_go_with_the_update_that_replaces_them():
 
 def test_a_custom_resource_that_hangs_is_given_up():
     custom = [item["Properties"] for item in RESOURCES.values() if item["Type"].startswith("Custom::")]
-    assert [properties["ServiceTimeout"] for properties in custom] == [300]
+    assert [properties["ServiceTimeout"] for properties in custom] == [300] * len(CUSTOM)
+
+
+@pytest.mark.parametrize("name", CUSTOM)
+def test_a_custom_resources_function_can_answer_before_it_is_given_up(name: str):
+    properties = function(name)
+    assert properties["Timeout"] + custom_resource.SPARE_S < 300
+    assert "VpcConfig" not in properties  # its answer must get out
+
+
+def test_the_schedules_are_looked_at_whenever_a_file_or_our_code_is_another_one():
+    properties = RESOURCES["Schedules"]["Properties"]
+    layers = {name: kind["Ref"] for name, kind in properties.items() if name.endswith("Layer")}
+    assert {re.sub(r"[0-9a-f]{10}$", "", ref) for ref in layers.values()} == set(layers)
+    assert set(layers) == {"SourcesLayer", "TributaryLayer"}
+    assert [layer["Ref"] for layer in function("schedules")["Layers"]] == [
+        layers["TributaryLayer"],
+        function("plan")["Layers"][1]["Ref"],
+        layers["SourcesLayer"],
+    ]
+    assert function("schedules")["Environment"]["Variables"]["SOURCES_DIR"] == "/opt"
+
+
+def test_only_schedules_of_the_stacks_group_may_start_runs_and_of_its_machine_alone():
+    role = RESOURCES["SchedulerRole"]["Properties"]
+    [trust] = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}
+    assert trust["Condition"]["StringEquals"] == {
+        "aws:SourceAccount": {"Ref": "AWS::AccountId"},
+        "aws:SourceArn": {"Fn::GetAtt": ["ScheduleGroup", "Arn"]},
+    }
+    [start] = [one for one in statements(role) if "states:StartExecution" in actions(one)]
+    name = SOURCE["Resources"]["StateMachine"]["Properties"]["Name"]
+    assert name == {"Ref": "AWS::StackName"}
+    assert start["Resource"]["Fn::Sub"].endswith(":stateMachine:${AWS::StackName}")
+
+
+def test_the_schedules_function_hands_over_that_role_to_scheduler_and_no_other():
+    [handed] = [one for one in statements(RESOURCES["SchedulesRole"]) if "iam:PassRole" in actions(one)]
+    assert handed["Resource"] == {"Fn::GetAtt": ["SchedulerRole", "Arn"]}
+    assert handed["Condition"] == {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
+    passing = [one for one in statements(RESOURCES) if "iam:PassRole" in actions(one)]
+    assert passing == [handed]
+
+
+def test_only_the_schedules_function_writes_schedules():
+    for name, role in of_type("AWS::IAM::Role").items():
+        held = {action for one in statements(role) for action in actions(one)}
+        assert ("scheduler:UpdateSchedule" in held) == (name == "SchedulesRole"), name
 
 
 def test_the_version_is_one():
@@ -237,13 +287,19 @@ def test_the_event_of_a_function_is_one_that_it_takes(name: str):
     model.model_validate(event)
 
 
-def test_the_setups_event_is_the_templates_resource():
-    event = json.loads((ROOT / "events" / "warehouse.json").read_text())
+@pytest.mark.parametrize("name", CUSTOM)
+def test_a_custom_resources_event_is_the_templates(name: str):
+    event = json.loads((ROOT / "events" / f"{name}.json").read_text())
     resource = RESOURCES[event["LogicalResourceId"]]
     assert (event["ResourceType"], event["ResourceProperties"].keys()) == (
         resource["Type"],
         resource["Properties"].keys(),
     )
+
+
+def test_the_event_that_resumes_is_one_that_the_function_takes():
+    asked = Asked.parse(json.loads((ROOT / "events" / "resume.json").read_text()))
+    assert asked.resume == Which(source="shop", table="public.orders")
 
 
 def test_the_variables_for_a_local_call_are_declared_ones():

@@ -264,7 +264,10 @@ def _validated(name: str, marked: yaml_marks.Marked) -> Source | None:
 
 
 def load_all(directory: Path) -> dict[str, Source]:
-    """Return the sources of the directory by name; raises ConfigError with every fault of every file."""
+    """Return the sources of the directory by name, {} where it has no source file.
+
+    Raises ConfigError with every fault of every file.
+    """
     sources: dict[str, Source] = {}
     faults: list[str] = []
     for path in _files(directory):
@@ -287,6 +290,10 @@ def load_all(directory: Path) -> dict[str, Source]:
 def find(directory: Path, name: str) -> Source:
     """Return the source of that name, reading its file alone; raises ConfigError where there is none."""
     files = {path.stem: path for path in _files(directory)}
+    if not files:
+        raise ConfigError(
+            f"there is no source file in {directory.name}/; copy shop.yaml.example to <name>.yaml and edit it"
+        )
     if name not in files:
         close = difflib.get_close_matches(name, files, n=1)
         hint = f'did you mean "{close[0]}"? ' if close else ""
@@ -301,9 +308,4 @@ def _files(directory: Path) -> list[Path]:
     for path in found:
         if path.suffix != ".yaml" and path.suffix.lower() in (".yaml", ".yml"):
             raise ConfigError(f"{path.name}: a source file ends in .yaml; rename it to {path.stem}.yaml")
-    files = [path for path in found if path.suffix == ".yaml"]
-    if not files:
-        raise ConfigError(
-            f"there is no source file in {directory.name}/; copy shop.yaml.example to <name>.yaml and edit it"
-        )
-    return files
+    return [path for path in found if path.suffix == ".yaml"]

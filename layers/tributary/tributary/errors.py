@@ -6,6 +6,7 @@ TributaryError
     - QueryCancelled         the source cut a query short: a smaller page may pass
     - WarehouseUnavailable   the warehouse or its API was busy, asleep or throttled
     - StorageUnavailable     S3 refused for now
+    - SchedulerUnavailable   EventBridge Scheduler was busy or out of reach
  - PermanentError            a person must act
     - ConfigError            a source file or an execution's input says something impossible
     - SecretError            the secret is missing or is not the JSON object it must be
@@ -15,6 +16,7 @@ TributaryError
     - ValueRefused           a value exists that the warehouse cannot hold
     - KeyNotUnique           the configured key does not identify a row
     - LoadFailed             COPY, MERGE or another warehouse statement failed
+    - ScheduleRefused        EventBridge Scheduler does not take a schedule
     - LeaseLost              another run of the source has taken over
     - PlanOutdated           the run was planned by another version of Tributary
     - InternalError          a bug, or a foreign error reduced to its type and place
@@ -48,6 +50,10 @@ class WarehouseUnavailable(TransientError):
 
 class StorageUnavailable(TransientError):
     """S3 refused for now."""
+
+
+class SchedulerUnavailable(TransientError):
+    """EventBridge Scheduler was busy or out of reach."""
 
 
 class PermanentError(TributaryError):
@@ -84,6 +90,10 @@ class KeyNotUnique(PermanentError):
 
 class LoadFailed(PermanentError):
     """COPY, MERGE or another warehouse statement failed."""
+
+
+class ScheduleRefused(PermanentError):
+    """EventBridge Scheduler does not take a schedule."""
 
 
 class LeaseLost(PermanentError):

@@ -1,0 +1,58 @@
+"""Schedules: the stack's custom resource that keeps a schedule per source, and what pauses and resumes.
+
+Nothing else writes schedules. As the custom resource it answers whatever happens, so all that could
+fail to be imported is imported later.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from tributary import custom_resource
+
+PHYSICAL_ID = "tributary-schedules"
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any] | None:
+    """Answer CloudFormation, or a call such as `{"resume": "shop"}` with what is so now."""
+    if "RequestType" in event:
+        custom_resource.conduct(event, context, PHYSICAL_ID, reconcile)
+        return None
+    return switch(event, context)
+
+
+def reconcile(properties: dict[str, Any]) -> None:
+    """Make the schedules what the source files say; repeatable."""
+    from tributary import config, settings
+    from tributary.observability import logger
+    from tributary.schedules import Schedules, Target
+
+    sources = config.load_all(_sources())  # all of them are read before anything is written
+    schedules = Schedules(settings.client("scheduler"), settings.variable("SCHEDULE_GROUP"))
+    target = Target(
+        machine_arn=properties["StateMachineArn"],
+        role_arn=properties["RoleArn"],
+        dead_letters_arn=properties["DeadLettersArn"],
+    )
+    changes = schedules.reconcile(sources.values(), target)
+    logger.info("schedules reconciled", extra={"schedules": changes.counts()})
+
+
+def switch(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Pause or resume a source or one of its tables."""
+    from tributary import settings
+    from tributary.observability import guarded
+    from tributary.pausing import Asked, apply
+    from tributary.schedules import Schedules
+
+    @guarded
+    def act(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        asked = Asked.parse(event)
+        schedules = Schedules(settings.client("scheduler"), settings.variable("SCHEDULE_GROUP"))
+        return apply(asked, _sources(), settings.raw_bucket(), schedules).model_dump()
+
+    return act(event, context)
+
+
+def _sources() -> Path:
+    return Path(os.environ.get("SOURCES_DIR") or "/opt")

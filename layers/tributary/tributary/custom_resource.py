@@ -1,0 +1,120 @@
+"""The answer that CloudFormation waits for from a custom resource, whatever becomes of the function.
+
+A resource that never answers holds its stack for as long as ServiceTimeout says. So nothing but the
+standard library is imported here, and nothing but this is imported before an answer can be given: no
+third party's package that is missing or broken can keep it back.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from traceback import extract_tb
+from typing import Any
+
+BODY_AT_MOST = 4096  # bytes of a whole answer (crpg-ref-responses)
+SPARE_S = 20.0  # of the function's time, kept for answering
+ATTEMPTS = 3
+
+
+def conduct(
+    event: dict[str, Any], context: Any, physical_id: str, act: Callable[[dict[str, Any]], None]
+) -> None:
+    """Do what the event asks for, and answer it once: at the latest shortly before the time is over.
+
+    `act` gets the resource's properties on Create and Update, and must be repeatable: an event may
+    come twice, and a failed update is followed by one back to the old properties. Delete asks for
+    nothing. The physical id never changes, so that no update replaces the resource.
+    """
+    answer = Answer(event, physical_id)
+    left_s = context.get_remaining_time_in_millis() / 1000
+    late = f"not done after {left_s:.0f} s, which is the function's time; deploy again to go on from here"
+    alarm = threading.Timer(left_s - min(SPARE_S, left_s / 4), answer.send, ("FAILED", late))
+    alarm.daemon = True
+    alarm.start()
+    status, reason = "SUCCESS", ""
+    try:
+        if event["RequestType"] != "Delete":
+            act(event["ResourceProperties"])
+    except BaseException as error:  # whatever it is, CloudFormation must hear of it
+        status, reason = "FAILED", told(error)
+    finally:
+        alarm.cancel()
+    answer.send(status, reason)
+
+
+class Answer:
+    """The one answer to an event: what is sent first holds."""
+
+    def __init__(self, event: dict[str, Any], physical_id: str) -> None:
+        self._url = event["ResponseURL"]
+        self._fields = {
+            "PhysicalResourceId": physical_id,
+            "StackId": event["StackId"],
+            "RequestId": event["RequestId"],
+            "LogicalResourceId": event["LogicalResourceId"],
+        }
+        self._lock = threading.Lock()
+        self._sent = False
+
+    def send(self, status: str, reason: str) -> None:
+        """Send the answer unless one was sent; raises OSError where it cannot be delivered."""
+        with self._lock:
+            if not self._sent:
+                put(self._url, body({"Status": status, **self._fields}, reason))
+                self._sent = True
+                log({"level": "INFO", "message": "answered", "status": status})
+
+
+def body(fields: dict[str, str], reason: str) -> bytes:
+    """Return the answer in CloudFormation's size: as many of the reason's lines as it takes."""
+    lines = reason.splitlines()
+    shown, left = len(lines), len(reason)
+    while True:
+        more = (
+            f"\n({len(lines) - shown} more lines stand in the function's log)" if shown < len(lines) else ""
+        )
+        text = "\n".join(lines[:shown])[:left] + more
+        found = json.dumps({**fields, "Reason": text}, ensure_ascii=False).encode()
+        if len(found) <= BODY_AT_MOST:
+            return found
+        if shown > 1:
+            shown -= 1
+        else:
+            left //= 2
+
+
+def put(url: str, content: bytes) -> None:
+    """Put the content there, trying again where that fails; raises OSError in the end."""
+    for attempt in range(1, ATTEMPTS + 1):
+        request = urllib.request.Request(url, data=content, headers={"Content-Type": ""}, method="PUT")
+        try:
+            urllib.request.urlopen(request, timeout=4).close()
+        except OSError:
+            if attempt == ATTEMPTS:
+                raise
+            time.sleep(attempt)
+        else:
+            return
+
+
+def told(error: BaseException) -> str:
+    """Return what may be said of the error, and log it: our own words, else its type and place."""
+    name = type(error).__name__
+    if any(kind.__name__ == "TributaryError" for kind in type(error).__mro__):
+        reason = f"{name}: {error}"
+    else:  # a foreign text may hold anything
+        frames = reversed(extract_tb(error.__traceback__)[-4:])
+        at = ", ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
+        reason = f"{name} at {at}; this is a bug, please report it"
+    log({"level": "ERROR", "message": "failed", "error": name, "reason": reason})
+    return reason
+
+
+def log(line: dict[str, str]) -> None:
+    """Write a line into the function's log."""
+    print(json.dumps(line), flush=True)
