@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test soak lint format validate build clean
+.PHONY: help setup demo test soak lint format validate sources build deploy clean
 
 PYTHON := .venv/bin/python
 SAM := .venv-sam/bin/sam
@@ -51,6 +51,19 @@ validate: setup .venv-sam/.ready ## Check the template, without an AWS account
 build: setup .venv-sam/.ready ## Build functions and layers into .aws-sam, without Docker
 	PYTHON=$(CURDIR)/$(PYTHON) $(SAM) build
 	$(PYTHON) layers/build.py --check .aws-sam/build
+
+sources: setup ## Check every file in sources/, as a deploy does
+	@PYTHONPATH=layers/tributary $(PYTHON) -m tributary sources
+
+# An environment of samconfig.toml: default, dev or prod. Its first deploy asks what it needs to know,
+# and writes the answers there, a region among them; from then on nothing is asked.
+ENV ?= default
+GUIDED = $(shell $(PYTHON) -c 'import sys, tomllib; config = tomllib.load(open("samconfig.toml", "rb")); \
+  known = config.get("$(ENV)", {}).get("deploy", {}).get("parameters", {}); \
+  print("" if "region" in known else "--guided")')
+
+deploy: sources build ## Check, build and deploy; ENV=dev or ENV=prod for a stack beside the default one
+	$(SAM) deploy --config-env $(ENV) $(GUIDED)
 
 clean: ## Remove what was built and measured; the environments stay
 	rm -rf .aws-sam .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from tributary import settings
 from tributary.documents import Document
 from tributary.observability import guarded, logger
-from tributary.report import Ended, publisher, report_run
+from tributary.report import Ended, Outlets, pauser, publisher, report_run
 
 metrics = Metrics()
 
@@ -36,6 +36,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         skipped=asked.status == "skipped",
         error=asked.error,
     )
-    publish = publisher(settings.client("sns"), settings.variable("TOPIC_ARN"))
-    report = report_run(ended, settings.raw_bucket(), publish=publish, metrics=metrics)
+    outlets = Outlets(
+        publish=publisher(settings.client("sns"), settings.variable("TOPIC_ARN")),
+        pause_schedule=pauser(settings.client("lambda"), settings.variable("SCHEDULES_FUNCTION")),
+        ops_center=settings.client("ssm"),
+        metrics=metrics,
+    )
+    report = report_run(ended, settings.raw_bucket(), outlets)
     return {"source": report.source, "run_id": report.run_id, "status": report.status}

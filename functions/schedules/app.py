@@ -49,7 +49,8 @@ def switch(event: dict[str, Any], context: Any) -> dict[str, Any]:
     def act(event: dict[str, Any], context: Any) -> dict[str, Any]:
         asked = Asked.parse(event)
         schedules = Schedules(settings.client("scheduler"), settings.variable("SCHEDULE_GROUP"))
-        return apply(asked, _sources(), settings.raw_bucket(), schedules).model_dump()
+        ops_center = settings.client("ssm")
+        return apply(asked, _sources(), settings.raw_bucket(), schedules, ops_center).model_dump()
 
     return act(event, context)
 

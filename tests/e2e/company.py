@@ -11,7 +11,7 @@ import re
 import sqlite3
 import textwrap
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,6 +112,13 @@ class Company:
             output=json.loads(told["output"]) if told.get("output") else None,
             report=self.report(arn),
         )
+
+    def wait_until(self, holds: Callable[[], bool], *, seconds: float = 30) -> None:
+        """Return once it holds; fails the test where it never does."""
+        give_up = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < give_up, f"it does not hold after {seconds} s"
+            time.sleep(0.05)
 
     def report(self, arn: str) -> dict[str, Any] | None:
         """Return the report of an execution, None where it wrote none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
@@ -10,8 +11,9 @@ import pytest
 
 from local.aws.clients import client
 from local.aws.gateway import Gateway
-from tributary import lease
-from tributary.errors import LeaseLost
+from tributary import lease, paths
+from tributary.documents import FORMAT, Plan
+from tributary.errors import LeaseLost, PlanOutdated
 from tributary.lease import Lease
 from tributary.storage import Bucket, body
 
@@ -121,3 +123,36 @@ def test_a_step_of_a_run_that_was_taken_over_is_stopped(bucket: Bucket, source: 
 
     with pytest.raises(LeaseLost):
         lease.held_plan(bucket, source, old.run_id)
+
+
+def test_a_lease_that_another_version_wrote_is_honoured(bucket: Bucket, source: str) -> None:
+    held = {"source": source, "generation": 7, "run_id": "20260101_000000", "execution_arn": "arn:1"}
+    bucket.put(paths.lease(source), json.dumps({**held, "format": 9, "a_field_of_later": True}).encode())
+
+    assert take(bucket, source, "arn:2", "arn:1") is None
+    taken = take(bucket, source, "arn:2")
+    assert taken is not None
+    assert (taken.generation, taken.taken_over) == (8, True)
+
+
+def test_a_plan_of_another_format_ends_the_run_that_meets_it(bucket: Bucket, source: str) -> None:
+    plan = Plan(
+        version="9.0.0",
+        source=source,
+        engine="sqlite",
+        secret="tributary/x",
+        run_id="20260101_000000",
+        generation=1,
+        execution_arn="arn:1",
+        started_at="2026-01-01T00:00:00Z",
+        prefix="_runs/",
+        items=0,
+        max_connections=1,
+        statement_timeout_s=1,
+        notify="failures",
+    )
+    other = {**plan.model_dump(), "format": FORMAT + 1}
+    bucket.put(paths.plan(source, plan.run_id), json.dumps(other).encode())
+
+    with pytest.raises(PlanOutdated, match="planned by another version; start it again"):
+        lease.held_plan(bucket, source, plan.run_id)

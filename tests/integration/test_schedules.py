@@ -233,7 +233,8 @@ def test_a_group_that_is_gone_is_told(scheduler: Any, tmp_path: Path) -> None:
 
 
 def ask(event: dict[str, Any], folder: Path, bucket: Bucket, schedules: Schedules) -> dict[str, Any]:
-    return apply(Asked.parse(event), folder, bucket, schedules).model_dump()
+    ops_center = client("ssm", schedules.client.meta.endpoint_url)
+    return apply(Asked.parse(event), folder, bucket, schedules, ops_center).model_dump()
 
 
 def test_a_source_is_paused_and_resumed(schedules: Schedules, bucket: Bucket, tmp_path: Path) -> None:

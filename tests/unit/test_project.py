@@ -100,3 +100,27 @@ def test_samconfig_asks_nothing_that_a_deploy_by_machine_could_not_answer():
     assert config["default"]["deploy"]["parameters"]["confirm_changeset"] is False
     assert config["default"]["deploy"]["parameters"]["resolve_s3"] is True
     assert Path(ROOT / config["default"]["local_invoke"]["parameters"]["env_vars"]).is_file()
+
+
+def deploys_with(folder: Path, environment: str) -> str:
+    """Return the command by which make would deploy in the folder."""
+    command = ["make", "--dry-run", "--makefile", str(ROOT / "Makefile"), "deploy", f"ENV={environment}"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[-1]
+
+
+def test_only_the_first_deploy_of_an_environment_asks(tmp_path: Path):
+    for name in (".venv", "requirements-dev.txt", "requirements-sam.txt", "local"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "samconfig.toml").write_text((ROOT / "samconfig.toml").read_text())
+    command = ".venv-sam/bin/sam deploy --config-env prod"
+    assert deploys_with(tmp_path, "prod") == f"{command} --guided"
+
+    known = (
+        (ROOT / "samconfig.toml")
+        .read_text()
+        .replace("[prod.deploy.parameters]", '[prod.deploy.parameters]\nregion = "eu-west-1"')
+    )
+    (tmp_path / "samconfig.toml").write_text(known)
+    assert deploys_with(tmp_path, "prod").strip() == command
+    assert deploys_with(tmp_path, "dev").endswith("--config-env dev --guided")

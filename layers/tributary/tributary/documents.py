@@ -2,12 +2,13 @@
 
 A state's input and output only point at them: so state payloads stay small however many tables a
 run has, and positions and bounds, which are values of rows, stand in S3 objects alone. Each
-document carries `format`; code that meets another format refuses it (`PlanOutdated`).
+document carries `format`; code that meets another format refuses it (`PlanOutdated`). What outlives
+runs (`Lasting`) is read by older and newer versions alike: a field that they do not know is no fault.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,7 +16,8 @@ from .catalog import TableName
 from .engines import Query, ReadColumn
 from .types import Kind
 
-FORMAT = 1
+FORMAT: Final = 1
+Format = Literal[1]
 
 Mode = Literal["merge", "replace"]
 
@@ -24,6 +26,12 @@ class Document(BaseModel):
     """A frozen JSON document with no unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Lasting(BaseModel):
+    """A frozen JSON document that outlives runs, and so versions: new fields have defaults."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class RunEvent(Document):
@@ -133,14 +141,23 @@ class Failure(Document):
     message: str
 
 
+class PausedTable(Document):
+    """A table that runs leave out: it failed that often in a row, last in that run, by that error."""
+
+    table: str
+    failures: int
+    run_id: str
+    error: str
+
+
 class Plan(Document):
     """The head of a run's plan; its tables stand in `items` objects of TablePlans.
 
-    `prefix` is where the items of the attempt that won stand; `failures` are the tables that could
-    not be planned.
+    `prefix` is where the items of the attempt that won stand; `partial`: the execution's input named
+    its tables. `failures` are the tables that could not be planned, `paused` those that the run leaves out.
     """
 
-    format: int = FORMAT
+    format: Format = FORMAT
     version: str
     source: str
     engine: str
@@ -154,14 +171,16 @@ class Plan(Document):
     max_connections: int
     statement_timeout_s: int
     notify: Literal["failures", "all"]
+    partial: bool = False
     failures: tuple[Failure, ...] = ()
+    paused: tuple[PausedTable, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 class Item(Document):
     """The tables of one Map item, extracted one after the other."""
 
-    format: int = FORMAT
+    format: Format = FORMAT
     tables: tuple[TablePlan, ...]
 
 
@@ -175,7 +194,7 @@ class Chunk(Document):
 class TableResult(Document):
     """What Extract did with a table: its chunks in order, or the failure."""
 
-    format: int = FORMAT
+    format: Format = FORMAT
     number: int
     table: str
     chunks: tuple[Chunk, ...] = ()
@@ -212,7 +231,7 @@ class Ledger(Document):
     `idle_calls` counts the calls of Load since a table last moved: the wait grows with them.
     """
 
-    format: int = FORMAT
+    format: Format = FORMAT
     idle_calls: int = 0
     tables: tuple[TableLoad, ...] = ()
 
@@ -236,9 +255,12 @@ class TableReport(Document):
 
 
 class RunReport(Document):
-    """What a run did, as stored and as told by SNS: no watermark, no value of a row."""
+    """What a run did, as stored and as told by SNS: no watermark, no value of a row.
 
-    format: int = FORMAT
+    `paused`: the tables that the next runs leave out; `schedule_paused`: no next run comes by itself.
+    """
+
+    format: Format = FORMAT
     version: str
     source: str
     run_id: str | None = None
@@ -246,6 +268,9 @@ class RunReport(Document):
     status: Literal["succeeded", "failed", "skipped"]
     started_at: str | None = None
     duration_s: float = 0.0
+    partial: bool = False
     failure: Failure | None = None
     notes: tuple[str, ...] = ()
     tables: tuple[TableReport, ...] = ()
+    paused: tuple[PausedTable, ...] = ()
+    schedule_paused: bool = False

@@ -11,25 +11,20 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from . import paths
-from .documents import FORMAT, Plan
+from .documents import Lasting, Plan
 from .errors import LeaseLost, PlanOutdated, StorageUnavailable
 from .storage import Bucket, body
 
 ATTEMPTS = 5  # a lost race is read again; a fair one ends after a round or two
 
 
-class Lease(BaseModel):
+class Lease(Lasting):
     """Who runs the source. `execution_arn` None: nobody. `run_id` is the newest run's.
 
     `taken_over` asks for the fence before any watermark is read; it is cleared by a release.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    format: int = FORMAT
     source: str
     generation: int
     run_id: str

@@ -47,6 +47,11 @@ def serials(source: str) -> str:
     return f"_leases/{source}.serials.json"
 
 
+def standing(source: str) -> str:
+    """Return the key of how the source's tables have fared."""
+    return f"_leases/{source}.standing.json"
+
+
 def run(source: str, run_id: str) -> str:
     """Return the folder of a run's documents, with its slash."""
     return f"_runs/{source}/{run_id}/"

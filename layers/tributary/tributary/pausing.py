@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from . import config, standing
+from . import config, incident, standing
 from .catalog import TableName
 from .config import Source
 from .documents import Document
@@ -67,7 +67,7 @@ class Now(Document):
     schedule: State | None
 
 
-def apply(asked: Asked, sources: Path, bucket: Bucket, schedules: Schedules) -> Now:
+def apply(asked: Asked, sources: Path, bucket: Bucket, schedules: Schedules, ops_center: Any) -> Now:
     """Pause or resume; repeatable. Raises ConfigError for a source or table that is not known."""
     which = asked.pause or asked.resume
     assert which is not None
@@ -76,10 +76,11 @@ def apply(asked: Asked, sources: Path, bucket: Bucket, schedules: Schedules) -> 
         check(source, which.table, to="pause" if asked.pause else "resume")
     if asked.pause:
         schedule = _schedule(schedules, which, "DISABLED")  # first: no run begins on a standing half written
-        standing.pause(bucket, source=source.name, table=which.table)
+        before, after = standing.pause(bucket, source.name, which.table)
     else:
-        standing.resume(bucket, source=source.name, table=which.table)
+        before, after = standing.resume(bucket, source.name, which.table)
         schedule = _schedule(schedules, which, "ENABLED")
+    incident.follow(ops_center, bucket, before, after)
     return Now(source=source.name, table=which.table, paused=bool(asked.pause), schedule=schedule)
 
 

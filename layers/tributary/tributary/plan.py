@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from . import __version__, config, engines, lease, names, paths, secret
+from . import __version__, config, engines, lease, names, paths, secret, standing
 from .bounds import Bounds, Now, Reader, whole
 from .catalog import SourceTable, TableName
 from .choice import Choice, choose
 from .config import Settings, Source
-from .documents import Failure, Item, Plan, TablePlan
+from .documents import Failure, Item, PausedTable, Plan, TablePlan
 from .drift import Landed, look, shut_out
 from .engines import Engine
 from .errors import ConfigError, PermanentError, TableRefused
@@ -28,7 +28,7 @@ from .lease import Lease
 from .observability import logger
 from .redshift.data_api import Warehouse
 from .redshift.publish import STATEMENTS_AT_MOST
-from .selection import only, resolve
+from .selection import Resolution, only, resolve
 from .storage import Bucket, body
 
 ITEMS_AT_MOST = 100  # tables share items beyond that: history and payloads stay small
@@ -92,24 +92,36 @@ def plan_run(request: Request, around: Surroundings) -> Outcome:
         shut_out(around.warehouse, source.name, held.generation, held.run_id)
     schema = names.schema_name(source.target_schema)
     landed = look(around.warehouse, source.name, schema, held.run_id)
-    survey = Survey(source, request, schema, landed, around.bucket)
-    tables, failures, notes = survey.tables(secret.fetch(around.secrets, source.secret))
-    plan = _freeze(request, source, held, bucket=around.bucket, tables=tables, failures=failures, notes=notes)
-    return Outcome(plan)
+    stands = standing.expect(around.bucket, source.name, source.pause_after)
+    paused = () if request.tables else stands.paused_tables  # a table that is asked for by name is tried
+    survey = Survey(source, request, schema, landed, around.bucket, paused)
+    surveyed = survey.tables(secret.fetch(around.secrets, source.secret))
+    return Outcome(_freeze(request, source, held, around.bucket, surveyed))
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """What a survey found: the plans of the tables, the failures of others, those left out, and notes."""
+
+    tables: Sequence[TablePlan]
+    failures: tuple[Failure, ...]
+    paused: tuple[PausedTable, ...]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """One look at a source: which tables, what of them, from where to where."""
+    """One look at a source: which tables, what of them, from where to where; `paused` ones are left out."""
 
     source: Source
     request: Request
     schema: str
     landed: Landed
     bucket: Bucket
+    paused: tuple[PausedTable, ...] = ()
 
-    def tables(self, credentials: secret.Secret) -> tuple[list[TablePlan], list[Failure], tuple[str, ...]]:
-        """Return the plans of the tables, numbered, the failures of the others, and notes."""
+    def tables(self, credentials: secret.Secret) -> Surveyed:
+        """Return the plans of the tables, numbered, and what there is to say of the others."""
         engine = engines.get(self.source.engine)
         connection = engine.connect(credentials, statement_timeout_s=self.source.statement_timeout_s)
         try:
@@ -117,13 +129,12 @@ class Survey:
         finally:
             engine.close(connection)
 
-    def _tables(
-        self, engine: Engine, connection: Any
-    ) -> tuple[list[TablePlan], list[Failure], tuple[str, ...]]:
+    def _tables(self, engine: Engine, connection: Any) -> Surveyed:
         resolution = resolve(self.source, engine.list_tables(connection))
         targets = names.table_names(self.schema, list(resolution.selected))  # of all: names may meet
         if self.request.tables is not None:
             resolution = only(resolution, self.request.tables)
+        resolution, paused = self._without_paused(resolution)
         targets = targets.of(resolution.selected)
         described = engine.describe(connection, set(targets.names))
         failures = Failures([*resolution.failures, *targets.failures])
@@ -136,7 +147,20 @@ class Survey:
             dict(choices), lambda name: self._plan(reader, now, dict(choices)[name], targets.names[name])
         )
         numbered = [plan.model_copy(update={"number": number}) for number, (_, plan) in enumerate(plans)]
-        return numbered, failures.found, resolution.notes
+        return Surveyed(numbered, tuple(failures.found), paused, resolution.notes)
+
+    def _without_paused(self, resolution: Resolution) -> tuple[Resolution, tuple[PausedTable, ...]]:
+        """Return the resolution without the paused tables, and those of them that it had selected."""
+        paused = {table.table: table for table in self.paused}
+        seen = {str(name) for name in resolution.selected} | {
+            failure.table for failure in resolution.failures
+        }
+        kept = Resolution(
+            {name: found for name, found in resolution.selected.items() if str(name) not in paused},
+            tuple(failure for failure in resolution.failures if failure.table not in paused),
+            resolution.notes,
+        )
+        return kept, tuple(table for name, table in paused.items() if name in seen)
 
     def _choose(
         self, engine: Engine, described: dict[TableName, SourceTable], name: TableName, settings: Settings
@@ -266,15 +290,12 @@ def _freeze(
     request: Request,
     source: Source,
     held: Lease,
-    *,
     bucket: Bucket,
-    tables: Sequence[TablePlan],
-    failures: Sequence[Failure],
-    notes: tuple[str, ...],
+    surveyed: Surveyed,
 ) -> Plan:
     """Write the items, then the head; return the head that stands, ours or that of a faster attempt."""
     prefix = f"{paths.run(source.name, held.run_id)}items-{uuid4().hex[:12]}/"
-    items = _items(tables)
+    items = _items(surveyed.tables)
     plan = Plan(
         version=__version__,
         source=source.name,
@@ -289,8 +310,10 @@ def _freeze(
         max_connections=source.max_connections,
         statement_timeout_s=source.statement_timeout_s,
         notify=source.notify,
-        failures=tuple(failures),
-        notes=notes,
+        partial=request.tables is not None,
+        failures=surveyed.failures,
+        paused=surveyed.paused,
+        notes=surveyed.notes,
     )
     with ThreadPoolExecutor(WRITERS) as writers:
         written = writers.map(

@@ -15,8 +15,9 @@ from typing import Any
 
 from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
+from botocore.exceptions import BotoCoreError, ClientError
 
-from . import __version__, lease, paths
+from . import __version__, incident, lease, paths, standing
 from .documents import (
     Failure,
     Item,
@@ -47,13 +48,24 @@ class Ended:
     error: Mapping[str, str] | None
 
 
-def report_run(
-    ended: Ended, bucket: Bucket, *, publish: Callable[[str, str, dict[str, str]], None], metrics: Metrics
-) -> RunReport:
-    """Write the report, send the message once, count, and give the lease back.
+@dataclass(frozen=True, slots=True)
+class Outlets:
+    """Where a report goes: the topic, the metrics, OpsCenter, and whoever disables a schedule.
 
-    `publish` takes subject, message and attributes. The lease stays where batches may still be
-    under way in the warehouse: the next run then takes it over, behind the fence.
+    `publish` takes subject, message and attributes; `pause_schedule` the source's name.
+    """
+
+    publish: Callable[[str, str, dict[str, str]], None]
+    pause_schedule: Callable[[str], None]
+    ops_center: Any
+    metrics: Metrics
+
+
+def report_run(ended: Ended, bucket: Bucket, outlets: Outlets) -> RunReport:
+    """Count the run, write the report, send the message once, and give the lease back.
+
+    The lease stays where batches may still be under way in the warehouse: the next run then takes
+    it over, behind the fence.
     """
     source = ended.source or "unknown"
     run_id = ended.run_id or _run_of(bucket, ended)
@@ -63,10 +75,16 @@ def report_run(
     ledger = _ledger(bucket, plan) if plan else None
     tables = _tables(plan, ledger, bucket) if plan else []
     report = _report(ended, source, run_id, plan or None, tables)
+    before, after = standing.count(bucket, report)
+    report = report.model_copy(update={"paused": after.paused_tables, "schedule_paused": after.paused})
     first = run_id is None or bucket.create(paths.report(source, run_id), body(report))
     if first and _wanted(report, plan or None):
-        publish(subject(report), message(report), attributes(report))
-    _count(report, metrics)
+        told = [message(report), *incident.lines(after)]
+        outlets.publish(subject(report), "\n".join(told), attributes(report))
+    _count(report, outlets.metrics)
+    if after.paused and after.barren_runs:
+        outlets.pause_schedule(source)
+    incident.follow(outlets.ops_center, bucket, before, after)
     settled = ledger is None or all(table.phase in ("loaded", "failed") for table in ledger.tables)
     if settled and not ended.skipped:
         lease.release(bucket, source, ended.execution_arn)
@@ -98,9 +116,11 @@ def _report(
         status="skipped" if ended.skipped else "failed" if failed else "succeeded",
         started_at=started_at,
         duration_s=_seconds_since(started_at),
+        partial=plan.partial if plan else False,
         failure=failure,
         notes=plan.notes if plan else (),
         tables=tuple(tables),
+        paused=plan.paused if plan else (),
     )
 
 
@@ -230,6 +250,7 @@ def _count(report: RunReport, metrics: Metrics) -> None:
     metrics.add_metric(
         name="TablesFailed", unit=MetricUnit.Count, value=sum(table.status == "failed" for table in tables)
     )
+    metrics.add_metric(name="TablesPaused", unit=MetricUnit.Count, value=len(report.paused))
     metrics.add_metric(name="RunsFailed", unit=MetricUnit.Count, value=int(report.status == "failed"))
     metrics.add_metric(name="RunsSkipped", unit=MetricUnit.Count, value=int(report.status == "skipped"))
     metrics.add_metric(name="DurationMs", unit=MetricUnit.Milliseconds, value=report.duration_s * 1000)
@@ -249,3 +270,19 @@ def publisher(client: Any, topic_arn: str) -> Callable[[str, str, dict[str, str]
         )
 
     return publish
+
+
+def pauser(client: Any, function: str) -> Callable[[str], None]:
+    """Return what asks the one function that writes schedules to disable a source's.
+
+    The call is asynchronous, and may be lost: the next run that loads nothing asks again.
+    """
+
+    def pause_schedule(source: str) -> None:
+        payload = json.dumps({"pause": source}).encode()
+        try:
+            client.invoke(FunctionName=function, InvocationType="Event", Payload=payload)
+        except (ClientError, BotoCoreError) as error:
+            logger.warning("schedule not paused", extra={"error": type(error).__name__})
+
+    return pause_schedule

@@ -1,53 +1,164 @@
-"""What is paused of a source, as one object on S3, written by compare-and-set."""
+"""How a source's tables have fared: failures in a row, and what is paused because of them.
+
+`_leases/<source>.standing.json` is only written by compare-and-set, and each run counts once. A
+table that fails `pause_after` times in a row is left out of the next runs; a source whose runs
+loaded nothing at all that many times in a row has its schedule disabled. Only a `resume`, or a
+table's success in a run that asked for it by name, brings them back.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from .documents import Document
+from pydantic import Field
+
+from . import paths
+from .documents import Lasting, PausedTable, RunReport
 from .errors import StorageUnavailable
 from .storage import Bucket, body
 
 ATTEMPTS = 5  # a lost race is read again
+PAUSE_AFTER = 3  # until a plan says what the source's file has
+
+# Whoever broke these runs off, the tables are not to blame.
+BLAMELESS = frozenset({"Unfinished", "LeaseLost", "PlanOutdated"})
+# What a person did by hand says nothing of the source.
+BY_HAND = frozenset({"ConfigError", "Aborted"})
 
 
-class Standing(Document):
-    """`paused`: the source's schedule is; `tables`: those that runs leave out."""
+class TableStanding(Lasting):
+    """A table that failed in its last run: how often in a row, in which run last, by which error."""
 
+    failures: int
+    run_id: str
+    error: str
     paused: bool = False
-    tables: tuple[str, ...] = ()
 
 
-def pause(bucket: Bucket, source: str, table: str | None) -> None:
-    """Note that the source, or one of its tables, is paused."""
-    _change(
-        bucket,
-        source,
-        lambda old: Standing(
-            paused=old.paused or table is None,
-            tables=old.tables if table is None else tuple(sorted({*old.tables, table})),
-        ),
-    )
+class Standing(Lasting):
+    """How a source stands. `run_id` is the newest run counted; `ops_item` the open OpsItem's id.
+
+    `barren_runs`: runs in a row that loaded nothing at all; `paused`: its schedule is disabled.
+    """
+
+    source: str
+    run_id: str | None = None
+    pause_after: int = PAUSE_AFTER
+    barren_runs: int = 0
+    paused: bool = False
+    tables: dict[str, TableStanding] = Field(default_factory=dict)
+    ops_item: str | None = None
+
+    @property
+    def paused_tables(self) -> tuple[PausedTable, ...]:
+        """Return the tables that runs leave out, in name order."""
+        return tuple(
+            PausedTable(table=name, failures=table.failures, run_id=table.run_id, error=table.error)
+            for name, table in sorted(self.tables.items())
+            if table.paused
+        )
+
+    @property
+    def troubled(self) -> bool:
+        """Say whether anything is paused."""
+        return self.paused or any(table.paused for table in self.tables.values())
+
+    def after(self, report: RunReport) -> Standing:
+        """Return the standing with one more run counted; the same where it has been, or never began."""
+        if report.run_id is None or report.status == "skipped" or report.run_id <= (self.run_id or ""):
+            return self
+        tables = dict(self.tables)
+        for told in report.tables:
+            if told.status == "loaded":
+                tables.pop(told.table, None)
+            elif told.failure and told.failure.error not in BLAMELESS:
+                tables[told.table] = self._failed(told.table, report.run_id, told.failure.error)
+        barren_runs = self._barren_after(report)
+        return self.model_copy(
+            update={
+                "run_id": report.run_id,
+                "tables": tables,
+                "barren_runs": barren_runs,
+                "paused": self.paused or barren_runs >= self.pause_after,
+            }
+        )
+
+    def _barren_after(self, report: RunReport) -> int:
+        if any(told.status == "loaded" for told in report.tables):
+            return 0
+        if report.status == "succeeded" and not report.paused:
+            return 0
+        by_hand = report.partial or (report.failure is not None and report.failure.error in BY_HAND)
+        return self.barren_runs + (0 if by_hand else 1)
+
+    def _failed(self, table: str, run_id: str, error: str) -> TableStanding:
+        before = self.tables.get(table)
+        failures = before.failures + 1 if before else 1
+        paused = failures >= self.pause_after or bool(before and before.paused)
+        return TableStanding(failures=failures, run_id=run_id, error=error, paused=paused)
 
 
-def resume(bucket: Bucket, source: str, table: str | None) -> None:
-    """Forget what is paused of the source, or that the table is."""
-    _change(
-        bucket,
-        source,
-        lambda old: (
-            Standing()
-            if table is None
-            else Standing(paused=old.paused, tables=tuple(name for name in old.tables if name != table))
-        ),
-    )
+def find(bucket: Bucket, source: str) -> Standing:
+    """Return how the source stands; one without a mark where nothing ever failed."""
+    return bucket.document(paths.standing(source), Standing) or Standing(source=source)
 
 
-def _change(bucket: Bucket, source: str, act: Callable[[Standing], Standing]) -> None:
-    key = f"_leases/{source}.standing.json"
+def change(bucket: Bucket, source: str, act: Callable[[Standing], Standing]) -> tuple[Standing, Standing]:
+    """Replace the standing by what the act makes of it; return it before and after."""
+    key = paths.standing(source)
     for _ in range(ATTEMPTS):
         found = bucket.read(key)
-        new = act(Standing.model_validate_json(found[0]) if found else Standing())
-        if bucket.replace(key, body(new), found[1]) if found else bucket.create(key, body(new)):
-            return
+        before = Standing.model_validate_json(found[0]) if found else Standing(source=source)
+        after = act(before)
+        if after == before:
+            return before, after
+        written = bucket.replace(key, body(after), found[1]) if found else bucket.create(key, body(after))
+        if written:
+            return before, after
     raise StorageUnavailable(f"the standing of {source} changed {ATTEMPTS} times while it was being written")
+
+
+def expect(bucket: Bucket, source: str, pause_after: int) -> Standing:
+    """Return how the source stands, and keep what its file says of pausing for the runs' ends."""
+    found = find(bucket, source)
+    if found.pause_after == pause_after:
+        return found
+    return change(bucket, source, lambda old: old.model_copy(update={"pause_after": pause_after}))[1]
+
+
+def count(bucket: Bucket, report: RunReport) -> tuple[Standing, Standing]:
+    """Count the run, once however often it is reported; return the standing before and after."""
+    if report.run_id is None:  # it never began, and its source may not exist
+        unmarked = Standing(source=report.source)
+        return unmarked, unmarked
+    return change(bucket, report.source, lambda standing: standing.after(report))
+
+
+def keep_ops_item(bucket: Bucket, source: str, ops_item: str | None) -> None:
+    """Note which OpsItem tells of the source."""
+    change(bucket, source, lambda standing: standing.model_copy(update={"ops_item": ops_item}))
+
+
+def pause(bucket: Bucket, source: str, table: str | None) -> tuple[Standing, Standing]:
+    """Pause the source's schedule, or one of its tables; return the standing before and after."""
+
+    def hold(standing: Standing) -> Standing:
+        if table is None:
+            return standing.model_copy(update={"paused": True})
+        unmarked = TableStanding(failures=0, run_id=standing.run_id or "none", error="PausedByHand")
+        held = standing.tables.get(table, unmarked).model_copy(update={"paused": True})
+        return standing.model_copy(update={"tables": {**standing.tables, table: held}})
+
+    return change(bucket, source, hold)
+
+
+def resume(bucket: Bucket, source: str, table: str | None) -> tuple[Standing, Standing]:
+    """Forget every failure of the source, or those of a table; return the standing before and after."""
+
+    def forget(standing: Standing) -> Standing:
+        if table is None:
+            return standing.model_copy(update={"tables": {}, "barren_runs": 0, "paused": False})
+        left = {name: found for name, found in standing.tables.items() if name != table}
+        return standing.model_copy(update={"tables": left})
+
+    return change(bucket, source, forget)

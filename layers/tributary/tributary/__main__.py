@@ -1,0 +1,41 @@
+"""`python -m tributary DIRECTORY`: check a folder of source files as a deploy does, and say what they are."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from . import config
+from .config import Source
+from .errors import ConfigError
+
+
+def main(arguments: list[str]) -> int:
+    """Print a line per source, or every fault of every file; 1 where there is a fault."""
+    if len(arguments) != 1:
+        print(__doc__, file=sys.stderr)
+        return 2
+    directory = Path(arguments[0])
+    try:
+        sources = config.load_all(directory)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 1
+    for source in sources.values():
+        print(line(source))
+    if not sources:
+        print(f"{directory}/ has no source file: a stack without sources, to which they can be added later")
+    return 0
+
+
+def line(source: Source) -> str:
+    """Return the source in a line: `shop: postgresql, secret tributary/shop, rate(1 hour)`."""
+    when = "started by hand"
+    if source.schedule:
+        zone = "" if source.schedule.timezone == "UTC" else f" in {source.schedule.timezone}"
+        when = f"{source.schedule.expression}{zone}"
+    return f"{source.name}: {source.engine}, secret {source.secret}, {when}, into {source.target_schema}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

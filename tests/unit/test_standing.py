@@ -1,0 +1,129 @@
+"""What runs in a row make of a source: which tables are paused, and when its schedule is."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+from tributary import incident
+from tributary.documents import Failure, PausedTable, RunReport, TableReport
+from tributary.standing import Standing, TableStanding
+
+
+def report(number: int, *, partial: bool = False, failure: str | None = None, **tables: str) -> RunReport:
+    """Return the report of a run: its tables by how they ended, `loaded` or an error's name."""
+    told = tuple(
+        TableReport(
+            table=name,
+            status="loaded" if ended == "loaded" else "failed",
+            failure=None if ended == "loaded" else Failure(table=name, error=ended, message="why"),
+        )
+        for name, ended in tables.items()
+    )
+    failed = failure or any(table.status == "failed" for table in told)
+    return RunReport(
+        version="1",
+        source="shop",
+        run_id=f"20260101_0000{number:02}",
+        execution_arn="arn",
+        status="failed" if failed else "succeeded",
+        partial=partial,
+        failure=Failure(table="shop", error=failure, message="why") if failure else None,
+        tables=told,
+    )
+
+
+def after(*reports: RunReport, pause_after: int = 3) -> Standing:
+    standing = Standing(source="shop", pause_after=pause_after)
+    for told in reports:
+        standing = standing.after(told)
+    return standing
+
+
+def test_a_table_is_paused_when_it_failed_that_often_in_a_row():
+    failing = [report(number, a="LoadFailed", b="loaded") for number in (1, 2, 3)]
+    assert after(*failing[:2]).paused_tables == ()
+    assert after(*failing).paused_tables == (
+        PausedTable(table="a", failures=3, run_id="20260101_000003", error="LoadFailed"),
+    )
+    assert not after(*failing).paused
+
+
+def test_a_success_between_failures_begins_the_count_anew():
+    bad, good = {"a": "LoadFailed", "b": "loaded"}, {"a": "loaded", "b": "loaded"}
+    runs = [bad, bad, good, bad, bad]
+    standing = after(*(report(number, **tables) for number, tables in enumerate(runs)))
+    assert standing.tables["a"].failures == 2
+    assert not standing.troubled
+
+
+def test_a_paused_table_stays_so_while_runs_leave_it_out_and_ends_with_its_own_success():
+    failing = [report(number, a="LoadFailed", b="loaded") for number in (1, 2, 3)]
+    paused = after(*failing, report(4, b="loaded"))
+    assert [table.table for table in paused.paused_tables] == ["a"]
+    assert not paused.after(report(5, partial=True, a="loaded")).troubled
+
+
+def test_a_run_counts_once_however_often_and_late_it_is_reported():
+    first, second = report(1, a="LoadFailed", b="loaded"), report(2, a="LoadFailed", b="loaded")
+    assert after(first, first, second, second, first) == after(first, second)
+
+
+def test_a_table_that_a_run_did_not_come_to_is_not_to_blame():
+    runs = [report(number, failure="WarehouseUnavailable", a="Unfinished") for number in (1, 2, 3)]
+    standing = after(*runs)
+    assert standing.tables == {}
+    assert (standing.barren_runs, standing.paused) == (3, True)
+
+
+def test_a_source_is_paused_only_when_that_many_runs_in_a_row_loaded_nothing():
+    unreachable = [report(number, failure="SourceUnavailable") for number in (1, 2, 3, 4)]
+    assert not after(*unreachable[:2]).paused
+    assert not after(*unreachable[:2], report(3, a="loaded", b="LoadFailed"), unreachable[3]).paused
+    assert after(*unreachable[:3]).paused
+    assert after(unreachable[0], pause_after=1).paused
+
+
+def test_runs_whose_every_table_is_paused_load_nothing():
+    told = report(1).model_copy(
+        update={"paused": (PausedTable(table="a", failures=3, run_id="0", error="LoadFailed"),)}
+    )
+    assert after(told).barren_runs == 1
+    assert after(report(1)).barren_runs == 0
+
+
+def test_what_a_person_tries_by_hand_disables_no_schedule():
+    typo = [report(number, failure="ConfigError") for number in range(1, 6)]
+    one_table = [report(number, partial=True, a="LoadFailed") for number in range(6, 11)]
+    stopped = [report(number, failure="Aborted", a="Unfinished") for number in range(11, 16)]
+    standing = after(*typo, *one_table, *stopped)
+    assert (standing.barren_runs, standing.paused) == (0, False)
+    assert standing.tables["a"].paused
+
+
+def test_what_is_paused_is_said_with_the_command_that_brings_it_back():
+    standing = Standing(
+        source="shop",
+        barren_runs=3,
+        paused=True,
+        tables={
+            "it's": TableStanding(failures=4, run_id="20260101_000004", error="KeyNotUnique", paused=True)
+        },
+    )
+    said = incident.lines(standing)
+    assert said[0].startswith("The schedule of shop is disabled: 3 runs in a row loaded nothing at all.")
+    assert said[2] == "  it's: 4 failures in a row, the last by KeyNotUnique in run 20260101_000004"
+    commands = [line for text in said for line in text.splitlines() if "sam remote invoke" in line]
+    assert [json.loads(shlex.split(command)[-1]) for command in commands] == [
+        {"resume": "shop"},
+        {"resume": {"source": "shop", "table": "it's"}},
+    ]
+    assert incident.lines(Standing(source="shop")) == []
+
+
+def test_a_description_fits_into_an_ops_item_however_much_is_paused():
+    tables = {
+        f"{'x' * 500}{number}": TableStanding(failures=3, run_id="r", error="LoadFailed", paused=True)
+        for number in range(50)
+    }
+    assert len(incident.description(Standing(source="shop", tables=tables))) == incident.DESCRIPTION_AT_MOST
