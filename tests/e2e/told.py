@@ -7,7 +7,7 @@ no such text. What a session told is searched for them at its end.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,44 +50,62 @@ class Mailbox:
         return [told for told in self.collect() if f"Execution: {execution_arn}" in told["Message"]]
 
 
-def logs(directory: Path) -> Iterator[tuple[str, str]]:
-    """Yield name and text of every log under the directory: the functions' and the stack's own."""
-    for path in sorted(directory.rglob("*.log")):
-        if "warehouse" not in path.parts:
-            yield path.name, path.read_text(errors="replace")
+@dataclass
+class Told:
+    """What a stack has told, in pieces: each is given once, since what was told stays as it is."""
+
+    stack: Any
+    mailbox: Mailbox
+    _logs: dict[Path, int] = field(default_factory=dict)  # how many bytes of it were given
+    _known: set[str] = field(default_factory=set)  # executions that had ended, and reports
+    _messages: int = 0
+
+    def new(self) -> Iterator[tuple[str, str]]:
+        """Yield where and what of all that was told since this was asked before."""
+        yield from self._new_in_logs()
+        yield from self._new_payloads()
+        yield from self._new_reports()
+        messages = self.mailbox.collect()
+        for message in messages[self._messages :]:
+            yield "a message", json.dumps(message)
+        self._messages = len(messages)
+
+    def _new_in_logs(self) -> Iterator[tuple[str, str]]:
+        """Yield the rest of every log, the functions' and the stack's own; a line is given whole."""
+        for path in sorted(self.stack.directory.rglob("*.log")):
+            if "warehouse" not in path.relative_to(self.stack.directory).parts:
+                with path.open("rb") as log:
+                    log.seek(self._logs.get(path, 0))
+                    rest = log.read()
+                self._logs[path] = self._logs.get(path, 0) + rest.rfind(b"\n") + 1
+                yield path.name, rest.decode(errors="replace")
+
+    def _new_payloads(self) -> Iterator[tuple[str, str]]:
+        """Yield executions' ARNs and histories: inputs, outputs, errors and causes of their states."""
+        states = self.stack.client("stepfunctions")
+        pages = states.get_paginator("list_executions")
+        machine = self.stack.outputs["StateMachineArn"]
+        for page in pages.paginate(stateMachineArn=machine):
+            for execution in page["executions"]:
+                arn = execution["executionArn"]
+                if arn not in self._known:
+                    told = [states.describe_execution(executionArn=arn), *self.stack.history(arn)]
+                    if execution["status"] != "RUNNING":  # as it was before its history was read
+                        self._known.add(arn)
+                    yield arn, json.dumps(told, default=str)
+
+    def _new_reports(self) -> Iterator[tuple[str, str]]:
+        """Yield the reports in the raw bucket, which are written once."""
+        s3, bucket = self.stack.client("s3"), self.stack.outputs["RawBucketName"]
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="_runs/"):
+            for entry in page.get("Contents", []):
+                key = entry["Key"]
+                if key.endswith("/report.json") and key not in self._known:
+                    self._known.add(key)
+                    yield key, s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
 
 
-def payloads(stack: Any) -> Iterator[tuple[str, str]]:
-    """Yield every execution's ARN and history: inputs, outputs, errors and causes of its states."""
-    states = stack.client("stepfunctions")
-    pages = states.get_paginator("list_executions")
-    for page in pages.paginate(stateMachineArn=stack.outputs["StateMachineArn"]):
-        for execution in page["executions"]:
-            arn = execution["executionArn"]
-            told = [states.describe_execution(executionArn=arn), *stack.history(arn)]
-            yield arn, json.dumps(told, default=str)
-
-
-def reports(stack: Any) -> Iterator[tuple[str, str]]:
-    """Yield every report in the raw bucket."""
-    s3, bucket = stack.client("s3"), stack.outputs["RawBucketName"]
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="_runs/"):
-        for entry in page.get("Contents", []):
-            if entry["Key"].endswith("/report.json"):
-                content = s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()
-                yield entry["Key"], content.decode()
-
-
-def everything(stack: Any, directory: Path, mailbox: Mailbox) -> Iterator[tuple[str, str]]:
-    """Yield where and what of all that was told so far."""
-    yield from logs(directory)
-    yield from payloads(stack)
-    yield from reports(stack)
-    for message in mailbox.collect():
-        yield "a message", json.dumps(message)
-
-
-def planted(told: Iterator[tuple[str, str]]) -> list[str]:
+def planted(told: Iterable[tuple[str, str]]) -> list[str]:
     """Return the places that hold a planted value, with what stands around it."""
     return [
         f"{where}: ...{text[max(at - 100, 0) : at + 100]}..."
