@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from tributary import settings
+from tributary import settings, status_change
 from tributary.documents import Document
 from tributary.observability import guarded, logger
 from tributary.report import Ended, Outlets, pauser, publisher, report_run
@@ -27,15 +27,8 @@ class ReportEvent(Document):
 @guarded
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Report the run and return its status: succeeded, failed or skipped."""
-    asked = ReportEvent.model_validate(event)
-    logger.append_keys(source=asked.source, run_id=asked.run_id)
-    ended = Ended(
-        source=asked.source,
-        run_id=asked.run_id,
-        execution_arn=asked.execution_arn,
-        skipped=asked.status == "skipped",
-        error=asked.error,
-    )
+    ended = broken_off(event) if "detail" in event else arrived(event)
+    logger.append_keys(source=ended.source, run_id=ended.run_id)
     outlets = Outlets(
         publish=publisher(settings.client("sns"), settings.variable("TOPIC_ARN")),
         pause_schedule=pauser(settings.client("lambda"), settings.variable("SCHEDULES_FUNCTION")),
@@ -44,3 +37,28 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     )
     report = report_run(ended, settings.raw_bucket(), outlets)
     return {"source": report.source, "run_id": report.run_id, "status": report.status}
+
+
+def arrived(event: dict[str, Any]) -> Ended:
+    """Return how an execution ended that came to Report by itself."""
+    asked = ReportEvent.model_validate(event)
+    return Ended(
+        source=asked.source,
+        run_id=asked.run_id,
+        execution_arn=asked.execution_arn,
+        skipped=asked.status == "skipped",
+        error=asked.error,
+    )
+
+
+def broken_off(event: dict[str, Any]) -> Ended:
+    """Return how an execution ended of which EventBridge tells."""
+    told = status_change.parse(event)
+    return Ended(
+        source=told.source,
+        run_id=None,
+        execution_arn=told.execution_arn,
+        skipped=False,
+        error=told.failure,
+        broken_off=True,
+    )

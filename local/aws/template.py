@@ -28,6 +28,8 @@ NAMED_ONLY = frozenset(
         "AWS::Redshift::Cluster",
         "AWS::Scheduler::Schedule",
         "AWS::CloudWatch::Alarm",
+        "AWS::Lambda::EventInvokeConfig",
+        "AWS::SQS::QueuePolicy",
         "AWS::S3::BucketPolicy",  # it asks for TLS, which is not spoken here
     }
 )

@@ -11,6 +11,7 @@ from typing import Any
 
 import boto3
 import pytest
+from moto.events.models import EventPattern
 from policy_sentry.querying.actions import get_action_data
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
@@ -99,8 +100,10 @@ def test_every_action_is_one_that_aws_knows():
 
 
 def test_only_actions_that_take_no_resource_are_allowed_on_all():
+    keys = of_type("AWS::KMS::Key")  # whose policies mean the key itself by *
+    others = {name: item for name, item in RESOURCES.items() if name not in keys}
     everywhere = [
-        one for one in statements(RESOURCES) if one["Effect"] == "Allow" and one.get("Resource") == "*"
+        one for one in statements(others) if one["Effect"] == "Allow" and one.get("Resource") == "*"
     ]
     on_all = {action for one in everywhere for action in actions(one)}
     assert {action for action in on_all - LAMBDAS_OWN if resources_of(action)} == set()
@@ -285,6 +288,74 @@ def test_the_event_of_a_function_is_one_that_it_takes(name: str):
     app = importlib.import_module(f"functions.{name}.app")
     model = getattr(app, "Event", None) or getattr(app, f"{name.title()}Event")
     model.model_validate(event)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "matches"),
+    [
+        ("ABORTED", None, True),
+        ("ABORTED", "by hand", True),
+        ("TIMED_OUT", "States.Timeout", True),
+        ("FAILED", "States.DataLimitExceeded", True),
+        ("FAILED", "StorageUnavailable", True),
+        ("FAILED", "Reported", False),
+        ("SUCCEEDED", None, False),
+        ("RUNNING", None, False),
+        ("PENDING_REDRIVE", None, False),
+    ],
+)
+def test_an_end_is_looked_at_unless_report_was_there(status: str, error: str | None, *, matches: bool):
+    [rule] = of_type("AWS::Events::Rule").values()
+    pattern = json.loads(json.dumps(rule["EventPattern"]))
+    assert pattern["detail"].pop("stateMachineArn") == [{"Ref": "StateMachine"}]
+    event = json.loads((ROOT / "events" / "stopped.json").read_text())
+    event["detail"] |= {"status": status, "error": error}
+    assert EventPattern.load(json.dumps(pattern)).matches_event(event) == matches
+    if error is None:  # it may also be left out
+        del event["detail"]["error"]
+        assert EventPattern.load(json.dumps(pattern)).matches_event(event) == matches
+
+
+def test_the_failed_state_is_what_the_rule_passes_over():
+    [rule] = of_type("AWS::Events::Rule").values()
+    assert rule["EventPattern"]["detail"]["error"][0] == {
+        "anything-but": [check.read()["States"]["Failed"]["Error"]]
+    }
+    [target] = rule["Targets"]
+    assert target["Arn"] == {"Fn::GetAtt": ["ReportFunction", "Arn"]}
+    allowed = of_type("AWS::Lambda::Permission")["UnreportedEndsPermission"]
+    assert allowed["SourceArn"] == {"Fn::GetAtt": ["UnreportedEnds", "Arn"]}
+
+
+def test_every_queue_has_an_alarm_and_every_alarm_tells_the_topic():
+    alarms = of_type("AWS::CloudWatch::Alarm")
+    assert all(alarm["AlarmActions"] == [{"Ref": "AlertTopic"}] for alarm in alarms.values())
+    watched = {
+        dimension["Value"]["Fn::GetAtt"][0]
+        for alarm in alarms.values()
+        for dimension in alarm.get("Dimensions", [])
+    }
+    assert watched == set(of_type("AWS::SQS::Queue"))
+    counted = {
+        metric["MetricStat"]["Metric"]["MetricName"]
+        for metric in alarms["ExecutionsAlarm"]["Metrics"]
+        if "MetricStat" in metric
+    }
+    assert counted == {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"}
+
+
+def test_alarms_may_use_the_topics_key_as_report_may():
+    [key] = of_type("AWS::KMS::Key").values()
+    assert of_type("AWS::SNS::Topic")["AlertTopic"]["KmsMasterKeyId"] == {"Ref": "AlertKey"}
+    use = {"kms:Decrypt", "kms:GenerateDataKey"}
+    [alarms] = [
+        one
+        for one in key["KeyPolicy"]["Statement"]
+        if one["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    ]
+    assert set(actions(alarms)) == use
+    [report] = [one for one in statements(RESOURCES["ReportRole"]) if "kms:Decrypt" in actions(one)]
+    assert set(actions(report)) == use
 
 
 @pytest.mark.parametrize("name", CUSTOM)

@@ -39,13 +39,17 @@ MESSAGE_TABLES_AT_MOST = 50  # named in a message; the rest stands in the report
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How an execution came to its end. `error` holds Step Functions' Error and Cause."""
+    """How an execution came to its end. `error` holds Step Functions' Error and Cause.
+
+    `broken_off`: it ended without coming to Report, so that one of its steps may still be at work.
+    """
 
     source: str | None
     run_id: str | None
     execution_arn: str
     skipped: bool
     error: Mapping[str, str] | None
+    broken_off: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ def report_run(ended: Ended, bucket: Bucket, outlets: Outlets) -> RunReport:
     report = _report(ended, source, run_id, plan or None, tables)
     before, after = standing.count(bucket, report)
     report = report.model_copy(update={"paused": after.paused_tables, "schedule_paused": after.paused})
-    first = run_id is None or bucket.create(paths.report(source, run_id), body(report))
+    first = ended.skipped or bucket.create(_key(ended, source, run_id), body(report))
     if first and _wanted(report, plan or None):
         told = [message(report), *incident.lines(after)]
         outlets.publish(subject(report), "\n".join(told), attributes(report))
@@ -86,10 +90,15 @@ def report_run(ended: Ended, bucket: Bucket, outlets: Outlets) -> RunReport:
         outlets.pause_schedule(source)
     incident.follow(outlets.ops_center, bucket, before, after)
     settled = ledger is None or all(table.phase in ("loaded", "failed") for table in ledger.tables)
-    if settled and not ended.skipped:
+    if settled and not ended.skipped and not ended.broken_off:
         lease.release(bucket, source, ended.execution_arn)
     logger.info("run reported", extra={"status": report.status, "tables": len(report.tables)})
     return report
+
+
+def _key(ended: Ended, source: str, run_id: str | None) -> str:
+    """Return where the report stands: an execution that never had a run has its own name for one."""
+    return paths.report(source, run_id or ended.execution_arn.rpartition(":")[2])
 
 
 def _run_of(bucket: Bucket, ended: Ended) -> str | None:
