@@ -49,8 +49,39 @@ CREATE FUNCTION pg_catalog.sysdate() RETURNS timestamp LANGUAGE sql STABLE AS $$
   SELECT transaction_timestamp() AT TIME ZONE 'UTC'
 $$;
 CREATE FUNCTION pg_catalog.len(text) RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT length($1)';
+-- A SUPER takes no attribute twice in one object (super-configurations), and a thousand levels
+-- (limitations-super). A NUL and half a character are refused by jsonb itself.
+CREATE FUNCTION stand_in.json_depth(doc text) RETURNS integer LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+DECLARE
+  backslash text := chr(92);
+  depth integer := 0;
+  deepest integer := 0;
+  mark text;
+BEGIN
+  doc := regexp_replace(replace(doc, backslash || backslash, ''), backslash || backslash || '"', '', 'g');
+  doc := regexp_replace(doc, '"[^"]*"', '', 'g');
+  FOREACH mark IN ARRAY regexp_split_to_array(regexp_replace(doc, '[^][{}]', '', 'g'), '') LOOP
+    depth := depth + CASE WHEN mark IN ('[', '{') THEN 1 ELSE -1 END;
+    deepest := greatest(deepest, depth);
+  END LOOP;
+  RETURN deepest;
+END $$;
+
+CREATE FUNCTION stand_in.refuse_json(doc text) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+BEGIN
+  IF NOT doc IS JSON THEN
+    RETURN doc::jsonb;
+  ELSIF NOT doc IS JSON WITH UNIQUE KEYS THEN
+    RAISE EXCEPTION 'Duplicate attribute names are not allowed in a SUPER object';
+  ELSIF stand_in.json_depth(doc) > 1000 THEN
+    RAISE EXCEPTION 'SUPER value exceeds the maximum nesting depth of 1000';
+  END IF;
+  RETURN doc::jsonb;
+END $$;
+
 CREATE FUNCTION pg_catalog.json_parse(text) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-  SELECT $1::jsonb
+  SELECT CASE WHEN $1 IS JSON WITH UNIQUE KEYS AND length($1) <= 2000 THEN $1::jsonb
+              ELSE stand_in.refuse_json($1) END
 $$;
 CREATE FUNCTION pg_catalog.can_json_parse(text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
   SELECT $1 IS JSON

@@ -19,7 +19,6 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 ROWS_AT_ONCE = 65_536
-VARBYTE_DEFAULT_BYTES = 64_000
 SUPER_STRING_BYTES = 65_535
 
 
@@ -98,10 +97,6 @@ def _check_leaf(field: pa.Field, leaf: Any, target: Target, url: str) -> None:
     if logical["Type"] == "Timestamp" and logical["timeUnit"] == "nanoseconds":
         raise Mismatch(
             f"column {target.name} holds nanosecond timestamps, which Redshift loads as other dates", target
-        )
-    if target.type == "bytea" and target.size_bytes != VARBYTE_DEFAULT_BYTES:
-        raise Mismatch(
-            f"a VARBYTE of fixed width cannot be loaded from Parquet, column {target.name}", target
         )
     if pa.types.is_nested(field.type) or not _fits(leaf.physical_type, logical, target):
         repetition = "optional" if leaf.max_definition_level else "required"

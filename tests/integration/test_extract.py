@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pyarrow as pa
@@ -17,11 +18,13 @@ from local.databases.postgres import Postgres
 from tributary import engines, extract, paths
 from tributary.catalog import TableName
 from tributary.chunks import SEQUENCE
-from tributary.documents import Column, Item, Plan, Range, TablePlan, TableResult
+from tributary.documents import Altered, Column, Item, Plan, Range, TablePlan, TableResult
+from tributary.faults import Fault, Policy
 from tributary.secret import Secret
 from tributary.storage import Bucket, body
 
 RUN = "20261123_233901"
+FAR = datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +56,13 @@ class Workshop:
             host=postgres.host, port=postgres.port, username="postgres", dbname="postgres", sslmode="disable"
         )
 
-    def plan(self, *, order: tuple[str, ...] = ("stamp", "id"), page_rows: int | None = 3) -> Plan:
+    def plan(
+        self,
+        *,
+        order: tuple[str, ...] = ("stamp", "id"),
+        page_rows: int | None = 3,
+        policies: dict[str, dict[Fault, Policy]] | None = None,
+    ) -> Plan:
         engine = engines.get("postgresql")
         connection = engine.connect(self.secret, statement_timeout_s=30)
         described = engine.describe(connection, [TableName(self.source, "orders")])
@@ -66,6 +75,7 @@ class Workshop:
                 kind=engine.kind(column),
                 nullable=column.nullable,
                 target=column.name,
+                policies=(policies or {}).get(column.name, {}),
             )
             for column in table.columns
         )
@@ -207,6 +217,34 @@ def test_a_table_without_order_is_read_at_once_and_only_the_finished_attempt_cou
         list(attempts.map(lambda _: workshop.extract(plan), range(2)))
 
     assert sorted(map(int, ids(workshop.rows()))) == list(range(1, 21))  # type: ignore[arg-type]
+
+
+def test_altered_values_are_counted_once_whatever_becomes_of_the_attempts(
+    postgres: Postgres, bucket: Bucket
+) -> None:
+    policies: dict[str, dict[Fault, Policy]] = {
+        "stamp": {"date_out_of_range": "clamp"},
+        "note": {"too_long": "truncate"},
+    }
+    counted = [
+        Altered(column="note", fault="too_long", values=10),
+        Altered(column="stamp", fault="date_out_of_range", values=30),
+    ]
+    for order, calls in ((("id",), "one page a call"), (("id",), "three at once"), ((), "three at once")):
+        workshop = Workshop(postgres, bucket, rows=60)
+        session = postgres.connect()
+        session.run(f"UPDATE \"{workshop.source}\".orders SET stamp = 'infinity' WHERE id % 2 = 0")
+        session.run(f"UPDATE \"{workshop.source}\".orders SET note = repeat('x', 65536) WHERE id % 6 = 0")
+        session.close()
+        plan = workshop.plan(order=order, page_rows=7, policies=policies)
+        if calls == "one page a call":
+            while not workshop.extract(plan, seconds=0):
+                pass
+        else:
+            with ThreadPoolExecutor(3) as attempts:
+                assert all(attempts.map(lambda _, plan=plan, shop=workshop: shop.extract(plan), range(3)))
+        assert list(workshop.result().altered) == counted
+        assert {row[0]: row[1] == FAR for row in workshop.rows()} == {n: n % 2 == 0 for n in range(1, 61)}
 
 
 def test_a_value_that_the_warehouse_cannot_hold_fails_the_table_without_showing_it(

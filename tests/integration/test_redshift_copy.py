@@ -102,6 +102,17 @@ def test_values_arrive_exactly(
     assert [v for (v,) in warehouse.run("SELECT v FROM shop.exact ORDER BY n")] == loaded
 
 
+def test_a_varbyte_of_any_width_loads_but_not_from_binaries_of_fixed_width(warehouse: Warehouse) -> None:
+    warehouse.run("CREATE TABLE shop.wide (v VARBYTE(16777216), w VARBYTE(4))")
+    long = pa.table({"v": pa.array([b"x" * 70_000], pa.binary()), "w": pa.array([b"abcd"], pa.binary())})
+    warehouse.run(warehouse.copy("shop.wide (v, w)", long))
+    assert warehouse.run("SELECT OCTET_LENGTH(v), w FROM shop.wide") == [(70_000, "61626364")]
+    fixed = pa.table({"w": pa.array([b"abcd"], pa.binary(4))})
+    assert "fixed_len_byte_array" in warehouse.error(warehouse.copy("shop.wide (w)", fixed))
+    longer = pa.table({"w": pa.array([b"abcde"], pa.binary())})
+    assert "Table: 4, Data: 5" in warehouse.error(warehouse.copy("shop.wide (w)", longer))
+
+
 def test_columns_map_by_position_over_the_list(warehouse: Warehouse) -> None:
     warehouse.run(
         "CREATE TABLE shop.placed (a INTEGER DEFAULT 7, b VARCHAR(5), c VARCHAR(5), d BIGINT IDENTITY(1,1))"

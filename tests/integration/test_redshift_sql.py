@@ -270,6 +270,21 @@ def test_functions_of_redshift_are_there(warehouse: Warehouse) -> None:
     assert "invalid input syntax" in warehouse.error("SELECT JSON_PARSE('{')")
 
 
+def test_json_parse_refuses_what_a_super_does_not_hold(warehouse: Warehouse) -> None:
+    twice = """SELECT JSON_PARSE('{"a": [{"b": 1, "b": 2}]}')"""
+    assert "Duplicate attribute names" in warehouse.error(twice)
+    text = f'"[{"[" * 2000}"'
+    for depth, outcome in ((1000, None), (1001, "maximum nesting depth of 1000")):
+        sql = f"SELECT JSON_TYPEOF(JSON_PARSE('{'[' * (depth - 1)}[{text}]{']' * (depth - 1)}'))"
+        if outcome:
+            assert outcome in warehouse.error(sql)
+        else:
+            assert warehouse.run(sql) == [("array",)]
+    assert warehouse.run("""SELECT JSON_SERIALIZE(JSON_PARSE('{"a": {"b": 1}, "b": 2}'))""") == [
+        ('{"a":{"b":1},"b":2}',)
+    ]
+
+
 def test_rights_are_what_was_granted(warehouse: Warehouse) -> None:
     user = '"IAMR:Loader"'
     warehouse.run("SELECT 1", role="Loader")

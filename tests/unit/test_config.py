@@ -189,7 +189,10 @@ class TestFaults:
             ("defaults: {cursor_time_zone: Madrid}", 'cursor_time_zone: "Madrid" is not a time zone; write'),
             ("defaults: {cursor_time_zone: +10:00}", "cursor_time_zone: +10:00 is a number that may be"),
             ("defaults: {nulls: maybe}", 'line 3, defaults.nulls: "maybe" is not a choice; use include or'),
-            ("defaults: {on_new_column: null}", "line 3, defaults.on_new_column: is empty; write a value"),
+            (
+                "defaults: {on_new_column: null}",
+                'line 3, defaults.on_new_column: null is not read as text; write "null" in quotes',
+            ),
             ("defaults: {engine: mysql}", '"engine" belongs to the source; write it at the left margin'),
             ("schedule: !vault x", 'line 3, schedule: the tag "!vault" means nothing here; take it out'),
             ("x: &a [*a]", "an alias contains itself; write the part out"),
@@ -220,6 +223,24 @@ class TestFaults:
             ("{name: a, colums: [x]}", 'tables[0].colums: unknown key "colums"; did you mean "columns"?'),
             ("{name: a, key: [id, 1]}", 'tables[0].key[1]: 1 is not read as text; write "1" in quotes'),
             ("{name: a, columns: [id, no]}", "tables[0].columns[1]: no is read as true or false"),
+            (
+                "{name: a, policies: {too_long: clamp}}",
+                'tables[0].policies: "clamp" can do nothing about too_long; use fail, "null" or truncate',
+            ),
+            (
+                "{name: a, policies: {too_lang: clamp}}",
+                'tables[0].policies: "too_lang" is not a fault; did you mean',
+            ),
+            ("{name: a, policies: clamp}", "tables[0].policies: write faults with their policies, such as"),
+            ("{name: a, policies: {misfit: null}}", "tables[0].policies.misfit: null is not read as text"),
+            (
+                "{name: a, column_policies: {x: cut}}",
+                'tables[0].column_policies: "cut", for x, is not a policy; use fail, "null", clamp,',
+            ),
+            (
+                "{name: a, column_policies: {x: {date_out_of_range: truncate}}}",
+                'tables[0].column_policies: "truncate" can do nothing about date_out_of_range; use fail,',
+            ),
             ("{name: a, columns: {exclude: [~]}}", "tables[0].columns.exclude[0]: is empty; write a value"),
             ("{name: a, columns: {take: a, exclude: b}}", "tables[0].columns: write a list of column names"),
             ("orders", 'tables[0]: "orders" cannot stand here; write a list of tables: - name:'),

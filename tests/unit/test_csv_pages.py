@@ -29,7 +29,7 @@ def block(text: str | bytes, rows: int = 1) -> Block:
 
 
 def values(text: str | bytes, *kinds: KindName | Kind, rows: int = 1) -> list[list[Any]]:
-    table = csv_pages.parse(block(text, rows), query(*kinds))
+    table, _ = csv_pages.parse(block(text, rows), query(*kinds))
     return [column.to_pylist() for column in table.columns]
 
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import names
+from . import faults, names
 from .catalog import SourceColumn, SourceTable
 from .config import Settings
 from .documents import Column, Mode
 from .engines import Engine
 from .errors import TableRefused, UnsupportedType
+from .faults import Fault, Policy
 from .types import Kind
 
 CURSORS = (  # what a column that says when its row last changed is usually called
@@ -73,6 +74,7 @@ def choose(engine: Engine, table: SourceTable, settings: Settings) -> Choice:
             "or use mode: replace"
         )
     proven = _is_proven(table, key)
+    columns = _with_policies(table, settings, columns, {*key, *([cursor.name] if cursor else [])})
     return Choice(table, settings, mode, columns, key, proven, cursor, tuple(notes))
 
 
@@ -82,7 +84,7 @@ def _columns(engine: Engine, table: SourceTable, settings: Settings) -> tuple[Co
     unsupported = []
     for column in taken:
         try:
-            kinds[column.name] = engine.kind(column)
+            kinds[column.name] = _kind(engine, table, settings, column)
         except UnsupportedType as error:
             unsupported.append(str(error))
     if unsupported:
@@ -98,6 +100,77 @@ def _columns(engine: Engine, table: SourceTable, settings: Settings) -> tuple[Co
         )
         for column in taken
     )
+
+
+def _kind(engine: Engine, table: SourceTable, settings: Settings, column: SourceColumn) -> Kind:
+    if (settings.column_policies or {}).get(column.name) == "text":
+        try:
+            return engine.kind(column)
+        except UnsupportedType:
+            return Kind("text")  # whatever it is, its text is one
+    kind = engine.kind(column)
+    if column.name not in (settings.booleans or ()):
+        return kind
+    if not kind.orders_serials:
+        raise TableRefused(
+            f'booleans: column "{column.name}" of {table.name} is of type {column.type}; '
+            "only integers can be read as true and false"
+        )
+    return Kind("boolean")
+
+
+def _with_policies(
+    table: SourceTable, settings: Settings, columns: tuple[Column, ...], untouched: set[str]
+) -> tuple[Column, ...]:
+    """Return the columns with what is done about their faults; `untouched` order or identify rows."""
+    for field, names_said in (("column_policies", settings.column_policies), ("booleans", settings.booleans)):
+        for name in names_said or ():
+            _existing(table, name, field)
+    return tuple(
+        _untouched(table, settings, column) if column.name in untouched else _treated(table, settings, column)
+        for column in columns
+    )
+
+
+def _untouched(table: SourceTable, settings: Settings, column: Column) -> Column:
+    if set(_own_policies(table, settings, column).values()) - {"fail"}:
+        raise TableRefused(
+            f'column_policies: column "{column.name}" of {table.name} is of its key or its cursor, whose '
+            "values must arrive as they are; choose others, or leave it out of column_policies"
+        )
+    return column
+
+
+def _treated(table: SourceTable, settings: Settings, column: Column) -> Column:
+    """Return the column with its policies; `text` among them makes it a text, with the faults of one."""
+    said = {**(settings.policies or {}), **_own_policies(table, settings, column)}
+    policies = faults.meant(column.kind, said)
+    if "text" not in policies.values():
+        return column.model_copy(update={"policies": policies})
+    text = Kind("text")
+    return column.model_copy(update={"kind": text, "policies": faults.meant(text, said)})
+
+
+def _own_policies(table: SourceTable, settings: Settings, column: Column) -> dict[Fault, Policy]:
+    """Return what column_policies say of the column; raises TableRefused for what cannot help it."""
+    said = (settings.column_policies or {}).get(column.name, {})
+    possible = faults.OF_KIND[column.kind.name]
+    if isinstance(said, str):
+        met = faults.choices(column.kind, said)
+        if met:
+            return dict.fromkeys(met, said)
+        ways = sorted({choice for fault in possible for choice in faults.CHOICES[fault]})
+        raise TableRefused(
+            f'column_policies: {said} can do nothing about column "{column.name}" of {table.name}, which is '
+            f"{column.type}; use {', '.join(ways)}"
+        )
+    for fault in said:
+        if fault not in possible and "text" not in said.values():
+            raise TableRefused(
+                f'column_policies: column "{column.name}" of {table.name} is {column.type} and cannot have '
+                f"the fault {fault}; it can have {', '.join(possible)}"
+            )
+    return said
 
 
 def _taken(table: SourceTable, settings: Settings) -> list[SourceColumn]:

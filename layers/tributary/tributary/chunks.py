@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 
 from . import paths
-from .documents import FORMAT, Chunk, Column
+from .documents import FORMAT, Altered, Chunk, Column
 from .errors import InternalError, PlanOutdated
 from .storage import Bucket, Stored
 from .types import arrow
@@ -29,7 +29,11 @@ ROWS_AT_MOST = 1 << 23  # a row's number within its chunk has 24 bits
 
 
 class Footer(BaseModel):
-    """What a chunk says of itself: `total_rows` counts its sequence's rows up to its end."""
+    """What a chunk says of itself.
+
+    `total_rows` counts its sequence's rows up to its end, `altered` the values that a policy touched
+    in them: as the counts travel with the rows, no attempt counts anything twice.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,6 +42,7 @@ class Footer(BaseModel):
     last: bool
     rows: int
     total_rows: int
+    altered: tuple[Altered, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +125,11 @@ class ChunkBuilder:
         self._writer.write_table(pa.Table.from_arrays([*rows.columns, sequence], schema=self.schema))
         self.rows += rows.num_rows
 
-    def finish(self, position: tuple[str, ...] | None, total_rows: int, *, last: bool) -> bytes:
+    def finish(
+        self, position: tuple[str, ...] | None, total_rows: int, altered: tuple[Altered, ...], *, last: bool
+    ) -> bytes:
         """Return the object's content, its footer saying where it ends."""
-        footer = Footer(position=position, last=last, rows=self.rows, total_rows=total_rows)
+        footer = Footer(position=position, last=last, rows=self.rows, total_rows=total_rows, altered=altered)
         self._writer.add_key_value_metadata({FOOTER_KEY.decode(): footer.model_dump_json()})
         self._writer.close()
         content: bytes = self._sink.getvalue().to_pybytes()

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -24,10 +24,11 @@ from pydantic import (
     model_validator,
 )
 
-from . import config_faults, durations, engines, horizon, names, yaml_marks
+from . import config_faults, durations, engines, faults, horizon, names, yaml_marks
 from .documents import Mode
 from .durations import Duration
 from .errors import ConfigError
+from .faults import Fault, Policy
 from .schedule import Schedule
 from .selection import Resolution, only, resolve
 
@@ -72,7 +73,42 @@ def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def _policies(value: Any) -> Any:
+    """Refuse a policy that can do nothing about its fault, with those that can."""
+    if not isinstance(value, dict):
+        raise ValueError("write faults with their policies, such as {too_long: truncate}")
+    for fault, policy in value.items():
+        if fault not in faults.CHOICES:
+            close = difflib.get_close_matches(str(fault), faults.CHOICES, n=1)
+            hint = (
+                f'did you mean "{close[0]}"?'
+                if close
+                else f"use {config_faults.either(list(faults.CHOICES))}"
+            )
+            raise ValueError(f'"{fault}" is not a fault; {hint}')
+        if policy not in faults.CHOICES[fault]:
+            raise ValueError(f'"{policy}" can do nothing about {fault}; use {_quoted(faults.CHOICES[fault])}')
+    return value
+
+
+def _column_policies(value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise ValueError("write columns with their policies, such as {valid_until: clamp}")
+    for column, policy in value.items():
+        if isinstance(policy, dict):
+            _policies(policy)
+        elif policy not in POLICIES:
+            raise ValueError(f'"{policy}", for {column}, is not a policy; use {_quoted(POLICIES)}')
+    return value
+
+
+def _quoted(policies: Sequence[str]) -> str:
+    return config_faults.either([f'"{policy}"' if policy == "null" else policy for policy in policies])
+
+
+POLICIES: tuple[Policy, ...] = get_args(Policy)
 Text = Annotated[str, Field(min_length=1)]
+ColumnPolicy = Policy | dict[Fault, Policy]
 Names = Annotated[tuple[Text, ...], Field(min_length=1), BeforeValidator(_several)]
 
 
@@ -111,7 +147,9 @@ class Settings(BaseModel):
     """How a table is read; None where nothing is said.
 
     `key`: the columns that identify a row, in order. `overlap`: a duration before the source's
-    clock for a time cursor, an amount for an integer one.
+    clock for a time cursor, an amount for an integer one. `policies`: what is done about values that
+    the warehouse cannot hold, by fault; `column_policies`: by column, for every fault that the policy
+    can do something about, or by fault too. `booleans`: integer columns that become BOOLEAN.
     """
 
     model_config = FROZEN
@@ -125,6 +163,9 @@ class Settings(BaseModel):
     nulls: Literal["include", "refuse"] | None = None
     on_new_column: Literal["reread", "null"] | None = None
     page_rows: Annotated[StrictInt, Field(ge=1)] | None = None
+    policies: Annotated[dict[Fault, Policy], BeforeValidator(_policies)] | None = None
+    column_policies: Annotated[dict[Text, ColumnPolicy], BeforeValidator(_column_policies)] | None = None
+    booleans: Names | None = None
 
     @field_validator("key")
     @classmethod
@@ -139,13 +180,14 @@ class Settings(BaseModel):
         return value
 
     def over(self, defaults: Settings) -> Settings:
-        """Return these settings, with the defaults where nothing is said."""
-        return Settings(
-            **{
-                field: getattr(defaults if getattr(self, field) is None else self, field)
-                for field in Settings.model_fields
-            }
-        )
+        """Return these settings, with the defaults where nothing is said: of policies, one by one."""
+        said = {
+            field: getattr(defaults if getattr(self, field) is None else self, field)
+            for field in Settings.model_fields
+        }
+        for field in ("policies", "column_policies"):
+            said[field] = {**(getattr(defaults, field) or {}), **(getattr(self, field) or {})} or None
+        return Settings(**said)
 
 
 class TableEntry(Settings):

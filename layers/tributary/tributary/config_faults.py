@@ -46,6 +46,9 @@ EXPECTED = {
     "cursor_time_zone": "a name such as Europe/Madrid, UTC, or an offset such as +01:00",
     "key": "the name of a column, or a list of them: [region, id]",
     "columns": "a list of column names, or {exclude: [names]}",
+    "policies": "faults with their policies: {too_long: truncate}",
+    "column_policies": "columns with their policies: {valid_until: clamp}",
+    "booleans": "the name of a column, or a list of them: [is_active]",
     "take": "a list of column names",
     "overlap": "a duration such as 1 hour for a time cursor, or a whole number for an integer one",
 }

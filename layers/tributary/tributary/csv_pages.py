@@ -1,20 +1,23 @@
 """CSV text as a source renders it -> Arrow pages, with nothing altered silently.
 
 An unquoted empty field is NULL, a quoted one is ''. Timestamps with a zone carry it, binaries are
-hex. PyArrow's error texts hold values: only the column's number leaves this module.
+hex. A page is parsed straight to its types; only where a value does not fit, again with a look at
+each text (`mend`). PyArrow's error texts hold values: only the column's number leaves this module.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from . import keyset
+from . import faults, keyset, mend
 from .engines import Page, Query, ReadColumn
 from .engines.blocks import Block
 from .errors import InternalError, TableRefused, ValueRefused
+from .faults import Fault
 from .types import arrow
 
 if TYPE_CHECKING:
@@ -24,22 +27,15 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 FIELD = re.compile(rb'(?:"([^"]*(?:""[^"]*)*)"|([^,"\r\n]*))(,|\r?\n?\Z)')
 COLUMN_NUMBER = re.compile(r"In CSV column #(\d+)")
 
-HOLDS = {
-    "boolean": "true and false",
-    "int16": "integers of 16 bits",
-    "int32": "integers of 32 bits",
-    "int64": "integers of 64 bits",
-    "decimal": "decimals of its declared digits",
-    "float32": "numbers",
-    "float64": "numbers",
-    "date": "dates of the years 1 to 9999",
-    "timestamp": "times of the years 1 to 9999 in microseconds",
-    "timestamptz": "times of the years 1 to 9999 in microseconds",
-    "text": "valid UTF-8",
-    "binary": "bytes",
-    "uuid": "UUIDs",
-    "json": "valid UTF-8",
-}
+Counts = Counter[tuple[str, Fault]]  # by the column's name in the source
+
+
+class _Unfit(Exception):
+    """A value of this column does not fit its kind."""
+
+    def __init__(self, column: ReadColumn) -> None:
+        super().__init__(column.name)
+        self.column = column
 
 
 def line(values: Iterable[bytes | None]) -> bytes:
@@ -54,9 +50,9 @@ def fields(record: bytes) -> list[str | None]:
     while match := FIELD.match(record, start):
         quoted, plain, end = match.groups()
         if quoted is not None:
-            found.append(quoted.replace(b'""', b'"').decode())
+            found.append(quoted.replace(b'""', b'"').decode(errors="surrogateescape"))
         else:
-            found.append(plain.decode() or None)
+            found.append(plain.decode(errors="surrogateescape") or None)
         if end != b",":
             return found
         start = match.end()
@@ -71,45 +67,106 @@ def pages(query: Query, blocks: Generator[Block]) -> Iterator[Page]:
     """
     with closing(blocks):
         for block in blocks:
-            yield Page(parse(block, query), _position(block, query), len(block.text))
+            table, altered = parse(block, query)
+            yield Page(table, _position(block, query), len(block.text), altered)
 
 
-def parse(block: Block, query: Query) -> pyarrow.Table:
-    """Return the block's rows in the query's columns and their Arrow types."""
+def parse(block: Block, query: Query) -> tuple[pyarrow.Table, Counts]:
+    """Return the block's rows in the query's columns and their Arrow types, and what was altered."""
     import pyarrow as pa
 
-    read = _read(block, query)
-    if read.num_rows != block.rows:
-        raise InternalError(f"{query.table}: {block.rows} rows were sent and {read.num_rows} parsed")
+    altered: Counts = Counter()
+    try:
+        arrays = _straight(block, query)
+    except _Unfit:
+        arrays = _mended(block, query, altered)
+    schema = pa.schema([(column.name, arrow(column.kind)) for column in query.columns])
+    return pa.Table.from_arrays(arrays, schema=schema), altered
+
+
+def _straight(block: Block, query: Query) -> list[pyarrow.Array]:
+    """Parse to the kinds at once; raises _Unfit where a value does not fit its own."""
+    import pyarrow as pa
+
+    types = [_parsed_as(column) for column in query.columns]
+    read = _read(block.text, types, query, block.rows)
     has_nul = b"\0" in block.text
     arrays = []
-    for column, text in zip(query.columns, read.columns, strict=True):
-        array = _unhex(text, column, query) if column.kind.name == "binary" else text.combine_chunks()
-        _check(array, column, query, has_nul=has_nul)
+    for column, values in zip(query.columns, read.columns, strict=True):
+        array = values.combine_chunks()
+        if column.kind.name == "binary":
+            array = _unhex(array, column)
+        elif column.kind.name == "decimal" and pa.types.is_string(array.type):
+            array = _loose_decimal(array, column)
+        _check(array, column, has_nul=has_nul)
         arrays.append(array)
-    schema = pa.schema([(column.name, arrow(column.kind)) for column in query.columns])
-    return pa.Table.from_arrays(arrays, schema=schema)
+    return arrays
 
 
-def _read(block: Block, query: Query) -> pyarrow.Table:
+def _parsed_as(column: ReadColumn) -> pyarrow.DataType:
+    """Return what the parser makes of a column: text where Arrow's own parsing would not be exact.
+
+    A decimal of more digits than it has bits for comes out of Arrow as another number.
+    """
+    import pyarrow as pa
+
+    as_text = column.kind.name == "binary" or (column.kind.name == "decimal" and column.kind.loose)
+    return pa.string() if as_text else arrow(column.kind)
+
+
+def _mended(block: Block, query: Query, altered: Counts) -> list[pyarrow.Array]:
+    """Parse by way of each column's text, with policies; raises ValueRefused where none covers a fault."""
+    import pyarrow as pa
+
+    read = _read(block.text, [pa.binary()] * len(query.columns), query, block.rows)
+    arrays = []
+    for column, values in zip(query.columns, read.columns, strict=True):
+        try:
+            texts, counted = mend.mended(values.combine_chunks(), column)
+            arrays.append(_typed(texts, column, query))
+        except mend.Refused as refusal:
+            raise refused(query, column, refusal.fault) from None
+        except _Unfit:
+            raise refused(query, column) from None
+        altered.update({(column.name, fault): count for fault, count in counted.items()})
+    return arrays
+
+
+def _typed(texts: pyarrow.Array, column: ReadColumn, query: Query) -> pyarrow.Array:
+    """Return the texts as values of their kind; raises _Unfit where one is none."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    name = column.kind.name
+    if name in ("text", "uuid", "json"):
+        array = texts.cast(pa.string())
+    elif name == "binary":
+        array = _unhex(pa.array(texts.to_pylist(), pa.binary()), column)  # from offset 0 again
+    elif name == "decimal" and column.kind.loose:
+        array = _loose_decimal(texts.cast(pa.string()), column)
+    else:
+        again = pc.fill_null(texts, b"")
+        lines = b"\n".join(again.to_pylist()) + b"\n"
+        whole = Query(query.table, (column,))
+        array = _read(lines, [arrow(column.kind)], whole, len(texts)).column(0).combine_chunks()
+    _check(array, column, has_nul=False)
+    return array
+
+
+def _read(text: bytes, types: Sequence[pyarrow.DataType], query: Query, rows: int) -> pyarrow.Table:
     import pyarrow as pa
     from pyarrow import csv
 
-    text = block.text
     if text.startswith(BYTE_ORDER_MARK):
         text = BYTE_ORDER_MARK + text  # PyArrow takes one away, and here it is a value's first character
-    names = [str(number) for number in range(len(query.columns))]
-    types = {
-        name: pa.string() if column.kind.name == "binary" else arrow(column.kind)
-        for name, column in zip(names, query.columns, strict=True)
-    }
+    names = [str(number) for number in range(len(types))]
     try:
-        return csv.read_csv(
+        read = csv.read_csv(
             pa.BufferReader(text),
             read_options=csv.ReadOptions(column_names=names, block_size=len(text) + 1),
             parse_options=csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
             convert_options=csv.ConvertOptions(
-                column_types=types,
+                column_types=dict(zip(names, types, strict=True)),
                 null_values=[""],
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=False,
@@ -121,66 +178,99 @@ def _read(block: Block, query: Query) -> pyarrow.Table:
         number = COLUMN_NUMBER.search(str(error))
         if number is None:
             raise InternalError(f"{query.table}: the source's rows are not the CSV they should be") from None
-        raise refused(query, query.columns[int(number[1])]) from None
+        raise _Unfit(query.columns[int(number[1])]) from None
+    if read.num_rows != rows:
+        raise InternalError(f"{query.table}: {rows} rows were sent and {read.num_rows} parsed")
+    return read
 
 
-def refused(query: Query, column: ReadColumn) -> ValueRefused:
-    """Return the error for a value that its column's kind cannot hold."""
+def refused(query: Query, column: ReadColumn, fault: Fault | None = None) -> ValueRefused:
+    """Return the error for a value that its column's kind cannot hold: the fault, and what can be done."""
+    holds = faults.MEANINGS[fault or "misfit"]
+    choices = [
+        f'"{policy}"' if policy == "null" else policy for policy in faults.CHOICES[fault or "misfit"][1:]
+    ]
+    ways = ["correct it in the source"]
+    if column.name not in query.order:
+        ways.append(f"set column_policies: {{{column.name}: {' or '.join(choices)}}}")
+    ways.append(f"leave the column out with columns: {{exclude: [{column.name}]}}")
     return ValueRefused(
-        f'column "{column.name}" of {query.table} ({column.type}) holds a value outside '
-        f"{HOLDS[column.kind.name]}; correct it in the source, "
-        f"or leave the column out with columns: {{exclude: [{column.name}]}}"
+        f'column "{column.name}" of {query.table} ({column.type}) holds {holds}; '
+        f"{', '.join(ways[:-1])} or {ways[-1]}"
     )
 
 
-def _unhex(text: pyarrow.ChunkedArray, column: ReadColumn, query: Query) -> pyarrow.Array:
+def _unhex(whole: pyarrow.Array, column: ReadColumn) -> pyarrow.Array:
     """Decode a whole column of hex at once: its bytes are half as long, and so is every offset."""
     from binascii import Error, unhexlify
 
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    whole = text.combine_chunks()
     valid, starts, digits = whole.buffers()
     offsets = pa.Array.from_buffers(pa.int32(), len(whole) + 1, [None, starts])
     end = offsets[-1].as_py()
+    odd = pc.any(pc.not_equal(pc.bit_wise_and(pc.binary_length(whole), 1), 0)).as_py()
     try:
+        if odd:
+            raise Error
         data = unhexlify(memoryview(digits)[:end]) if end else b""
     except Error:
-        raise refused(query, column) from None
+        raise _Unfit(column) from None
     halved = pc.shift_right(offsets, pa.scalar(1, pa.int32())).buffers()[1]
     return pa.Array.from_buffers(pa.binary(), len(whole), [valid, halved, pa.py_buffer(data)])
 
 
-def _check(array: pyarrow.Array, column: ReadColumn, query: Query, *, has_nul: bool) -> None:
+def _loose_decimal(texts: pyarrow.Array, column: ReadColumn) -> pyarrow.Array:
+    """Return the numbers once every text is known to have no more digits than the decimal."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.kind
+    if pc.any(mend.suspects(texts, kind)).as_py():
+        raise _Unfit(column)
+    if (pc.max(pc.binary_length(texts)).as_py() or 0) > (kind.precision or 38):
+        few = rf"^(-?\d+\.\d{{0,{kind.scale}}}?)0+$"
+        texts = pc.replace_substring_regex(texts, few, r"\1")  # noughts that Arrow would count as digits
+    try:
+        return texts.cast(arrow(kind))
+    except pa.ArrowInvalid:
+        raise _Unfit(column) from None
+
+
+def _check(array: pyarrow.Array, column: ReadColumn, *, has_nul: bool) -> None:
     """Refuse what parses and yet cannot be loaded: long values, NUL characters, years before 1."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    limit = column.kind.limit_bytes
+    kind = column.kind
+    limit = kind.limit_bytes
     if limit is not None and (pc.max(pc.binary_length(array)).as_py() or 0) > limit:
-        raise ValueRefused(
-            f'column "{column.name}" of {query.table} ({column.type}) holds a value longer than the '
-            f"{limit} bytes of its column in Redshift; leave the column out with "
-            f"columns: {{exclude: [{column.name}]}}"
-        )
-    if has_nul and column.kind.name in ("text", "json") and pc.any(pc.match_substring(array, "\0")).as_py():
-        raise ValueRefused(
-            f'column "{column.name}" of {query.table} holds a text with a NUL character, which '
-            "Redshift cannot hold; correct it in the source, or leave the column out with "
-            f"columns: {{exclude: [{column.name}]}}"
-        )
-    if column.kind.name == "decimal":
+        raise _Unfit(column)
+    if has_nul and kind.name in ("text", "uuid", "json") and pc.any(pc.match_substring(array, "\0")).as_py():
+        raise _Unfit(column)
+    if kind.name == "json":
+        _check_json(array, column)
+    if kind.name == "decimal":
         try:
             array.validate(full=True)  # PyArrow counts the digits before it adds those of the scale
         except pa.ArrowInvalid:
-            raise refused(query, column) from None
-    if column.kind.orders_time:
-        days = array.view(pa.int32() if column.kind.name == "date" else pa.int64())
-        first = -719_162 if column.kind.name == "date" else -719_162 * 86_400_000_000  # 0001-01-01
+            raise _Unfit(column) from None
+    if kind.orders_time:
+        days = array.view(pa.int32() if kind.name == "date" else pa.int64())
+        first = -719_162 if kind.name == "date" else -719_162 * 86_400_000_000  # 0001-01-01
         earliest = pc.min(days).as_py()
         if earliest is not None and earliest < first:
-            raise refused(query, column)
+            raise _Unfit(column)
+
+
+def _check_json(array: pyarrow.Array, column: ReadColumn) -> None:
+    import pyarrow.compute as pc
+
+    odd = array.filter(mend.odd_json(array, column.kind))
+    for text in pc.unique(odd).to_pylist():
+        if text is not None and mend.json_fault(text.encode()) is not None:
+            raise _Unfit(column)
 
 
 def _position(block: Block, query: Query) -> tuple[str, ...] | None:

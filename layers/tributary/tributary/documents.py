@@ -14,10 +14,11 @@ from pydantic import BaseModel, ConfigDict
 
 from .catalog import TableName
 from .engines import Query, ReadColumn
+from .faults import Fault, Policy
 from .types import Kind
 
-FORMAT: Final = 1
-Format = Literal[1]
+FORMAT: Final = 2
+Format = Literal[2]
 
 Mode = Literal["merge", "replace"]
 
@@ -42,17 +43,21 @@ class RunEvent(Document):
 
 
 class Column(Document):
-    """A column to move: `name` and `type` in the source, `target` in the warehouse."""
+    """A column to move: `name` and `type` in the source, `target` in the warehouse.
+
+    `policies`: what is done about values that the warehouse cannot hold, `fail` where it says nothing.
+    """
 
     name: str
     type: str
     kind: Kind
     nullable: bool
     target: str
+    policies: dict[Fault, Policy] = {}
 
     def read(self) -> ReadColumn:
         """Return what the engine needs to know of the column."""
-        return ReadColumn(self.name, self.type, self.kind)
+        return ReadColumn(self.name, self.type, self.kind, self.policies)
 
 
 class Range(Document):
@@ -184,6 +189,14 @@ class Item(Document):
     tables: tuple[TablePlan, ...]
 
 
+class Altered(Document):
+    """How many values of a column had a fault and were treated by its policy."""
+
+    column: str
+    fault: Fault
+    values: int
+
+
 class Chunk(Document):
     """One Parquet object of a range's sequence that holds rows to load."""
 
@@ -201,6 +214,7 @@ class TableResult(Document):
     rows: int = 0
     size_bytes: int = 0
     duration_s: float = 0.0
+    altered: tuple[Altered, ...] = ()
     failure: Failure | None = None
 
 
@@ -250,6 +264,7 @@ class TableReport(Document):
     extract_s: float = 0.0
     load_s: float = 0.0
     future_rows: int = 0
+    altered: tuple[Altered, ...] = ()
     notes: tuple[str, ...] = ()
     failure: Failure | None = None
 

@@ -8,14 +8,16 @@ taken over with its end. What fails for good becomes that table's result and sto
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 from . import engines, paths
 from .chunks import NOTHING, ChunkBuilder, Footer, Progress, progress
-from .documents import Chunk, Failure, Item, Plan, Range, TablePlan, TableResult
+from .csv_pages import Counts
+from .documents import Altered, Chunk, Failure, Item, Plan, Range, TablePlan, TableResult
 from .engines import Engine, Page
 from .errors import PermanentError, PlanOutdated, QueryCancelled, TableRefused, TransientError
 from .observability import logger
@@ -127,16 +129,30 @@ def extract_table(extraction: Extraction, table: TablePlan) -> None:
 def _read_table(extraction: Extraction, table: TablePlan) -> TableResult:
     chunks: list[Chunk] = []
     rows = 0
+    altered: Counts = Counter()
     for part in table.ranges:
         read = read_range(extraction, table, part) if part.order else read_at_once(extraction, table, part)
         chunks.extend(read.loadable())
         rows += read.footer.total_rows
+        altered += _counts(read.footer.altered)
     return TableResult(
         number=table.number,
         table=table.name,
         chunks=tuple(chunks),
         rows=rows,
         size_bytes=sum(chunk.size_bytes for chunk in chunks),
+        altered=_listed(altered),
+    )
+
+
+def _counts(altered: Iterable[Altered]) -> Counts:
+    return Counter({(one.column, one.fault): one.values for one in altered})
+
+
+def _listed(counts: Counts) -> tuple[Altered, ...]:
+    return tuple(
+        Altered(column=column, fault=fault, values=values)
+        for (column, fault), values in sorted(counts.items())
     )
 
 
@@ -210,11 +226,13 @@ class RangeReader:
     start: Footer
     position: tuple[str, ...] | None = field(init=False)
     total_rows: int = field(init=False)
+    altered: Counts = field(init=False)
     chunk: ChunkBuilder = field(init=False)
 
     def __post_init__(self) -> None:
         self.position = self.start.position
         self.total_rows = self.start.total_rows
+        self.altered = _counts(self.start.altered)
         self.chunk = self._new_chunk()
 
     def run(self) -> None:
@@ -257,10 +275,11 @@ class RangeReader:
             self.extraction.in_time()
         self.chunk.add(page.table)
         self.total_rows += page.table.num_rows
+        self.altered.update(page.altered)
         self.position = page.position
 
     def _store(self, *, last: bool) -> None:
-        content = self.chunk.finish(self.position, self.total_rows, last=last)
+        content = self.chunk.finish(self.position, self.total_rows, _listed(self.altered), last=last)
         if not self.extraction.bucket.create_raw(paths.chunk(self.prefix, self.number), content):
             raise Overtaken
         logger.info(

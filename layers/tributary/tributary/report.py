@@ -190,6 +190,7 @@ def _table(table: TablePlan, result: TableResult | None, load: TableLoad | None)
         extract_s=result.duration_s if result else 0.0,
         load_s=round(load.duration_ms / 1000, 3) if load else 0.0,
         future_rows=table.future_rows,
+        altered=result.altered if result and loaded else (),
         notes=table.notes,
         failure=None if loaded else failure,
     )
@@ -228,6 +229,16 @@ def message(report: RunReport) -> str:
     notes = [f"  {table.table}: {note}" for table in report.tables for note in table.notes]
     if notes:
         lines += ["\nNotes:", *notes[:MESSAGE_TABLES_AT_MOST]]
+    altered = [
+        f"  {table.table}.{one.column}: {one.values} values ({one.fault})"
+        for table in report.tables
+        for one in table.altered
+    ]
+    if altered:
+        lines += [
+            "\nAltered by policy, since the warehouse cannot hold them:",
+            *altered[:MESSAGE_TABLES_AT_MOST],
+        ]
     future = [f"  {table.table}: {table.future_rows} rows" for table in report.tables if table.future_rows]
     if future:
         lines += ["\nDated beyond the source's clock (read, and read again until it gets there):", *future]
@@ -252,6 +263,11 @@ def _count(report: RunReport, metrics: Metrics) -> None:
     )
     metrics.add_metric(
         name="RowsLoaded", unit=MetricUnit.Count, value=sum(table.rows_loaded for table in tables)
+    )
+    metrics.add_metric(
+        name="ValuesAltered",
+        unit=MetricUnit.Count,
+        value=sum(one.values for table in tables for one in table.altered),
     )
     metrics.add_metric(
         name="BytesWritten", unit=MetricUnit.Bytes, value=sum(table.size_bytes for table in tables)

@@ -32,7 +32,9 @@ KindName = Literal[
 ]
 
 VARCHAR_BYTES = 65_535  # the widest VARCHAR (r_Character_types)
-VARBYTE_BYTES = 64_000  # plain VARBYTE; a fixed width fails to load from Parquet
+VARBYTE_BYTES = 64_000  # plain VARBYTE (r_VARBYTE_type)
+UUID_BYTES = 36
+WIDE_VARBYTE_BYTES = 16_777_216  # the widest, which Parquet may fill (r_VARBYTE_type, limitations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +43,15 @@ class Kind:
 
     `precision` and `scale` belong to decimals (at most 38 digits, scale at most 37);
     `size_bytes` bounds texts and binaries in UTF-8 bytes, None where they are unbounded.
+    `loose`: the source's type holds more than the kind does (a decimal's digits, JSON's syntax), so
+    that every value is looked at before it is taken.
     """
 
     name: KindName
     precision: int | None = None
     scale: int | None = None
     size_bytes: int | None = None
+    loose: bool = False
 
     @property
     def orders_time(self) -> bool:
@@ -63,7 +68,15 @@ class Kind:
         """Return the most bytes one value may have in the warehouse, None where its type bounds it."""
         if self.name in ("text", "json"):
             return min(self.size_bytes or VARCHAR_BYTES, VARCHAR_BYTES)
-        return VARBYTE_BYTES if self.name == "binary" else None
+        if self.name == "uuid":
+            return UUID_BYTES
+        if self.name == "binary":
+            return (
+                VARBYTE_BYTES
+                if (self.size_bytes or WIDE_VARBYTE_BYTES) <= VARBYTE_BYTES
+                else WIDE_VARBYTE_BYTES
+            )
+        return None
 
 
 def arrow(kind: Kind) -> pyarrow.DataType:
@@ -108,6 +121,8 @@ def warehouse(kind: Kind) -> str:
         return f"DECIMAL({kind.precision},{kind.scale})"
     if kind.name == "text":
         return f"VARCHAR({kind.limit_bytes})"
+    if kind.name == "binary":
+        return "VARBYTE" if kind.limit_bytes == VARBYTE_BYTES else f"VARBYTE({WIDE_VARBYTE_BYTES})"
     plain = {
         "boolean": "BOOLEAN",
         "int16": "SMALLINT",
@@ -118,11 +133,23 @@ def warehouse(kind: Kind) -> str:
         "date": "DATE",
         "timestamp": "TIMESTAMP",
         "timestamptz": "TIMESTAMPTZ",
-        "binary": "VARBYTE",
         "uuid": "VARCHAR(36)",
         "json": "SUPER",
     }
     return plain[kind.name]
+
+
+def decimal(precision: int, scale: int) -> Kind:
+    """Return the decimal of so many digits; where Redshift's has fewer, a loose one of its 38.
+
+    Digits before the point give way to those behind it: numeric(50,10) is a DECIMAL(38,10).
+    """
+    if precision <= 38 and scale <= 37:
+        return Kind("decimal", precision=precision, scale=scale)
+    return Kind("decimal", precision=38, scale=min(scale, 37), loose=True)
+
+
+ANY_DECIMAL = Kind("decimal", precision=38, scale=10, loose=True)  # of a type that names no digits
 
 
 def published(kind: Kind, staged: str) -> str:

@@ -157,9 +157,9 @@ def _misread(node: yaml.ScalarNode) -> str | None:
         return None
     if tag in ("int", "float"):
         return f'{text} is a number that may be misread; write "{text}" in quotes, or a whole number'
-    if tag == "null":
+    if tag == "null" and text != "null":
         return "is empty; write a value, or take the line out"
-    if tag in ("timestamp", "merge", "value"):
+    if tag in ("null", "timestamp", "merge", "value"):
         return f'{text} is not read as text; write "{text}" in quotes'
     return f'the tag "{node.tag}" means nothing here; take it out'
 

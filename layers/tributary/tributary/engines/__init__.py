@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ..catalog import Clock, SourceColumn, SourceTable, TableName
 from ..errors import ConfigError, InternalError, UnsupportedType
+from ..faults import Fault, Policies
 from ..secret import Secret
 from ..types import Kind
 
@@ -27,11 +28,16 @@ MODULES = {"postgresql": "postgresql", "mysql": "mysql", "sqlite": "sqlite"}
 
 @dataclass(frozen=True, slots=True)
 class ReadColumn:
-    """A column to read: its name and type in the source, and the kind that its values have."""
+    """A column to read: its name and type in the source, and the kind that its values have.
+
+    `policies`: what is done about values that the kind does not hold; they are refused where it says
+    nothing.
+    """
 
     name: str
     type: str
     kind: Kind
+    policies: Policies = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +67,14 @@ class Page:
     """Rows in reading order: Arrow columns in the query's order and types (`types.arrow`).
 
     `position`: the source's own text of the `order` columns in the last row, None without order.
-    `size_bytes`: of the text that the source sent.
+    `size_bytes`: of the text that the source sent. `altered`: how many values of these rows a policy
+    touched, by column and fault.
     """
 
     table: pyarrow.Table
     position: tuple[str, ...] | None
     size_bytes: int
+    altered: Mapping[tuple[str, Fault], int] = field(default_factory=dict)
 
 
 class Engine(Protocol):
@@ -146,8 +154,9 @@ def hex_digits(text: str) -> str:
 
 
 def unsupported(column: SourceColumn, what: str | None = None) -> UnsupportedType:
-    """Return the error for a column whose type has no kind yet."""
+    """Return the error for a column whose type has no kind."""
     return UnsupportedType(
-        f'column "{column.name}" has type {what or column.type}, which is not supported yet; '
-        f"leave it out with columns: {{exclude: [{column.name}]}}"
+        f'column "{column.name}" has type {what or column.type}, which the warehouse has no form for; '
+        f"leave it out with columns: {{exclude: [{column.name}]}}, or take its text with column_policies: "
+        f"{{{column.name}: text}}"
     )

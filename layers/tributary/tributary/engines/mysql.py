@@ -37,7 +37,7 @@ from ..secret import Secret
 from . import Page, Query, ReadColumn, hex_digits
 from . import mysql_catalog as catalog
 from .blocks import Block, Write, pumped
-from .mysql_catalog import FAMILIES, family, kind, orders
+from .mysql_types import FAMILIES, family, kind, orders
 from .network import CONNECT_TIMEOUT_S, SILENCE_S, address, cut, dial, hang_up, tls, tls_refused
 
 __all__ = [  # the Protocol
@@ -228,7 +228,8 @@ def quote(*names: str) -> str:
 
 NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
 DATE = re.compile(r"\d{4}-\d\d-\d\d")
-TIME = re.compile(r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,6})?)(?:Z|\+00(?::?00)?)?")
+TIME = re.compile(r"-?\d{2,3}:\d\d:\d\d(\.\d{1,6})?")
+MOMENT = re.compile(r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,6})?)(?:Z|\+00(?::?00)?)?")
 
 
 def literal(text: str, type: str) -> str:
@@ -237,13 +238,15 @@ def literal(text: str, type: str) -> str:
     if known == "binary":
         return f"x'{hex_digits(text)}'"
     quoted = "'" + text.replace("'", "''") + "'"
-    if known == "text":
+    if known in ("text", "plain"):
         return quoted
     if known == "date" and DATE.fullmatch(text):
         return "DATE" + quoted
-    if known in ("datetime", "timestamp") and (match := TIME.fullmatch(text)):
+    if known in ("datetime", "timestamp") and (match := MOMENT.fullmatch(text)):
         return f"TIMESTAMP'{match[1]}'"  # of the session's zone, which is UTC
-    if known in ("number", "float") and NUMBER.fullmatch(text):
+    if known == "time" and TIME.fullmatch(text):
+        return "TIME" + quoted
+    if known in ("number", "bits", "float") and NUMBER.fullmatch(text):
         return text
     raise InternalError(f"a position in a column of type {type} has not the form of its values")
 

@@ -1,23 +1,12 @@
-"""MySQL's and MariaDB's word on their tables, and every type's family: how its values are written.
-
-One row of FAMILIES per kind of text form; a type belongs to one family or is not supported.
-"""
+"""MySQL's and MariaDB's word on their tables: the questions to their catalog, and what the answers mean."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Collection, Iterable
 
 from ..catalog import SourceColumn, SourceTable, TableName
-from ..types import Kind
-from . import unsupported
 
 Row = tuple[str | None, ...]
-FamilyName = Literal["number", "float", "date", "datetime", "timestamp", "text", "binary"]
-
-# --- questions ----------------------------------------------------------------------------------
 
 TABLES = """
 SELECT table_schema, table_name FROM information_schema.tables
@@ -114,120 +103,3 @@ def _table(name: TableName, columns: list[SourceColumn], indexes: dict[str, list
         tuple(key for index, key in whole.items() if index in keys),
         tuple(whole.values()),
     )
-
-
-# --- types --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """How values are written: `text` exactly, `field` within a CSV line, `plain` as a column of a row.
-
-    `dress` turns a plain column's bytes into the text.
-    """
-
-    text: str
-    field: str
-    plain: str
-    dress: Callable[[bytes], bytes] = bytes
-
-
-# FLOAT renders six digits, and as a DOUBLE, which the product is, all that it has.
-# Text is converted, or one binary part would turn the line into raw bytes of each column's own
-# character set; utf8mb4_bin, so that REPLACE compares characters and no language's equals.
-TEXT = "CONVERT({0} USING utf8mb4)"
-FAMILIES: dict[FamilyName, Family] = {
-    "number": Family("CAST({0} AS CHAR)", "{0}", "{0}"),
-    "float": Family("CAST({0} * 1e0 AS CHAR)", "{0} * 1e0", "{0} * 1e0"),
-    "date": Family("CAST({0} AS CHAR)", "{0}", "{0}"),
-    "datetime": Family("CAST({0} AS CHAR)", "{0}", "{0}"),
-    "timestamp": Family("CONCAT({0}, 'Z')", "CONCAT({0}, 'Z')", "{0}", lambda value: value + b"Z"),
-    "text": Family(
-        TEXT, "CONCAT('\"', REPLACE(" + TEXT + " COLLATE utf8mb4_bin, '\"', '\"\"'), '\"')", "{0}"
-    ),
-    "binary": Family("HEX({0})", "CONCAT('\"', HEX({0}), '\"')", "{0}", lambda value: value.hex().encode()),
-}
-
-BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
-TEXT_BYTES = {"tinytext": 255, "text": 65_535, "mediumtext": None, "longtext": None}
-WORDS: dict[FamilyName, tuple[str, ...]] = {
-    "number": (*BITS, "decimal"),
-    "float": ("float", "double"),
-    "date": ("date",),
-    "datetime": ("datetime",),
-    "timestamp": ("timestamp",),
-    "text": (*TEXT_BYTES, "char", "varchar", "enum", "set", "json", "uuid"),
-    "binary": ("tinyblob", "blob", "mediumblob", "longblob", "binary", "varbinary"),
-}
-BY_WORD: dict[str, FamilyName] = {word: name for name, words in WORDS.items() for word in words}
-TYPE = re.compile(r"(\w+)(?:\((.*)\))?([^)]*)", re.DOTALL)
-LABEL = re.compile(r"'((?:[^']|'')*)'")
-
-
-def _parsed(type: str) -> tuple[str, str, str]:
-    """Return the type's word, what stands in its parentheses, and what follows."""
-    match = TYPE.fullmatch(type)
-    return (match[1].lower(), match[2] or "", match[3]) if match else (type, "", "")
-
-
-def family(type: str) -> FamilyName:
-    """Return how values of the type are written; raises LookupError for a type without a kind."""
-    return BY_WORD[_parsed(type)[0]]
-
-
-def kind(column: SourceColumn) -> Kind:
-    """Return the kind of the column's values; raises UnsupportedType by the type's name."""
-    word, arguments, rest = _parsed(column.type)
-    if word not in BY_WORD:
-        raise unsupported(column)
-    if word in BITS:
-        return _integer(BITS[word], unsigned="unsigned" in rest)
-    if word == "decimal":
-        precision, scale = (int(part) for part in arguments.split(","))
-        if precision > 38 or scale > 37:
-            raise unsupported(column)
-        return Kind("decimal", precision=precision, scale=scale)
-    if word in KINDS:
-        return KINDS[word]
-    return Kind("binary") if BY_WORD[word] == "binary" else _text(word, arguments)
-
-
-KINDS = {
-    "float": Kind("float32"),
-    "double": Kind("float64"),
-    "date": Kind("date"),
-    "datetime": Kind("timestamp"),
-    "timestamp": Kind("timestamptz"),
-    "json": Kind("json"),
-    "uuid": Kind("uuid"),
-}
-
-
-def _integer(bits: int, *, unsigned: bool) -> Kind:
-    """Return the smallest kind that holds them all; tinyint(1) is a number, since 2 to 127 fit in it."""
-    needed = bits + (1 if unsigned else 0)
-    if needed > 64:
-        return Kind("decimal", precision=20, scale=0)
-    return Kind("int16" if needed <= 16 else "int32" if needed <= 32 else "int64")
-
-
-def _text(word: str, arguments: str) -> Kind:
-    """Return a text of at most so many bytes: a character has up to four in UTF-8."""
-    characters: int | None
-    if word in TEXT_BYTES:
-        characters = TEXT_BYTES[word]
-    elif word in ("enum", "set"):
-        labels = [len(label) for label in LABEL.findall(arguments)]
-        characters = max(labels) if word == "enum" else sum(labels) + len(labels)
-    else:
-        characters = int(arguments or 1)
-    return Kind("text", size_bytes=4 * max(characters, 1) if characters is not None else None)
-
-
-def orders(type: str) -> bool:
-    """Say whether pages can be ordered by values of that type.
-
-    ENUM and SET are ordered by their number and compared by their text, floats have no exact text,
-    and a JSON value's order is not that of its text.
-    """
-    return _parsed(type)[0] not in ("enum", "set", "float", "double", "json")

@@ -30,11 +30,12 @@ from ..errors import (
     TributaryError,
 )
 from ..secret import Secret
-from . import Page, Query, hex_digits
+from . import Page, Query
 from . import postgresql_catalog as catalog
+from . import postgresql_types as types
 from .blocks import Write, pumped
 from .network import SILENCE_S, address, cut, dial, hang_up, tls, tls_refused
-from .postgresql_catalog import ENUM, kind, orders
+from .postgresql_types import kind, literal, orders
 
 PORT = 5432
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)  # protocol-flow.html, "SSL Session Encryption"
@@ -230,24 +231,9 @@ def quote(*names: str) -> str:
     return ".".join('"' + name.replace('"', '""') + '"' for name in names)
 
 
-def literal(text: str, type: str) -> str:
-    """Return the literal of that exact type: ``'2024-01-02'::date``."""
-    if type == "bytea":
-        return f"'\\x{hex_digits(text)}'::bytea"
-    return "'" + text.replace("'", "''") + "'::" + type.removeprefix(ENUM)
-
-
 def rendered(name: str, type: str) -> str:
     """Return the expression of a column's exact text."""
-    return _text(quote(name), type)
-
-
-def _text(reference: str, type: str) -> str:
-    if type == "bytea":
-        return f"pg_catalog.encode({reference}, 'hex')"
-    if type.startswith("character("):  # a cast would strip the blanks that COPY keeps
-        return f"pg_catalog.textin(pg_catalog.bpcharout({reference}))"
-    return f"{reference}::text"
+    return types.text(quote(name), type)
 
 
 def select(query: Query) -> str:
@@ -257,10 +243,7 @@ def select(query: Query) -> str:
 
 def copy(query: Query) -> str:
     """Return the COPY of the query: the server's own CSV, binaries in hex without a prefix."""
-    columns = [
-        _text(_column(column.name), column.type) if column.kind.name == "binary" else _column(column.name)
-        for column in query.columns
-    ]
+    columns = [types.field(_column(column.name), column.type) for column in query.columns]
     return f"COPY ({_select(query, columns)}) TO STDOUT (FORMAT csv)"
 
 

@@ -1,4 +1,4 @@
-"""PostgreSQL's word on its tables: the questions to its catalog, what the answers mean, and its types.
+"""PostgreSQL's word on its tables: the questions to its catalog, and what the answers mean.
 
 Names are compared as they are written, and everything that pg_catalog does not say stays unknown.
 """
@@ -6,14 +6,9 @@ Names are compared as they are written, and everything that pg_catalog does not 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Iterable
 
 from ..catalog import SourceColumn, SourceTable, TableName
-from ..types import Kind
-from . import unsupported
-
-ENUM = "enum "  # how `SourceColumn.type` tells an enum from the other types that users define
 
 Row = tuple[str | None, ...]
 
@@ -31,19 +26,34 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
                     AND d.objid = c.oid AND d.deptype = 'e')
 """
 
-# A domain is read as the type that it is made of, an enum as its labels.
+# A domain is read as the type that it is made of, in the end; what is not the server's own type is
+# told by a word before its name. True arrays have no array type of their own.
 COLUMNS = """
 SELECT n.nspname, c.relname, a.attname,
-       CASE t.typtype
-         WHEN 'd' THEN pg_catalog.format_type(t.typbasetype, t.typtypmod)
-         WHEN 'e' THEN 'enum ' || pg_catalog.format_type(a.atttypid, a.atttypmod)
-         ELSE pg_catalog.format_type(a.atttypid, a.atttypmod)
-       END,
-       NOT (a.attnotnull OR t.typnotnull)
+       CASE
+         WHEN t.typtype = 'e' THEN 'enum '
+         WHEN t.typtype = 'c' THEN 'composite '
+         WHEN t.typtype = 'r' THEN 'range '
+         WHEN t.typtype = 'm' THEN 'multirange '
+         WHEN t.typcategory = 'A' AND t.typarray = 0 THEN 'array '
+         WHEN t.typnamespace <> 'pg_catalog'::pg_catalog.regnamespace THEN 'other '
+         ELSE ''
+       END || pg_catalog.format_type(t.oid, d.mod),
+       NOT (a.attnotnull OR d.not_null)
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
+CROSS JOIN LATERAL (
+  WITH RECURSIVE made(oid, mod, base, base_mod, not_null, steps) AS (
+    SELECT t.oid, a.atttypmod, t.typbasetype, t.typtypmod, t.typnotnull, 0
+    FROM pg_catalog.pg_type AS t WHERE t.oid = a.atttypid
+    UNION ALL
+    SELECT t.oid, made.base_mod, t.typbasetype, t.typtypmod, made.not_null OR t.typnotnull, made.steps + 1
+    FROM made JOIN pg_catalog.pg_type AS t ON t.oid = made.base
+  )
+  SELECT oid, mod, not_null FROM made ORDER BY steps DESC LIMIT 1
+) AS d
+JOIN pg_catalog.pg_type AS t ON t.oid = d.oid
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND (n.nspname, c.relname) IN ({names})
 ORDER BY c.oid, a.attnum
 """
@@ -106,55 +116,3 @@ def tables(columns: Iterable[Row], indexes: Iterable[Row]) -> dict[TableName, So
         )
         for name, listed in found.items()
     }
-
-
-PLAIN = {
-    "smallint": Kind("int16"),
-    "integer": Kind("int32"),
-    "bigint": Kind("int64"),
-    "real": Kind("float32"),
-    "double precision": Kind("float64"),
-    "date": Kind("date"),
-    "boolean": Kind("boolean"),
-    "text": Kind("text"),
-    "character varying": Kind("text"),
-    "name": Kind("text", size_bytes=63),
-    "bytea": Kind("binary"),
-    "uuid": Kind("uuid"),
-    "json": Kind("json"),
-    "jsonb": Kind("json"),
-}
-NUMERIC = re.compile(r"numeric\((\d+),(-?\d+)\)")
-TIMESTAMP = re.compile(r"timestamp(?:\(\d\))? (with|without) time zone")
-CHARACTER = re.compile(r"character(?: varying)?\((\d+)\)")
-
-
-def kind(column: SourceColumn) -> Kind:
-    """Return the kind of the column's values; raises UnsupportedType by the type's name."""
-    if column.type in PLAIN:
-        return PLAIN[column.type]
-    if column.type.startswith(ENUM):
-        return Kind("text", size_bytes=4 * 63)  # a label is a name: 63 bytes in the server's encoding
-    if match := NUMERIC.fullmatch(column.type):
-        return _decimal(column, int(match[1]), int(match[2]))
-    if match := TIMESTAMP.fullmatch(column.type):
-        return Kind("timestamptz" if match[1] == "with" else "timestamp")
-    if match := CHARACTER.fullmatch(column.type):
-        return Kind("text", size_bytes=4 * int(match[1]))
-    if column.type == "numeric":
-        raise unsupported(column, "numeric without precision")
-    raise unsupported(column)
-
-
-def _decimal(column: SourceColumn, precision: int, scale: int) -> Kind:
-    """Return the decimal that holds every value; PostgreSQL also knows numeric(3,-2) and numeric(2,4)."""
-    digits = max(precision - scale, precision) if scale < 0 else max(precision, scale)
-    scale = max(scale, 0)
-    if digits > 38 or scale > 37:
-        raise unsupported(column)
-    return Kind("decimal", precision=digits, scale=scale)
-
-
-def orders(type: str) -> bool:
-    """Say whether pages can be ordered by values of that type: json has no order, floats no exact text."""
-    return type not in ("json", "real", "double precision")

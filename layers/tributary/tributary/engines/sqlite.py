@@ -1,20 +1,18 @@
 """SQLite through the standard library: a file on this machine, opened read-only.
 
-SQLite lets any value stand in any column: each one is held against the declared type as it is read,
-and one that does not fit is refused, never cast.
+SQLite lets any value stand in any column: each one is held against the declared type as it is read
+(`sqlite_types`), and one that does not fit is refused or treated by policy, never cast.
 """
 
 from __future__ import annotations
 
-import math
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 
 from .. import csv_pages, keyset
@@ -29,10 +27,11 @@ from ..errors import (
     TributaryError,
 )
 from ..secret import Secret
-from . import Page, Query, ReadColumn, hex_digits
+from . import Page, Query, hex_digits
 from . import sqlite_catalog as catalog
+from . import sqlite_types as types
 from .blocks import collected
-from .sqlite_catalog import declared, kind, orders
+from .sqlite_types import declared, kind, orders
 
 __all__ = [  # the Protocol
     "FRACTION_DIGITS",
@@ -55,7 +54,6 @@ FRACTION_DIGITS = 0  # as CURRENT_TIMESTAMP writes it
 BUSY_TIMEOUT_S = 10
 STEPS = 10_000  # of SQLite's machine between two looks at the time-out
 FETCHED_ROWS = 1_000
-UNDECODABLE = re.compile(r"Could not decode to UTF-8 column 'c(\d+)'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +77,9 @@ def connect(secret: Secret, *, statement_timeout_s: int) -> Session:
             isolation_level=None,
             check_same_thread=False,
         )
+        driver.text_factory = lambda text: text.decode(
+            errors="surrogateescape"
+        )  # bytes that are no text stay
         driver.execute("PRAGMA query_only = ON")
         driver.execute("PRAGMA trusted_schema = OFF")
         driver.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -192,90 +193,13 @@ def read(session: Session, query: Query) -> Iterator[Page]:
 
 
 def _records(session: Session, query: Query) -> Generator[bytes]:
-    renderings = [RENDERINGS[column.kind.name] for column in query.columns]
+    renderings = [types.rendering(column) for column in query.columns]
     with _queries(session, query.table), closing(session.driver.execute(select(query))) as cursor:
-        while rows := _fetched(cursor, query):
+        while rows := cursor.fetchmany(FETCHED_ROWS):
             for row in rows:
-                try:
-                    yield csv_pages.line(
-                        [None if v is None else render(v) for render, v in zip(renderings, row, strict=True)]
-                    )
-                except _Misfit:
-                    raise csv_pages.refused(query, _misfit(row, query)) from None
-
-
-def _fetched(cursor: sqlite3.Cursor, query: Query) -> list[tuple[object, ...]]:
-    try:
-        return cursor.fetchmany(FETCHED_ROWS)
-    except sqlite3.OperationalError as error:
-        if place := UNDECODABLE.match(str(error)):
-            raise csv_pages.refused(query, query.columns[int(place[1])]) from None
-        raise
-
-
-class _Misfit(Exception):
-    """A value's storage does not fit its column's declared type."""
-
-
-def _misfit(row: tuple[object, ...], query: Query) -> ReadColumn:
-    for value, column in zip(row, query.columns, strict=True):
-        try:
-            if value is not None:
-                RENDERINGS[column.kind.name](value)
-        except _Misfit:
-            return column
-    raise AssertionError("some value of the row does not fit")
-
-
-def _integer(value: object) -> bytes:
-    if type(value) is int:
-        return b"%d" % value
-    raise _Misfit
-
-
-def _decimal(value: object) -> bytes:
-    """Render a number in plain digits; a REAL has 15 that are certain, and its shortest text shows those."""
-    if type(value) is int:
-        return b"%d" % value
-    if type(value) is float and math.isfinite(value):
-        return format(Decimal(repr(value)), "f").encode()
-    raise _Misfit
-
-
-def _real(value: object) -> bytes:
-    if type(value) in (int, float):
-        return repr(value).encode()
-    raise _Misfit
-
-
-def _text(value: object) -> bytes:
-    if type(value) is str:
-        return value.encode()
-    raise _Misfit
-
-
-def _boolean(value: object) -> bytes:
-    if value in (0, 1) and type(value) is int:
-        return b"%d" % value
-    raise _Misfit
-
-
-def _blob(value: object) -> bytes:
-    if type(value) is bytes:
-        return value.hex().encode()
-    raise _Misfit
-
-
-RENDERINGS: dict[str, Callable[[object], bytes]] = {
-    "int64": _integer,
-    "decimal": _decimal,
-    "float64": _real,
-    "text": _text,
-    "date": _text,
-    "timestamp": _text,
-    "boolean": _boolean,
-    "binary": _blob,
-}
+                yield csv_pages.line(
+                    [None if v is None else render(v) for render, v in zip(renderings, row, strict=True)]
+                )
 
 
 def clock(session: Session) -> Clock:

@@ -1,16 +1,10 @@
-"""SQLite's word on its tables: the questions to its schema, what the answers mean, and its types.
-
-A declared type is a wish in SQLite; here it says which values the column may hold.
-"""
+"""SQLite's word on its tables: the questions to its schema, and what the answers mean."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable
 
 from ..catalog import SourceColumn, SourceTable, TableName
-from ..types import Kind
-from . import unsupported
 
 TABLES = """
 SELECT name FROM pragma_table_list
@@ -79,46 +73,3 @@ def _table(
         tuple(columns for index, columns in whole.items() if index in unique and not nullable & {*columns}),
         (*rowid, *whole.values()),
     )
-
-
-NAMES = {
-    "int64": ("INT", "INTEGER", "TINYINT", "SMALLINT", "MEDIUMINT", "BIGINT", "INT2", "INT4", "INT8"),
-    "float64": ("REAL", "DOUBLE", "DOUBLE PRECISION", "FLOAT"),
-    "text": ("TEXT", "VARCHAR", "CHAR", "CHARACTER", "NVARCHAR", "NCHAR", "CLOB"),
-    "date": ("DATE",),
-    "timestamp": ("DATETIME", "TIMESTAMP"),
-    "boolean": ("BOOLEAN", "BOOL"),
-    "binary": ("BLOB",),
-}
-PLAIN = {name: kind for kind, names in NAMES.items() for name in names}
-DECIMAL = re.compile(r"(?:DECIMAL|NUMERIC)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
-TEXT = re.compile(r"(?:VARCHAR|CHAR|CHARACTER|NVARCHAR|NCHAR)\s*\(\s*(\d+)\s*\)")
-
-
-def kind(column: SourceColumn) -> Kind:
-    """Return the kind of the column's declared type; raises UnsupportedType by the type's name."""
-    try:
-        return declared(column.type)
-    except LookupError:
-        raise unsupported(column, column.type or "no type") from None
-
-
-def declared(type: str) -> Kind:
-    """Return the kind of a declared type; raises LookupError where it has none."""
-    words = " ".join(type.upper().split())
-    if match := DECIMAL.fullmatch(words):
-        precision, scale = int(match[1]), int(match[2] or 0)
-        if not 1 <= precision <= 38 or scale > min(precision, 37):
-            raise LookupError(words)
-        return Kind("decimal", precision=precision, scale=scale)
-    if match := TEXT.fullmatch(words):
-        return Kind("text", size_bytes=4 * int(match[1]))
-    return PLAIN_KINDS[words]
-
-
-PLAIN_KINDS: dict[str, Kind] = {name: Kind(kind) for name, kind in PLAIN.items()}  # type: ignore[arg-type]
-
-
-def orders(type: str) -> bool:
-    """Say whether pages can be ordered by values of that type: floats have no exact text."""
-    return declared(type).name != "float64"
