@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test soak lint format validate sources build deploy clean
+.PHONY: help setup demo test soak lint format validate types sources build deploy clean
 
 PYTHON := .venv/bin/python
 SAM := .venv-sam/bin/sam
@@ -47,6 +47,9 @@ format: setup ## Put the code into the house's format
 validate: setup .venv-sam/.ready ## Check the template, without an AWS account
 	.venv/bin/cfn-lint template.yaml
 	$(SAM) validate --lint
+
+types: setup ## Write docs/types.md from the code
+	PYTHONPATH=layers/tributary $(PYTHON) -m docs.types_page
 
 build: setup .venv-sam/.ready ## Build functions and layers into .aws-sam, without Docker
 	PYTHON=$(CURDIR)/$(PYTHON) $(SAM) build

@@ -51,6 +51,34 @@ def test_postgresql_copies_a_select_with_row_values() -> None:
     )
 
 
+def test_postgresql_renders_what_copy_does_not_write_as_it_is_wanted() -> None:
+    types = [
+        "money",
+        "array integer[]",
+        "composite public.pair",
+        "other public.hstore",
+        "other public.citext",
+    ]
+    columns = tuple(ReadColumn(f"c{n}", type, Kind("text")) for n, type in enumerate(types))
+    assert postgresql.copy(Query(TableName("shop", "t"), columns)) == (
+        'COPY (SELECT t."c0"::numeric, pg_catalog.to_json(t."c1"), pg_catalog.to_json(t."c2"), '
+        'pg_catalog.to_json(t."c3"), t."c4" FROM "shop"."t" AS t) TO STDOUT (FORMAT csv)'
+    )
+
+
+def test_mysql_renders_bits_as_numbers_and_geometries_in_hex() -> None:
+    types = ["bit(3)", "point", "inet6", "time(6)"]
+    columns = tuple(ReadColumn(f"c{n}", type, Kind("text")) for n, type in enumerate(types))
+    query = Query(TableName("shop", "t"), columns)
+    assert mysql.lines(query) == (
+        "SELECT CONCAT(IF(t.`c0` IS NULL, '', t.`c0` + 0), ',', "
+        "IF(t.`c1` IS NULL, '', CONCAT('\"', HEX(t.`c1`), '\"')), ',', "
+        "IF(t.`c2` IS NULL, '', CAST(t.`c2` AS CHAR)), ',', IF(t.`c3` IS NULL, '', t.`c3`), '\n') "
+        "FROM `shop`.`t` AS t"
+    )
+    assert mysql.rows(query) == "SELECT t.`c0` + 0, t.`c1`, CAST(t.`c2` AS CHAR), t.`c3` FROM `shop`.`t` AS t"
+
+
 def test_mysql_selects_one_line_with_alternatives() -> None:
     later = replace(query("mysql"), after="a", position=("2024-01-01 00:00:00.100000Z", "7"))
     assert mysql.lines(later) == (
@@ -84,6 +112,12 @@ def test_sqlite_selects_with_row_values() -> None:
         (postgresql, "00ff", "bytea", "'\\x00ff'::bytea"),
         (postgresql, "sad", 'enum public."Mood"', "'sad'::public.\"Mood\""),
         (postgresql, "-1.50", "numeric(10,2)", "'-1.50'::numeric(10,2)"),
+        (postgresql, "1", "other public.citext", "'1'::public.citext"),
+        (postgresql, "101", "bit(3)", "'101'::bit(3)"),
+        (mysql, "-838:59:59.5", "time(1)", "TIME'-838:59:59.5'"),
+        (mysql, "18446744073709551615", "bit(64)", "18446744073709551615"),
+        (mysql, "2024", "year(4)", "2024"),
+        (mysql, "::1", "inet6", "'::1'"),
         (mysql, "it's \\", "varchar(20)", "'it''s \\'"),
         (mysql, "00ff", "varbinary(9)", "x'00ff'"),
         (mysql, "-1.50", "decimal(10,2)", "-1.50"),
@@ -108,6 +142,7 @@ def test_a_literal_has_its_columns_exact_type(engine: Engine, text: str, type: s
         (mysql, "2024-01-01' OR '", "datetime"),
         (mysql, "2024-01-01' OR '1", "date"),
         (mysql, "00' OR '", "blob"),
+        (mysql, "00:00:00' OR '", "time"),
         (postgresql, "00' OR '", "bytea"),
         (sqlite, "1; DROP TABLE t", "INTEGER"),
         (sqlite, "00' OR '", "BLOB"),

@@ -91,7 +91,7 @@ class Landed:
             has = known.get(column.target, "")
             wants = re.sub(r"VARCHAR\(.*", "VARCHAR", warehouse_type(column.kind))
             comparable = has in WORDS.values() or has.startswith("DECIMAL")
-            if comparable and wants not in ("SUPER", "VARBYTE") and has != wants:
+            if comparable and wants.partition("(")[0] not in ("SUPER", "VARBYTE") and has != wants:
                 raise TableRefused(
                     f'column "{column.name}" of {choice.name} is {column.type} now, which is {wants} in the '
                     f"warehouse, where it stands as {has}; drop or rename the warehouse's table and run "

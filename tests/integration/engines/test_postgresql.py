@@ -13,8 +13,20 @@ import pytest
 from local.databases.postgres import Postgres
 from tests.integration.engines.source import Source
 from tributary.catalog import SourceColumn, TableName
+from tributary.engines import postgresql_types
 from tributary.errors import SourceUnavailable, TableRefused
 from tributary.secret import Secret
+
+
+def test_every_base_type_of_the_server_has_a_row(pg: Source) -> None:
+    """True arrays, ranges and composites have rows by their category, pseudo-types no columns."""
+    rows = pg.execute(
+        "SELECT format_type(oid, NULL) FROM pg_type WHERE typtype = 'b' AND typrelid = 0 "
+        "AND typnamespace = 'pg_catalog'::regnamespace AND NOT (typcategory = 'A' AND typarray = 0)"
+    )
+    named = {str(row[0]) for row in rows}
+    assert len(named) > 60
+    assert named - set(postgresql_types.TYPES) == set()
 
 
 def test_the_catalog_lists_what_can_be_read_once(pg: Source) -> None:

@@ -193,6 +193,12 @@ def _text(word: str, arguments: str) -> Kind:
     return Kind("text", size_bytes=4 * max(characters, 1) if characters is not None else None)
 
 
+def note(type: str) -> str:
+    """Return in words what arrives of the type's values."""
+    word = _parsed(type)[0]
+    return TYPES[word].note if word in TYPES else "refused"
+
+
 def orders(type: str) -> bool:
     """Say whether pages can be ordered by values of that type.
 

@@ -179,6 +179,12 @@ def _decimal(precision: int, scale: int) -> Kind:
     return decimal(digits, max(scale, 0))
 
 
+def note(type: str) -> str:
+    """Return in words what arrives of the type's values."""
+    found = find(type)
+    return found.note if found else "refused"
+
+
 def orders(type: str) -> bool:
     """Say whether pages can be ordered by values of that type."""
     found = find(type)

@@ -80,6 +80,12 @@ def declared(type: str) -> Kind:
     return found
 
 
+def note(type: str) -> str:
+    """Return in words what arrives of the type's values."""
+    found = TYPES.get(ARGUMENTS.sub("", type.upper()).strip())
+    return found.note if found else "refused: such a column holds anything"
+
+
 def orders(type: str) -> bool:
     """Say whether pages can be ordered by values of that type: floats have no exact text."""
     try:

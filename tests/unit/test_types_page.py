@@ -1,0 +1,24 @@
+"""docs/types.md says what the code does, of every type that there is a row for."""
+
+from __future__ import annotations
+
+from docs import types_page
+from tributary.engines import mysql_types, postgresql_types, sqlite_types
+
+
+def test_the_page_is_what_the_code_gives() -> None:
+    assert types_page.PAGE.read_text() == types_page.page(), "run make types"
+
+
+def test_every_type_with_a_row_is_on_the_page() -> None:
+    listed = {
+        name: {type for chapter in chapters.values() for type in chapter.values()}
+        for name, (_, chapters) in types_page.ENGINES.items()
+    }
+    assert {id(row) for type in listed["PostgreSQL"] if (row := postgresql_types.find(type))} >= {
+        id(row) for row in postgresql_types.TYPES.values()
+    } - {id(postgresql_types.TYPES[name]) for name in ("character varying",)}
+    words = {type.partition("(")[0].split(" ")[0] for type in listed["MySQL and MariaDB"]}
+    assert set(mysql_types.TYPES) - words == {"geomcollection"}
+    notes = {sqlite_types.note(type) for type in listed["SQLite"]}
+    assert {row.note for row in sqlite_types.TYPES.values()} <= notes
