@@ -10,14 +10,21 @@ from .clients import client
 from .template import secret_name
 
 
-def create(url: str, logical_id: str, kind: str, properties: Mapping[str, Any]) -> None:
-    """Make the resource from its resolved properties."""
+def create(url: str, logical_id: str, resource: Mapping[str, Any]) -> None:
+    """Make the resource, its properties resolved."""
+    kind, properties = resource["Type"], resource.get("Properties", {})
     if kind == "AWS::Scheduler::ScheduleGroup":
         client("scheduler", url).create_schedule_group(Name=properties["Name"])
     elif kind == "AWS::SNS::Subscription":
         client("sns", url).subscribe(**properties)
     elif kind == "AWS::SecretsManager::Secret":
         create_secret(client("secretsmanager", url), logical_id, properties)
+
+
+def delete(url: str, resource: Mapping[str, Any]) -> None:
+    """Take the resource away: a group with its schedules. Secrets stay, subscriptions go with their topic."""
+    if resource["Type"] == "AWS::Scheduler::ScheduleGroup":
+        client("scheduler", url).delete_schedule_group(Name=resource["Properties"]["Name"])
 
 
 def create_secret(secrets: Any, logical_id: str, properties: Mapping[str, Any]) -> None:

@@ -1,17 +1,16 @@
 """Deploy the project's own template.yaml as far as moto goes, and make the rest by other means.
 
 The template stays the truth: names, environments, time-outs and conditions are CloudFormation's
-answers. What could not be done stops the deploy; nothing is skipped in silence.
+answers. What could not be done stops the deploy; nothing is skipped in silence. A deploy over a
+standing one updates it, and one that fails leaves it as it was.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import warnings
-import zipfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,19 +20,23 @@ from .clients import client
 from .custom import CustomResource, CustomResources, Request
 from .function import REGION, Function
 from .lambdas import Lambda
+from .moto_stack import MotoStack
 from .questions import PREFIX, Question, Questions, answer, holds
-from .template import ARTIFACT, BY_API, STACK_NAME, DeployError, Parts, Tree, take_apart, token
+from .template import BY_API, DeployError, Parts, Tree, take_apart, token
 
 EVERY_FUNCTION = "*"
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A deployed stack: its outputs, and each function's physical name by logical id."""
+    """A deployed stack: its outputs, and each function's physical name by logical id.
+
+    `asked` says which events its custom resources were sent, in words.
+    """
 
     outputs: dict[str, str]
     functions: dict[str, str]
-    custom: list[CustomResource]
+    asked: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -47,6 +50,44 @@ class Asked:
     by_api: dict[str, tuple[Question, Tree]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a deploy was told: the template in parts, and what is laid over its functions."""
+
+    parts: Parts
+    asked: Asked
+    parameters: Mapping[str, str]
+    environment: Mapping[str, Mapping[str, str]]
+    overlay: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Standing:
+    """What stands: physical names of functions, definitions by ARN, the resources made otherwise."""
+
+    wanted: Wanted
+    public: dict[str, str] = field(default_factory=dict)
+    functions: dict[str, str] = field(default_factory=dict)
+    machines: set[str] = field(default_factory=set)
+    by_api: dict[str, dict[str, Any]] = field(default_factory=dict)
+    custom: dict[str, CustomResource] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a custom resource is told; `before`: what stood where it is an update."""
+
+    kind: Request
+    resource: CustomResource
+    before: CustomResource | None = None
+
+    def undone(self) -> Event:
+        """Return the event by which CloudFormation takes this one back."""
+        if self.before is None:
+            return Event("Delete", self.resource)
+        return Event("Update", self.before, self.resource)
+
+
 class Deployer:
     """Deploys templates to one gateway. `environment` is laid over every function's own."""
 
@@ -57,7 +98,10 @@ class Deployer:
         self._functions = functions
         self._custom = custom
         self._environment = dict(environment)
+        self._moto = MotoStack(url)
+        self._overlay: dict[str, str] = {}
         self._code: dict[str, Path] = {}  # task root by physical name
+        self._standing: Standing | None = None
 
     def deploy(
         self,
@@ -65,29 +109,36 @@ class Deployer:
         *,
         parameters: Mapping[str, str] | None = None,
         environment: Mapping[str, Mapping[str, str]] | None = None,
+        folders: Mapping[str, Path] | None = None,
+        overlay: Mapping[str, str] | None = None,
     ) -> Deployment:
-        """Deploy the template.
+        """Deploy the template, or update what stands to it; raises DeployError, and all is as it was.
 
         `environment`: variables by the function's logical id, or EVERY_FUNCTION, over the template's own.
+        `folders`: code by logical id that lies elsewhere than the template says. `overlay`: variables that
+        no API shows, for what is told otherwise on Lambda.
         """
         os.environ.setdefault("AWS_DEFAULT_REGION", REGION)
-        parts = take_apart(template, parameters or {})
-        asked = _ask(parts)
-        self._environment["PYTHONPATH"] = os.pathsep.join(map(str, _packages(parts)))
-        outputs = self._create_stack(parts, parameters or {})
-        physical = self._resources(parts)
-        functions = self._deploy_functions(parts, physical, environment or {})
-        self._create_by_api(asked, outputs)
-        self._create_machines(parts, asked, physical, outputs)
-        custom = self._create_custom(asked, outputs)
-        public = _public(outputs, custom)
-        self._show(parts, public)
-        return Deployment(public, functions, custom)
+        parts = take_apart(template, parameters or {}, folders)
+        packages = {"PYTHONPATH": os.pathsep.join(map(str, _packages(parts)))}
+        wanted = Wanted(
+            parts,
+            _ask(parts),
+            parameters or {},
+            environment or {},
+            {**self._environment, **packages, **(overlay or {})},
+        )
+        if self._standing is None:
+            return self._create(wanted)
+        return self._update(self._standing, wanted)
 
-    def notify(self, kind: Request, deployment: Deployment) -> None:
-        """Send every custom resource of the stack an event, as CloudFormation does on update and delete."""
-        for resource in deployment.custom:
-            self._custom.request(kind, resource)
+    def delete(self) -> None:
+        """Take everything away but what the template retains; raises DeployError where nothing stands."""
+        standing = self._stands()
+        self._send([Event("Delete", resource) for resource in standing.custom.values()])
+        self._moto.delete()
+        self._leave(standing, Standing(standing.wanted))
+        self._standing = None
 
     def refresh(self, name: str) -> None:
         """Take over what Lambda's API says of a function: after an update from outside."""
@@ -101,7 +152,7 @@ class Deployer:
             Function(
                 name=name,
                 task_root=self._code[name],
-                environment={**environment, **self._environment},
+                environment={**environment, **self._overlay},
                 handler=configuration["Handler"],
                 timeout_s=configuration["Timeout"],
                 memory_mb=configuration["MemorySize"],
@@ -110,60 +161,80 @@ class Deployer:
             )
         )
 
-    def _create_stack(self, parts: Parts, parameters: Mapping[str, str]) -> dict[str, str]:
-        """Create the stack in moto and return all its outputs, the questions' answers too."""
-        self._store_artifact()
-        cloudformation = client("cloudformation", self._url)
-        given = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what moto cannot create is looked for in `_resources`
-            cloudformation.create_stack(
-                StackName=STACK_NAME,
-                TemplateBody=json.dumps(parts.template),
-                Parameters=given,
-                Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
-            )
-        stack = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
-        if stack["StackStatus"] != "CREATE_COMPLETE":
-            raise DeployError(f"the stack ended as {stack['StackStatus']}: {stack.get('StackStatusReason')}")
-        return {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
+    def _stands(self) -> Standing:
+        if self._standing is None:
+            raise DeployError("nothing is deployed")
+        return self._standing
 
-    def _store_artifact(self) -> None:
-        """Store the zip that stands for all code: the code itself runs from the source tree."""
-        empty = io.BytesIO()
-        with zipfile.ZipFile(empty, "w") as archive:
-            archive.writestr("empty", "")
-        s3 = client("s3", self._url)
-        s3.create_bucket(Bucket=ARTIFACT["Bucket"])
-        s3.put_object(**ARTIFACT, Body=empty.getvalue())
+    def _create(self, wanted: Wanted) -> Deployment:
+        new = Standing(wanted)
+        outputs = self._moto.create(wanted.parts, wanted.parameters)
+        self._make(new, outputs, there={})
+        events = self._events(new, Standing(wanted), outputs)
+        self._send(events)
+        return self._settle(new, outputs, events)
 
-    def _resources(self, parts: Parts) -> dict[str, str]:
-        """Return physical ids by logical id; raise where moto made less than the template says."""
-        cloudformation = client("cloudformation", self._url)
-        pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=STACK_NAME)
-        made = {
-            item["LogicalResourceId"]: item.get("PhysicalResourceId", "")
-            for page in pages
-            for item in page["StackResourceSummaries"]
-        }
-        wanted = {name for name, item in parts.template["Resources"].items() if "Condition" not in item}
-        if missing := sorted(wanted - set(made)):
-            raise DeployError(f"moto did not create {', '.join(missing)}")
-        return made
+    def _update(self, old: Standing, wanted: Wanted) -> Deployment:
+        new, events = Standing(wanted), list[Event]()
+        try:
+            outputs = self._moto.update(wanted.parts, wanted.parameters)
+            self._make(new, outputs, there=old.by_api)
+            events = self._events(new, old, outputs)
+            self._send(events)
+        except Exception as error:
+            self._roll_back(old, new, events, error)
+            raise
+        gone = [Event("Delete", resource) for name, resource in old.custom.items() if name not in new.custom]
+        self._send(gone)
+        self._leave(old, new)
+        return self._settle(new, outputs, [*events, *gone])
 
-    def _show(self, parts: Parts, outputs: Mapping[str, str]) -> None:
-        """Leave what stands on AWS too: outputs without our questions, and no bucket of ours."""
-        cloudformation = client("cloudformation", self._url)
-        shown = {key: {"Value": value} for key, value in outputs.items()}
-        template = {**parts.template, "Outputs": shown}
-        cloudformation.update_stack(StackName=STACK_NAME, TemplateBody=json.dumps(template))
-        s3 = client("s3", self._url)
-        s3.delete_object(**ARTIFACT)
-        s3.delete_bucket(Bucket=ARTIFACT["Bucket"])
+    def _settle(self, new: Standing, outputs: Mapping[str, str], events: list[Event]) -> Deployment:
+        new.public = _public(outputs, list(new.custom.values()))
+        self._moto.show(new.wanted.parts, new.public)
+        self._standing = new
+        sent = tuple(f"{event.resource.name}: {event.kind}" for event in events)
+        return Deployment(new.public, new.functions, sent)
 
-    def _deploy_functions(
-        self, parts: Parts, physical: Mapping[str, str], environment: Mapping[str, Mapping[str, str]]
-    ) -> dict[str, str]:
+    def _roll_back(self, old: Standing, new: Standing, events: list[Event], error: Exception) -> None:
+        """Bring back what stood, in CloudFormation's order: functions before custom resources."""
+        again = Standing(old.wanted)
+        try:
+            outputs = self._moto.update(old.wanted.parts, old.wanted.parameters)
+            self._make(again, outputs, there={**old.by_api, **new.by_api})
+            self._send([event.undone() for event in events])
+            self._leave(new, again)
+            self._moto.show(old.wanted.parts, old.public)
+        except Exception as failure:
+            raise DeployError(f"{error}; and what stood could not be brought back: {failure}") from error
+
+    def _leave(self, old: Standing, new: Standing) -> None:
+        """Take away what stands in the old alone."""
+        for name in old.by_api.keys() - new.by_api.keys():
+            by_api.delete(self._url, old.by_api[name])
+        states = client("stepfunctions", self._url)
+        for arn in old.machines - new.machines:
+            states.delete_state_machine(stateMachineArn=arn)
+        for name in set(old.functions.values()) - set(new.functions.values()):
+            self._functions.remove(name)
+            self._code.pop(name, None)
+
+    def _make(self, new: Standing, outputs: Mapping[str, str], *, there: Mapping[str, Any]) -> None:
+        """Make all but the custom resources, or bring it to what is wanted."""
+        self._overlay = dict(new.wanted.overlay)
+        physical = self._moto.resources(new.wanted.parts.template)
+        self._deploy_functions(new, physical)
+        for name, (exists, tree) in new.wanted.asked.by_api.items():
+            if holds(exists, outputs):
+                new.by_api[name] = answer(tree, outputs)
+                if name not in there:
+                    by_api.create(self._url, name, new.by_api[name])
+                elif there[name] != new.by_api[name]:
+                    raise DeployError(f"{name}: a {there[name]['Type']} cannot be changed here; start anew")
+        self._make_machines(new, physical, outputs)
+
+    def _deploy_functions(self, new: Standing, physical: Mapping[str, str]) -> None:
+        parts, environment = new.wanted.parts, new.wanted.environment
         resources = parts.template["Resources"]
         names = {
             name: physical[name]
@@ -173,11 +244,11 @@ class Deployer:
         if unknown := sorted(set(environment) - set(names) - {EVERY_FUNCTION}):
             raise DeployError(f"environment given for unknown functions {', '.join(unknown)}")
         for logical, name in names.items():
+            new.functions[logical] = name
             self._code[name] = parts.code[logical].resolve()
             if variables := {**environment.get(EVERY_FUNCTION, {}), **environment.get(logical, {})}:
                 self._lay_over(name, variables)
             self.refresh(name)
-        return names
 
     def _lay_over(self, name: str, variables: Mapping[str, str]) -> None:
         lambda_api = client("lambda", self._url)
@@ -185,37 +256,53 @@ class Deployer:
         merged = {**configuration.get("Environment", {}).get("Variables", {}), **variables}
         lambda_api.update_function_configuration(FunctionName=name, Environment={"Variables": merged})
 
-    def _create_by_api(self, asked: Asked, outputs: Mapping[str, str]) -> None:
-        for name, (exists, tree) in asked.by_api.items():
-            if holds(exists, outputs):
-                resource = answer(tree, outputs)
-                by_api.create(self._url, name, resource["Type"], resource.get("Properties", {}))
-
-    def _create_machines(
-        self, parts: Parts, asked: Asked, physical: Mapping[str, str], outputs: Mapping[str, str]
-    ) -> None:
+    def _make_machines(self, new: Standing, physical: Mapping[str, str], outputs: Mapping[str, str]) -> None:
         """Create each machine by API under the name that CloudFormation gave it: the same ARN."""
         states = client("stepfunctions", self._url)
-        for name, machine in parts.machines.items():
-            text = _definition(machine.definition, answer(asked.machines[name], outputs))
-            made = states.create_state_machine(
-                name=physical[name].rpartition(":")[2],
-                definition=text,
-                roleArn=answer(asked.roles[name], outputs),
-                type="STANDARD",
-            )
-            if made["stateMachineArn"] != physical[name]:
-                raise DeployError(f"{name} became {made['stateMachineArn']} and not {physical[name]}")
+        there = {machine["stateMachineArn"] for machine in states.list_state_machines()["stateMachines"]}
+        for name, machine in new.wanted.parts.machines.items():
+            arn, asked = physical[name], new.wanted.asked
+            fields = {
+                "definition": _definition(machine.definition, answer(asked.machines[name], outputs)),
+                "roleArn": answer(asked.roles[name], outputs),
+            }
+            new.machines.add(arn)
+            if arn in there:
+                states.update_state_machine(stateMachineArn=arn, **fields)
+                continue
+            made = states.create_state_machine(name=arn.rpartition(":")[2], type="STANDARD", **fields)
+            if made["stateMachineArn"] != arn:
+                raise DeployError(f"{name} became {made['stateMachineArn']} and not {arn}")
 
-    def _create_custom(self, asked: Asked, outputs: Mapping[str, str]) -> list[CustomResource]:
-        resources = []
-        for name, (exists, tree) in asked.custom.items():
+    def _events(self, new: Standing, old: Standing, outputs: Mapping[str, str]) -> list[Event]:
+        """Return what the custom resources are to be told: of their creation, or that they changed."""
+        events = []
+        for name, (exists, tree) in new.wanted.asked.custom.items():
             if holds(exists, outputs):
-                properties = answer(tree.get("Properties", {}), outputs)
-                resource = CustomResource(name, tree["Type"], properties)
-                self._custom.request("Create", resource)
-                resources.append(resource)
-        return resources
+                before = old.custom.get(name)
+                resource = CustomResource(name, tree["Type"], answer(tree.get("Properties", {}), outputs))
+                if before and before.properties == resource.properties:
+                    resource = before
+                else:
+                    resource.physical_id = before.physical_id if before else ""
+                    events.append(Event("Update" if before else "Create", resource, before))
+                new.custom[name] = resource
+        return events
+
+    def _send(self, events: list[Event]) -> None:
+        """Send the events, at once as CloudFormation may; raises the first failure when all have ended."""
+        with ThreadPoolExecutor(max(1, len(events))) as threads:
+            sent = [
+                threads.submit(
+                    self._custom.request,
+                    event.kind,
+                    event.resource,
+                    old=event.before.properties if event.before else None,
+                )
+                for event in events
+            ]
+        for one in sent:
+            one.result()
 
 
 def _ask(parts: Parts) -> Asked:
@@ -242,11 +329,8 @@ def _packages(parts: Parts) -> list[Path]:
     return [folder.resolve() for folder in folders if any(folder.glob("*/__init__.py"))]
 
 
-def _definition(path: Path, values: Mapping[str, Any]) -> str:
-    """Return the machine's definition as JSON, with its `${...}` filled in."""
-    import yaml
-
-    text = json.dumps(yaml.safe_load(path.read_text()))
+def _definition(text: str, values: Mapping[str, Any]) -> str:
+    """Return the machine's definition with its `${...}` filled in."""
     for key, value in values.items():
         text = text.replace(f"${{{key}}}", json.dumps(str(value))[1:-1])
     return text

@@ -6,6 +6,8 @@ stops the deploy.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,12 +19,14 @@ from .function import ACCOUNT, REGION
 STACK_NAME = "tributary"
 Tree = Any  # JSON as templates carry it: dict, list, str, int, float, bool
 CODE = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
-ARTIFACT = {"Bucket": "local-artifacts", "Key": "empty.zip"}
+ARTIFACTS = "local-artifacts"  # the bucket of the empty zips that stand for code
 # A machine is created a second time by API: CloudFormation's never executes in moto.
 PLACEHOLDER = {"StartAt": "Unused", "States": {"Unused": {"Type": "Pass", "End": True}}}
 # Types that a stand-in of ours plays, or that have no effect on a run: only their names are needed.
+LAYER = "AWS::Lambda::LayerVersion"
 NAMED_ONLY = frozenset(
     {
+        LAYER,
         "AWS::RedshiftServerless::Namespace",
         "AWS::RedshiftServerless::Workgroup",
         "AWS::Redshift::Cluster",
@@ -53,9 +57,9 @@ class DeployError(Exception):
 
 @dataclass(slots=True)
 class Machine:
-    """A state machine's definition file, and the values to put into its `${...}`."""
+    """A state machine's definition as JSON, and the values to put into its `${...}`."""
 
-    definition: Path
+    definition: str
     substitutions: Tree
 
 
@@ -65,13 +69,17 @@ class Parts:
 
     template: dict[str, Tree]
     code: dict[str, Path] = field(default_factory=dict)
+    artifacts: set[str] = field(default_factory=set)
     machines: dict[str, Machine] = field(default_factory=dict)
     custom: dict[str, dict[str, Tree]] = field(default_factory=dict)
     named: dict[str, dict[str, Tree]] = field(default_factory=dict)
 
 
-def take_apart(path: Path, parameters: Mapping[str, str]) -> Parts:
-    """Read the template, transform it from SAM, and split it."""
+def take_apart(path: Path, parameters: Mapping[str, str], folders: Mapping[str, Path] | None = None) -> Parts:
+    """Read the template, transform it from SAM, and split it.
+
+    `folders`: code by logical id that lies elsewhere than the template says.
+    """
     from samtranslator.yaml_helper import yaml_parse
 
     parts = Parts(yaml_parse(path.read_text()))
@@ -79,7 +87,7 @@ def take_apart(path: Path, parameters: Mapping[str, str]) -> Parts:
     for name in parameters:
         if name not in declared:
             raise DeployError(f"the template has no parameter {name}; it has {', '.join(declared)}")
-    _detach_files(parts, path.parent)
+    _detach_files(parts, path.parent, folders or {})
     parts.template = _transform(parts.template, parameters)
     resources = parts.template["Resources"]
     for name in list(resources):
@@ -88,6 +96,8 @@ def take_apart(path: Path, parameters: Mapping[str, str]) -> Parts:
             parts.custom[name] = resources.pop(name)
         elif kind in NAMED_ONLY or kind in BY_API:
             parts.named[name] = resources.pop(name)
+        elif kind == "AWS::Lambda::Function":
+            resources[name]["Properties"].pop("Layers", None)  # folders on its path here
     _refuse_unknown(resources)
     _name(resources)
     values = Substitutes(parts.named, parts.custom)
@@ -98,21 +108,40 @@ def take_apart(path: Path, parameters: Mapping[str, str]) -> Parts:
     return parts
 
 
-def _detach_files(parts: Parts, root: Path) -> None:
-    """Take out what names files: the code and the machines' definitions."""
+def _detach_files(parts: Parts, root: Path, folders: Mapping[str, Path]) -> None:
+    """Take out what names files: the code and the machines' definitions.
+
+    SAM names a layer after its content, so that another content is another layer: so do the keys here.
+    """
+    import yaml
+
     shared = parts.template.get("Globals", {}).get("Function", {})
     for name, resource in parts.template["Resources"].items():
         properties = resource.setdefault("Properties", {})
         if attribute := CODE.get(resource["Type"]):
-            parts.code[name] = root / properties.get(attribute, shared.get(attribute, "."))
-            properties[attribute] = dict(ARTIFACT)
+            folder = folders.get(name) or root / properties.get(attribute, shared.get(attribute, "."))
+            parts.code[name] = folder
+            key = f"{digest(folder)}.zip" if attribute == "ContentUri" else "empty.zip"
+            parts.artifacts.add(key)
+            properties[attribute] = {"Bucket": ARTIFACTS, "Key": key}
         elif resource["Type"] == "AWS::Serverless::StateMachine":
             uri = properties.pop("DefinitionUri", None)
             if not isinstance(uri, str):
                 raise DeployError(f"{name}: give the state machine a DefinitionUri, a path in the project")
-            parts.machines[name] = Machine(root / uri, properties.pop("DefinitionSubstitutions", {}))
+            text = json.dumps(yaml.safe_load((root / uri).read_text()))
+            parts.machines[name] = Machine(text, properties.pop("DefinitionSubstitutions", {}))
             properties["Definition"] = PLACEHOLDER
     shared.pop("CodeUri", None)
+
+
+def digest(folder: Path) -> str:
+    """Return what is the same for folders of the same files, as far as they are shipped."""
+    found = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            content = path.read_bytes()
+            found.update(f"{path.relative_to(folder)}\0{len(content)}\0".encode() + content)
+    return found.hexdigest()
 
 
 def _transform(template: dict[str, Tree], parameters: Mapping[str, str]) -> dict[str, Tree]:
@@ -199,6 +228,8 @@ class Substitutes:
             return token(target, attribute)
         if self._named[target]["Type"] == "AWS::SecretsManager::Secret":
             return secret_arn(target)
+        if self._named[target]["Type"] == LAYER:
+            return f"arn:aws:lambda:{REGION}:{ACCOUNT}:layer:{target}:1"  # the id tells the content
         properties = self._named[target].get("Properties", {})
         last = attribute.rpartition(".")[2] or _name_property(properties) or "Name"
         if last in properties:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,12 @@ def handler(event, context):
     if "ResponseURL" not in event:
         return {"event": event, "mode": os.environ["MODE"], "bucket": os.environ["BUCKET"]}
     properties = event["ResourceProperties"]
+    with open(os.path.join(os.path.dirname(__file__), "said.txt"), "a") as said:
+        line = [event["LogicalResourceId"], event["RequestType"], properties.get("Size")]
+        said.write(json.dumps(line) + "\\n")
     if properties.get("Silent"):
         return
-    failed = "Broken" in properties
+    failed = "Broken" in properties and event["RequestType"] == "Create"
     body = {
         "Status": "FAILED" if failed else "SUCCESS",
         "Reason": properties.get("Broken", ""),
@@ -92,6 +96,7 @@ Resources:
       Loud: true
       Workgroup: !Sub "wg ${Workgroup}"
       Names: [!Ref Mode, !If [Extra, more, !Ref AWS::NoValue]]
+      Layer: !Ref OurLayer
   ExtraPrepared:
     Type: Custom::Prepared
     Condition: Extra
@@ -154,6 +159,9 @@ def deployer(platform: Platform) -> Iterator[Deployer]:
     for machine in states.list_state_machines()["stateMachines"]:
         states.delete_state_machine(stateMachineArn=machine["stateMachineArn"])
     scheduler = client("scheduler", platform.url)
+    s3 = client("s3", platform.url)
+    for bucket in s3.list_buckets()["Buckets"]:
+        s3.delete_bucket(Bucket=bucket["Name"])
     if any(group["Name"] == "tributary" for group in scheduler.list_schedule_groups()["ScheduleGroups"]):
         scheduler.delete_schedule_group(Name="tributary")
 
@@ -165,16 +173,21 @@ def invoke(platform: Platform, deployment: Deployment) -> dict[str, Any]:
     return body
 
 
-def test_the_state_machine_runs_the_templates_function(
-    platform: Platform, deployer: Deployer, project: Path
-) -> None:
-    deployment = deployer.deploy(project / "template.yaml", parameters={"Mode": 'odd "mode"'})
+def run(platform: Platform, deployment: Deployment) -> Any:
+    """Return the output of an execution."""
     states = client("stepfunctions", platform.url)
     arn = deployment.outputs["StateMachineArn"]
     execution = states.start_execution(stateMachineArn=arn, input='{"source": "shop"}')["executionArn"]
     while (state := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
-        pass
-    assert json.loads(state["output"]) == {
+        time.sleep(0.02)
+    return json.loads(state["output"])
+
+
+def test_the_state_machine_runs_the_templates_function(
+    platform: Platform, deployer: Deployer, project: Path
+) -> None:
+    deployment = deployer.deploy(project / "template.yaml", parameters={"Mode": 'odd "mode"'})
+    assert run(platform, deployment) == {
         "event": {"mode": 'odd "mode"-tributary-wh', "given": "shop"},
         "mode": 'odd "mode"',
         "bucket": deployment.outputs["RawBucketName"],
@@ -188,17 +201,94 @@ def test_a_custom_resource_is_created_by_its_function(
     kind, properties = json.loads(outputs["Said"])
     assert kind == "Create"
     assert properties.pop("ServiceToken").startswith("arn:aws:lambda:us-east-1:123456789012:function:")
+    assert properties.pop("Layer").startswith("arn:aws:lambda:us-east-1:123456789012:layer:OurLayer")
     assert properties == {"Size": "5", "Loud": "true", "Workgroup": "wg tributary-wh", "Names": ["plain"]}
     assert outputs["Id"] == "id made-by-us in tributary-wh"
     groups = client("scheduler", platform.url).list_schedule_groups()["ScheduleGroups"]
     assert "tributary" in [group["Name"] for group in groups]
 
 
-def test_a_custom_resource_hears_of_updates_and_of_the_end(deployer: Deployer, project: Path) -> None:
+def test_a_custom_resource_hears_only_of_what_is_another(deployer: Deployer, project: Path) -> None:
+    first = deployer.deploy(project / "template.yaml")
+    again = deployer.deploy(project / "template.yaml")
+    changed = deployer.deploy(project / "template.yaml", parameters={"Size": "4"})
+    (project / "layer" / "ours" / "more.py").write_text("")
+    relayered = deployer.deploy(project / "template.yaml", parameters={"Size": "4"})
+    assert [deployment.asked for deployment in (first, again, changed, relayered)] == [
+        ("Prepared: Create",),
+        (),
+        ("Prepared: Update",),
+        ("Prepared: Update",),
+    ]
+    kind, properties = json.loads(relayered.outputs["Said"])
+    assert (kind, properties["Size"]) == ("Update", "4")
+    assert properties["Layer"] != json.loads(changed.outputs["Said"])[1]["Layer"]
+
+
+def test_what_a_template_no_longer_has_goes(platform: Platform, deployer: Deployer, project: Path) -> None:
+    deployer.deploy(project / "template.yaml")
+    with_group = TEMPLATE.replace(
+        "  Group:\n    Type: AWS::Scheduler::ScheduleGroup", "  Gone:\n    Type: AWS::SNS::Topic"
+    )
+    lines = with_group.replace("      Name: !Ref AWS::StackName\n", "      DisplayName: gone\n", 1)
+    without = (
+        lines.partition("  Prepared:\n")[0] + "  ExtraPrepared:" + lines.partition("  ExtraPrepared:")[2]
+    )
+    outputs = without.index("  Said:")
+    (project / "template.yaml").write_text(without[:outputs])
     deployment = deployer.deploy(project / "template.yaml")
-    for kind in ("Update", "Delete"):
-        deployer.notify(kind, deployment)
-        assert json.loads(deployment.custom[0].data["Said"])[0] == kind
+    assert deployment.asked == ("Prepared: Delete",)
+    groups = client("scheduler", platform.url).list_schedule_groups()["ScheduleGroups"]
+    assert [group["Name"] for group in groups] == ["default"]
+
+
+def test_an_update_runs_other_code_and_another_machine(
+    platform: Platform, deployer: Deployer, project: Path
+) -> None:
+    deployment = deployer.deploy(project / "template.yaml")
+    assert invoke(platform, deployment)["mode"] == "plain"
+    other = ANSWERING.replace('return {"event"', 'return {"new"')
+    (project / "plan" / "app.py").write_text(other)
+    (project / "machine.asl.yaml").write_text(MACHINE.replace("given", "taken"))
+    deployment = deployer.deploy(project / "template.yaml", parameters={"Mode": "other"})
+    assert invoke(platform, deployment)["mode"] == "other"
+    assert run(platform, deployment)["new"] == {"mode": "other-tributary-wh", "taken": "shop"}
+
+
+def test_an_update_that_fails_leaves_what_stood(
+    platform: Platform, deployer: Deployer, project: Path
+) -> None:
+    template = project / "template.yaml"
+    before = deployer.deploy(template, parameters={"Size": "3"})
+    (project / "machine.asl.yaml").write_text(MACHINE.replace("given", "taken"))
+    with pytest.raises(DeployError, match="ExtraPrepared: Create failed: told to$"):
+        deployer.deploy(template, parameters={"Size": "4", "Mode": "other", "WithExtra": "yes"})
+    assert invoke(platform, before)["mode"] == "plain"
+    assert run(platform, before)["event"] == {"mode": "plain-tributary-wh", "given": "shop"}
+    stack = client("cloudformation", platform.url).describe_stacks(StackName="tributary")["Stacks"][0]
+    assert {item["OutputKey"]: item["OutputValue"] for item in stack["Outputs"]} == before.outputs
+    told = [json.loads(line) for line in (project / "plan" / "said.txt").read_text().splitlines()]
+    assert told[0] == ["Prepared", "Create", "3"]
+    assert sorted(told[1:3]) == [["ExtraPrepared", "Create", None], ["Prepared", "Update", "4"]]
+    assert sorted(told[3:]) == [["ExtraPrepared", "Delete", None], ["Prepared", "Update", "3"]]
+    assert deployer.deploy(template, parameters={"Size": "5"}).asked == ("Prepared: Update",)
+
+
+def test_what_is_deleted_leaves_what_the_template_retains(
+    platform: Platform, deployer: Deployer, project: Path
+) -> None:
+    text = TEMPLATE.replace(
+        "    Type: AWS::S3::Bucket", "    Type: AWS::S3::Bucket\n    DeletionPolicy: Retain"
+    )
+    (project / "template.yaml").write_text(text)
+    deployment = deployer.deploy(project / "template.yaml")
+    deployer.delete()
+    assert platform.functions.get(deployment.functions["PlanFunction"]) is None
+    assert client("stepfunctions", platform.url).list_state_machines()["stateMachines"] == []
+    buckets = client("s3", platform.url).list_buckets()["Buckets"]
+    assert [bucket["Name"] for bucket in buckets] == [deployment.outputs["RawBucketName"]]
+    with pytest.raises(DeployError, match="nothing is deployed"):
+        deployer.delete()
 
 
 def test_a_custom_resource_that_fails_stops_the_deploy_with_its_reason(

@@ -1,0 +1,100 @@
+"""The part of a template that moto's CloudFormation makes: created, updated, asked and deleted."""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from .clients import client
+from .template import ARTIFACTS, STACK_NAME, DeployError, Parts, Tree
+
+CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
+
+
+class MotoStack:
+    """The stack of that one name behind an endpoint."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def create(self, parts: Parts, parameters: Mapping[str, str]) -> dict[str, str]:
+        """Create the stack and return all its outputs."""
+        with self._artifacts(parts.artifacts), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what moto cannot create is looked for in `resources`
+            self._api.create_stack(Capabilities=CAPABILITIES, **_given(parts.template, parameters))
+        return self._outputs("CREATE_COMPLETE")
+
+    def update(self, parts: Parts, parameters: Mapping[str, str]) -> dict[str, str]:
+        """Bring the stack to another template and return all its outputs."""
+        with self._artifacts(parts.artifacts):
+            self._api.update_stack(Capabilities=CAPABILITIES, **_given(parts.template, parameters))
+        return self._outputs("UPDATE_COMPLETE")
+
+    def show(self, parts: Parts, outputs: Mapping[str, str]) -> None:
+        """Leave the outputs that stand on AWS too, without questions of ours."""
+        shown = {key: {"Value": value} for key, value in outputs.items()}
+        template = {**parts.template, "Outputs": shown}
+        self._api.update_stack(StackName=STACK_NAME, TemplateBody=json.dumps(template))
+
+    def resources(self, template: Mapping[str, Tree]) -> dict[str, str]:
+        """Return physical ids by logical id; raise where moto made less than the template says."""
+        pages = self._api.get_paginator("list_stack_resources").paginate(StackName=STACK_NAME)
+        made = {
+            item["LogicalResourceId"]: item.get("PhysicalResourceId", "")
+            for page in pages
+            for item in page["StackResourceSummaries"]
+        }
+        wanted = {name for name, item in template["Resources"].items() if "Condition" not in item}
+        if missing := sorted(wanted - set(made)):
+            raise DeployError(f"moto did not create {', '.join(missing)}")
+        return made
+
+    def delete(self) -> None:
+        """Delete the stack and what is in it, but for what the template retains."""
+        self._api.delete_stack(StackName=STACK_NAME)
+
+    @property
+    def _api(self) -> Any:
+        return client("cloudformation", self._url)
+
+    def _outputs(self, expected: str) -> dict[str, str]:
+        stack = self._api.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
+        if stack["StackStatus"] != expected:
+            raise DeployError(f"the stack ended as {stack['StackStatus']}: {stack.get('StackStatusReason')}")
+        return {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
+
+    @contextmanager
+    def _artifacts(self, keys: Iterable[str]) -> Iterator[None]:
+        """Keep for the block the empty zips that stand for all code, which itself runs from its folder."""
+        empty = io.BytesIO()
+        with zipfile.ZipFile(empty, "w") as archive:
+            archive.writestr("empty", "")
+        s3, keys = client("s3", self._url), sorted(keys)
+        s3.create_bucket(Bucket=ARTIFACTS)
+        for key in keys:
+            s3.put_object(Bucket=ARTIFACTS, Key=key, Body=empty.getvalue())
+        try:
+            yield
+        finally:
+            for key in keys:
+                s3.delete_object(Bucket=ARTIFACTS, Key=key)
+            s3.delete_bucket(Bucket=ARTIFACTS)
+
+
+def _given(template: Mapping[str, Tree], parameters: Mapping[str, str]) -> dict[str, Any]:
+    """Return the call's arguments. Defaults are given too: moto sees no change back to one otherwise."""
+    declared = template.get("Parameters", {})
+    defaults = {name: str(item["Default"]) for name, item in declared.items() if "Default" in item}
+    return {
+        "StackName": STACK_NAME,
+        "TemplateBody": json.dumps(template),
+        "Parameters": [
+            {"ParameterKey": key, "ParameterValue": value}
+            for key, value in {**defaults, **parameters}.items()
+        ],
+    }
