@@ -1,4 +1,7 @@
-"""`python -m local up`: the whole pipeline on this machine. `python -m local run <source>`: a run of it."""
+"""`python -m local up`: the whole pipeline on this machine.
+
+`run <source>` runs a source of it, `deploy` updates it, `delete` takes it away.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]  # a profile or an endpoint of the shell is not for the stack
     os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
-    return up(options) if options.command == "up" else run(options)
+    commands = {"up": up, "run": run, "deploy": deploy, "delete": delete}
+    return commands[options.command](options)
 
 
 def up(options: argparse.Namespace) -> int:
@@ -75,6 +79,39 @@ def run(options: argparse.Namespace) -> int:
     return 0 if run_source(Pipeline.at(options.endpoint), options.source, **given) else 1
 
 
+def deploy(options: argparse.Namespace) -> int:
+    """Update a stack that is up to the template, the code and the source files as they are now."""
+    from .aws.template import DeployError
+    from .pipeline import Pipeline
+
+    given = dict(pair.split("=", 1) for pair in options.parameter)
+    try:
+        asked = Pipeline(options.endpoint, {}, {}).deploy(
+            template=options.template and Path(options.template),
+            sources=options.sources and Path(options.sources),
+            parameters=given,
+        )
+    except DeployError as error:
+        print(f"not deployed, and all is as it was: {error}", file=sys.stderr)
+        return 1
+    print("\n".join(["deployed", *(f"  {event}" for event in asked)]))
+    return 0
+
+
+def delete(options: argparse.Namespace) -> int:
+    """Delete what is deployed on a stack that is up."""
+    from .aws.template import DeployError
+    from .pipeline import Pipeline
+
+    try:
+        Pipeline(options.endpoint, {}, {}).delete()
+    except DeployError as error:
+        print(f"not deleted: {error}", file=sys.stderr)
+        return 1
+    print("deleted; the raw bucket and the warehouse keep their data until the stack ends")
+    return 0
+
+
 def _greeting(stack: Stack) -> str:
     exports = {
         "AWS_ENDPOINT_URL": stack.endpoint_url,
@@ -108,7 +145,13 @@ def _parser() -> argparse.ArgumentParser:
     started = commands.add_parser("run", help="run a source and show its tables' way")
     started.add_argument("source")
     default = os.environ.get("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
-    started.add_argument("--endpoint", default=default, help=f"the stack's address (default {default})")
+    deployed = commands.add_parser("deploy", help="update a stack that is up to what lies here now")
+    deployed.add_argument("--sources", help="the folder of source files; that of the last time if not given")
+    deployed.add_argument("--template", help="the template; that of the last time if not given")
+    deployed.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE")
+    deleted = commands.add_parser("delete", help="delete what is deployed; data is kept")
+    for command in (started, deployed, deleted):
+        command.add_argument("--endpoint", default=default, help=f"the stack's address (default {default})")
     started.add_argument("--tables", help="names, separated by commas; all of them if not given")
     started.add_argument("--full-refresh", action="store_true", help="read every row again")
     return parser

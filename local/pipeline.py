@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+from . import control
 from .aws.clients import client
 from .aws.template import STACK_NAME
 
@@ -68,6 +69,32 @@ class Pipeline:
     def client(self, service: str) -> Any:
         """Return a boto3 client of the service, with a person's credentials."""
         return client(service, self.endpoint_url)
+
+    def deploy(
+        self,
+        *,
+        template: Path | None = None,
+        sources: Path | None = None,
+        parameters: dict[str, str] | None = None,
+    ) -> list[str]:
+        """Update a stack of this machine to what lies there now: where the last deploy looked, if not told.
+
+        Return the events that its custom resources were sent. Raises DeployError, and all is as it was.
+        """
+        told = control.ask(
+            self.endpoint_url,
+            "deploy",
+            template=template and str(template.resolve()),
+            sources=sources and str(sources.resolve()),
+            parameters=parameters,
+        )
+        self.outputs, self.functions = told["outputs"], told["functions"]
+        asked: list[str] = told["asked"]
+        return asked
+
+    def delete(self) -> None:
+        """Delete a stack of this machine; data is kept. Raises DeployError."""
+        control.ask(self.endpoint_url, "delete")
 
     def start_run(self, source: str, **given: Any) -> str:
         """Start a run of the source and return its execution's ARN; `given` joins the input."""

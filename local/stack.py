@@ -14,16 +14,19 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from .aws.clients import client
-from .aws.deploy import EVERY_FUNCTION, Deployment
+from .aws.deploy import EVERY_FUNCTION, Deployer, Deployment
 from .aws.platform import Platform
+from .control import PREFIX, Control
 from .databases.postgres import Postgres
 from .pipeline import Pipeline, project
 from .redshift import DataApi
+from .snapshot import SOURCES, snapshot
 
 START_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 30
@@ -31,18 +34,52 @@ STOP_TIMEOUT_S = 30
 Environment = Mapping[str, str] | Mapping[str, Mapping[str, str]]
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a deploy is told, and the next one unless it is told otherwise."""
+
+    template: Path
+    sources: Path
+    parameters: Mapping[str, str]
+    environment: Mapping[str, Mapping[str, str]]
+
+    def deploy(self, deployer: Deployer) -> Deployment:
+        """Deploy it."""
+        return deployer.deploy(
+            self.template,
+            parameters=self.parameters,
+            environment=self.environment,
+            folders={SOURCES: self.sources},
+            overlay={"SOURCES_DIR": str(self.sources.resolve())},
+        )
+
+
 class Stack(Pipeline):
-    """A running stack; leaving its context ends it. `warehouse` is the server behind the Data API."""
+    """A running stack; leaving its context ends it. `warehouse` is the server behind the Data API.
+
+    As it starts, its functions read code and source files where they lie. Each `update` deploys them as
+    they are at that moment.
+    """
 
     def __init__(
-        self, platform: Platform, warehouse: Postgres, data_api: DataApi, deployment: Deployment
+        self,
+        platform: Platform,
+        warehouse: Postgres,
+        data_api: DataApi,
+        *,
+        deployer: Deployer,
+        told: Told,
+        deployment: Deployment,
     ) -> None:
         super().__init__(platform.url, deployment.outputs, deployment.functions)
         self.logs = platform.functions.logs
         self.warehouse = warehouse
         self.platform = platform
         self._data_api = data_api
-        self.deployment = deployment
+        self._deployer = deployer
+        self._told = told
+        self._deploys = 0
+        platform.gateway.route(lambda _, request: request["PATH_INFO"].startswith(PREFIX), Control(self))
 
     @classmethod
     def start(
@@ -72,19 +109,48 @@ class Stack(Pipeline):
                 identify = platform.functions.identify
                 data_api = DataApi(warehouse, identify=identify, s3=lambda: client("s3", platform.url))
                 platform.route("redshift-data", data_api)
-                addresses = {"AWS_ENDPOINT_URL": platform.url, "SOURCES_DIR": str(sources.resolve())}
-                deployment = platform.deployer(addresses).deploy(
+                deployer = platform.deployer({"AWS_ENDPOINT_URL": platform.url})
+                told = Told(
                     Path(template or project() / "template.yaml"),
-                    parameters=parameters,
-                    environment=_by_function(environment or {}),
+                    sources,
+                    parameters or {},
+                    _by_function(environment or {}),
                 )
+                deployment = told.deploy(deployer)
                 tested.result()
             except BaseException:
                 platform.stop()
                 if not server.exception():
                     server.result().stop()
                 raise
-        return cls(platform, warehouse, data_api, deployment)
+        return cls(platform, warehouse, data_api, deployer=deployer, told=told, deployment=deployment)
+
+    def update(
+        self,
+        *,
+        template: Path | None = None,
+        sources: Path | None = None,
+        parameters: Mapping[str, str] | None = None,
+    ) -> Deployment:
+        """Deploy what lies there now, as `sam deploy` would; raises DeployError, and all is as it was."""
+        told = replace(
+            self._told,
+            template=template or self._told.template,
+            sources=sources or self._told.sources,
+            parameters={**self._told.parameters, **(parameters or {})},
+        )
+        self._deploys += 1
+        into = self.logs.parent / "deploys" / str(self._deploys)
+        copied = snapshot(told.template, told.sources, into)
+        shipped = into / "sources" if (into / "sources").is_dir() else told.sources
+        deployment = replace(told, template=copied, sources=shipped).deploy(self._deployer)
+        self._told = told
+        self.outputs, self.functions = deployment.outputs, deployment.functions
+        return deployment
+
+    def remove(self) -> None:
+        """Delete the stack, as `sam delete` would; the raw bucket and the warehouse keep their data."""
+        self._deployer.delete()
 
     def stop(self) -> None:
         """End every process of the stack."""

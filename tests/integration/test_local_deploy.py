@@ -261,7 +261,7 @@ def test_an_update_that_fails_leaves_what_stood(
     template = project / "template.yaml"
     before = deployer.deploy(template, parameters={"Size": "3"})
     (project / "machine.asl.yaml").write_text(MACHINE.replace("given", "taken"))
-    with pytest.raises(DeployError, match="ExtraPrepared: Create failed: told to$"):
+    with pytest.raises(DeployError, match=r"ExtraPrepared: Create failed: told to$"):
         deployer.deploy(template, parameters={"Size": "4", "Mode": "other", "WithExtra": "yes"})
     assert invoke(platform, before)["mode"] == "plain"
     assert run(platform, before)["event"] == {"mode": "plain-tributary-wh", "given": "shop"}
