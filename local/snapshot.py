@@ -5,26 +5,39 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from .aws.template import digest, read
+
 IGNORED = shutil.ignore_patterns("__pycache__")
 SOURCES = "SourcesLayer"  # the template's layer of source files
 
 
-def snapshot(template: Path, sources: Path, into: Path) -> Path:
+def of_project(template: Path, into: Path) -> Path:
     """Copy the template with the code and the definitions that it names; return the copied template.
 
-    The source files come from their own folder, wherever that is.
+    What is the same as at another time is there already, in a folder named after its content.
     """
-    from samtranslator.yaml_helper import yaml_parse
-
-    into.mkdir(parents=True)
-    for name, resource in yaml_parse(template.read_text())["Resources"].items():
+    draft = into / "draft"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    for name, resource in read(template)["Resources"].items():
         properties = resource.get("Properties", {})
         for attribute in ("CodeUri", "ContentUri", "DefinitionUri"):
-            if uri := properties.get(attribute):
-                _copy(sources if name == SOURCES else template.parent / uri, into / uri)
-    copied = into / template.name
-    shutil.copy(template, copied)
-    return copied
+            if (uri := properties.get(attribute)) and name != SOURCES:
+                _copy(template.parent / uri, draft / uri)
+    shutil.copy(template, draft / template.name)
+    return _keep(draft, into / f"project-{digest(draft)[:16]}") / template.name
+
+
+def of_sources(sources: Path, into: Path) -> Path:
+    """Copy the source files, and return their folder."""
+    draft = into / "draft"
+    shutil.rmtree(draft, ignore_errors=True)
+    _copy(sources, draft / "sources")
+    return _keep(draft, into / f"sources-{digest(draft)[:16]}") / "sources"
+
+
+def _keep(draft: Path, folder: Path) -> Path:
+    return folder if folder.exists() else draft.rename(folder)
 
 
 def _copy(path: Path, to: Path) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from . import snapshot
 from .aws.clients import client
 from .aws.deploy import EVERY_FUNCTION, Deployer, Deployment
 from .aws.platform import Platform
@@ -26,7 +27,6 @@ from .control import PREFIX, Control
 from .databases.postgres import Postgres
 from .pipeline import Pipeline, project
 from .redshift import DataApi
-from .snapshot import SOURCES, snapshot
 
 START_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 30
@@ -49,7 +49,7 @@ class Told:
             self.template,
             parameters=self.parameters,
             environment=self.environment,
-            folders={SOURCES: self.sources},
+            folders={snapshot.SOURCES: self.sources},
             overlay={"SOURCES_DIR": str(self.sources.resolve())},
         )
 
@@ -78,7 +78,6 @@ class Stack(Pipeline):
         self._data_api = data_api
         self._deployer = deployer
         self._told = told
-        self._deploys = 0
         platform.gateway.route(lambda _, request: request["PATH_INFO"].startswith(PREFIX), Control(self))
 
     @classmethod
@@ -139,11 +138,13 @@ class Stack(Pipeline):
             sources=sources or self._told.sources,
             parameters={**self._told.parameters, **(parameters or {})},
         )
-        self._deploys += 1
-        into = self.logs.parent / "deploys" / str(self._deploys)
-        copied = snapshot(told.template, told.sources, into)
-        shipped = into / "sources" if (into / "sources").is_dir() else told.sources
-        deployment = replace(told, template=copied, sources=shipped).deploy(self._deployer)
+        into = self.logs.parent / "deploys"
+        shipped = replace(
+            told,
+            template=snapshot.of_project(told.template, into),
+            sources=snapshot.of_sources(told.sources, into),
+        )
+        deployment = shipped.deploy(self._deployer)
         self._told = told
         self.outputs, self.functions = deployment.outputs, deployment.functions
         return deployment

@@ -22,7 +22,7 @@ from .function import REGION, Function
 from .lambdas import Lambda
 from .moto_stack import MotoStack
 from .questions import PREFIX, Question, Questions, answer, holds
-from .template import BY_API, DeployError, Parts, Tree, take_apart, token
+from .template import BY_API, DeployError, Parts, Tree, digest, take_apart, token
 
 EVERY_FUNCTION = "*"
 
@@ -100,6 +100,7 @@ class Deployer:
         self._environment = dict(environment)
         self._moto = MotoStack(url)
         self._overlay: dict[str, str] = {}
+        self._packages: list[Path] = []
         self._code: dict[str, Path] = {}  # task root by physical name
         self._standing: Standing | None = None
 
@@ -115,19 +116,12 @@ class Deployer:
         """Deploy the template, or update what stands to it; raises DeployError, and all is as it was.
 
         `environment`: variables by the function's logical id, or EVERY_FUNCTION, over the template's own.
-        `folders`: code by logical id that lies elsewhere than the template says. `overlay`: variables that
-        no API shows, for what is told otherwise on Lambda.
+        `folders`: code by logical id that lies elsewhere than the template says. `overlay`: other values of
+        variables that a function has, which no API shows.
         """
         os.environ.setdefault("AWS_DEFAULT_REGION", REGION)
         parts = take_apart(template, parameters or {}, folders)
-        packages = {"PYTHONPATH": os.pathsep.join(map(str, _packages(parts)))}
-        wanted = Wanted(
-            parts,
-            _ask(parts),
-            parameters or {},
-            environment or {},
-            {**self._environment, **packages, **(overlay or {})},
-        )
+        wanted = Wanted(parts, _ask(parts), parameters or {}, environment or {}, overlay or {})
         if self._standing is None:
             return self._create(wanted)
         return self._update(self._standing, wanted)
@@ -148,16 +142,20 @@ class Deployer:
         configuration = lambda_api.get_function_configuration(FunctionName=name)
         reserved = lambda_api.get_function_concurrency(FunctionName=name)
         environment = configuration.get("Environment", {}).get("Variables", {})
+        overlay = {key: value for key, value in self._overlay.items() if key in environment}
+        packages = {"PYTHONPATH": os.pathsep.join(map(str, self._packages))}
+        code = [digest(folder) for folder in (self._code[name], *self._packages)]
         self._functions.deploy(
             Function(
                 name=name,
                 task_root=self._code[name],
-                environment={**environment, **self._overlay},
+                environment={**environment, **packages, **overlay, **self._environment},
                 handler=configuration["Handler"],
                 timeout_s=configuration["Timeout"],
                 memory_mb=configuration["MemorySize"],
                 role=configuration["Role"].rpartition("/")[2],
                 reserved=reserved.get("ReservedConcurrentExecutions"),
+                code=" ".join(code),
             )
         )
 
@@ -221,7 +219,7 @@ class Deployer:
 
     def _make(self, new: Standing, outputs: Mapping[str, str], *, there: Mapping[str, Any]) -> None:
         """Make all but the custom resources, or bring it to what is wanted."""
-        self._overlay = dict(new.wanted.overlay)
+        self._overlay, self._packages = dict(new.wanted.overlay), _packages(new.wanted.parts)
         physical = self._moto.resources(new.wanted.parts.template)
         self._deploy_functions(new, physical)
         for name, (exists, tree) in new.wanted.asked.by_api.items():

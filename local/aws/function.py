@@ -18,7 +18,8 @@ REGION = "us-east-1"
 class Function:
     """A deployed function.
 
-    `task_root` holds the handler's module. `reserved` is ReservedConcurrentExecutions: None means
+    `task_root` holds the handler's module; `code` is the same where code and layers are, "" where that
+    is not known. `reserved` is ReservedConcurrentExecutions: None means
     that calls wait for a free sandbox, a number that calls beyond it are refused.
     """
 
@@ -30,6 +31,7 @@ class Function:
     memory_mb: int = 128
     role: str = "none"
     reserved: int | None = None
+    code: str = ""
 
     @property
     def arn(self) -> str:

@@ -91,12 +91,14 @@ class Lambda:
         self._roles: dict[str, str] = {}
 
     def deploy(self, function: Function) -> None:
-        """Create the function, or replace it: calls under way end as they were started."""
+        """Create the function, or replace it by another: calls under way end as they were started."""
         key = access_key(function.role)
         log = self.logs / f"{function.name}.log"
         pool = Pool(function, _credentials(key), log, self._leash, self._limit)
         with self._lock:
             old = self._pools.get(function.name)
+            if old and function.code and old.function == function:
+                return
             self._pools[function.name] = pool
             self._roles[key] = function.role
         if old:

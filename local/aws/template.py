@@ -6,11 +6,13 @@ stops the deploy.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -75,14 +77,25 @@ class Parts:
     named: dict[str, dict[str, Tree]] = field(default_factory=dict)
 
 
+def read(path: Path) -> dict[str, Tree]:
+    """Return the template as it is written."""
+    return copy.deepcopy(_parsed(path.read_text()))
+
+
+@lru_cache
+def _parsed(text: str) -> dict[str, Tree]:
+    from samtranslator.yaml_helper import yaml_parse
+
+    template: dict[str, Tree] = yaml_parse(text)
+    return template
+
+
 def take_apart(path: Path, parameters: Mapping[str, str], folders: Mapping[str, Path] | None = None) -> Parts:
     """Read the template, transform it from SAM, and split it.
 
     `folders`: code by logical id that lies elsewhere than the template says.
     """
-    from samtranslator.yaml_helper import yaml_parse
-
-    parts = Parts(yaml_parse(path.read_text()))
+    parts = Parts(read(path))
     declared = parts.template.get("Parameters", {})
     for name in parameters:
         if name not in declared:

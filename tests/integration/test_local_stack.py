@@ -24,7 +24,12 @@ Resources:
   RawBucket: {Type: AWS::S3::Bucket}
   PlanFunction:
     Type: AWS::Serverless::Function
-    Properties: {CodeUri: plan, Handler: app.handler, Runtime: python3.13, Timeout: 60}
+    Properties:
+      CodeUri: plan
+      Handler: app.handler
+      Runtime: python3.13
+      Timeout: 60
+      Environment: {Variables: {SOURCES_DIR: /opt}}
   StateMachine:
     Type: AWS::Serverless::StateMachine
     Properties:

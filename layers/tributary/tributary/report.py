@@ -29,6 +29,7 @@ from .documents import (
     TableReport,
     TableResult,
 )
+from .errors import PlanOutdated
 from .observability import logger
 from .storage import Bucket, body
 
@@ -73,16 +74,18 @@ def report_run(ended: Ended, bucket: Bucket, outlets: Outlets) -> RunReport:
     """
     source = ended.source or "unknown"
     run_id = ended.run_id or _run_of(bucket, ended)
-    plan = run_id and bucket.document(paths.plan(source, run_id), Plan)
-    if plan and plan.execution_arn != ended.execution_arn:
-        plan = None
-    ledger = _ledger(bucket, plan) if plan else None
-    tables = _tables(plan, ledger, bucket) if plan else []
-    report = _report(ended, source, run_id, plan or None, tables)
+    plan, ledger, tables, outdated = None, None, list[TableReport](), False
+    try:
+        plan = _plan(bucket, ended, source, run_id) if run_id else None
+        ledger = _ledger(bucket, plan) if plan else None
+        tables = _tables(plan, ledger, bucket) if plan else []
+    except PlanOutdated:  # a deploy came in between: what its tables got to, the next run finds out
+        plan, ledger, tables, outdated = None, None, [], True
+    report = _report(ended, source, run_id, plan, tables)
     before, after = standing.count(bucket, report)
     report = report.model_copy(update={"paused": after.paused_tables, "schedule_paused": after.paused})
     first = ended.skipped or bucket.create(_key(ended, source, run_id), body(report))
-    if first and _wanted(report, plan or None):
+    if first and _wanted(report, plan):
         told = [message(report), *incident.lines(after)]
         outlets.publish(subject(report), "\n".join(told), attributes(report))
     _count(report, outlets.metrics)
@@ -90,7 +93,7 @@ def report_run(ended: Ended, bucket: Bucket, outlets: Outlets) -> RunReport:
         outlets.pause_schedule(source)
     incident.follow(outlets.ops_center, bucket, before, after)
     settled = ledger is None or all(table.phase in ("loaded", "failed") for table in ledger.tables)
-    if settled and not ended.skipped and not ended.broken_off:
+    if settled and not (outdated or ended.skipped or ended.broken_off):
         lease.release(bucket, source, ended.execution_arn)
     logger.info("run reported", extra={"status": report.status, "tables": len(report.tables)})
     return report
@@ -105,6 +108,12 @@ def _run_of(bucket: Bucket, ended: Ended) -> str | None:
     """Return the run that the execution holds the lease for, where Plan failed before it could say so."""
     held = lease.find(bucket, ended.source) if ended.source else None
     return held.run_id if held and held.execution_arn == ended.execution_arn else None
+
+
+def _plan(bucket: Bucket, ended: Ended, source: str, run_id: str) -> Plan | None:
+    """Return the execution's own plan; raises PlanOutdated where another version wrote it."""
+    plan = bucket.document(paths.plan(source, run_id), Plan)
+    return plan if plan and plan.execution_arn == ended.execution_arn else None
 
 
 def _ledger(bucket: Bucket, plan: Plan) -> Ledger | None:

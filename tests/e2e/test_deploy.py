@@ -1,0 +1,216 @@
+"""Deploys: what `sam deploy` would do, on a stack of this file's own, by `python -m local deploy`."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.aws.template import DeployError
+from local.databases.postgres import Postgres
+from local.pipeline import project
+from local.stack import spawn
+
+from .company import Company, Source
+from .told import Mailbox, Told, planted
+from .under_way import loads, until, warehouse_session
+
+MADRID = '{cron: "0 7 * * ? *", timezone: Europe/Madrid, window: 15 minutes}'
+GROUP = "tributary"
+
+
+@pytest.fixture(scope="module")
+def island(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
+    """A company with a stack of its own: a deploy is everybody's."""
+    directory = tmp_path_factory.mktemp("island")
+    sources = directory / "sources"
+    sources.mkdir()
+    with spawn(directory / "stack", sources=sources) as stack:
+        mailbox = Mailbox.open(stack)
+        told = Told(stack, mailbox)
+        yield Company(stack, sources, postgres, None, directory, mailbox, told)
+
+
+def orders(island: Company, schedule: str | None = "rate(1 hour)", rows: int = 2) -> Source:
+    """Return a new source with a table, and its file, which no deploy has seen yet."""
+    source = island.source("sqlite")
+    values = ", ".join(f"({number})" for number in range(1, rows + 1))
+    source.sql("CREATE TABLE orders (id INTEGER PRIMARY KEY)", f"INSERT INTO orders VALUES {values}")
+    describe(source, schedule)
+    return source
+
+
+def describe(source: Source, schedule: str | None) -> None:
+    line = f"schedule: {schedule}\n" if schedule else ""
+    source.file(f"{line}tables: [{{name: orders, mode: replace}}]\n")
+
+
+def schedules(island: Company) -> set[str]:
+    pages = island.client("scheduler").get_paginator("list_schedules").paginate(GroupName=GROUP)
+    return {schedule["Name"] for page in pages for schedule in page["Schedules"]}
+
+
+def schedule(island: Company, source: Source) -> dict[str, Any]:
+    found: dict[str, Any] = island.client("scheduler").get_schedule(GroupName=GROUP, Name=source.name)
+    return found
+
+
+def command(island: Company, *words: str) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "local", *words, "--endpoint", island.stack.endpoint_url]
+    return subprocess.run(line, cwd=project(), capture_output=True, text=True, check=False)
+
+
+def test_a_source_is_added_paused_changed_resumed_and_removed(island: Company) -> None:
+    source = orders(island, MADRID)
+    assert source.name not in schedules(island)
+
+    said = command(island, "deploy")
+    assert (said.returncode, said.stdout) == (0, "deployed\n  Schedules: Update\n"), said.stderr
+    made = schedule(island, source)
+    assert {key: made[key] for key in ("ScheduleExpression", "ScheduleExpressionTimezone", "State")} == {
+        "ScheduleExpression": "cron(0 7 * * ? *)",
+        "ScheduleExpressionTimezone": "Europe/Madrid",
+        "State": "ENABLED",
+    }
+    assert made["FlexibleTimeWindow"] == {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 15}
+
+    target = made["Target"]
+    started = island.client("stepfunctions").start_execution(
+        stateMachineArn=target["Arn"], input=target["Input"]
+    )
+    assert island.wait(started["executionArn"]).status == "SUCCEEDED"
+    assert source.loaded("orders", "id") == [(1,), (2,)]
+
+    paused = island.invoke("SchedulesFunction", {"pause": source.name})
+    assert paused == {"source": source.name, "table": None, "paused": True, "schedule": "DISABLED"}
+    describe(source, "rate(2 hours)")
+    assert island.stack.deploy() == ["Schedules: Update"]
+    changed = schedule(island, source)
+    assert (changed["State"], changed["ScheduleExpression"]) == ("DISABLED", "rate(2 hours)")
+    resumed = island.invoke("SchedulesFunction", {"resume": source.name})
+    assert resumed == {**paused, "paused": False, "schedule": "ENABLED"}
+    assert schedule(island, source)["State"] == "ENABLED"
+    assert island.stack.deploy() == []  # nothing is another
+
+    source.path.unlink()
+    assert source.run().status == "SUCCEEDED"  # the file is gone here, and not yet in what was deployed
+    assert island.stack.deploy() == ["Schedules: Update"]
+    assert source.name not in schedules(island)
+    assert source.run().status == "FAILED"
+
+
+def test_a_faulty_file_fails_the_deploy_by_line_and_changes_nothing(island: Company) -> None:
+    source = orders(island)
+    island.stack.deploy()
+    before, names = schedule(island, source), schedules(island)
+    describe(source, "rate(2 hours)")
+    new = orders(island, "hourly")
+
+    said = command(island, "deploy")
+    assert said.returncode == 1
+    fault = f'Schedules: Update failed: ConfigError: {new.name}.yaml, line 3, schedule: "hourly" is not a'
+    assert f"not deployed, and all is as it was: {fault}" in said.stderr
+    assert schedules(island) == names
+    after = schedule(island, source)
+    assert {**after, "ResponseMetadata": None} == {**before, "ResponseMetadata": None}
+    assert source.run().status == "SUCCEEDED"
+    new.path.unlink()
+
+
+def other_version(folder: Path) -> Path:
+    """Return the template of this project's next version, whose plans are of another format."""
+    root = project()
+    for part in ("functions", "layers", "statemachine"):
+        shutil.copytree(root / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(root / "template.yaml", folder)
+    documents = folder / "layers" / "tributary" / "tributary" / "documents.py"
+    text, changed = re.subn(
+        r"(?m)^(FORMAT: Final = |Format = Literal\[)\d+", r"\g<1>99", documents.read_text()
+    )
+    assert changed == 2
+    documents.write_text(text)
+    return folder / "template.yaml"
+
+
+def test_a_run_goes_on_over_a_deploy_unless_its_plan_is_of_another_format(
+    island: Company, tmp_path: Path
+) -> None:
+    source = orders(island)
+    island.stack.deploy()
+    assert source.run().status == "SUCCEEDED"
+
+    source.sql("INSERT INTO orders VALUES (3)")
+    with held_at_its_publish(source) as goes_on:
+        describe(source, "rate(5 hours)")
+        assert island.stack.deploy() == ["Schedules: Update"]
+    assert island.wait(goes_on).status == "SUCCEEDED"
+    assert source.loaded("orders", "id") == [(1,), (2,), (3,)]
+
+    source.sql("INSERT INTO orders VALUES (4)")
+    with held_at_its_publish(source) as arn:
+        assert island.stack.deploy(template=other_version(tmp_path)) == ["Schedules: Update"]
+        met = island.wait(arn)
+    assert (met.status, met.error) == ("FAILED", "Reported")
+    assert met.report is not None
+    assert met.report["failure"]["error"] == "PlanOutdated"
+    assert "planned by another version; start it again" in met.report["failure"]["message"]
+    # What it left in the warehouse is awaited behind the fence, so its lease was not given back.
+    assert island.document(f"_leases/{source.name}.json")["execution_arn"] == arn
+    assert source.run().status == "SUCCEEDED"
+    assert source.loaded("orders", "id") == [(1,), (2,), (3,), (4,)]
+
+    source.sql("INSERT INTO orders VALUES (5)")
+    island.stack.deploy(template=project() / "template.yaml")  # and back
+    assert source.run().status == "SUCCEEDED"
+    assert len(source.loaded("orders", "id")) == 5
+
+
+@contextmanager
+def held_at_its_publish(source: Source) -> Iterator[str]:
+    """Start a run, and hold its table's publish for the block, which gets the execution's ARN."""
+    with warehouse_session(source.company) as session:
+        session.run(f'LOCK TABLE "{source.name}"."orders" IN SHARE ROW EXCLUSIVE MODE')
+        arn = source.start()
+        until(lambda: [load["phase"] for load in loads(source.company, source)] == ["publishing"])
+        yield arn
+
+
+def test_the_events_in_the_folder_are_taken_and_what_is_deleted_keeps_its_data(island: Company) -> None:
+    """The events are about the example's own file: its schedule, and its table."""
+    root, source = project(), orders(island)
+    shutil.copy(root / "sources" / "shop.yaml.example", island.sources / "shop.yaml")
+    island.stack.deploy()
+    scheduler = island.client("scheduler")
+    scheduler.delete_schedule(GroupName=GROUP, Name="shop")
+    event = json.loads((root / "events" / "schedules.json").read_text())
+    event["ResponseURL"] = f"{island.stack.endpoint_url}/local-custom-resource/by-hand"
+    assert island.invoke("SchedulesFunction", event) is None
+    made = scheduler.get_schedule(GroupName=GROUP, Name="shop")
+    assert (made["ScheduleExpression"], made["Target"]["Arn"]) == (
+        "rate(1 hour)",
+        island.stack.outputs["StateMachineArn"],
+    )
+    resumed = island.invoke("SchedulesFunction", json.loads((root / "events" / "resume.json").read_text()))
+    assert resumed == {"source": "shop", "table": "public.orders", "paused": False, "schedule": "ENABLED"}
+
+    assert source.run().status == "SUCCEEDED"
+    bucket, chunks = island.stack.outputs["RawBucketName"], island.keys(f"{source.name}/")
+    assert planted(island.told.new()) == []  # while there still are histories to search
+    said = command(island, "delete")
+    assert said.returncode == 0, said.stderr
+    assert [group["Name"] for group in scheduler.list_schedule_groups()["ScheduleGroups"]] == ["default"]
+    assert island.client("lambda").list_functions()["Functions"] == []
+    assert island.client("stepfunctions").list_state_machines()["stateMachines"] == []
+    listed = island.client("s3").list_objects_v2(Bucket=bucket, Prefix=f"{source.name}/")["Contents"]
+    assert [entry["Key"] for entry in listed] == chunks
+    assert source.loaded("orders", "id") == [(1,), (2,)]
+    with pytest.raises(DeployError, match="nothing is deployed"):
+        island.stack.delete()
