@@ -68,8 +68,15 @@ def _postgresql(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sour
     admin.run(f"CREATE DATABASE {name}")
     inside = server.connect(name)
     secret = Secret(host=server.host, port=server.port, username="postgres", dbname=name, sslmode="disable")
+
+    def insert(sql: str, rows: list[list[Any]]) -> None:
+        inside.run("BEGIN")
+        for row in rows:
+            inside.run(sql, **{f"p{place}": value for place, value in enumerate(row)})
+        inside.run("COMMIT")
+
     try:
-        yield Source("postgresql", engines.get("postgresql"), secret, "public", inside.run, server)
+        yield Source("postgresql", engines.get("postgresql"), secret, "public", inside.run, server, insert)
     finally:
         inside.close()
         admin.run(f"DROP DATABASE {name} WITH (FORCE)")
@@ -88,11 +95,16 @@ def _mysql(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
             cursor.execute(sql)
             return cursor.fetchall()
 
+    def insert(sql: str, rows: list[list[Any]]) -> None:
+        with admin.cursor() as cursor:
+            cursor.execute("SET time_zone = '+00:00'")
+            cursor.executemany(sql, rows)
+
     execute(f"CREATE DATABASE {name}")
     execute(f"USE {name}")
     secret = Secret(host=server.host, port=server.port, username="root", dbname=name, sslmode="disable")
     try:
-        yield Source("mysql", engines.get("mysql"), secret, name, execute, server)
+        yield Source("mysql", engines.get("mysql"), secret, name, execute, server, insert)
     finally:
         try:
             execute(f"DROP DATABASE {name}")
@@ -111,7 +123,15 @@ def _sqlite(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
 
     execute("PRAGMA user_version = 1")  # writes the file
     try:
-        yield Source("sqlite", engines.get("sqlite"), Secret(dbname=str(file)), "main", execute)
+        secret = Secret(dbname=str(file))
+        yield Source(
+            "sqlite",
+            engines.get("sqlite"),
+            secret,
+            "main",
+            execute,
+            insert=admin.executemany,
+        )
     finally:
         admin.close()
 

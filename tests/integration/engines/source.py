@@ -14,7 +14,10 @@ from tributary.secret import Secret
 
 @dataclass(frozen=True)
 class Source:
-    """A database of its own, an administrator's session in it and the engine that reads it."""
+    """A database of its own, an administrator's session in it and the engine that reads it.
+
+    `insert` runs a statement once for each row, with the row as the driver's own parameters.
+    """
 
     name: str
     engine: Engine
@@ -22,6 +25,7 @@ class Source:
     schema: str
     execute: Callable[[str], Any]
     server: Any = None
+    insert: Callable[[str, list[list[Any]]], Any] = lambda sql, rows: None
 
     @contextmanager
     def session(self, *, timeout_s: int = 60, secret: Secret | None = None) -> Iterator[Any]:

@@ -137,6 +137,11 @@ def _text(value: object) -> bytes:
     return value.encode(errors="surrogateescape") if type(value) is str else MISFIT
 
 
+def _json(value: object) -> bytes:
+    """Render JSON; the column's affinity is NUMERIC, so a text that is a number is stored as one."""
+    return repr(value).encode() if type(value) in (int, float) else _text(value)
+
+
 def _boolean(value: object) -> bytes:
     return b"%d" % value if value in (0, 1) and type(value) is int else MISFIT
 
@@ -158,7 +163,7 @@ RENDERINGS: dict[str, Callable[[object], bytes]] = {
     "decimal": _decimal,
     "float64": _real,
     "text": _text,
-    "json": _text,
+    "json": _json,
     "date": _text,
     "timestamp": _text,
     "boolean": _boolean,

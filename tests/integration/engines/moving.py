@@ -1,0 +1,102 @@
+"""One table on its way from a real source into the stand-in warehouse, by the real code of every step."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from tests.integration.engines.source import Source
+from tests.integration.redshift_warehouse import BUCKET, ROLE, Row, Warehouse, client, objects
+from tributary import extract, paths
+from tributary.choice import choose
+from tributary.config import Settings
+from tributary.documents import Item, Plan, Range, TablePlan, TableResult
+from tributary.redshift.control import Committed
+from tributary.redshift.publish import publish
+from tributary.redshift.stage import manifest, stage, staging_name
+from tributary.storage import Bucket, body
+
+RUN = "20261124_070000"
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What Extract says of the table, and where its rows are."""
+
+    result: TableResult
+    warehouse: Warehouse
+    target: str
+
+    def rows(self, columns: str = "*", order: str = "id") -> list[Row]:
+        """Return the table's rows as the Data API gives them."""
+        return self.warehouse.run(f"SELECT {columns} FROM {self.target} ORDER BY {order}")
+
+
+def move(source: Source, warehouse: Warehouse, table: str, **settings: Any) -> Moved:
+    """Choose, extract, stage and publish the table; a table that fails has a result and no rows."""
+    name = f"m{uuid4().hex[:8]}"
+    choice = choose(source.engine, source.describe(table), Settings(mode="replace", **settings))
+    planned = TablePlan(
+        number=0,
+        schema_name=source.schema,
+        table_name=table,
+        target_schema=name,
+        target_table="moved",
+        mode="replace",
+        columns=choice.columns,
+        key=choice.key,
+        ranges=(Range(number=0, order=choice.key),),
+        page_rows=choice.settings.page_rows,
+        whole=True,
+        swap=True,
+        exists=False,
+    )
+    plan = Plan(
+        version="test",
+        source=name,
+        engine=source.name,
+        secret="unused",
+        run_id=RUN,
+        generation=1,
+        execution_arn="arn",
+        started_at="2026-11-24T07:00:00Z",
+        prefix=f"_runs/{name}/{RUN}/items/",
+        items=1,
+        max_connections=1,
+        statement_timeout_s=120,
+        notify="all",
+    )
+    bucket = Bucket(client("s3", objects()), BUCKET)
+    bucket.put(paths.item(plan.prefix, 0), body(Item(tables=(planned,))))
+    begun = extract.begin(plan, bucket, source.secret, chunk_size_bytes=1, stop_at=time.monotonic() + 120)
+    assert extract.extract_item(begun, 0)
+    result = bucket.document(paths.result(name, RUN, 0), TableResult)
+    assert result is not None
+    if result.failure is None:
+        _load(planned, plan, result, warehouse, bucket)
+    return Moved(result, warehouse, f'"{name}"."moved"')
+
+
+def _load(table: TablePlan, plan: Plan, result: TableResult, warehouse: Warehouse, bucket: Bucket) -> None:
+    key = paths.manifest(plan.source, RUN, 0)
+    bucket.put(key, manifest(BUCKET, result.chunks))
+    staged = staging_name(plan.source, RUN, 0)
+    committed = Committed(
+        source=plan.source,
+        table=table.name,
+        run_id=RUN,
+        generation=1,
+        mode="replace",
+        target="moved",
+        cursor=None,
+        watermark=None,
+        rows=result.rows,
+        chunks=len(result.chunks),
+        size_bytes=result.size_bytes,
+    )
+    warehouse.run(f'CREATE SCHEMA "{plan.source}"')
+    address = f"s3://{BUCKET}/{key}" if result.chunks else None
+    assert warehouse.run(*stage(table, staged, address, ROLE)) == [(result.rows,)]
+    warehouse.run(*publish(table, staged, committed))

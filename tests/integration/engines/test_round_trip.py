@@ -1,0 +1,432 @@
+"""Values that hypothesis draws, written by the driver's parameters, arrive in the warehouse as they were.
+
+Every type is a column of one table and every drawn row a row of it, so that thousands of values cost
+one run; what differs is named by its type and its value.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import math
+import os
+import struct
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from datetime import time as clock_time
+from decimal import Context, Decimal
+from typing import Any, cast
+
+import hypothesis
+import pytest
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import strategies as st
+
+from local.databases.postgres import Postgres
+from tests.integration.engines.moving import move
+from tests.integration.engines.source import Source
+from tests.integration.redshift_warehouse import Warehouse, serve
+from tributary.faults import Fault, Policy
+from tributary.redshift import control
+
+SOAK_S = float(os.environ.get("TRIBUTARY_SOAK_SECONDS", "0")) / 4
+ROWS = 250
+EXACT = Context(prec=100)
+
+
+@pytest.fixture(scope="module")
+def warehouse(postgres: Postgres) -> Iterator[Warehouse]:
+    with serve(postgres) as served:
+        for statement in control.create():
+            served.run(statement)
+        yield served
+
+
+Strategy = st.SearchStrategy[Any]
+
+
+def same(value: Any) -> Any:
+    return value
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A type's values: how they are drawn, given to the driver, and what the warehouse says of them.
+
+    `cast` goes around the parameter where the driver cannot tell the type.
+    """
+
+    values: Strategy
+    arrived: Callable[[Any], Any] = same
+    given: Callable[[Any], Any] = same
+    cast: str = "{}"
+    read: Callable[[Any], Any] = same
+
+
+def integers(bits: int, *, unsigned: bool = False) -> Strategy:
+    low, high = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    return st.integers(low, high) | st.sampled_from([low, high, 0])
+
+
+def decimals(whole: int, scale: int) -> Strategy:
+    most = 10 ** (whole + scale) - 1
+    return (st.integers(-most, most) | st.integers(-99, 99)).map(lambda n: Decimal(f"{n}e-{scale}"))
+
+
+def fixed(scale: int) -> Callable[[Decimal], str]:
+    def shown(value: Decimal) -> str:
+        return format(value.quantize(Decimal(f"1e-{scale}"), context=EXACT), "f")
+
+    return shown
+
+
+def bits_of(value: float | str, form: str = ">d") -> bytes:
+    """Return a float's bits, every NaN's alike; the Data API gives NaN and infinities as text."""
+    number = float(value)
+    return b"NaN" if math.isnan(number) else struct.pack(form, number)
+
+
+def floats(width: int, *, finite: bool = False) -> Drawn:
+    special = not finite  # such a server has no negative zero either
+    drawn = st.floats(width=cast(Any, width), allow_nan=special, allow_infinity=special)
+    if finite:
+        drawn = drawn.map(lambda value: value + 0.0)
+
+    def bits(value: float | str) -> bytes:
+        return bits_of(value, ">f" if width == 32 else ">d")
+
+    return Drawn(drawn, arrived=bits, read=bits)
+
+
+def texts(characters: int, *, encoding: str = "utf-8", **without: Any) -> Strategy:
+    alphabet = st.characters(codec=encoding, exclude_characters="\0", **without)
+    return st.text(alphabet, max_size=characters) | st.sampled_from(
+        ["", " ", '"', '"",\n', "\\N", "NULL", "\r\n"]
+    )
+
+
+def stamps(first: datetime, last: datetime) -> Strategy:
+    return st.datetimes(first, last) | st.sampled_from([first, last, datetime(2026, 3, 29, 2, 30)])
+
+
+def shown(moment: datetime) -> str:
+    """Return a time as the Data API shows it."""
+    text = moment.replace(tzinfo=None).isoformat(" ")
+    return (text.rstrip("0") if "." in text else text) + ("+00" if moment.tzinfo else "")
+
+
+def in_utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC)
+
+
+def of_day(moment: clock_time) -> str:
+    text = moment.isoformat()
+    return text.rstrip("0") if "." in text else text
+
+
+JSON_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
+JSON_LEAF = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | JSON_TEXT
+)
+JSON = st.recursive(
+    JSON_LEAF,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(JSON_TEXT, inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def numbers(text: str | None) -> Any:
+    """Read JSON with every number as a Decimal: the warehouse may write 1e2 as 100."""
+    return None if text is None else json.loads(text, parse_float=Decimal, parse_int=Decimal)
+
+
+FIRST, LAST = datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999_999)
+DAYS = st.dates() | st.sampled_from([date.min, date.max, date(2024, 2, 29)])
+AS_JSON = Drawn(JSON, lambda v: numbers(json.dumps(v)), json.dumps, read=numbers)
+DAY = Drawn(DAYS, date.isoformat, date.isoformat)
+UUIDS = Drawn(st.uuids(), str, str)
+HEX = Drawn(st.binary(max_size=20), bytes.hex)
+
+POSTGRESQL: dict[str, Drawn] = {
+    "smallint": Drawn(integers(16)),
+    "integer": Drawn(integers(32)),
+    "bigint": Drawn(integers(64)),
+    "numeric(10,2)": Drawn(decimals(8, 2), fixed(2)),
+    "numeric(38,37)": Drawn(decimals(1, 37), fixed(37)),
+    "numeric": Drawn(decimals(28, 10), fixed(10)),
+    "numeric(60,20)": Drawn(decimals(18, 20), fixed(20)),
+    "real": floats(32),
+    "double precision": floats(64),
+    "boolean": Drawn(st.booleans()),
+    "text": Drawn(texts(30)),
+    "varchar(5)": Drawn(texts(2)),
+    "character(5)": Drawn(texts(2), lambda v: v.ljust(5)),
+    "bytea": HEX,
+    "date": Drawn(DAYS, date.isoformat, str, "{}::text::date"),
+    "timestamp": Drawn(stamps(FIRST, LAST), shown, str, "{}::text::timestamp"),
+    "timestamptz": Drawn(stamps(FIRST, LAST).map(in_utc), shown, str, "{}::text::timestamptz"),
+    "time": Drawn(st.times(), of_day, str, "{}::text::time"),
+    "uuid": UUIDS,
+    "json": Drawn(JSON, lambda v: numbers(json.dumps(v)), json.dumps, "{}::text::json", numbers),
+    "jsonb": Drawn(JSON, lambda v: numbers(json.dumps(v)), json.dumps, "{}::text::jsonb", numbers),
+    "integer[]": Drawn(st.lists(st.none() | integers(32), max_size=4), read=json.loads),
+    "text[]": Drawn(st.lists(st.none() | texts(5), max_size=4), read=json.loads),
+    "inet": Drawn(st.ip_addresses(), same, str, "{}::text::inet", ipaddress.ip_address),
+    "bit(9)": Drawn(st.integers(0, 511).map(lambda n: f"{n:09b}"), cast="{}::text::bit(9)"),
+    "interval": Drawn(
+        st.integers(2, 10**9) | st.integers(-(10**9), -2),
+        lambda n: f"{n} days",
+        lambda n: f"{n} days",
+        "{}::text::interval",
+    ),
+}
+
+MYSQL: dict[str, Drawn] = {
+    "tinyint": Drawn(integers(8)),
+    "tinyint unsigned": Drawn(integers(8, unsigned=True)),
+    "smallint unsigned": Drawn(integers(16, unsigned=True)),
+    "mediumint": Drawn(integers(24)),
+    "int unsigned": Drawn(integers(32, unsigned=True)),
+    "bigint": Drawn(integers(64)),
+    "bigint unsigned": Drawn(integers(64, unsigned=True), str),
+    "bit(64)": Drawn(integers(64, unsigned=True), str),
+    "bit(1)": Drawn(st.integers(0, 1)),
+    "decimal(10,2)": Drawn(decimals(8, 2), fixed(2)),
+    "decimal(65,30)": Drawn(decimals(8, 30), fixed(30)),
+    "float": floats(32, finite=True),
+    "double": floats(64, finite=True),
+    "text": Drawn(texts(30)),
+    "varchar(5)": Drawn(texts(2)),
+    "varchar(9) CHARACTER SET latin1": Drawn(texts(9, encoding="latin-1", exclude_categories=["Cc"])),
+    "varchar(9) CHARACTER SET utf16": Drawn(texts(9)),
+    "char(5)": Drawn(texts(2), lambda v: v.rstrip(" ")),
+    "varbinary(30)": HEX,
+    "blob": HEX,
+    "date": DAY,
+    "datetime(6)": Drawn(stamps(FIRST, LAST), shown, str),
+    "datetime": Drawn(stamps(FIRST, LAST).map(lambda v: v.replace(microsecond=0)), shown, str),
+    "timestamp(6)": Drawn(
+        stamps(datetime(1970, 1, 1, 0, 0, 1), datetime(2038, 1, 19, 3, 14, 7)),
+        lambda v: shown(in_utc(v)),
+        str,
+    ),
+    "time(6)": Drawn(
+        st.tuples(
+            st.sampled_from(["", "-"]), st.integers(0, 838), st.integers(0, 59), st.integers(1, 59)
+        ).map(lambda t: f"{t[0]}{t[1]:02d}:{t[2]:02d}:{t[3]:02d}.{t[2]:06d}")
+    ),
+    "year": Drawn(st.integers(1901, 2155)),
+    "enum('a','b c','ü\"')": Drawn(st.sampled_from(["a", "b c", 'ü"'])),
+    "set('x','y')": Drawn(st.sampled_from(["", "x", "x,y"])),
+    "uuid": Drawn(st.uuids(version=1) | st.uuids(version=4), str, str),  # it refuses others
+    "inet6": Drawn(st.ip_addresses(v=6), same, str, read=ipaddress.ip_address),
+    "json": Drawn(JSON.map(json.dumps)),
+}
+
+SQLITE: dict[str, Drawn] = {
+    "INTEGER": Drawn(integers(64)),
+    "NUMERIC": Drawn(integers(63), lambda n: f"{n}.0000000000"),
+    "DECIMAL(12,4)": Drawn(
+        st.integers(-(10**10), 10**10).map(lambda n: n / 10**4), lambda v: fixed(4)(Decimal(repr(v)))
+    ),
+    "REAL": Drawn(st.floats(allow_nan=False), bits_of, read=bits_of),
+    "TEXT": Drawn(texts(30)),
+    "BLOB": HEX,
+    "BOOLEAN": Drawn(st.booleans()),
+    "DATE": DAY,
+    "DATETIME": Drawn(stamps(FIRST, LAST), shown, str),
+    "JSON": AS_JSON,
+}
+TYPES = {"postgresql": POSTGRESQL, "mysql": MYSQL, "sqlite": SQLITE}
+
+
+def rows_of(types: dict[str, Drawn], *, seed: int, count: int) -> list[tuple[Any, ...]]:
+    """Draw rows, one value per type, some of them None."""
+    rows: list[tuple[Any, ...]] = []
+
+    @hypothesis.seed(seed)
+    @hypothesis.settings(
+        max_examples=count,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.tuples(*(drawn.values | st.none() for drawn in types.values())))
+    def draw(row: tuple[Any, ...]) -> None:
+        rows.append(row)
+
+    draw()
+    return rows
+
+
+def write(source: Source, table: str, types: dict[str, Drawn], rows: list[tuple[Any, ...]]) -> None:
+    """Make the table and insert the rows with the driver's own parameters."""
+    columns = ", ".join(f"c{place} {type} NULL" for place, type in enumerate(types))
+    source.execute(f"CREATE TABLE {table} (id INTEGER NOT NULL PRIMARY KEY, {columns})")
+    holder = {"postgresql": ":p{}", "mysql": "%s", "sqlite": "?"}[source.name]
+    holders = [holder.format(0)]
+    holders += [drawn.cast.format(holder.format(place + 1)) for place, drawn in enumerate(types.values())]
+    given = [
+        [
+            number,
+            *(None if v is None else drawn.given(v) for v, drawn in zip(row, types.values(), strict=True)),
+        ]
+        for number, row in enumerate(rows)
+    ]
+    source.insert(f"INSERT INTO {table} VALUES ({', '.join(holders)})", given)
+
+
+def check(source: Source, warehouse: Warehouse, *, seed: int) -> None:
+    types = TYPES[source.name]
+    rows = rows_of(types, seed=seed, count=ROWS)
+    table = f"drawn_{seed}"
+    write(source, table, types, rows)
+    moved = move(source, warehouse, table, page_rows=97)
+    assert (moved.result.failure, moved.result.rows, moved.result.altered) == (None, len(rows), ())
+    loaded = moved.rows(", ".join(f"c{place}" for place in range(len(types))))
+    for place, (type, drawn) in enumerate(types.items()):
+        for row, found in zip(rows, loaded, strict=True):
+            value, cell = row[place], found[place]
+            expected = None if value is None else drawn.arrived(value)
+            arrived = None if cell is None else drawn.read(cell)
+            assert (type, value, arrived) == (type, value, expected)
+
+
+# Values that the warehouse cannot hold, among others that it can: what a policy makes of each.
+TREATED: dict[str, dict[str, tuple[dict[Fault, Policy], str, dict[str, Any]]]] = {
+    "postgresql": {
+        "date": (
+            {"date_out_of_range": "clamp"},
+            "date_out_of_range",
+            {
+                "infinity": "9999-12-31",
+                "-infinity": "0001-01-01",
+                "0044-03-15 BC": "0001-01-01",
+                "12345-06-07": "9999-12-31",
+            },
+        ),
+        "timestamptz": (
+            {"date_out_of_range": "null"},
+            "date_out_of_range",
+            {
+                "infinity": None,
+                "0001-12-31 23:59:59.999999+00 BC": None,
+                "9999-12-31 23:59:59.999999-01": None,
+            },
+        ),
+        "numeric(10,2)": ({"not_a_number": "null"}, "not_a_number", {"NaN": None}),
+        "numeric": (
+            {"number_out_of_range": "clamp"},
+            "number_out_of_range",
+            {"Infinity": "9" * 28 + "." + "9" * 10, "-1e28": "-" + "9" * 28 + "." + "9" * 10},
+        ),
+        "numeric(60,20)": (
+            {"number_out_of_range": "null"},
+            "number_out_of_range",
+            {"1e18": None, "9" * 40: None},
+        ),
+        "text": (
+            {"too_long": "truncate"},
+            "too_long",
+            {"é" * 32_768: "é" * 32_767, "x" + "日" * 21_845: "x" + "日" * 21_844},
+        ),
+        "json": (
+            {"super_limits": "null"},
+            "super_limits",
+            {'{"a":1,"a":2}': None, "[" * 1001 + "]" * 1001: None},
+        ),
+    },
+    "mysql": {
+        "date": ({"impossible_date": "null"}, "impossible_date", {"0000-00-00": None, "2024-00-01": None}),
+        "datetime(6)": (
+            {"date_out_of_range": "clamp", "impossible_date": "null"},
+            "impossible_date",
+            {"0000-00-00 00:00:00": None, "2024-02-00 01:02:03.5": None},
+        ),
+        "timestamp(6)": ({"impossible_date": "null"}, "impossible_date", {"0000-00-00 00:00:00": None}),
+        "decimal(65,30)": (
+            {"number_out_of_range": "clamp"},
+            "number_out_of_range",
+            {"1" + "0" * 8: "9" * 8 + "." + "9" * 30, "-" + "9" * 35: "-" + "9" * 8 + "." + "9" * 30},
+        ),
+        "varchar(9)": ({"nul_character": "truncate"}, "nul_character", {"\0a\0b": "ab"}),
+        "mediumtext": ({"too_long": "truncate"}, "too_long", {"é" * 32_768: "é" * 32_767}),
+    },
+    "sqlite": {
+        "INTEGER": ({"misfit": "null"}, "misfit", {"wrong": None, 1.5: None, b"x": None}),
+        "NUMERIC": ({"number_out_of_range": "null"}, "number_out_of_range", {1e30: None, math.inf: None}),
+        "DECIMAL(12,4)": (
+            {"excess_digits": "truncate"},
+            "excess_digits",
+            {-1.23456: "-1.2345", 0.00009: "0.0000"},
+        ),
+        "TEXT": ({"misfit": "null", "nul_character": "truncate"}, "nul_character", {"a\0b": "ab"}),
+        "DATETIME": (
+            {"excess_digits": "truncate", "misfit": "null"},
+            "excess_digits",
+            {"2024-12-31 23:59:59.999999999": "2024-12-31 23:59:59.999999"},
+        ),
+        "DATE": ({"impossible_date": "null"}, "impossible_date", {"2023-02-29": None}),
+    },
+}
+
+
+def test_what_a_policy_treats_arrives_treated_and_is_counted_to_the_value(
+    source: Source, warehouse: Warehouse
+) -> None:
+    wanted = TREATED[source.name]
+    types: dict[str, Drawn] = {}
+    for type, (_, _, faulty) in wanted.items():
+        good = TYPES[source.name].get(type, Drawn(texts(2)))
+        types[type] = Drawn(
+            good.values | st.sampled_from(list(faulty)),
+            lambda v, good=good, faulty=faulty: faulty[v] if _is_in(v, faulty) else good.arrived(v),
+            lambda v, good=good, faulty=faulty: v if _is_in(v, faulty) else good.given(v),
+            good.cast if "text" in good.cast or source.name != "postgresql" else "{}::text::" + type,
+            good.read,
+        )
+    if source.name == "mysql":
+        source.execute("SET SESSION sql_mode = ''")
+    rows = rows_of(types, seed=7, count=40)
+    write(source, "treated", types, rows)
+    moved = move(
+        source,
+        warehouse,
+        "treated",
+        page_rows=7,
+        column_policies={f"c{place}": policies for place, (policies, _, _) in enumerate(wanted.values())},
+    )
+    assert moved.result.failure is None
+    lengths = [f"c{place}" for place in range(len(types))]
+    loaded = moved.rows(", ".join(lengths))
+    counted = {}
+    for place, (type, drawn) in enumerate(types.items()):
+        _, fault, faulty = wanted[type]
+        for row, found in zip(rows, loaded, strict=True):
+            expected = None if row[place] is None else drawn.arrived(row[place])
+            arrived = None if found[place] is None else drawn.read(found[place])
+            assert (type, row[place], arrived) == (type, row[place], expected)
+        if touched := sum(_is_in(row[place], faulty) for row in rows):
+            counted[f"c{place}", fault] = touched
+    assert len(counted) == len(types)
+    assert {(one.column, one.fault): one.values for one in moved.result.altered} == counted
+
+
+def _is_in(value: Any, faulty: dict[Any, Any]) -> bool:
+    return any(type(value) is type(one) and value == one for one in faulty)
+
+
+def test_what_the_driver_wrote_arrives_whatever_it_is(source: Source, warehouse: Warehouse) -> None:
+    until = time.monotonic() + SOAK_S
+    check(source, warehouse, seed=1)
+    seed = int(time.time())
+    while time.monotonic() < until:
+        seed += 1
+        check(source, warehouse, seed=seed)
