@@ -42,6 +42,11 @@ make_environment() {
 }
 
 install_servers() {
+  install_mariadb
+  install_odbc
+}
+
+install_mariadb() {
   if PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v mariadbd >/dev/null; then return; fi
   if can_apt; then
     echo "Installing MariaDB's server, without a service"
@@ -49,6 +54,16 @@ install_servers() {
   fi
   echo "MariaDB's tests are left out: please install its server (Debian: mariadb-server-core and" \
     "mariadb-client-core), then remove .venv/.ready." >&2
+}
+
+install_odbc() {
+  [ "$(find /usr/lib /usr/lib64 -name psqlodbcw.so -o -name libmaodbc.so 2>/dev/null | wc -l)" -ge 2 ] && return
+  if can_apt; then
+    echo "Installing ODBC, with PostgreSQL's and MariaDB's drivers"
+    apt_install unixodbc odbc-postgresql odbc-mariadb && return
+  fi
+  echo "The tests of reading by ODBC are left out: please install unixODBC and the drivers of PostgreSQL and" \
+    "MariaDB (Debian: unixodbc, odbc-postgresql and odbc-mariadb), then remove .venv/.ready." >&2
 }
 
 case "${1:-}" in

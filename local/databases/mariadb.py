@@ -119,7 +119,8 @@ def _initialise(home: Path) -> None:
         "--skip-test-db",
         *_as_root(),
     ]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    surroundings = {**os.environ, "TMPDIR": str(home)}  # its temporary tables are named by process id alone
+    done = subprocess.run(command, env=surroundings, check=False, capture_output=True, text=True)
     if done.returncode:
         raise ServerError(f"mariadb-install-db failed:\n{done.stdout}{done.stderr}")
 

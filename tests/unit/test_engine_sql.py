@@ -183,24 +183,25 @@ def test_every_engine_offers_the_whole_protocol(name: str) -> None:
     engine = engines.get(name)
     wanted = {part for part in dir(Engine) if not part.startswith("_")} | {"FRACTION_DIGITS"}
     assert {part for part in wanted if not hasattr(engine, part)} == set()
-    assert engine.quote("a", 'b"`') in {'"a"."b""`"', '`a`.`b"```'}
+    assert engine.quote("a", 'b"`') in {'"a"."b""`"', '`a`.`b"```', '[a].[b"`]'}
 
 
 def test_an_unknown_engine_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="use one of mysql, postgresql, sqlite"):
+    with pytest.raises(ConfigError, match="use one of mysql, postgresql, sqlite, sqlserver"):
         engines.get("oracle9")
 
 
 @pytest.mark.parametrize(
-    ("name", "driver"), [("postgresql", "pg8000"), ("mysql", "pymysql"), ("sqlite", "sqlite3")]
+    ("name", "drivers"),
+    [("postgresql", ["pg8000"]), ("mysql", ["pymysql"]), ("sqlite", ["sqlite3"]), ("sqlserver", [])],
 )
-def test_an_engine_brings_its_own_driver_and_no_arrow(name: str, driver: str) -> None:
+def test_an_engine_brings_its_own_driver_and_no_arrow(name: str, drivers: list[str]) -> None:
     code = (
         f"import sys; from tributary import engines; engines.get({name!r}); "
-        "print(*sorted({'pg8000', 'pymysql', 'sqlite3', 'pyarrow'} & sys.modules.keys()))"
+        "print(*sorted({'pg8000', 'pymysql', 'sqlite3', 'pyarrow', 'pyodbc', 'arrow_odbc'} & sys.modules.keys()))"
     )
     package = str(Path(engines.__file__).parents[2])
     done = subprocess.run(
         [sys.executable, "-c", code], env={"PYTHONPATH": package}, capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == [driver]
+    assert done.stdout.split() == drivers

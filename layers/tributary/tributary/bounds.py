@@ -109,7 +109,9 @@ class Reader:
             )
             below = f"{name} < {self.engine.literal(text, cursor.type)}"
         else:
-            serial = self._serial_horizon(choice, cursor, now)
+            serial = self.engine.settled(self.connection, cursor.type)
+            if serial is None:
+                serial = self._serial_horizon(choice, cursor, now)
             if serial is None:
                 return None
             below = f"{name} <= {self.engine.literal(serial, cursor.type)}"
@@ -156,14 +158,15 @@ class Reader:
         """
         if choice.key_proven or not choice.key:
             return
-        key, table = ", ".join(map(self.engine.quote, choice.key)), self._table(choice)
+        names, table = [self.engine.quote(name) for name in choice.key], self._table(choice)
+        key = ", ".join(f"one.{name}" for name in names)
         among = ""
         if watermark is not None and choice.cursor is not None:
             cursor = choice.cursor
-            after = f"{self.engine.quote(cursor.name)} > {self.engine.literal(watermark, cursor.type)}"
-            among = f" WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {after})"
-        sql = f"SELECT 1 FROM {table}{among} GROUP BY {key} HAVING COUNT(*) > 1 LIMIT 1"
-        if self.engine.ask(self.connection, sql):
+            same = " AND ".join(f"new.{name} = one.{name}" for name in names)
+            after = f"new.{self.engine.quote(cursor.name)} > {self.engine.literal(watermark, cursor.type)}"
+            among = f" WHERE EXISTS (SELECT 1 FROM {table} AS new WHERE {same} AND {after})"
+        if self._any(f"SELECT {key} FROM {table} AS one{among} GROUP BY {key} HAVING COUNT(*) > 1"):
             raise KeyNotUnique(
                 f"key {', '.join(choice.key)} of {choice.name} is not unique: several rows share one; "
                 "set key to columns that identify a row, or use mode: replace without a key"
@@ -171,9 +174,12 @@ class Reader:
 
     def has_values(self, choice: Choice, column: str) -> bool:
         """Say whether the column is not NULL in at least one row."""
-        where = f"{self.engine.quote(column)} IS NOT NULL"
-        sql = f"SELECT 1 FROM {self._table(choice)} WHERE {where} LIMIT 1"
-        return self.engine.ask(self.connection, sql) is not None
+        return self._any(f"SELECT 1 FROM {self._table(choice)} WHERE {self.engine.quote(column)} IS NOT NULL")
+
+    def _any(self, sql: str) -> bool:
+        """Say whether the query has a row; in words that every engine has."""
+        row = self.engine.ask(self.connection, f"SELECT CASE WHEN EXISTS ({sql}) THEN 1 END")
+        return row is not None and row[0] is not None
 
     def _table(self, choice: Choice) -> str:
         return self.engine.quote(choice.table.name.schema, choice.table.name.table)
@@ -190,7 +196,7 @@ def _time_overlap(choice: Choice) -> timedelta | None:
 
 def _notes(choice: Choice, cursor: Column, now: Now) -> tuple[str, ...]:
     notes = [unknown_zone(cursor.kind, choice.settings.cursor_time_zone, cursor.name)]
-    if now.clock.hidden and choice.settings.overlap is None:
+    if now.clock.hidden and choice.settings.overlap is None and cursor.kind.orders_time:
         notes.append(f"{now.clock.hidden}: every run reads the last hour again")
     oldest = now.clock.oldest
     if oldest and (age := now.clock.now - oldest) > timedelta(minutes=10):

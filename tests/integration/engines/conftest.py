@@ -6,6 +6,8 @@ import sqlite3
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from local.databases import mariadb as mariadb_server
 from local.databases import postgres as postgres_server
 from local.databases.mariadb import MariaDB
 from local.databases.postgres import Postgres
+from tests.integration.engines import odbc_engines
 from tests.integration.engines.source import Source
 from tributary import engines
 from tributary.secret import Secret
@@ -25,6 +28,8 @@ ENGINES = [
     *(["mysql"] if mariadb_server.available() else []),
     "sqlite",
 ]
+ODBC = {f"{name} by ODBC": name for name in ENGINES if name != "sqlite" and odbc_engines.available(name)}
+ENGINES += ODBC
 collect_ignore_glob = [] if mariadb_server.available() else ["test_mysql*.py"]
 
 
@@ -137,3 +142,12 @@ def _sqlite(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
 
 
 OPEN = {"postgresql": _postgresql, "mysql": _mysql, "sqlite": _sqlite}
+
+
+@contextmanager
+def _by_odbc(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
+    with OPEN[name](request, tmp_path) as opened:
+        yield replace(opened, engine=odbc_engines.engine(name))
+
+
+OPEN |= {by_odbc: partial(_by_odbc, name) for by_odbc, name in ODBC.items()}

@@ -105,8 +105,7 @@ def ids(source: Source) -> list[int]:
 def in_the_middle(source: Source, query: Query, act: Callable[[int], Any]) -> TributaryError:
     """Run the query, do something to its session while it runs, and return how it ended."""
     with source.session() as connection:
-        (number,) = ids(source)
-        timer = threading.Timer(0.5, act, [number])
+        timer = threading.Timer(0.5, lambda: act(*ids(source)))
         timer.start()
         with pytest.raises(TributaryError) as caught:
             list(source.engine.read(connection, query))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 HEX = re.compile(r"(?:[0-9A-Fa-f]{2})*")
-MODULES = {"postgresql": "postgresql", "mysql": "mysql", "sqlite": "sqlite"}
+MODULES = {"postgresql": "postgresql", "mysql": "mysql", "sqlite": "sqlite", "sqlserver": "sqlserver"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +123,12 @@ class Engine(Protocol):
 
     def clock(self, connection: Any) -> Clock:
         """Read the source's clock, then its open transactions."""
+
+    def settled(self, connection: Any, type: str) -> str | None:
+        """Return the highest value of such a column under which nothing can be committed any more.
+
+        None where the server does not know: that is every type but a counter of its own.
+        """
 
     def read(self, connection: Any, query: Query) -> Iterator[Page]:
         """Run the query as one statement and yield its rows in pages of bounded bytes.

@@ -55,6 +55,7 @@ __all__ = [  # the Protocol
     "read",
     "rendered",
     "select",
+    "settled",
 ]
 
 PORT = 3306
@@ -436,6 +437,11 @@ def _oldest_transaction(driver: pymysql.Connection[Cursor]) -> tuple[str | None,
 
 def _time(text: str | None) -> datetime:
     return datetime.fromisoformat(text or "").replace(tzinfo=UTC)
+
+
+def settled(session: Session, type: str) -> str | None:
+    """Return None: no type's values are counted by the server across transactions; see the Protocol."""
+    return None
 
 
 # --- catalog ------------------------------------------------------------------------------------

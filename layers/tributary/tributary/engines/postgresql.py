@@ -58,6 +58,7 @@ __all__ = [  # the Protocol
     "read",
     "rendered",
     "select",
+    "settled",
 ]
 
 
@@ -323,6 +324,11 @@ WHERE a.datname = pg_catalog.current_database()
   AND a.pid <> pg_catalog.pg_backend_pid()
   AND a.backend_type NOT IN ('autovacuum worker', 'walsender')
 """
+
+
+def settled(session: Session, type: str) -> str | None:
+    """Return None: no type's values are counted by the server across transactions; see the Protocol."""
+    return None
 
 
 # --- catalog ------------------------------------------------------------------------------------

@@ -48,6 +48,7 @@ __all__ = [  # the Protocol
     "read",
     "rendered",
     "select",
+    "settled",
 ]
 
 FRACTION_DIGITS = 0  # as CURRENT_TIMESTAMP writes it
@@ -207,6 +208,11 @@ def clock(session: Session) -> Clock:
     row = ask(session, "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")
     now = datetime.fromisoformat(str(row[0] if row else "")).replace(tzinfo=UTC)
     return Clock(now, None, "SQLite shows no transactions")
+
+
+def settled(session: Session, type: str) -> str | None:
+    """Return None: no type's values are counted by the server across transactions; see the Protocol."""
+    return None
 
 
 # --- catalog ------------------------------------------------------------------------------------

@@ -1,0 +1,546 @@
+"""Reading through ODBC: columns in bulk by arrow-odbc, small queries and odd rows by pyodbc.
+
+ODBC's own types lose precision, its texts depend on locales, code pages and drivers, and its drivers
+convert wrongly between what is bound and what is selected. So integers and floats are selected as exactly
+what is bound, and everything else travels as bytes that the server rendered: exact text in ASCII or UTF-16,
+or the binary itself. From there it is CSV, like every other source.
+A transit buffer has a bound. A value beyond it is never cut: its page is read again, in the end row by row.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from .. import csv_pages
+from ..catalog import TableName
+from ..errors import (
+    ConfigError,
+    InternalError,
+    QueryCancelled,
+    SourceRefused,
+    SourceUnavailable,
+    TableRefused,
+    TributaryError,
+)
+from . import Page, Query, ReadColumn
+from .blocks import BLOCK_BYTES, Block
+from .network import CONNECT_TIMEOUT_S
+
+if TYPE_CHECKING:
+    import pyarrow
+
+CAPS_BYTES = (8_192, 262_144)  # of a transit buffer for one value; beyond the last, rows are read one by one
+TRANSIT_BYTES = (
+    2 << 20
+)  # of the buffer for all the rows of one fetch; there are two, one filled while one is read
+ROW_BYTES_AT_MOST = 32 << 20  # of the buffers of one row, however many columns it has
+FETCH_ROWS = 65_535
+FINER = r"(\.\d{6})\d+"  # a warehouse's times have six decimals: what is finer is cut, never rounded up
+
+Form = Literal["int32", "int64", "float64", "utf-8", "utf-16", "bytes"]
+NUMBERS = ("int32", "int64", "float64")
+Meaning = Literal["cancelled", "forbidden", "gone", "unreadable", "broken", "busy", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """How a column travels: the expression to select, and what its values are.
+
+    `size_bytes` bounds what is no number, None where it is unbounded. `finer`: texts of times that may
+    have more than six decimals.
+    """
+
+    sql: str
+    form: Form
+    size_bytes: int | None = None
+    finer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What differs between databases behind ODBC.
+
+    `meanings`: of a server's own error numbers, and of SQLSTATEs where the standard's meaning is not
+    meant. `driver_times_out`: whether the driver bounds a statement's time; else the pins must.
+    """
+
+    wire: Callable[[ReadColumn], Wire]
+    select: Callable[[Query, Sequence[str]], str]
+    meanings: Mapping[str, Meaning]
+    driver_times_out: bool = True
+
+
+@dataclass(slots=True)
+class Session:
+    """One connection at a time: through pyodbc or through arrow-odbc, whichever is asked for.
+
+    `pins` are the statements that make a connection ours. `caps` says which of CAPS_BYTES a table
+    has needed so far, len(CAPS_BYTES) where none was enough. A session that broke stays broken.
+    """
+
+    dialect: Dialect
+    connection_string: str = field(repr=False)
+    where: str
+    pins: tuple[str, ...]
+    statement_timeout_s: int
+    rows: Any = None
+    bulk: Any = None
+    broken: bool = False
+    caps: dict[TableName, int] = field(default_factory=dict)
+
+
+# --- sessions -----------------------------------------------------------------------------------
+
+
+def connection_string(parts: Mapping[str, str]) -> str:
+    """Return the connection string; every value stands in braces, so that none can end before its end."""
+    return "".join(f"{name}={{{value.replace('}', '}}')}}};" for name, value in parts.items())
+
+
+def open_session(
+    dialect: Dialect, connection: str, *, where: str, pins: Sequence[str], statement_timeout_s: int
+) -> Session:
+    """Connect, which proves host, user, database and pins; see `Engine.connect` for what it raises."""
+    session = Session(dialect, connection, where, tuple(pins), statement_timeout_s)
+    by_rows(session)
+    return session
+
+
+def close(session: Session) -> None:
+    """Close the session; never raises."""
+    rows, session.rows, session.bulk = session.rows, None, None
+    if rows is not None:
+        with suppress(Exception):  # of the driver
+            rows.close()
+
+
+def by_rows(session: Session) -> Any:
+    """Return the pyodbc connection, opened and pinned if it is not there."""
+    if session.rows is None:
+        pyodbc = _drivers().pyodbc
+        pyodbc.pooling = False  # a pooled connection would keep our settings for somebody else
+        close(session)
+        with _connecting(session):
+            connection = pyodbc.connect(session.connection_string, autocommit=True, timeout=CONNECT_TIMEOUT_S)
+            if session.dialect.driver_times_out:
+                connection.timeout = session.statement_timeout_s
+            for pin in session.pins:
+                connection.execute(pin).close()
+        session.rows = connection
+    return session.rows
+
+
+def in_bulk(session: Session) -> Any:
+    """Return the arrow-odbc connection, opened and pinned if it is not there."""
+    if session.bulk is None:
+        arrow_odbc = _drivers().arrow_odbc
+        close(session)
+        with _connecting(session):
+            connection = arrow_odbc.connect(session.connection_string, login_timeout_sec=CONNECT_TIMEOUT_S)
+            for pin in session.pins:
+                connection.read_arrow_batches(pin, batch_size=1, max_text_size=8, max_binary_size=8)
+        session.bulk = connection
+    return session.bulk
+
+
+@dataclass(frozen=True, slots=True)
+class _Drivers:
+    pyodbc: Any
+    arrow_odbc: Any
+
+
+def _drivers() -> _Drivers:
+    """Import what speaks ODBC: not there unless the ODBC parts were built into the drivers layer."""
+    try:
+        import arrow_odbc
+        import pyodbc
+    except (ImportError, OSError):
+        raise ConfigError(NOT_BUILT) from None
+    return _Drivers(pyodbc, arrow_odbc)
+
+
+NOT_BUILT = (
+    "this engine needs the ODBC parts of the drivers layer, which this build left out; take them in, in "
+    'layers/drivers/requirements.txt, and deploy again: see "SQL Server" in docs/configuration.md'
+)
+
+# --- errors: the one place where the drivers' become ours ---------------------------------------
+
+STATE = re.compile(r"State: (\w{5}), Native error: (-?\d+)")  # as arrow-odbc words it
+NATIVE = re.compile(r"\((-?\d+)\) \(SQL\w+\)")  # as pyodbc words it
+TOO_LARGE = "too large to be written into the allocated buffer"
+NO_DRIVER = re.compile(r"Can't open lib|Data source name not found")
+TLS = re.compile(r"SSL|TLS|certificate", re.IGNORECASE)
+STANDARD: dict[str, Meaning] = {  # SQLSTATEs, or their classes
+    "08": "broken",
+    "HYT00": "cancelled",
+    "HYT01": "broken",
+    "HY008": "cancelled",
+    "40001": "broken",
+    "42S02": "gone",
+    "42S22": "gone",
+    "28000": "refused",
+}
+
+
+class _Cut(Exception):
+    """A value did not fit its transit buffer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What an ODBC error says in its codes; its text stays behind."""
+
+    state: str
+    native: str
+
+    def __str__(self) -> str:
+        return self.state if self.native in ("0", "1") else f"{self.state}, {self.native}"
+
+
+def failure(error: Exception) -> Failure:
+    """Return the codes of a driver's error."""
+    text = str(error)
+    if found := STATE.search(text):
+        return Failure(found[1], found[2])
+    state = str(error.args[0])[:5] if error.args and type(error).__module__.startswith("pyodbc") else "HY000"
+    native = NATIVE.search(text)
+    return Failure(state, native[1] if native else "0")
+
+
+def meaning(dialect: Dialect, known: Failure) -> Meaning | None:
+    """Return what the failure means, by the server's number, then by SQLSTATE, then by its class."""
+    told = dialect.meanings
+    for code in (known.native, known.state, known.state[:2]):
+        if found := told.get(code) or STANDARD.get(code):
+            return found
+    return None
+
+
+def _is_drivers(error: Exception) -> bool:
+    drivers = _drivers()
+    return isinstance(error, (drivers.pyodbc.Error, drivers.arrow_odbc.Error))
+
+
+@contextmanager
+def _connecting(session: Session) -> Iterator[None]:
+    """Turn what goes wrong while connecting into our errors."""
+    if session.broken:
+        raise SourceUnavailable(f"the connection to {session.where} broke")
+    try:
+        yield
+    except Exception as error:
+        if not _is_drivers(error):
+            raise
+        raise _refused(session, error) from None
+
+
+def _refused(session: Session, error: Exception) -> TributaryError:
+    where, known = session.where, failure(error)
+    if NO_DRIVER.search(str(error)):
+        return ConfigError(NOT_BUILT)
+    meant = meaning(session.dialect, known)
+    if TLS.search(str(error)) and meant != "refused":
+        return SourceRefused(
+            f"TLS with {where} failed ({known}); put the authority's PEM into the secret's "
+            '"sslrootcert", or set "sslmode" there: require, or disable on a network that you trust'
+        )
+    if meant in ("refused", "forbidden", "gone"):
+        return SourceRefused(f"{where} refused the connection ({known}); check username, password and dbname")
+    if meant == "busy":
+        return SourceUnavailable(f"{where} has no connection free ({known}); lower max_connections")
+    if meant in ("broken", "cancelled"):
+        return SourceUnavailable(f"{where} cannot be reached, or fell silent ({known}); check host and port")
+    return SourceRefused(f"{where} refused the connection ({known}); check the secret")
+
+
+@contextmanager
+def queries(session: Session, table: TableName | None = None) -> Iterator[None]:
+    """Turn what goes wrong in a statement into our errors."""
+    try:
+        yield
+    except Exception as error:
+        if not _is_drivers(error):
+            raise
+        if TOO_LARGE in str(error):
+            raise _Cut from None
+        ours = _reduced(session, failure(error), str(table or "a table"))
+        session.broken = isinstance(ours, SourceUnavailable)
+        raise ours from None
+
+
+def _reduced(session: Session, known: Failure, table: str) -> TributaryError:
+    where = session.where
+    match meaning(session.dialect, known):
+        case "cancelled":
+            return QueryCancelled(f"{where} cancelled a query on {table} ({known})")
+        case "forbidden" | "refused":
+            return TableRefused(f"{table} may not be read ({known}); grant SELECT on it to the source's user")
+        case "gone":
+            return TableRefused(f"{table}, or a column that is read of it, does not exist any more ({known})")
+        case "unreadable":
+            return TableRefused(f"{table} cannot be read in the session's isolation level ({known})")
+        case "broken" | "busy":
+            return SourceUnavailable(f"{where} could not finish a query on {table} ({known})")
+    return InternalError(f"{where} failed on {table} with {known}")
+
+
+# --- small queries ------------------------------------------------------------------------------
+
+
+def ask(session: Session, sql: str) -> tuple[str | None, ...] | None:
+    """Return the first row of a small query as texts, None where there is none."""
+    answer = answers(session, sql, at_most=1)
+    return answer[0] if answer else None
+
+
+def answers(session: Session, sql: str, *, at_most: int | None = None) -> list[tuple[str | None, ...]]:
+    """Return a small query's rows as texts."""
+    connection = by_rows(session)
+    with queries(session), closing(connection.cursor()) as cursor:
+        cursor.execute(sql)
+        if cursor.description is None:
+            return []
+        found = cursor.fetchall() if at_most is None else cursor.fetchmany(at_most)
+    return [tuple(None if value is None else _text(value) for value in row) for row in found]
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bytes | bytearray):
+        return value.hex()
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+# --- reading ------------------------------------------------------------------------------------
+
+
+def read(session: Session, query: Query) -> Iterator[Page]:
+    """Run the query and yield its rows; see `Engine.read`.
+
+    An ordered query goes on after the last page with larger buffers, in the end by rows. One without
+    an order cannot be taken up again: it is read in bulk only where no value can be too long.
+    """
+    wires = [session.dialect.wire(column) for column in query.columns]
+    level = _first_level(session, query, wires)
+    position, limit = query.position, query.limit
+    while True:
+        rest = replace(query, position=position, limit=limit)
+        blocks = _in_bulk if level < len(CAPS_BYTES) and _fits(wires, CAPS_BYTES[level]) else _by_rows
+        try:
+            for page in csv_pages.pages(rest, blocks(session, rest, wires, level)):
+                position = page.position
+                limit = None if limit is None else limit - page.table.num_rows
+                yield page
+            return
+        except _Cut:
+            if not query.order:
+                raise InternalError(f"a value of {query.table} is longer than its type allows") from None
+            level += 1
+            session.caps[query.table] = level
+
+
+def _first_level(session: Session, query: Query, wires: Sequence[Wire]) -> int:
+    if not query.order:
+        return len(CAPS_BYTES) if any(_is_long(wire) for wire in wires) else 0
+    return session.caps.get(query.table, 0)
+
+
+def _is_long(wire: Wire) -> bool:
+    return wire.form not in NUMBERS and (wire.size_bytes is None or wire.size_bytes > CAPS_BYTES[0])
+
+
+def _cap_bytes(wires: Sequence[Wire], cap_bytes: int) -> int:
+    """Return the buffer that the widest of the columns needs, the cap where it may be wider than that."""
+    sizes = [
+        cap_bytes if _is_long(wire) else wire.size_bytes or 0 for wire in wires if wire.form not in NUMBERS
+    ]
+    return max(sizes, default=0) + 8  # so that a value which fills its buffer is one that was cut
+
+
+def _fits(wires: Sequence[Wire], cap_bytes: int) -> bool:
+    return len(wires) * _cap_bytes(wires, cap_bytes) <= ROW_BYTES_AT_MOST
+
+
+def _in_bulk(session: Session, query: Query, wires: Sequence[Wire], level: int) -> Generator[Block]:
+    """Yield the query's rows in blocks, fetched by columns.
+
+    A thread of arrow-odbc fetches the next rows meanwhile. The time spent waiting for the source is
+    what its time-out is about: the driver's ends with the first row.
+    """
+    cap_bytes = _cap_bytes(wires, CAPS_BYTES[level])
+    sql = session.dialect.select(query, [wire.sql for wire in wires])
+    connection = in_bulk(session)
+    waited_s, started = 0.0, time.monotonic()
+    gathered = _Gathered(wires)
+    with queries(session, query.table):
+        reader = connection.read_arrow_batches(
+            sql,
+            batch_size=FETCH_ROWS if query.limit is None else min(FETCH_ROWS, query.limit),
+            max_bytes_per_batch=max(TRANSIT_BYTES, len(wires) * cap_bytes),
+            max_text_size=cap_bytes,
+            max_binary_size=cap_bytes,
+            schema=_schema(wires),
+            fetch_concurrently=True,
+            query_timeout_sec=session.statement_timeout_s if session.dialect.driver_times_out else None,
+        )
+        while (batch := next(reader, None)) is not None:
+            waited_s += time.monotonic() - started
+            _check_uncut(batch, wires, cap_bytes)
+            if waited_s > session.statement_timeout_s:
+                raise QueryCancelled(f"a query on {query.table} took longer than its time-out")
+            yield from gathered.add(batch)
+            started = time.monotonic()
+    yield from gathered.rest()
+
+
+def _schema(wires: Sequence[Wire]) -> pyarrow.Schema:
+    import pyarrow as pa
+
+    numbers = {"int32": pa.int32(), "int64": pa.int64(), "float64": pa.float64()}
+    return pa.schema((f"c{place}", numbers.get(wire.form, pa.binary())) for place, wire in enumerate(wires))
+
+
+def _check_uncut(batch: pyarrow.RecordBatch, wires: Sequence[Wire], cap_bytes: int) -> None:
+    """Raise _Cut where a value fills its buffer: a driver that does not say what it cut is caught so."""
+    import pyarrow.compute as pc
+
+    for wire, values in zip(wires, batch.columns, strict=True):
+        if wire.form not in NUMBERS and (pc.max(pc.binary_length(values)).as_py() or 0) >= cap_bytes:
+            raise _Cut
+
+
+class _Gathered:
+    """Turns batches into CSV and hands them on in blocks."""
+
+    def __init__(self, wires: Sequence[Wire]) -> None:
+        self._wires = wires
+        self._texts: list[bytes] = []
+        self._rows = self._size_bytes = 0
+        self._last = b""
+
+    def add(self, batch: pyarrow.RecordBatch) -> Iterator[Block]:
+        """Take the rows in; yield the block that is full with them."""
+        columns = [_field(wire, values) for wire, values in zip(self._wires, batch.columns, strict=True)]
+        self._last = _csv([column.slice(len(column) - 1) for column in columns])
+        text = _csv([_coarser(wire, column) for wire, column in zip(self._wires, columns, strict=True)])
+        self._texts.append(text)
+        self._rows += batch.num_rows
+        self._size_bytes += len(text)
+        if self._size_bytes >= BLOCK_BYTES:
+            yield from self.rest()
+
+    def rest(self) -> Iterator[Block]:
+        """Yield what is there, if anything is."""
+        if self._rows:
+            yield Block(b"".join(self._texts), self._rows, self._last)
+            self._texts, self._rows, self._size_bytes = [], 0, 0
+
+
+def _csv(columns: Sequence[pyarrow.Array]) -> bytes:
+    """Return the columns as CSV records: NULL is an empty field, a text always stands in quotes."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    sink = pa.BufferOutputStream()
+    names = [f"c{place}" for place in range(len(columns))]
+    csv.write_csv(
+        pa.RecordBatch.from_arrays(list(columns), names), sink, csv.WriteOptions(include_header=False)
+    )
+    return bytes(sink.getvalue())
+
+
+def _field(wire: Wire, values: pyarrow.Array) -> pyarrow.Array:
+    """Return the values as what stands in a CSV field: numbers, or bytes of UTF-8."""
+    if wire.form == "utf-16":
+        return _utf8(values)
+    return _hexed(values) if wire.form == "bytes" else values
+
+
+def _coarser(wire: Wire, values: pyarrow.Array) -> pyarrow.Array:
+    import pyarrow.compute as pc
+
+    return pc.replace_substring_regex(values, FINER, r"\1") if wire.finer else values
+
+
+def _utf8(values: pyarrow.Array) -> pyarrow.Array:
+    """Return UTF-16 as UTF-8, at once where all of it is ASCII.
+
+    Half of a pair is kept as what it is, which no reader of UTF-8 takes: it is found and treated there.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    valid, offsets, data = values.buffers()
+    starts = pa.Array.from_buffers(pa.int32(), len(values) + 1, [None, offsets], offset=values.offset)
+    first, end = starts[0].as_py(), starts[len(values)].as_py()
+    whole = data.to_pybytes()[first:end] if data is not None else b""
+    text = whole.decode("utf-16-le", "surrogatepass")
+    if not text.isascii():
+        return pa.array([None if value is None else utf8(value) for value in values.to_pylist()], pa.binary())
+    halved = pc.shift_right(pc.subtract(starts, pa.scalar(first, pa.int32())), pa.scalar(1, pa.int32()))
+    found = pa.Array.from_buffers(
+        pa.binary(), len(values), [None, halved.buffers()[1], pa.py_buffer(text.encode())]
+    )
+    return found if valid is None else pc.if_else(values.is_valid(), found, None)
+
+
+def utf8(value: bytes) -> bytes:
+    """Return one text in UTF-16 as UTF-8."""
+    return value.decode("utf-16-le", "surrogatepass").encode("utf-8", "surrogatepass")
+
+
+def _hexed(values: pyarrow.Array) -> pyarrow.Array:
+    """Return a whole column of bytes in hex at once: twice as long, and so is every offset."""
+    from binascii import hexlify
+
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    _, offsets, data = values.buffers()
+    starts = pa.Array.from_buffers(pa.int32(), len(values) + 1, [None, offsets], offset=values.offset)
+    first, end = starts[0].as_py(), starts[len(values)].as_py()
+    digits = hexlify(data.to_pybytes()[first:end]) if data is not None else b""
+    doubled = pc.shift_left(pc.subtract(starts, pa.scalar(first, pa.int32())), pa.scalar(1, pa.int32()))
+    found = pa.Array.from_buffers(
+        pa.binary(), len(values), [None, doubled.buffers()[1], pa.py_buffer(digits)]
+    )
+    return pc.if_else(values.is_valid(), found, None)
+
+
+def _by_rows(session: Session, query: Query, wires: Sequence[Wire], level: int) -> Generator[Block]:
+    """Yield the query's rows in blocks, fetched one by one: slow, and of any length."""
+    sql = session.dialect.select(query, [wire.sql for wire in wires])
+    connection = by_rows(session)
+    texts: list[bytes] = []
+    size_bytes = 0
+    last = b""
+    with queries(session, query.table), closing(connection.cursor()) as cursor:
+        for row in cursor.execute(sql):
+            fields = [_field_of(wire, value) for wire, value in zip(wires, row, strict=True)]
+            last = csv_pages.line(fields)
+            texts.append(csv_pages.line(map(_coarser_of, wires, fields)))
+            size_bytes += len(texts[-1])
+            if size_bytes >= BLOCK_BYTES:
+                yield Block(b"".join(texts), len(texts), last)
+                texts, size_bytes = [], 0
+    if texts:
+        yield Block(b"".join(texts), len(texts), last)
+
+
+def _field_of(wire: Wire, value: Any) -> bytes | None:
+    if value is None:
+        return None
+    if wire.form in NUMBERS:
+        return repr(value).encode()
+    if wire.form == "utf-16":
+        return utf8(value)
+    return value.hex().encode() if wire.form == "bytes" else bytes(value)
+
+
+def _coarser_of(wire: Wire, text: bytes | None) -> bytes | None:
+    return re.sub(FINER.encode(), rb"\1", text) if wire.finer and text is not None else text

@@ -1,0 +1,213 @@
+"""The ODBC reading path on servers that are here: PostgreSQL by psqlODBC, MariaDB by its own driver.
+
+Each is an engine whose SQL is that of the engine without ODBC and whose way to the server is
+`tributary.engines.odbc`, which is also SQL Server's. A dialect says how values travel.
+"""
+
+from __future__ import annotations
+
+import ctypes.util
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+from tributary.catalog import SourceTable, TableName
+from tributary.engines import Page, Query, ReadColumn, mysql, odbc, postgresql
+from tributary.engines.mysql_catalog import family
+from tributary.engines.odbc import Dialect, Form, Wire
+from tributary.secret import Secret
+
+NUMBERS: dict[str, tuple[Form, str]] = {  # how they travel, and as what PostgreSQL casts them
+    "boolean": ("int32", "int4"),
+    "int16": ("int32", "int4"),
+    "int32": ("int32", "int4"),
+    "int64": ("int64", "int8"),
+    "float32": ("float64", "float8"),
+    "float64": ("float64", "float8"),
+}
+DRIVERS = {"postgresql": "psqlodbcw.so", "mysql": "libmaodbc.so"}
+
+
+def available(name: str) -> bool:
+    """Say whether the driver manager and the engine's driver are installed here."""
+    if not ctypes.util.find_library("odbc"):
+        return False
+    import pyodbc
+
+    try:
+        pyodbc.connect(f"Driver={DRIVERS[name]};Server=127.0.0.1;Port=1", timeout=1)
+    except pyodbc.Error as error:
+        return "Can't open lib" not in str(error)
+    return True
+
+
+def _postgresql_wire(column: ReadColumn) -> Wire:
+    reference = f"t.{postgresql.quote(column.name)}"
+    if column.kind.name in NUMBERS:
+        form, cast = NUMBERS[column.kind.name]
+        return Wire(f"{reference}::{cast}", form)
+    if column.kind.name == "binary":
+        return Wire(reference, "bytes")
+    text = postgresql.rendered(column.name, column.type).replace(postgresql.quote(column.name), reference)
+    return Wire(
+        f"pg_catalog.convert_to({text}, 'UTF8')",
+        "utf-8",
+        column.kind.size_bytes or SIZES.get(column.kind.name),
+    )
+
+
+def _mysql_wire(column: ReadColumn) -> Wire:
+    reference, known = f"t.{mysql.quote(column.name)}", mysql.FAMILIES[family(column.type)]
+    if column.kind.name in NUMBERS:
+        return Wire(known.plain.format(reference), NUMBERS[column.kind.name][0])
+    if known is mysql.FAMILIES["binary"]:
+        return Wire(reference, "bytes", column.kind.size_bytes)
+    if known is mysql.FAMILIES["text"]:
+        if (size_bytes := column.kind.size_bytes) is None:  # UTF-16 could pass max_allowed_packet
+            return Wire(f"CAST(CONVERT({reference} USING utf8mb4) AS BINARY)", "utf-8")
+        return Wire(f"CAST(CONVERT({reference} USING utf16le) AS BINARY)", "utf-16", size_bytes)
+    return Wire(f"CAST({known.text.format(reference)} AS BINARY)", "utf-8", SIZES[column.kind.name])
+
+
+SIZES = {"decimal": 80, "date": 16, "timestamp": 40, "timestamptz": 40, "uuid": 36}
+
+
+def _postgresql_connection(secret: Secret) -> str:
+    """Return it without braces, which psqlODBC takes around passwords and settings alone."""
+    plain = {
+        "Driver": DRIVERS["postgresql"],
+        "Server": secret.host,
+        "Port": str(secret.port),
+        "UID": secret.username,
+        "Database": secret.dbname,
+        "UseDeclareFetch": "1",  # rows as they are read, not all at once
+        "Fetch": "1000",
+        "BoolsAsChar": "0",
+        "ByteaAsLongVarBinary": "1",
+        "MaxLongVarcharSize": "100000000",
+    }
+    braced = {
+        "PWD": secret.password.get_secret_value(),
+        "ConnSettings": "SET application_name = 'tributary'",
+    }
+    return "".join(f"{name}={value};" for name, value in plain.items()) + odbc.connection_string(braced)
+
+
+def _mysql_connection(secret: Secret) -> str:
+    return odbc.connection_string(
+        {
+            "Driver": DRIVERS["mysql"],
+            "Server": secret.host,
+            "Port": str(secret.port),
+            "UID": secret.username,
+            "PWD": secret.password.get_secret_value(),
+            "Database": secret.dbname,
+            "Charset": "utf8mb4",
+            "ForwardOnly": "1",
+            "NO_CACHE": "1",
+        }
+    )
+
+
+def _select(select: Callable[..., str], query: Query, columns: Sequence[str]) -> str:
+    return select(query, ", ".join(columns) if select is mysql._select else list(columns))
+
+
+@dataclass(frozen=True)
+class Way:
+    """One engine's way over ODBC."""
+
+    native: ModuleType
+    port: int
+    connection: Callable[[Secret], str]
+    pins: Callable[[int], tuple[str, ...]]
+    dialect: Dialect
+
+
+WAYS = {
+    "postgresql": Way(
+        postgresql,
+        5432,
+        _postgresql_connection,
+        lambda timeout_s: (postgresql.pin(timeout_s),),
+        Dialect(
+            _postgresql_wire,
+            partial(_select, postgresql._select),
+            {
+                "57014": "cancelled",
+                "42501": "forbidden",
+                "42P01": "gone",
+                "42703": "gone",
+                "57P01": "broken",
+                "3D000": "refused",
+            },
+            driver_times_out=False,  # the pin does, and psqlODBC knows no time-out of a connection
+        ),
+    ),
+    "mysql": Way(
+        mysql,
+        3306,
+        _mysql_connection,
+        lambda timeout_s: (mysql.pin(timeout_s, "max_statement_time"), mysql.READ_ONLY),
+        Dialect(
+            _mysql_wire,
+            partial(_select, mysql._select),
+            {
+                **{str(code): "cancelled" for code in mysql.CANCELLED},
+                **{str(code): "forbidden" for code in mysql.FORBIDDEN},
+                **{str(code): "gone" for code in mysql.GONE},
+                **{str(code): "broken" for code in mysql.BROKEN},
+                "1045": "refused",
+            },
+            driver_times_out=False,
+        ),
+    ),
+}
+
+
+def engine(name: str) -> Any:
+    """Return the engine of that name with ODBC as its way to the server."""
+    way = WAYS[name]
+
+    def connect(secret: Secret, *, statement_timeout_s: int) -> odbc.Session:
+        session = odbc.open_session(
+            way.dialect,
+            way.connection(secret),
+            where=f"{secret.host}:{secret.port or way.port}",
+            pins=way.pins(statement_timeout_s),
+            statement_timeout_s=statement_timeout_s,
+        )
+        CATALOGS[id(session)] = secret
+        return session
+
+    def from_catalog(what: Callable[[Any], Any], session: odbc.Session) -> Any:
+        connection = way.native.connect(CATALOGS[id(session)], statement_timeout_s=60)
+        try:
+            return what(connection)
+        finally:
+            way.native.close(connection)
+
+    def list_tables(session: odbc.Session) -> list[TableName]:
+        return from_catalog(way.native.list_tables, session)
+
+    def describe(session: odbc.Session, names: Collection[TableName]) -> dict[TableName, SourceTable]:
+        return from_catalog(lambda connection: way.native.describe(connection, names), session)
+
+    def read(session: odbc.Session, query: Query) -> Iterator[Page]:
+        return odbc.read(session, query)
+
+    shared = ("FRACTION_DIGITS", "kind", "orders", "quote", "literal", "select", "rendered")
+    return SimpleNamespace(
+        **{part: getattr(way.native, part) for part in shared},
+        connect=connect,
+        close=odbc.close,
+        list_tables=list_tables,
+        describe=describe,
+        ask=odbc.ask,
+        read=read,
+    )
+
+
+CATALOGS: dict[int, Secret] = {}  # of the sessions that are open: their catalogs are asked without ODBC

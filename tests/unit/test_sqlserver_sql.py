@@ -1,0 +1,535 @@
+"""The exact T-SQL that SQL Server is sent; each statement is one that a T-SQL parser reads.
+
+No SQL Server runs where these tests do: docs/testing.md says what that means.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from tributary import types
+from tributary.bounds import Now, Reader
+from tributary.catalog import Clock, SourceColumn, SourceTable, TableName
+from tributary.choice import choose
+from tributary.config import Settings
+from tributary.engines import Query, ReadColumn, sqlserver, sqlserver_types
+from tributary.engines import sqlserver_catalog as catalog
+from tributary.errors import InternalError, SecretError, TableRefused, UnsupportedType
+from tributary.secret import Secret
+from tributary.types import Kind
+
+LATIN = "varchar(20) COLLATE Latin1_General_CI_AS"
+COLUMNS = (
+    ("at", "datetime2(7)"),
+    ("id", "bigint"),
+    ("na]me", LATIN),
+    ("note", "nvarchar(max)"),
+    ("data", "varbinary(16)"),
+    ("price", "decimal(10,2)"),
+)
+
+
+def read_columns(*columns: tuple[str, str]) -> tuple[ReadColumn, ...]:
+    return tuple(
+        ReadColumn(name, type, sqlserver.kind(SourceColumn(name, type, True))) for name, type in columns
+    )
+
+
+def query(**parts: Any) -> Query:
+    return Query(TableName("dbo", "or ders"), read_columns(*COLUMNS), **parts)
+
+
+def bulk(asked: Query) -> str:
+    """Return the statement that a read sends."""
+    return sqlserver._select(asked, [sqlserver.wire(column).sql for column in asked.columns])
+
+
+def parses(sql: str) -> bool:
+    """Say whether the text is one statement of T-SQL that the parser understands, and no mere command."""
+    (tree,) = sqlglot.parse(sql, read="tsql")
+    return tree is not None and not isinstance(tree, exp.Command)
+
+
+BULK = (
+    "CONVERT(varbinary(27), CONVERT(varchar(27), t.[at], 121)), CONVERT(bigint, t.[id]), "
+    "CONVERT(varbinary(40), CONVERT(nvarchar(20), t.[na]]me])), "
+    "CONVERT(varbinary(max), CONVERT(nvarchar(max), t.[note])), "
+    "CONVERT(varbinary(16), t.[data]), CONVERT(varbinary(41), CONVERT(varchar(41), t.[price]))"
+)
+
+
+def test_the_first_page_takes_the_top_of_an_order():
+    sql = bulk(query(order=("at", "id"), cursor="at", limit=100))
+    assert sql == (
+        f"SELECT TOP (100) {BULK} FROM [dbo].[or ders] AS t WHERE t.[at] IS NOT NULL ORDER BY t.[at], t.[id]"
+    )
+    assert parses(sql)
+
+
+def test_a_later_page_begins_after_a_position_in_alternatives():
+    """Each of them is one seek for the planner; row values are no part of T-SQL."""
+    later = query(
+        order=("at", "na]me"),
+        cursor="at",
+        after="2024-01-01 00:00:00.0000001",
+        up_to="2024-02-01 00:00:00.000000",
+        position=("2024-01-05 10:00:00.1234567", "it's"),
+        limit=5,
+    )
+    sql = bulk(later)
+    assert sql == (
+        f"SELECT TOP (5) {BULK} FROM [dbo].[or ders] AS t "
+        "WHERE t.[at] <= CAST('2024-02-01T00:00:00.000000' AS datetime2(7)) "
+        "AND (t.[at] > CAST('2024-01-05T10:00:00.1234567' AS datetime2(7)) "
+        "OR (t.[at] = CAST('2024-01-05T10:00:00.1234567' AS datetime2(7)) "
+        "AND t.[na]]me] > CAST(N'it''s' COLLATE Latin1_General_CI_AS AS varchar(20)))) "
+        "ORDER BY t.[at], t.[na]]me]"
+    )
+    assert parses(sql)
+
+
+def test_rows_without_a_cursor_and_tables_without_an_order_are_read():
+    nulls = bulk(query(order=("id",), cursor="at", nulls=True, position=("7",), limit=9))
+    assert nulls == (
+        f"SELECT TOP (9) {BULK} FROM [dbo].[or ders] AS t "
+        "WHERE t.[at] IS NULL AND t.[id] > CAST(7 AS bigint) ORDER BY t.[id]"
+    )
+    whole = bulk(query())
+    assert whole == f"SELECT {BULK} FROM [dbo].[or ders] AS t"
+    assert parses(nulls)
+    assert parses(whole)
+
+
+def test_a_select_for_the_planner_has_its_columns_as_they_are():
+    assert sqlserver.select(query(order=("id",), limit=1)) == (
+        "SELECT TOP (1) t.[at], t.[id], t.[na]]me], t.[note], t.[data], t.[price] "
+        "FROM [dbo].[or ders] AS t ORDER BY t.[id]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "type", "expected"),
+    [
+        ("7", "bigint", "CAST(7 AS bigint)"),
+        ("-1.50", "decimal(10,2)", "CAST(-1.50 AS decimal(10,2))"),
+        ("0.1234", "money", "CAST(0.1234 AS money)"),
+        ("1", "bit", "CAST(1 AS bit)"),
+        ("it's \\", LATIN, "CAST(N'it''s \\' COLLATE Latin1_General_CI_AS AS varchar(20))"),
+        (
+            "Ж",
+            "char(3) COLLATE Cyrillic_General_CI_AS",
+            "CAST(N'Ж' COLLATE Cyrillic_General_CI_AS AS char(3))",
+        ),
+        ("日本", "nvarchar(9)", "CAST(N'日本' AS nvarchar(9))"),
+        ("a\0b", "nvarchar(9)", "CAST(N'a' + NCHAR(0) + N'b' AS nvarchar(9))"),
+        ("00ff", "varbinary(9)", "CAST(0x00ff AS varbinary(9))"),
+        ("2003", "rowversion", "0x00000000000007d3"),
+        (
+            "01234567-89ab-4def-8123-456789abcdef",
+            "uniqueidentifier",
+            "CAST('01234567-89ab-4def-8123-456789abcdef' AS uniqueidentifier)",
+        ),
+        ("2024-01-01", "date", "CAST('2024-01-01' AS date)"),
+        ("10:11:12.1234567", "time(7)", "CAST('10:11:12.1234567' AS time(7))"),
+        ("2024-01-01 00:00:00", "smalldatetime", "CAST('2024-01-01T00:00:00' AS smalldatetime)"),
+        ("2024-01-01 00:00:00.123456", "datetime", "CAST('2024-01-01T00:00:00.123' AS datetime)"),
+        (
+            "2024-01-01 00:00:00.1234567",
+            "datetime2(7)",
+            "CAST('2024-01-01T00:00:00.1234567' AS datetime2(7))",
+        ),
+        (
+            "2024-01-01 00:00:00.1234567Z",
+            "datetimeoffset(7)",
+            "CAST('2024-01-01T00:00:00.1234567+00:00' AS datetimeoffset(7))",
+        ),
+        (
+            "2024-01-01 00:00:00.12+00",
+            "datetimeoffset(7)",
+            "CAST('2024-01-01T00:00:00.12+00:00' AS datetimeoffset(7))",
+        ),
+    ],
+)
+def test_a_literal_has_its_columns_exact_type(text: str, type: str, expected: str):
+    assert sqlserver.literal(text, type) == expected
+    assert parses(f"SELECT {expected}")
+
+
+@pytest.mark.parametrize(
+    ("text", "type"),
+    [
+        ("1 OR 1=1", "int"),
+        ("2024-01-01' OR '1", "date"),
+        ("2024-01-01 00:00:00' OR '", "datetime2(7)"),
+        ("00' OR '", "binary(4)"),
+        ("-1", "rowversion"),
+        ("x' OR '1", "uniqueidentifier"),
+        ("1.5", "float"),
+        ("<a/>", "xml"),
+    ],
+)
+def test_a_text_that_is_no_value_of_its_type_makes_no_sql(text: str, type: str):
+    with pytest.raises(InternalError) as caught:
+        sqlserver.literal(text, type)
+    assert text not in str(caught.value)
+
+
+TYPES = {  # type -> kind, what the warehouse has, how it travels, whether it orders rows
+    "bit": ("boolean", "BOOLEAN", "CONVERT(int, t.[c])", True),
+    "tinyint": ("int16", "SMALLINT", "CONVERT(int, t.[c])", True),
+    "smallint": ("int16", "SMALLINT", "CONVERT(int, t.[c])", True),
+    "int": ("int32", "INTEGER", "CONVERT(int, t.[c])", True),
+    "bigint": ("int64", "BIGINT", "CONVERT(bigint, t.[c])", True),
+    "numeric(38,0)": (
+        "decimal",
+        "DECIMAL(38,0)",
+        "CONVERT(varbinary(41), CONVERT(varchar(41), t.[c]))",
+        True,
+    ),
+    "decimal(38,37)": (
+        "decimal",
+        "DECIMAL(38,37)",
+        "CONVERT(varbinary(41), CONVERT(varchar(41), t.[c]))",
+        True,
+    ),
+    "money": (
+        "decimal",
+        "DECIMAL(19,4)",
+        "CONVERT(varbinary(41), CONVERT(varchar(41), CONVERT(decimal(19,4), t.[c])))",
+        True,
+    ),
+    "smallmoney": (
+        "decimal",
+        "DECIMAL(10,4)",
+        "CONVERT(varbinary(41), CONVERT(varchar(41), CONVERT(decimal(10,4), t.[c])))",
+        True,
+    ),
+    "float": ("float64", "DOUBLE PRECISION", "CONVERT(float(53), t.[c])", False),
+    "real": ("float32", "REAL", "CONVERT(float(53), t.[c])", False),
+    "date": ("date", "DATE", "CONVERT(varbinary(10), CONVERT(varchar(10), t.[c], 23))", True),
+    "time(7)": (
+        "text",
+        "VARCHAR(16)",
+        "CONVERT(varbinary(16), CONVERT(varchar(16), t.[c], 121))",
+        True,
+    ),
+    "smalldatetime": (
+        "timestamp",
+        "TIMESTAMP",
+        "CONVERT(varbinary(19), CONVERT(varchar(19), t.[c], 120))",
+        True,
+    ),
+    "datetime": (
+        "timestamp",
+        "TIMESTAMP",
+        "CONVERT(varbinary(23), CONVERT(varchar(23), t.[c], 121))",
+        True,
+    ),
+    "datetime2(7)": (
+        "timestamp",
+        "TIMESTAMP",
+        "CONVERT(varbinary(27), CONVERT(varchar(27), t.[c], 121))",
+        True,
+    ),
+    "datetimeoffset(7)": (
+        "timestamptz",
+        "TIMESTAMPTZ",
+        "CONVERT(varbinary(28), CONVERT(varchar(27), CONVERT(datetime2(7), "
+        "SWITCHOFFSET(t.[c], '+00:00')), 121) + 'Z')",
+        True,
+    ),
+    "char(10) COLLATE Latin1_General_CI_AS": (
+        "text",
+        "VARCHAR(30)",
+        "CONVERT(varbinary(20), CONVERT(nvarchar(10), t.[c]))",
+        True,
+    ),
+    "varchar(8000) COLLATE Latin1_General_100_CI_AS_SC_UTF8": (
+        "text",
+        "VARCHAR(8000)",
+        "CONVERT(varbinary(max), CONVERT(nvarchar(max), t.[c]))",
+        True,
+    ),
+    "varchar(max) COLLATE Latin1_General_CI_AS": (
+        "text",
+        "VARCHAR(65535)",
+        "CONVERT(varbinary(max), CONVERT(nvarchar(max), t.[c]))",
+        False,
+    ),
+    "nchar(10)": ("text", "VARCHAR(30)", "CONVERT(varbinary(20), CONVERT(nvarchar(10), t.[c]))", True),
+    "nvarchar(4000)": (
+        "text",
+        "VARCHAR(12000)",
+        "CONVERT(varbinary(8000), CONVERT(nvarchar(4000), t.[c]))",
+        True,
+    ),
+    "text": ("text", "VARCHAR(65535)", "CONVERT(varbinary(max), CONVERT(nvarchar(max), t.[c]))", False),
+    "ntext": ("text", "VARCHAR(65535)", "CONVERT(varbinary(max), CONVERT(nvarchar(max), t.[c]))", False),
+    "binary(16)": ("binary", "VARBYTE", "CONVERT(varbinary(16), t.[c])", True),
+    "varbinary(max)": ("binary", "VARBYTE", "CONVERT(varbinary(max), t.[c])", False),
+    "image": ("binary", "VARBYTE", "CONVERT(varbinary(max), t.[c])", False),
+    "rowversion": ("int64", "BIGINT", "CONVERT(bigint, t.[c])", True),
+    "uniqueidentifier": (
+        "uuid",
+        "VARCHAR(36)",
+        "CONVERT(varbinary(36), LOWER(CONVERT(char(36), t.[c])))",
+        True,
+    ),
+    "xml": ("text", "VARCHAR(65535)", "CONVERT(varbinary(max), CONVERT(nvarchar(max), t.[c]))", False),
+    "json": ("json", "SUPER", "CONVERT(varbinary(max), CONVERT(nvarchar(max), t.[c]))", False),
+    "vector": ("json", "SUPER", "CONVERT(varbinary(max), CONVERT(nvarchar(max), t.[c]))", False),
+    "hierarchyid": ("text", "VARCHAR(65535)", "CONVERT(varbinary(max), t.[c].ToString())", False),
+    "geometry": (
+        "text",
+        "VARCHAR(65535)",
+        "CONVERT(varbinary(max), N'SRID=' + CONVERT(nvarchar(11), t.[c].STSrid) + N';' + t.[c].AsTextZM())",
+        False,
+    ),
+    "geography": (
+        "text",
+        "VARCHAR(65535)",
+        "CONVERT(varbinary(max), N'SRID=' + CONVERT(nvarchar(11), t.[c].STSrid) + N';' + t.[c].AsTextZM())",
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("type", TYPES)
+def test_a_types_kind_and_how_it_travels(type: str):
+    (column,) = read_columns(("c", type))
+    expected = TYPES[type]
+    arrived = types.warehouse(column.kind), sqlserver.wire(column).sql, sqlserver.orders(type)
+    assert (column.kind.name, *arrived) == expected
+    assert parses(f"SELECT {expected[2]} FROM [dbo].[t] AS t")
+    assert parses(f"SELECT {sqlserver.rendered('c', type)} FROM [dbo].[t]")
+
+
+def test_every_type_of_the_manual_has_a_row_or_is_refused_by_name():
+    """The chapter "Data types (Transact-SQL)" lists them; timestamp is the old name of rowversion."""
+    manual = {
+        *("tinyint", "smallint", "int", "bigint", "bit", "decimal", "numeric", "money", "smallmoney"),
+        *("float", "real", "date", "time", "datetime2", "datetimeoffset", "datetime", "smalldatetime"),
+        *("char", "varchar", "text", "nchar", "nvarchar", "ntext", "binary", "varbinary", "image"),
+        *("cursor", "geography", "geometry", "hierarchyid", "json", "vector", "rowversion", "sql_variant"),
+        *("table", "uniqueidentifier", "xml"),
+    }
+    assert sqlserver_types.TYPES.keys() | sqlserver_types.REFUSED.keys() == manual
+    assert {type.partition("(")[0].partition(" ")[0] for type in TYPES} == sqlserver_types.TYPES.keys()
+
+
+@pytest.mark.parametrize("type", ["sql_variant", "decimal(38,38)", "masked varchar", "encrypted int", "mine"])
+def test_a_type_that_is_not_supported_is_refused_by_name(type: str):
+    with pytest.raises(
+        UnsupportedType, match=f'column "c" has type {type.replace("(", ".").replace(")", ".")}'
+    ):
+        sqlserver.kind(SourceColumn("c", type, True))
+
+
+def test_rows_are_not_read_by_what_no_index_holds():
+    with pytest.raises(TableRefused, match=r'column "note" of dbo.or ders has type nvarchar\(max\)'):
+        bulk(query(order=("note",)))
+
+
+# --- catalog and session ------------------------------------------------------------------------
+
+
+def test_questions_to_the_catalog_are_t_sql():
+    names = [TableName("dbo", "it's"), TableName("sales", "orders")]
+    for question in (catalog.COLUMNS, catalog.INDEXES):
+        asked = catalog.named(question, names)
+        assert "s.name IN (N'dbo', N'sales') AND o.name IN (N'it''s', N'orders')" in asked
+        assert parses(asked)
+    assert all(map(parses, (catalog.TABLES, catalog.CLOCK, catalog.OLDEST, catalog.SETTLED)))
+
+
+def test_the_catalogs_answers_become_tables():
+    def column(name: str, *about: str | None) -> tuple[str | None, ...]:
+        return ("dbo", "orders", name, *about)
+
+    columns = [
+        column("id", "bigint", "8", "19", "0", None, "0", None),
+        column("code", "varchar", "20", "0", "0", "Latin1_General_CI_AS", "0", None),
+        column("note", "nvarchar", "-1", "0", "0", "Latin1_General_CI_AS", "1", None),
+        column("name", "nvarchar", "40", "0", "0", "Latin1_General_CI_AS", "1", None),
+        column("price", "decimal", "9", "10", "2", None, "1", None),
+        column("at", "datetime2", "8", "27", "7", None, "0", None),
+        column("version", "timestamp", "8", "0", "0", None, "0", None),
+        column("card", "varchar", "20", "0", "0", "Latin1_General_CI_AS", "1", "masked"),
+        ("dbo", "ORDERS", "id", "int", "4", "10", "0", None, "0", None),
+    ]
+
+    def index(
+        name: str, primary: str, unique: str, column: str, nullable: str, usable: str
+    ) -> tuple[str, ...]:
+        return ("dbo", "orders", name, primary, unique, column, nullable, usable)
+
+    indexes = [
+        index("pk", "1", "1", "id", "0", "1"),
+        index("uq_code", "0", "1", "code", "0", "1"),
+        index("uq_name", "0", "1", "name", "1", "1"),
+        index("ix_at", "0", "0", "at", "0", "1"),
+        index("ix_at", "0", "0", "id", "0", "1"),
+        index("ix_down", "0", "0", "at", "0", "0"),
+    ]
+    name = TableName("dbo", "orders")
+
+    found = catalog.tables(columns, indexes, {name})
+
+    assert found == {
+        name: SourceTable(
+            name,
+            (
+                SourceColumn("id", "bigint", False),
+                SourceColumn("code", LATIN, False),
+                SourceColumn("note", "nvarchar(max)", True),
+                SourceColumn("name", "nvarchar(20)", True),
+                SourceColumn("price", "decimal(10,2)", True),
+                SourceColumn("at", "datetime2(7)", False),
+                SourceColumn("version", "rowversion", False),
+                SourceColumn("card", "masked varchar", True),
+            ),
+            ("id",),
+            (("code",),),
+            (("id",), ("code",), ("name",), ("at", "id")),
+        )
+    }
+
+
+def test_a_session_is_pinned():
+    assert sqlserver.pin(20) == (
+        "SET NOCOUNT ON; SET LANGUAGE us_english; SET DATEFORMAT ymd; SET ROWCOUNT 0; "
+        "SET TEXTSIZE 2147483647; SET ANSI_NULLS ON; SET ANSI_PADDING ON; SET ANSI_WARNINGS ON; "
+        "SET QUOTED_IDENTIFIER ON; SET IMPLICIT_TRANSACTIONS OFF; SET CONCAT_NULL_YIELDS_NULL ON; "
+        "SET ARITHABORT ON; SET NUMERIC_ROUNDABORT OFF; SET DEADLOCK_PRIORITY LOW; SET LOCK_TIMEOUT 20000; "
+        "IF EXISTS (SELECT 1 FROM sys.databases "
+        "WHERE database_id = DB_ID() AND snapshot_isolation_state = 1) "
+        "SET TRANSACTION ISOLATION LEVEL SNAPSHOT ELSE SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
+    )
+    assert "SET LOCK_TIMEOUT 30000;" in sqlserver.pin(600)
+    assert sqlglot.parse(sqlserver.pin(20), read="tsql")
+
+
+SECRET = Secret(host="db", username="u;s}er", password="p}w;UID={sa}", dbname="sh op")
+
+
+def test_a_connection_string_is_encrypted_and_nothing_in_the_secret_can_end_its_field():
+    assert sqlserver.connection_string(SECRET, "ODBC Driver 18 for SQL Server") == (
+        "Driver={ODBC Driver 18 for SQL Server};Server={tcp:db,1433};Database={sh op};UID={u;s}}er};"
+        "PWD={p}}w;UID={sa}}};Encrypt={yes};TrustServerCertificate={no};ApplicationIntent={ReadOnly};"
+        "APP={tributary};"
+    )
+
+
+@pytest.mark.parametrize(
+    ("sslmode", "encrypt", "trust"),
+    [("verify-full", "yes", "no"), ("require", "yes", "yes"), ("disable", "no", "yes")],
+)
+def test_sslmode_says_how_a_session_is_encrypted(sslmode: str, encrypt: str, trust: str):
+    secret = SECRET.model_copy(update={"sslmode": sslmode, "port": 1500})
+    built = sqlserver.connection_string(secret, "d")
+    assert f"Server={{tcp:db,1500}};" in built
+    assert f"Encrypt={{{encrypt}}};TrustServerCertificate={{{trust}}};" in built
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"sslmode": "verify-ca"}, "verify-full or require"),
+        ({"host": "db\\PROD"}, "port"),
+    ],
+)
+def test_what_the_driver_cannot_do_is_a_fault_of_the_secret(changes: dict[str, str], said: str):
+    with pytest.raises(SecretError, match=said):
+        sqlserver.connection_string(SECRET.model_copy(update=changes), "d")
+
+
+# --- bounds -------------------------------------------------------------------------------------
+
+
+def asked(cursor: tuple[str, str], watermark: str, clock: Clock) -> list[str]:
+    """Return what a plan asks SQL Server about an incremental table; every answer is "no row"."""
+    statements: list[str] = []
+
+    def ask(connection: object, sql: str) -> tuple[str, ...] | None:
+        statements.append(sql)
+        return ("41",) if "MAX" in sql or "MIN_ACTIVE" in sql else None
+
+    table = SourceTable(
+        TableName("dbo", "orders"),
+        (SourceColumn("id", "bigint", False), SourceColumn(*cursor, False)),
+    )
+    settings = Settings(mode="merge", cursor=cursor[0], key=("id",), cursor_time_zone="UTC")
+    shown: Any = SimpleNamespace(**{**vars(sqlserver), "ask": ask})
+    shown.settled = lambda connection, type: (
+        ask(connection, catalog.SETTLED)[0] if type == "rowversion" else None  # type: ignore[index]
+    )
+    choice = choose(shown, table, settings)
+    reader = Reader(shown, None)
+    reader.bounds(choice, Now(clock, {}), watermark, all_rows=False)
+    reader.check_unique(choice, watermark)
+    reader.has_values(choice, "id")
+    assert all(map(parses, statements))
+    return statements
+
+
+NOON = Clock(datetime(2024, 1, 1, 12, 0, 0, 123_456, UTC), None)
+
+
+def test_bounds_of_a_time_are_asked_for_in_t_sql():
+    after = "CAST('2024-01-01T10:00:00.1234567' AS datetime2(7))"
+    highest = (
+        "SELECT CONVERT(varchar(27), [at], 121) FROM (SELECT MAX([at]) AS [at] FROM [dbo].[orders] WHERE "
+    )
+    assert asked(("at", "datetime2(7)"), "2024-01-01 10:00:00.1234567", NOON) == [
+        f"{highest}[at] > {after}) AS top",
+        f"{highest}[at] > {after} AND [at] < CAST('2024-01-01T11:59:59.123456' AS datetime2(7))) AS top",
+        "SELECT COUNT(*) FROM [dbo].[orders] WHERE [at] > CAST('2024-01-01T12:00:00.123456' AS datetime2(7))",
+        "SELECT CASE WHEN EXISTS (SELECT one.[id] FROM [dbo].[orders] AS one "
+        f"WHERE EXISTS (SELECT 1 FROM [dbo].[orders] AS new WHERE new.[id] = one.[id] AND new.[at] > {after}) "
+        "GROUP BY one.[id] HAVING COUNT(*) > 1) THEN 1 END",
+        "SELECT CASE WHEN EXISTS (SELECT 1 FROM [dbo].[orders] WHERE [id] IS NOT NULL) THEN 1 END",
+    ]
+
+
+def test_a_rowversion_is_bounded_by_what_the_server_calls_settled_even_where_transactions_are_hidden():
+    highest = "SELECT CONVERT(bigint, [v]) FROM (SELECT MAX([v]) AS [v] FROM [dbo].[orders] WHERE "
+    hidden = replace(NOON, hidden="the user lacks VIEW SERVER STATE")
+    statements = asked(("v", "rowversion"), "32", hidden)
+    assert statements[:3] == [
+        f"{highest}[v] > 0x0000000000000020) AS top",
+        catalog.SETTLED,
+        f"{highest}[v] > 0x0000000000000020 AND [v] <= 0x0000000000000029) AS top",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("begun", "now", "ahead_h", "expected"),
+    [
+        (datetime(2026, 7, 1, 10), datetime(2026, 7, 1, 10, 30), 0, datetime(2026, 7, 1, 10)),
+        # Central Europe in summer: 12:00 on the wall is 10:00, as far as every zone that is alike knows
+        (datetime(2026, 7, 1, 12), datetime(2026, 7, 1, 10, 30), 2, datetime(2026, 7, 1, 10)),
+        # an hour after the clocks went back from three to two: half past two may be of the first time
+        (datetime(2026, 10, 25, 2, 30), datetime(2026, 10, 25, 2, 0), 1, datetime(2026, 10, 25, 0, 30)),
+        # before they went back, seen afterwards: the offset of then, and not of now
+        (datetime(2026, 10, 24, 23, 0), datetime(2026, 10, 25, 6, 0), 1, datetime(2026, 10, 24, 21, 0)),
+        # a zone that nobody has
+        (datetime(2026, 7, 1, 12), datetime(2026, 7, 1, 11), 0.1, datetime(2026, 7, 1, 10, 54)),
+    ],
+)
+def test_a_start_in_the_servers_local_time_is_never_taken_too_late(
+    begun: datetime, now: datetime, ahead_h: float, expected: datetime
+):
+    ahead = timedelta(hours=ahead_h)
+    assert sqlserver.earliest(begun, now.replace(tzinfo=UTC), ahead) == expected.replace(tzinfo=UTC)
+
+
+def test_a_kind_stays_what_it_was_however_it_is_declared():
+    assert sqlserver.kind(SourceColumn("c", "decimal(10,2)", True)) == Kind("decimal", precision=10, scale=2)
+    assert sqlserver.kind(SourceColumn("c", "nvarchar(7)", True)) == Kind("text", size_bytes=21)
