@@ -198,7 +198,8 @@ def test_an_unknown_engine_is_refused_with_the_known_ones() -> None:
 def test_an_engine_brings_its_own_driver_and_no_arrow(name: str, drivers: list[str]) -> None:
     code = (
         f"import sys; from tributary import engines; engines.get({name!r}); "
-        "print(*sorted({'pg8000', 'pymysql', 'sqlite3', 'pyarrow', 'pyodbc', 'arrow_odbc'} & sys.modules.keys()))"
+        "drivers = {'pg8000', 'pymysql', 'sqlite3', 'pyarrow', 'pyodbc', 'arrow_odbc'}; "
+        "print(*sorted(drivers & sys.modules.keys()))"
     )
     package = str(Path(engines.__file__).parents[2])
     done = subprocess.run(

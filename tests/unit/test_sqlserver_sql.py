@@ -181,88 +181,51 @@ def test_a_text_that_is_no_value_of_its_type_makes_no_sql(text: str, type: str):
     assert text not in str(caught.value)
 
 
+WIDE = "CONVERT(varbinary(max), CONVERT(nvarchar(max), t.[c]))"
+DIGITS = "CONVERT(varbinary(41), CONVERT(varchar(41), t.[c]))"
+MONEY = "CONVERT(varbinary(41), CONVERT(varchar(41), CONVERT(decimal({}), t.[c])))"
+SHAPE = "CONVERT(varbinary(max), N'SRID=' + CONVERT(nvarchar(11), t.[c].STSrid) + N';' + t.[c].AsTextZM())"
+ZONED = (
+    "CONVERT(varbinary(28), CONVERT(varchar(27), CONVERT(datetime2(7), "
+    "SWITCHOFFSET(t.[c], '+00:00')), 121) + 'Z')"
+)
+UTF8 = "varchar(8000) COLLATE Latin1_General_100_CI_AS_SC_UTF8"
 TYPES = {  # type -> kind, what the warehouse has, how it travels, whether it orders rows
     "bit": ("boolean", "BOOLEAN", "CONVERT(int, t.[c])", True),
     "tinyint": ("int16", "SMALLINT", "CONVERT(int, t.[c])", True),
     "smallint": ("int16", "SMALLINT", "CONVERT(int, t.[c])", True),
     "int": ("int32", "INTEGER", "CONVERT(int, t.[c])", True),
     "bigint": ("int64", "BIGINT", "CONVERT(bigint, t.[c])", True),
-    "numeric(38,0)": (
-        "decimal",
-        "DECIMAL(38,0)",
-        "CONVERT(varbinary(41), CONVERT(varchar(41), t.[c]))",
-        True,
-    ),
-    "decimal(38,37)": (
-        "decimal",
-        "DECIMAL(38,37)",
-        "CONVERT(varbinary(41), CONVERT(varchar(41), t.[c]))",
-        True,
-    ),
-    "money": (
-        "decimal",
-        "DECIMAL(19,4)",
-        "CONVERT(varbinary(41), CONVERT(varchar(41), CONVERT(decimal(19,4), t.[c])))",
-        True,
-    ),
-    "smallmoney": (
-        "decimal",
-        "DECIMAL(10,4)",
-        "CONVERT(varbinary(41), CONVERT(varchar(41), CONVERT(decimal(10,4), t.[c])))",
-        True,
-    ),
+    "numeric(38,0)": ("decimal", "DECIMAL(38,0)", DIGITS, True),
+    "decimal(38,37)": ("decimal", "DECIMAL(38,37)", DIGITS, True),
+    "money": ("decimal", "DECIMAL(19,4)", MONEY.format("19,4"), True),
+    "smallmoney": ("decimal", "DECIMAL(10,4)", MONEY.format("10,4"), True),
     "float": ("float64", "DOUBLE PRECISION", "CONVERT(float(53), t.[c])", False),
     "real": ("float32", "REAL", "CONVERT(float(53), t.[c])", False),
     "date": ("date", "DATE", "CONVERT(varbinary(10), CONVERT(varchar(10), t.[c], 23))", True),
-    "time(7)": (
-        "text",
-        "VARCHAR(16)",
-        "CONVERT(varbinary(16), CONVERT(varchar(16), t.[c], 121))",
-        True,
-    ),
+    "time(7)": ("text", "VARCHAR(16)", "CONVERT(varbinary(16), CONVERT(varchar(16), t.[c], 121))", True),
     "smalldatetime": (
         "timestamp",
         "TIMESTAMP",
         "CONVERT(varbinary(19), CONVERT(varchar(19), t.[c], 120))",
         True,
     ),
-    "datetime": (
-        "timestamp",
-        "TIMESTAMP",
-        "CONVERT(varbinary(23), CONVERT(varchar(23), t.[c], 121))",
-        True,
-    ),
+    "datetime": ("timestamp", "TIMESTAMP", "CONVERT(varbinary(23), CONVERT(varchar(23), t.[c], 121))", True),
     "datetime2(7)": (
         "timestamp",
         "TIMESTAMP",
         "CONVERT(varbinary(27), CONVERT(varchar(27), t.[c], 121))",
         True,
     ),
-    "datetimeoffset(7)": (
-        "timestamptz",
-        "TIMESTAMPTZ",
-        "CONVERT(varbinary(28), CONVERT(varchar(27), CONVERT(datetime2(7), "
-        "SWITCHOFFSET(t.[c], '+00:00')), 121) + 'Z')",
-        True,
-    ),
-    "char(10) COLLATE Latin1_General_CI_AS": (
+    "datetimeoffset(7)": ("timestamptz", "TIMESTAMPTZ", ZONED, True),
+    f"char(10) {LATIN[12:]}": (
         "text",
         "VARCHAR(30)",
         "CONVERT(varbinary(20), CONVERT(nvarchar(10), t.[c]))",
         True,
     ),
-    "varchar(8000) COLLATE Latin1_General_100_CI_AS_SC_UTF8": (
-        "text",
-        "VARCHAR(8000)",
-        "CONVERT(varbinary(max), CONVERT(nvarchar(max), t.[c]))",
-        True,
-    ),
-    "varchar(max) COLLATE Latin1_General_CI_AS": (
-        "text",
-        "VARCHAR(65535)",
-        "CONVERT(varbinary(max), CONVERT(nvarchar(max), t.[c]))",
-        False,
-    ),
+    UTF8: ("text", "VARCHAR(8000)", WIDE, True),
+    f"varchar(max) {LATIN[12:]}": ("text", "VARCHAR(65535)", WIDE, False),
     "nchar(10)": ("text", "VARCHAR(30)", "CONVERT(varbinary(20), CONVERT(nvarchar(10), t.[c]))", True),
     "nvarchar(4000)": (
         "text",
@@ -270,8 +233,8 @@ TYPES = {  # type -> kind, what the warehouse has, how it travels, whether it or
         "CONVERT(varbinary(8000), CONVERT(nvarchar(4000), t.[c]))",
         True,
     ),
-    "text": ("text", "VARCHAR(65535)", "CONVERT(varbinary(max), CONVERT(nvarchar(max), t.[c]))", False),
-    "ntext": ("text", "VARCHAR(65535)", "CONVERT(varbinary(max), CONVERT(nvarchar(max), t.[c]))", False),
+    "text": ("text", "VARCHAR(65535)", WIDE, False),
+    "ntext": ("text", "VARCHAR(65535)", WIDE, False),
     "binary(16)": ("binary", "VARBYTE", "CONVERT(varbinary(16), t.[c])", True),
     "varbinary(max)": ("binary", "VARBYTE", "CONVERT(varbinary(max), t.[c])", False),
     "image": ("binary", "VARBYTE", "CONVERT(varbinary(max), t.[c])", False),
@@ -282,22 +245,12 @@ TYPES = {  # type -> kind, what the warehouse has, how it travels, whether it or
         "CONVERT(varbinary(36), LOWER(CONVERT(char(36), t.[c])))",
         True,
     ),
-    "xml": ("text", "VARCHAR(65535)", "CONVERT(varbinary(max), CONVERT(nvarchar(max), t.[c]))", False),
-    "json": ("json", "SUPER", "CONVERT(varbinary(max), CONVERT(nvarchar(max), t.[c]))", False),
-    "vector": ("json", "SUPER", "CONVERT(varbinary(max), CONVERT(nvarchar(max), t.[c]))", False),
+    "xml": ("text", "VARCHAR(65535)", WIDE, False),
+    "json": ("json", "SUPER", WIDE, False),
+    "vector": ("json", "SUPER", WIDE, False),
     "hierarchyid": ("text", "VARCHAR(65535)", "CONVERT(varbinary(max), t.[c].ToString())", False),
-    "geometry": (
-        "text",
-        "VARCHAR(65535)",
-        "CONVERT(varbinary(max), N'SRID=' + CONVERT(nvarchar(11), t.[c].STSrid) + N';' + t.[c].AsTextZM())",
-        False,
-    ),
-    "geography": (
-        "text",
-        "VARCHAR(65535)",
-        "CONVERT(varbinary(max), N'SRID=' + CONVERT(nvarchar(11), t.[c].STSrid) + N';' + t.[c].AsTextZM())",
-        False,
-    ),
+    "geometry": ("text", "VARCHAR(65535)", SHAPE, False),
+    "geography": ("text", "VARCHAR(65535)", SHAPE, False),
 }
 
 
@@ -365,10 +318,8 @@ def test_the_catalogs_answers_become_tables():
         ("dbo", "ORDERS", "id", "int", "4", "10", "0", None, "0", None),
     ]
 
-    def index(
-        name: str, primary: str, unique: str, column: str, nullable: str, usable: str
-    ) -> tuple[str, ...]:
-        return ("dbo", "orders", name, primary, unique, column, nullable, usable)
+    def index(name: str, *about: str) -> tuple[str, ...]:
+        return ("dbo", "orders", name, *about)
 
     indexes = [
         index("pk", "1", "1", "id", "0", "1"),
@@ -403,17 +354,17 @@ def test_the_catalogs_answers_become_tables():
 
 
 def test_a_session_is_pinned():
-    assert sqlserver.pin(20) == (
+    settings, isolation = sqlserver.pins(20)
+    assert settings == (
         "SET NOCOUNT ON; SET LANGUAGE us_english; SET DATEFORMAT ymd; SET ROWCOUNT 0; "
         "SET TEXTSIZE 2147483647; SET ANSI_NULLS ON; SET ANSI_PADDING ON; SET ANSI_WARNINGS ON; "
         "SET QUOTED_IDENTIFIER ON; SET IMPLICIT_TRANSACTIONS OFF; SET CONCAT_NULL_YIELDS_NULL ON; "
-        "SET ARITHABORT ON; SET NUMERIC_ROUNDABORT OFF; SET DEADLOCK_PRIORITY LOW; SET LOCK_TIMEOUT 20000; "
-        "IF EXISTS (SELECT 1 FROM sys.databases "
-        "WHERE database_id = DB_ID() AND snapshot_isolation_state = 1) "
-        "SET TRANSACTION ISOLATION LEVEL SNAPSHOT ELSE SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
+        "SET ARITHABORT ON; SET NUMERIC_ROUNDABORT OFF; SET DEADLOCK_PRIORITY LOW; SET LOCK_TIMEOUT 20000"
     )
-    assert "SET LOCK_TIMEOUT 30000;" in sqlserver.pin(600)
-    assert sqlglot.parse(sqlserver.pin(20), read="tsql")
+    assert sqlserver.pins(600)[0].endswith("SET LOCK_TIMEOUT 30000")
+    assert len(sqlglot.parse(settings, read="tsql")) == 15
+    known = isolation.replace("SNAPSHOT", "SERIALIZABLE")  # a level of SQL Server's own
+    assert sqlglot.parse_one(known, read="tsql").key == "ifblock"
 
 
 SECRET = Secret(host="db", username="u;s}er", password="p}w;UID={sa}", dbname="sh op")
@@ -434,7 +385,7 @@ def test_a_connection_string_is_encrypted_and_nothing_in_the_secret_can_end_its_
 def test_sslmode_says_how_a_session_is_encrypted(sslmode: str, encrypt: str, trust: str):
     secret = SECRET.model_copy(update={"sslmode": sslmode, "port": 1500})
     built = sqlserver.connection_string(secret, "d")
-    assert f"Server={{tcp:db,1500}};" in built
+    assert "Server={tcp:db,1500};" in built
     assert f"Encrypt={{{encrypt}}};TrustServerCertificate={{{trust}}};" in built
 
 
@@ -484,17 +435,16 @@ NOON = Clock(datetime(2024, 1, 1, 12, 0, 0, 123_456, UTC), None)
 
 def test_bounds_of_a_time_are_asked_for_in_t_sql():
     after = "CAST('2024-01-01T10:00:00.1234567' AS datetime2(7))"
-    highest = (
-        "SELECT CONVERT(varchar(27), [at], 121) FROM (SELECT MAX([at]) AS [at] FROM [dbo].[orders] WHERE "
-    )
+    table = "FROM [dbo].[orders]"
+    highest = f"SELECT CONVERT(varchar(27), [at], 121) FROM (SELECT MAX([at]) AS [at] {table} WHERE"
+    changed = f"EXISTS (SELECT 1 {table} AS new WHERE new.[id] = one.[id] AND new.[at] > {after})"
+    shared = f"SELECT one.[id] {table} AS one WHERE {changed} GROUP BY one.[id] HAVING COUNT(*) > 1"
     assert asked(("at", "datetime2(7)"), "2024-01-01 10:00:00.1234567", NOON) == [
-        f"{highest}[at] > {after}) AS top",
-        f"{highest}[at] > {after} AND [at] < CAST('2024-01-01T11:59:59.123456' AS datetime2(7))) AS top",
-        "SELECT COUNT(*) FROM [dbo].[orders] WHERE [at] > CAST('2024-01-01T12:00:00.123456' AS datetime2(7))",
-        "SELECT CASE WHEN EXISTS (SELECT one.[id] FROM [dbo].[orders] AS one "
-        f"WHERE EXISTS (SELECT 1 FROM [dbo].[orders] AS new WHERE new.[id] = one.[id] AND new.[at] > {after}) "
-        "GROUP BY one.[id] HAVING COUNT(*) > 1) THEN 1 END",
-        "SELECT CASE WHEN EXISTS (SELECT 1 FROM [dbo].[orders] WHERE [id] IS NOT NULL) THEN 1 END",
+        f"{highest} [at] > {after}) AS top",
+        f"{highest} [at] > {after} AND [at] < CAST('2024-01-01T11:59:59.123456' AS datetime2(7))) AS top",
+        f"SELECT COUNT(*) {table} WHERE [at] > CAST('2024-01-01T12:00:00.123456' AS datetime2(7))",
+        f"SELECT CASE WHEN EXISTS ({shared}) THEN 1 END",
+        f"SELECT CASE WHEN EXISTS (SELECT 1 {table} WHERE [id] IS NOT NULL) THEN 1 END",
     ]
 
 

@@ -73,7 +73,7 @@ def connect(secret: Secret, *, statement_timeout_s: int) -> Session:
         Dialect(wire, _select, MEANINGS),
         connection_string(secret, driver()),
         where=where,
-        pins=(pin(statement_timeout_s),),
+        pins=pins(statement_timeout_s),
         statement_timeout_s=statement_timeout_s,
     )
 
@@ -130,22 +130,38 @@ def driver() -> str:
 MACHINES = {"aarch64": "arm64"}  # as the wheel names its folders, where it is not as the machine does
 
 
-def pin(statement_timeout_s: int) -> str:
-    """Return the statement that pins a session: whose waits are bounded, and one meaning per text.
+def pins(statement_timeout_s: int) -> tuple[str, ...]:
+    """Return the statements that pin a session: its waits are bounded, and a text has one meaning.
 
-    Where two sessions block each other, this one is the one that gives way.
+    Where two sessions block each other for good, this one is the one that gives way.
     """
-    lock_timeout_ms = 1000 * min(LOCK_TIMEOUT_S, statement_timeout_s)
-    return (
-        "SET NOCOUNT ON; SET LANGUAGE us_english; SET DATEFORMAT ymd; SET ROWCOUNT 0; "
-        "SET TEXTSIZE 2147483647; SET ANSI_NULLS ON; SET ANSI_PADDING ON; SET ANSI_WARNINGS ON; "
-        "SET QUOTED_IDENTIFIER ON; SET IMPLICIT_TRANSACTIONS OFF; "
-        "SET CONCAT_NULL_YIELDS_NULL ON; SET ARITHABORT ON; SET NUMERIC_ROUNDABORT OFF; "
-        f"SET DEADLOCK_PRIORITY LOW; SET LOCK_TIMEOUT {lock_timeout_ms}; "
-        "IF EXISTS (SELECT 1 FROM sys.databases "
-        "WHERE database_id = DB_ID() AND snapshot_isolation_state = 1) "
-        "SET TRANSACTION ISOLATION LEVEL SNAPSHOT ELSE SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
+    settings = (
+        "NOCOUNT ON",
+        "LANGUAGE us_english",
+        "DATEFORMAT ymd",
+        "ROWCOUNT 0",
+        "TEXTSIZE 2147483647",  # what is longer would be cut without a word
+        "ANSI_NULLS ON",
+        "ANSI_PADDING ON",
+        "ANSI_WARNINGS ON",
+        "QUOTED_IDENTIFIER ON",
+        "IMPLICIT_TRANSACTIONS OFF",
+        "CONCAT_NULL_YIELDS_NULL ON",
+        "ARITHABORT ON",
+        "NUMERIC_ROUNDABORT OFF",
+        "DEADLOCK_PRIORITY LOW",
+        f"LOCK_TIMEOUT {1000 * min(LOCK_TIMEOUT_S, statement_timeout_s)}",
     )
+    return "; ".join(f"SET {setting}" for setting in settings), ISOLATION
+
+
+# One version of the rows for each statement, where the database keeps versions; a reader then waits for
+# no writer. Otherwise what is committed, of which READ_COMMITTED_SNAPSHOT keeps versions too.
+ISOLATION = """
+IF EXISTS (SELECT 1 FROM sys.databases WHERE database_id = DB_ID() AND snapshot_isolation_state = 1)
+BEGIN SET TRANSACTION ISOLATION LEVEL SNAPSHOT END
+ELSE BEGIN SET TRANSACTION ISOLATION LEVEL READ COMMITTED END
+"""
 
 
 # --- SQL text -----------------------------------------------------------------------------------
