@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 PYTHON := .venv/bin/python
 SAM := .venv-sam/bin/sam
-PYTEST ?= -q
+PYTEST ?= -q -n 2 --dist worksteal # all of them on two cores; what PYTEST names instead, on one
 export SAM_CLI_TELEMETRY := 0
 
 help: ## List the commands

@@ -1,4 +1,7 @@
-"""Servers that every test of one session shares; a test makes its own database or schema in them."""
+"""Servers that every test of one session shares; a test makes its own database or schema in them.
+
+Each worker of pytest-xdist is a session of its own.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from local.databases import mariadb as mariadb_server
+from local.databases import postgres as postgres_server
 from local.databases.mariadb import MariaDB
 from local.databases.postgres import Postgres
 
@@ -20,3 +25,9 @@ def postgres() -> Iterator[Postgres]:
 def mariadb() -> Iterator[MariaDB]:
     with MariaDB.start() as server:
         yield server
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    here = {"PostgreSQL": postgres_server.available(), "MariaDB": mariadb_server.available()}
+    if missing := [name for name, available in here.items() if not available]:
+        terminalreporter.write_line(f"tests of {' and '.join(missing)} were left out: no server is here")

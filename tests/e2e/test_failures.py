@@ -76,10 +76,10 @@ def test_an_extract_that_is_killed_at_its_deadline_goes_on_after_its_chunks(
 def test_an_extract_whose_time_is_nearly_up_hands_over_to_the_next_call(
     company: Company, source: PostgresSource
 ) -> None:
-    gated(source, rows=24, gate_at=25, pause_s=0.2)
+    gated(source, rows=24, gate_at=25, pause_s=0.4)
     source.file(GATED)
 
-    with configured(company, "ExtractFunction", timeout_s=5):
+    with configured(company, "ExtractFunction", timeout_s=10):  # a quarter of it is left for the last page
         ended = source.run()
 
     assert ended.status == "SUCCEEDED", json.dumps(ended.report)

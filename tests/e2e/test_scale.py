@@ -7,7 +7,7 @@ from typing import Any
 
 from .company import Company
 
-TABLES = 2_000 if os.environ.get("TRIBUTARY_SOAK_SECONDS") else 300
+TABLES = 2_000 if os.environ.get("TRIBUTARY_SOAK_SECONDS") else 200
 PAYLOAD_BYTES_AT_MOST = 32 * 1024  # Step Functions takes 256 KB
 EVENTS_AT_MOST = 20_000  # Step Functions takes 25,000
 
