@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test soak lint format validate types sources build deploy clean
+.PHONY: help setup demo test soak lint format validate types sources build package-check deploy clean
 
 PYTHON := .venv/bin/python
 SAM := .venv-sam/bin/sam
@@ -10,7 +10,7 @@ PYTEST ?= -q -n 2 --dist worksteal # all of them on two cores; what PYTEST names
 export SAM_CLI_TELEMETRY := 0
 
 help: ## List the commands
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup: .venv/.ready ## Make .venv, and install MariaDB's server where apt can
 
@@ -53,7 +53,10 @@ types: setup ## Write docs/types.md from the code
 
 build: setup .venv-sam/.ready ## Build functions and layers into .aws-sam, without Docker
 	PYTHON=$(CURDIR)/$(PYTHON) $(SAM) build
-	$(PYTHON) layers/build.py --check .aws-sam/build
+	$(PYTHON) -m layers.check shipped
+
+package-check: build ## Check what was built, then build it for this machine too and run every function
+	$(PYTHON) -m layers.check here
 
 sources: setup ## Check every file in sources/, as a deploy does
 	@PYTHONPATH=layers/tributary $(PYTHON) -m tributary sources

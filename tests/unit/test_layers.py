@@ -1,4 +1,4 @@
-"""The layers hold what the functions import, pinned, and pyarrow survives its trimming."""
+"""The layers hold what the functions import, pinned, for the template's target, and survive trimming."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pyarrow
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from samtranslator.yaml_helper import yaml_parse
 
 from layers import build
+from layers.build import Target
+from layers.check.files import size
 
 ROOT = Path(__file__).parents[2]
 LAYERS = ("runtime", "arrow", "drivers")
@@ -37,6 +41,13 @@ def pins(path: Path) -> dict[str, str]:
 
 def layer(name: str) -> dict[str, str]:
     return pins(ROOT / "layers" / name / "requirements.txt")
+
+
+TEMPLATE = yaml_parse((ROOT / "template.yaml").read_text())
+
+
+def of_type(kind: str) -> dict[str, Any]:
+    return {name: one for name, one in TEMPLATE["Resources"].items() if one["Type"] == kind}
 
 
 EVERYTHING = {name: version for part in LAYERS for name, version in layer(part).items()}
@@ -69,7 +80,7 @@ def test_tests_run_with_the_versions_that_are_shipped():
 def test_trimmed_pyarrow_still_reads_csv_and_writes_parquet(tmp_path: Path):
     trimmed = tmp_path / "pyarrow"
     shutil.copytree(Path(pyarrow.__file__).parent, trimmed)
-    before = build.size(trimmed)
+    before = size(trimmed)
     build.remove(trimmed, build.PYARROW_UNUSED)
     command = [
         sys.executable,
@@ -83,20 +94,57 @@ def test_trimmed_pyarrow_still_reads_csv_and_writes_parquet(tmp_path: Path):
         "[{'a': 1, 'b': 'x', 'c': 2}, {'a': 2, 'b': 'y', 'c': 3}",
         f"{trimmed}/__init__.py\n",
     ]
-    assert before - build.size(trimmed) > 30 * 1024 * 1024
+    assert before - size(trimmed) > 30 * 1024 * 1024
 
 
 def test_our_own_layer_is_the_package_without_what_python_left_there(tmp_path: Path):
-    build.build("tributary", tmp_path / "python", "arm64")
+    build.build("tributary", tmp_path / "python", build.LAMBDA)
     package = ROOT / "layers" / "tributary" / "tributary"
     copied = {path.relative_to(tmp_path / "python") for path in tmp_path.rglob("*.py")}
     assert copied == {path.relative_to(package.parent) for path in package.rglob("*.py")}
 
 
-def test_layers_that_are_too_big_for_a_function_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(build, "LIMIT_BYTES", 10)
-    (tmp_path / "ArrowLayer" / "python").mkdir(parents=True)
-    (tmp_path / "ArrowLayer" / "python" / "a.so").write_bytes(b"123456789")
-    assert build.check(tmp_path) == 0
-    (tmp_path / "ArrowLayer" / "python" / "b.so").write_bytes(b"0")
-    assert build.check(tmp_path) == 1
+def test_a_layer_that_this_python_may_compile_is_compiled_for_any_time_of_its_files(tmp_path: Path):
+    (tmp_path / "one.py").write_text("x = 1")
+    build.compile_all("one", tmp_path, Target("python{}.{}".format(*sys.version_info[:2]), "arm64"))
+    [cached] = tmp_path.rglob("*.pyc")
+    assert cached.name == f"one.{sys.implementation.cache_tag}.pyc"
+    assert cached.read_bytes()[4:8] == b"\x01\0\0\0"  # found by the source's hash, which is never looked at
+
+
+def test_a_layer_that_no_python_here_may_compile_says_that_it_starts_more_slowly(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "one.py").write_text("x = 1")
+    build.compile_all("one", tmp_path, Target("python3.99", "arm64"))
+    assert [path.name for path in tmp_path.iterdir()] == ["one.py"]
+    assert "python3.99 is not on PATH, so it ships without .pyc files" in capsys.readouterr().out
+
+
+def test_layers_are_built_for_what_the_template_says():
+    shared = TEMPLATE["Globals"]["Function"]
+    assert Target(shared["Runtime"], *shared["Architectures"]) == build.LAMBDA
+    functions = [one["Properties"] for one in of_type("AWS::Serverless::Function").values()]
+    assert [one for one in functions if {"Runtime", "Architectures"} & one.keys()] == []
+    told = [one.get("Metadata") for one in of_type("AWS::Serverless::LayerVersion").values()]
+    assert {one["BuildArchitecture"] for one in told if one} == {build.LAMBDA.architecture}
+
+
+def test_every_layer_that_is_built_has_a_rule_for_the_folder_that_it_names():
+    rules = re.findall(
+        r"^build-(\w+):.* build.py (\w+) ", (ROOT / "layers/Makefile").read_text(), re.MULTILINE
+    )
+    layers = of_type("AWS::Serverless::LayerVersion").items()
+    built = {name: one["Properties"]["ContentUri"] for name, one in layers if "Metadata" in one}
+    assert {name: f"layers/{folder}" for name, folder in rules} == built
+
+
+def test_every_service_that_a_client_is_made_for_stays_in_botocore(tmp_path: Path):
+    code = [*ROOT.glob("layers/tributary/tributary/**/*.py"), *ROOT.glob("functions/*/*.py")]
+    made = {name for path in code for name in re.findall(r"client\(\s*\"([a-z0-9-]+)\"", path.read_text())}
+    assert made == set(build.AWS_SERVICES)
+    for name in ("s3", "ec2"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "endpoints.json").touch()
+    build.keep_services(tmp_path, build.AWS_SERVICES)
+    assert {path.name for path in tmp_path.iterdir()} == {"s3", "endpoints.json"}

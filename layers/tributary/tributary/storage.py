@@ -33,7 +33,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """The raw bucket behind a boto3 S3 client."""
+    """The raw bucket behind a botocore S3 client."""
 
     client: Any
     name: str
