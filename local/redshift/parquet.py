@@ -81,13 +81,19 @@ def check(file: pq.ParquetFile, targets: Sequence[Target], url: str, *, to_json:
             "Unmatched number of columns between table and file. "
             f"Table columns: {len(targets)}, Data columns: {len(fields)}, File name: {url}"
         )
-    leaves = {leaf.path.split(".")[0]: leaf for leaf in map(file.schema.column, range(len(file.schema)))}
+    leaves = list(map(file.schema.column, range(len(file.schema))))
     for field, target in zip(fields, targets, strict=True):
         if target.type == "jsonb":
             if not to_json:
                 raise Mismatch("SUPER column in COPY query requires SERIALIZETOJSON option", target)
         else:
-            _check_leaf(field, leaves[field.name], target, url)
+            _check_leaf(field, _leaf(field.name, leaves), target, url)
+
+
+def _leaf(name: str, leaves: Sequence[Any]) -> Any:
+    """Return the column's own leaf, of a nested one the first; a name may have dots in it too."""
+    own = [leaf for leaf in leaves if leaf.path == name]
+    return (own or [leaf for leaf in leaves if leaf.path.startswith(f"{name}.")])[0]
 
 
 def _check_leaf(field: pa.Field, leaf: Any, target: Target, url: str) -> None:

@@ -47,6 +47,12 @@ def full_name(source: Source, table: str = "orders") -> str:
     return f"{schema}.{table}"
 
 
+def failures(ended: Ended) -> list[Any]:
+    """Return what failed, for the message of an assertion."""
+    told = [ended.report or {}, *(ended.report or {}).get("tables", [])]
+    return [one["failure"] for one in told if one.get("failure")]
+
+
 def only_table(ended: Ended) -> dict[str, Any]:
     """Return what the report says of the run's one table; the run must have succeeded."""
     assert ended.report is not None

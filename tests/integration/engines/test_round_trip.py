@@ -299,6 +299,31 @@ def check(source: Source, warehouse: Warehouse, *, seed: int) -> None:
             assert (type, value, arrived) == (type, value, expected)
 
 
+LIMITS = {  # MariaDB takes no value above max_allowed_packet, and renders none that is above it in hex
+    "postgresql": ("bytea", "text", 16_777_216),
+    "mysql": ("longblob", "longtext", 9_000_000),
+    "sqlite": ("BLOB", "TEXT", 16_777_216),
+}
+
+
+def test_values_of_the_widest_columns_arrive_whole_and_longer_ones_are_cut(
+    source: Source, warehouse: Warehouse
+) -> None:
+    binary, text, most = LIMITS[source.name]
+    source.execute(f"CREATE TABLE wide (id INTEGER NOT NULL PRIMARY KEY, v {binary}, w {text})")
+    holders = {"postgresql": ":p0, :p1, :p2", "mysql": "%s, %s, %s", "sqlite": "?, ?, ?"}[source.name]
+    full = "é" * 32_767 + "x"
+    rows = [[1, b"\xff" * most, full], [2, b"", "日" * 4_000_000], [3, b"\x00" * 64_001, full + "y"]]
+    for row in rows:
+        source.insert(f"INSERT INTO wide VALUES ({holders})", [row])
+
+    moved = move(source, warehouse, "wide", column_policies={"w": {"too_long": "truncate"}})
+
+    assert moved.result.failure is None
+    assert [(one.column, one.values) for one in moved.result.altered] == [("w", 2)]
+    assert moved.rows("OCTET_LENGTH(v), OCTET_LENGTH(w)") == [(most, 65_535), (0, 65_535), (64_001, 65_535)]
+
+
 # Values that the warehouse cannot hold, among others that it can: what a policy makes of each.
 TREATED: dict[str, dict[str, tuple[dict[Fault, Policy], str, dict[str, Any]]]] = {
     "postgresql": {
