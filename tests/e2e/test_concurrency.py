@@ -9,14 +9,19 @@ from uuid import uuid4
 
 import pytest
 
-from tributary.documents import Item, Plan, TableResult
-from tributary.redshift.control import Committed
-from tributary.redshift.data_api import Warehouse
-from tributary.redshift.publish import publish
-from tributary.redshift.stage import manifest, stage, staging_name
-
 from .company import Company, PostgresSource
-from .under_way import chunks, closed_gate, fences, gated, gated_rows, lease, readers, until
+from .under_way import (
+    batches,
+    chunks,
+    closed_gate,
+    data_api,
+    fences,
+    gated,
+    gated_rows,
+    lease,
+    readers,
+    until,
+)
 
 ORDERS = "tables: [{name: orders, mode: replace, page_rows: 2}]\n"
 
@@ -185,9 +190,7 @@ def test_a_publish_that_passed_the_lease_before_the_take_over_is_stopped_by_the_
     source.sql("DELETE FROM orders WHERE id > 4")
     assert source.run().status == "SUCCEEDED"
 
-    outputs = company.stack.outputs
-    where = {"Database": outputs["WarehouseDatabase"], "WorkgroupName": outputs["WarehouseWorkgroup"]}
-    warehouse = Warehouse(company.client("redshift-data"), where)
+    warehouse = data_api(company)
     stage_batch, publish_batch = batches(company, source, old["run_id"])
     staged = warehouse.wait(warehouse.submit(stage_batch, "late-stage"), wait_s=30)
     published = warehouse.wait(warehouse.submit(publish_batch, "late-publish"), wait_s=30)
@@ -196,32 +199,3 @@ def test_a_publish_that_passed_the_lease_before_the_take_over_is_stopped_by_the_
     assert (published.status, published.failed_at) == ("FAILED", 0)
     assert source.loaded("orders", "id, note") == gated_rows(4)
     assert [row["generation"] for row in source.control("public.orders")] == [2]
-
-
-def batches(company: Company, source: PostgresSource, run_id: str) -> tuple[list[str], list[str]]:
-    """Return what a run's Load sends for its only table, in words of the run's own documents."""
-    run = f"_runs/{source.name}/{run_id}/"
-    plan = Plan.model_validate(company.document(f"{run}plan.json"))
-    [table] = Item.model_validate(company.document(f"{plan.prefix}0.json")).tables
-    result = TableResult.model_validate(company.document(f"{run}results/0.json"))
-    bucket = company.stack.outputs["RawBucketName"]
-    company.client("s3").put_object(
-        Bucket=bucket, Key=f"{run}manifests/0.json", Body=manifest(bucket, result.chunks)
-    )
-    committed = Committed(
-        source=source.name,
-        table=table.name,
-        run_id=run_id,
-        generation=plan.generation,
-        mode=table.mode,
-        target=f"{table.target_schema}.{table.target_table}",
-        cursor=table.cursor,
-        watermark=table.next_watermark,
-        rows=result.rows,
-        chunks=len(result.chunks),
-        size_bytes=result.size_bytes,
-    )
-    name = staging_name(source.name, run_id, 0)
-    role = "arn:aws:iam::123456789012:role/tributary-copy"
-    staged = stage(table, name, f"s3://{bucket}/{run}manifests/0.json", role)
-    return staged, publish(table, name, committed)

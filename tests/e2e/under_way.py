@@ -9,6 +9,12 @@ from typing import Any, TypeVar
 
 import pg8000.native
 
+from tributary.documents import Item, Plan, TableResult
+from tributary.redshift.control import Committed
+from tributary.redshift.data_api import Warehouse
+from tributary.redshift.publish import publish
+from tributary.redshift.stage import manifest, stage, staging_name
+
 from .company import Company, PostgresSource, Source
 
 GATE = 4711  # an advisory lock of the source's own database
@@ -146,3 +152,47 @@ def fences(company: Company, source: Source) -> list[Any]:
         f"SELECT generation FROM public.etl_fence WHERE source_name = '{source.name}' ORDER BY 1"
     )
     return [generation for (generation,) in rows]
+
+
+def data_api(company: Company) -> Warehouse:
+    """Return the warehouse as the package sees it."""
+    outputs = company.stack.outputs
+    where = {"Database": outputs["WarehouseDatabase"], "WorkgroupName": outputs["WarehouseWorkgroup"]}
+    return Warehouse(company.client("redshift-data"), where)
+
+
+def load_again(company: Company, source: Source) -> None:
+    """Load the newest run's only table once more, as if nothing was known of its first load."""
+    run = newest_run(company, source)
+    assert run is not None
+    for number, batch in enumerate(batches(company, source, run.split("/")[-2])):
+        data_api(company).run(batch, f"again-{number}")
+
+
+def batches(company: Company, source: Source, run_id: str) -> tuple[list[str], list[str]]:
+    """Return what a run's Load sends for its only table, in words of the run's own documents."""
+    run = f"_runs/{source.name}/{run_id}/"
+    plan = Plan.model_validate(company.document(f"{run}plan.json"))
+    [table] = Item.model_validate(company.document(f"{plan.prefix}0.json")).tables
+    result = TableResult.model_validate(company.document(f"{run}results/0.json"))
+    bucket = company.stack.outputs["RawBucketName"]
+    company.client("s3").put_object(
+        Bucket=bucket, Key=f"{run}manifests/0.json", Body=manifest(bucket, result.chunks)
+    )
+    committed = Committed(
+        source=source.name,
+        table=table.name,
+        run_id=run_id,
+        generation=plan.generation,
+        mode=table.mode,
+        target=f"{table.target_schema}.{table.target_table}",
+        cursor=table.cursor,
+        watermark=table.next_watermark,
+        rows=result.rows,
+        chunks=len(result.chunks),
+        size_bytes=result.size_bytes,
+    )
+    name = staging_name(source.name, run_id, 0)
+    role = "arn:aws:iam::123456789012:role/tributary-copy"
+    staged = stage(table, name, f"s3://{bucket}/{run}manifests/0.json", role)
+    return staged, publish(table, name, committed)

@@ -159,6 +159,32 @@ def test_swap_replaces_all_rows_without_truncate() -> None:
     ]
 
 
+def test_append_takes_away_what_no_watermark_covers_and_adds_the_rows() -> None:
+    table = orders(mode="append", key=(), last_run="20261122_233901")
+
+    assert publish(table, NAME, committed(mode="append"))[1:3] == [
+        'DELETE FROM "shop"."orders" WHERE "run_id" > \'20261122_233901\'',
+        INSERT,
+    ]
+
+
+def test_a_snapshot_takes_the_place_of_none_but_its_own_runs() -> None:
+    table = orders(mode="append", key=(), cursor=None)
+
+    assert publish(table, NAME, committed(mode="append", cursor=None))[1:3] == [
+        'DELETE FROM "shop"."orders" WHERE "run_id" = \'20261123_233901\'',
+        INSERT,
+    ]
+
+
+def test_keys_that_stand_there_more_than_once_are_replaced_not_merged() -> None:
+    assert publish(orders(repeated_keys=True), NAME, committed())[1:4] == [
+        DEDUPLICATE,
+        f'DELETE FROM "shop"."orders" USING {STAGED} AS _tributary_stage WHERE {SAME_KEY}',
+        INSERT,
+    ]
+
+
 def test_a_merge_too_long_for_the_data_api_becomes_delete_and_insert() -> None:
     wide = tuple(column(f"column_with_a_long_name_{number}", Kind("int32")) for number in range(900))
     statements = publish(orders(columns=(*orders().columns, *wide)), NAME, committed())

@@ -2,7 +2,8 @@
 
 A read begins after the committed watermark. The next watermark is a value that the source holds,
 chosen by the source: the highest one below the horizon, under which nothing can be committed any
-more. Rows above it are read all the same and read again by the next run, which a merge absorbs.
+more. Rows above it are read all the same and read again by the next run, which a merge absorbs; an
+append, which would keep both, reads up to the next watermark and no further.
 """
 
 from __future__ import annotations
@@ -63,6 +64,13 @@ class Reader:
         highest = self.highest(choice, cursor, after=watermark)
         committed = self._next_watermark(choice, now, watermark) if highest is not None else None
         future = self._future_rows(choice, now.clock)
+        if choice.mode == "append":
+            return Bounds(
+                ranges=self._settled(choice, begun, committed or watermark),
+                watermark=watermark,
+                next_watermark=committed or watermark,
+                notes=(*_notes(choice, cursor, now), *_waiting(future)),
+            )
         up_to = highest if future else self._clock(choice, now.clock)
         return Bounds(
             ranges=whole(choice) if begun is None else self._ranges(choice, begun, up_to, highest),
@@ -72,15 +80,21 @@ class Reader:
             notes=_notes(choice, cursor, now),
         )
 
+    def _settled(self, choice: Choice, after: str | None, up_to: str | None) -> tuple[Range, ...]:
+        """Return the rows up to the next watermark, none where it stays; without a key in one go."""
+        if up_to is None or up_to == after:
+            return ()
+        if after is None:
+            return (Range(number=0, order=choice.key, up_to=up_to),)
+        return (Range(number=0, order=_by_cursor(choice) if choice.key else (), after=after, up_to=up_to),)
+
     def _ranges(
         self, choice: Choice, after: str, up_to: str | None, highest: str | None
     ) -> tuple[Range, ...]:
         """Return the rows without a cursor first: one that gets a value meanwhile is then read again."""
-        cursor = choice.cursor.name if choice.cursor else ""
-        order = (cursor, *(name for name in choice.key if name != cursor))
         nulls = [Range(number=0, order=choice.key, nulls=True)] if choice.settings.nulls == "include" else []
-        news = [] if highest is None else [Range(number=1, order=order, after=after, up_to=up_to)]
-        return (*nulls, *news)
+        news = Range(number=1, order=_by_cursor(choice), after=after, up_to=up_to)
+        return (*nulls, *([] if highest is None else [news]))
 
     def highest(self, choice: Choice, cursor: Column, *, after: str | None, below: str = "") -> str | None:
         """Return the cursor's highest value after the watermark (and `below`, a condition), None for none."""
@@ -118,13 +132,19 @@ class Reader:
         return self.highest(choice, cursor, after=watermark, below=below)
 
     def _serial_horizon(self, choice: Choice, cursor: Column, now: Now) -> str | None:
-        overlap = choice.settings.overlap
+        overlap = choice.overlap
         if isinstance(overlap, timedelta):
             raise TableRefused(
                 f'overlap of {choice.name}: cursor "{cursor.name}" is an integer, so is overlap'
             )
         if now.clock.hidden is None and overlap is None:
             return now.serials.get(choice.name)
+        if choice.mode == "append":
+            raise TableRefused(
+                f"{choice.name}: the source hides its open transactions ({now.clock.hidden}), so nothing "
+                "says up to where an integer cursor is settled; let the user see them, choose a time "
+                "cursor, or use mode: merge with an overlap"
+            )
         if overlap is None:
             raise TableRefused(
                 f"{choice.name}: the source hides its open transactions ({now.clock.hidden}), so an integer "
@@ -185,8 +205,13 @@ class Reader:
         return self.engine.quote(choice.table.name.schema, choice.table.name.table)
 
 
+def _by_cursor(choice: Choice) -> tuple[str, ...]:
+    cursor = choice.cursor.name if choice.cursor else ""
+    return (cursor, *(name for name in choice.key if name != cursor))
+
+
 def _time_overlap(choice: Choice) -> timedelta | None:
-    overlap = choice.settings.overlap
+    overlap = choice.overlap
     if isinstance(overlap, int):
         raise TableRefused(
             f'overlap of {choice.name}: its cursor is a time, so write a duration such as "1 hour"'
@@ -195,11 +220,20 @@ def _time_overlap(choice: Choice) -> timedelta | None:
 
 
 def _notes(choice: Choice, cursor: Column, now: Now) -> tuple[str, ...]:
-    notes = [unknown_zone(cursor.kind, choice.settings.cursor_time_zone, cursor.name)]
-    if now.clock.hidden and choice.settings.overlap is None and cursor.kind.orders_time:
-        notes.append(f"{now.clock.hidden}: every run reads the last hour again")
+    appends = choice.mode == "append"
+    notes = [unknown_zone(cursor.kind, choice.settings.cursor_time_zone, cursor.name, waits=appends)]
+    if now.clock.hidden and choice.overlap is None and cursor.kind.orders_time:
+        what = "rows arrive an hour late" if appends else "every run reads the last hour again"
+        notes.append(f"{now.clock.hidden}: {what}")
     oldest = now.clock.oldest
     if oldest and (age := now.clock.now - oldest) > timedelta(minutes=10):
         held = int(age.total_seconds() // 60)
         notes.append(f"the watermark is held back by a transaction that has been open for {held} minutes")
     return tuple(note for note in notes if note)
+
+
+def _waiting(future_rows: int) -> tuple[str, ...]:
+    """Return the note about rows dated beyond the source's clock, which an append leaves for later."""
+    if not future_rows:
+        return ()
+    return (f"{future_rows} rows are dated beyond the source's clock; they are appended once it gets there",)

@@ -6,6 +6,7 @@ Nothing is guessed silently: what was taken without being told is said in `notes
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from . import faults, names
 from .catalog import SourceColumn, SourceTable
@@ -34,6 +35,7 @@ CURSORS = (  # what a column that says when its row last changed is usually call
     "modifieddate",
 )
 ADVICE = "set cursor, or use mode: replace"
+SNAPSHOTS = "set cursor, or append: snapshots, which adds the whole table in every run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,11 @@ class Choice:
     def name(self) -> str:
         """Return the table's name as people say it."""
         return str(self.table.name)
+
+    @property
+    def overlap(self) -> timedelta | int | None:
+        """Return how much is read again, None for what the source's clock says; an append repeats nothing."""
+        return None if self.mode == "append" else self.settings.overlap
 
 
 def choose(engine: Engine, table: SourceTable, settings: Settings) -> Choice:
@@ -255,17 +262,24 @@ def _mode(
     key: tuple[str, ...],
     notes: list[str],
 ) -> tuple[Mode, Column | None]:
-    if settings.mode == "replace":
-        return "replace", None
+    if settings.mode == "replace" or (settings.mode == "append" and settings.append == "snapshots"):
+        return settings.mode, None
+    incremental: Mode = settings.mode or "merge"
+    if incremental == "append" and settings.overlap:
+        raise TableRefused(
+            f"{table.name} has an overlap, and what is appended is read once; write overlap: 0, or use "
+            "mode: merge, which takes repeats"
+        )
     if settings.cursor:
-        return "merge", _cursor(engine, table, settings, columns)
+        return incremental, _cursor(engine, table, settings, columns)
     usable = {column.name.lower(): column for column in columns if _may_be_taken(column)}
     candidate = next((usable[name] for name in CURSORS if name in usable), None)
-    if candidate and (key or settings.mode == "merge"):
+    if candidate and (key or settings.mode):
         notes.append(f'cursor: "{candidate.name}" was taken for its name; set cursor to choose another')
-        return "merge", candidate
-    if settings.mode == "merge":
-        raise TableRefused(f"{table.name} has no cursor column that can be told by its name; {ADVICE}")
+        return incremental, candidate
+    if settings.mode:
+        advice = SNAPSHOTS if incremental == "append" else ADVICE
+        raise TableRefused(f"{table.name} has no cursor column that can be told by its name; {advice}")
     notes.append("mode: replace was taken, since no cursor is set and no column is named like one")
     return "replace", None
 
@@ -284,6 +298,11 @@ def _cursor(engine: Engine, table: SourceTable, settings: Settings, columns: tup
         raise TableRefused(
             f'cursor column "{name}" of {table.name} is of type {column.type}; a cursor must be a date, '
             f"a time or an integer: {ADVICE}"
+        )
+    if source.nullable and settings.mode == "append":
+        raise TableRefused(
+            f'cursor column "{name}" of {table.name} is nullable, and rows without a value would be appended '
+            f"never or in every run; choose a NOT NULL column, or use append: snapshots"
         )
     if source.nullable and settings.nulls != "include":
         raise TableRefused(

@@ -150,11 +150,13 @@ class Settings(BaseModel):
     clock for a time cursor, an amount for an integer one. `policies`: what is done about values that
     the warehouse cannot hold, by fault; `column_policies`: by column, for every fault that the policy
     can do something about, or by fault too. `booleans`: integer columns that become BOOLEAN.
+    `append`: what mode `append` adds.
     """
 
     model_config = FROZEN
 
     mode: Mode | None = None
+    append: Literal["rows", "snapshots"] | None = None
     cursor: Text | None = None
     cursor_time_zone: str | None = None
     key: Names | None = None

@@ -20,7 +20,7 @@ from .types import Kind
 FORMAT: Final = 2
 Format = Literal[2]
 
-Mode = Literal["merge", "replace"]
+Mode = Literal["merge", "append", "replace"]
 
 
 class Document(BaseModel):
@@ -79,7 +79,9 @@ class TablePlan(Document):
     """All that a run decided about one table, frozen before the first row is read.
 
     `exists` says that the warehouse has the table already. `swap` says that the rows read are the
-    whole new image of the table: it is replaced, not merged into.
+    whole new image of the table: it is replaced, not merged into. `repeated_keys` says that a key may
+    stand there more than once. `last_run`, of a table that is appended to by its cursor, is the run
+    whose watermark holds.
     `watermark` is the committed one, `next_watermark` what the publish commits with the rows; both
     are the source's own text, None where there is none. `whole` says that every row is read.
     `new_columns` (targets) are added to the warehouse's table in the publish; `unread_columns` are
@@ -103,6 +105,8 @@ class TablePlan(Document):
     next_watermark: str | None = None
     whole: bool
     swap: bool
+    repeated_keys: bool = False
+    last_run: str | None = None
     exists: bool
     future_rows: int = 0
     new_columns: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from .changes import Standing
 from .choice import Choice
 from .documents import Column
 from .errors import TableRefused
@@ -35,35 +36,22 @@ WORDS = {  # SVV_COLUMNS' words for the types whose change can be told without d
 
 
 @dataclass(frozen=True, slots=True)
-class Watermark:
-    """A table's newest control row: the column it counts by, how far it is, and what it left unread."""
-
-    cursor: str | None
-    value: str | None
-    unread: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
 class Landed:
-    """What the warehouse has of a source: watermarks by the table's source name, columns by target.
+    """What the warehouse has of a source: how far each table is, by its source name, columns by target.
 
     `columns`: table -> column -> type, in the words of `types.warehouse`, a VARCHAR without its
     length; a type that SVV_COLUMNS calls otherwise stands as it calls it.
     """
 
-    watermarks: Mapping[str, Watermark] = field(default_factory=dict)
+    tables: Mapping[str, Standing] = field(default_factory=dict)
     columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
-    def watermark(self, choice: Choice, target: str) -> str | None:
-        """Return the watermark to go on from; None where the table must be read whole.
+    def standing(self, choice: Choice, target: str) -> Standing | None:
+        """Return how far the table is; None where it is to begin anew.
 
-        A watermark of another cursor says nothing about this one, and none says anything about a
-        table that somebody dropped.
+        A control row says nothing about a table that somebody dropped.
         """
-        found = self.watermarks.get(choice.name)
-        if found is None or choice.cursor is None or target not in self.columns:
-            return None
-        return found.value if found.cursor == choice.cursor.name else None
+        return self.tables.get(choice.name) if target in self.columns else None
 
     def new_columns(self, columns: Iterable[Column], target: str) -> tuple[Column, ...]:
         """Return the columns that the warehouse's table does not have yet."""
@@ -77,7 +65,7 @@ class Landed:
 
     def returned_columns(self, choice: Choice, target: str) -> tuple[Column, ...]:
         """Return the columns that the warehouse has and the last run did not read: they are out of date."""
-        found = self.watermarks.get(choice.name)
+        found = self.tables.get(choice.name)
         known = self.columns.get(target, {})
         unread = found.unread if found else frozenset()
         return tuple(
@@ -121,7 +109,7 @@ def look(warehouse: Warehouse, source: str, schema: str, run_id: str) -> Landed:
     ]
     if left:
         warehouse.run(drop(left[:40]), f"{name}/clear")
-    return Landed(_watermarks(watermarks), _columns(columns))
+    return Landed(_standing(watermarks), _columns(columns))
 
 
 def shut_out(warehouse: Warehouse, source: str, generation: int, run_id: str) -> None:
@@ -136,10 +124,17 @@ def shut_out(warehouse: Warehouse, source: str, generation: int, run_id: str) ->
         warehouse.wait(identifier, wait_s=120)
 
 
-def _watermarks(rows: Sequence[Row]) -> dict[str, Watermark]:
+def _standing(rows: Sequence[Row]) -> dict[str, Standing]:
     return {
-        str(table): Watermark(cursor, value, frozenset(json.loads(unread or "[]")))
-        for table, cursor, value, unread in rows
+        str(table): Standing(
+            run_id=str(run_id),
+            mode=str(mode),
+            target=str(target),
+            cursor=cursor,
+            value=value,
+            unread=frozenset(json.loads(unread or "[]")),
+        )
+        for table, run_id, mode, target, cursor, value, unread in rows
     }
 
 

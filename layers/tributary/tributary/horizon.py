@@ -82,12 +82,18 @@ def clock_text(clock: Clock, kind: Kind, *, zone: str | None, digits: int = 6) -
     return _text(local + (datetime.min - local) % step, kind, digits)
 
 
-def unknown_zone(kind: Kind, zone: str | None, column: str) -> str | None:
-    """Return the plan's note where the zone of a time cursor is not known, None where it is."""
+def unknown_zone(kind: Kind, zone: str | None, column: str, *, waits: bool = False) -> str | None:
+    """Return the plan's note where the zone of a time cursor is not known, None where it is.
+
+    `waits`: rows above the horizon are left for later runs, not read again.
+    """
     if zone is not None or kind.name not in ("timestamp", "date"):
         return None
+    unknown = f'nothing says in which time zone "{column}" is written'
+    if waits:
+        return f"{unknown}: rows arrive 12 to 26 hours late; set cursor_time_zone (such as UTC)"
     return (
-        f'nothing says in which time zone "{column}" is written: every run reads its last 12 to 26 hours '
+        f"{unknown}: every run reads its last 12 to 26 hours "
         "again; set cursor_time_zone (such as Europe/Madrid or UTC) to read only what is new"
     )
 

@@ -18,6 +18,7 @@ from uuid import uuid4
 from . import __version__, config, engines, lease, names, paths, secret, standing
 from .bounds import Bounds, Now, Reader, whole
 from .catalog import SourceTable, TableName
+from .changes import go_on
 from .choice import Choice, choose
 from .config import Settings, Source
 from .documents import Failure, Item, PausedTable, Plan, TablePlan
@@ -27,13 +28,13 @@ from .errors import ConfigError, PermanentError, TableRefused
 from .lease import Lease
 from .observability import logger
 from .redshift.data_api import Warehouse
-from .redshift.publish import STATEMENTS_AT_MOST
+from .redshift.publish import OTHERS_AT_MOST, STATEMENTS_AT_MOST
 from .selection import Resolution, only, resolve
 from .storage import Bucket, body
 
 ITEMS_AT_MOST = 100  # tables share items beyond that: history and payloads stay small
 CONCURRENCY_AT_MOST = 40  # of an inline Map (Step Functions quota)
-NEW_COLUMNS_AT_MOST = STATEMENTS_AT_MOST - 6  # what else a publish may hold
+NEW_COLUMNS_AT_MOST = STATEMENTS_AT_MOST - OTHERS_AT_MOST
 PLANS_KEPT = 10  # whose maxima may still become a horizon
 WRITERS = 16
 
@@ -199,7 +200,9 @@ class Survey:
 
     def _plan(self, reader: Reader, now: Now, choice: Choice, target: str) -> TablePlan:
         self.landed.check_types(choice, target)
-        watermark = self.landed.watermark(choice, target)
+        full_refresh = self.request.full_refresh
+        found = self.landed.standing(choice, target)
+        way = go_on(found, choice, full_refresh=full_refresh)
         new = self.landed.new_columns(choice.columns, target)
         if len(new) > NEW_COLUMNS_AT_MOST:
             raise TableRefused(
@@ -207,9 +210,8 @@ class Survey:
                 "leave some out with columns: exclude, and take them along in the next run"
             )
         reread = choice.mode == "merge" and self._reread(reader, choice, target)
-        all_rows = self.request.full_refresh or reread
-        swap = choice.mode == "replace" or self.request.full_refresh
-        bounds = self._bounds(reader, now, choice, watermark, all_rows=all_rows)
+        all_rows = full_refresh or reread or way.all_rows
+        bounds = self._bounds(reader, now, choice, way.watermark, all_rows=all_rows)
         reader.check_unique(choice, None if all_rows else bounds.watermark)
         return TablePlan(
             number=0,
@@ -225,23 +227,26 @@ class Survey:
             page_rows=choice.settings.page_rows,
             watermark=bounds.watermark,
             next_watermark=bounds.next_watermark,
-            whole=choice.mode == "replace" or all_rows or bounds.watermark is None,
-            swap=swap,
+            whole=choice.cursor is None or all_rows or bounds.watermark is None,
+            swap=way.swap,
+            repeated_keys=way.repeated_keys,
+            last_run=found.run_id if found and choice.cursor else None,
             exists=target in self.landed.columns,
             future_rows=bounds.future_rows,
             new_columns=tuple(column.target for column in new),
             unread_columns=self.landed.dropped_columns(choice.columns, target),
             notes=(
                 *choice.notes,
+                *([way.note] if way.note else []),
                 *bounds.notes,
-                *self._drift_notes(choice, target, reread=reread, swap=swap),
+                *self._drift_notes(choice, target, reread=reread, swap=way.swap),
             ),
         )
 
     def _bounds(
         self, reader: Reader, now: Now, choice: Choice, watermark: str | None, *, all_rows: bool
     ) -> Bounds:
-        if choice.mode == "replace":
+        if choice.cursor is None:
             return Bounds(ranges=whole(choice))
         return reader.bounds(choice, now, watermark, all_rows=all_rows)
 
@@ -259,7 +264,9 @@ class Survey:
         new = ", ".join(column.name for column in (*added, *self.landed.returned_columns(choice, target)))
         dropped = ", ".join(self.landed.dropped_columns(choice.columns, target))
         if new:
-            yield f"new columns: {new}" + ("; the table is read whole again for them" if reread else "")
+            appended = choice.mode == "append" and not swap
+            old = "; rows appended before have NULL in them" if appended else ""
+            yield f"new columns: {new}" + ("; the table is read whole again for them" if reread else old)
         if dropped:
             kept = "they are NULL in the whole new image" if swap else "their values stay in the warehouse"
             yield f"columns no longer read: {dropped}; {kept}"

@@ -160,7 +160,8 @@ def _values(row: Committed) -> str:
 def watermarks(source: str) -> str:
     """Return the query of the newest control row of each table of the source."""
     return (
-        f"SELECT table_name, cursor_column, watermark, unread_columns FROM {WATERMARKS} "
+        "SELECT table_name, run_id, mode, target_table, cursor_column, watermark, unread_columns "
+        f"FROM {WATERMARKS} "
         f"WHERE source_name = {literal(source)}"
     )
 

@@ -1,0 +1,101 @@
+"""How a run goes on from what the warehouse has of a table, also where its settings have changed.
+
+The rule: what stands in the warehouse is continued where that is exact, and read again where the
+source can give it. Rows that only the warehouse may still have (those of `append`) are never taken
+away because a file was edited: such a change is refused, and the message says what to do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .choice import Choice
+from .errors import TableRefused
+
+RENAME = (
+    "rename the warehouse's table (ALTER TABLE … RENAME TO …) or drop it, and run again: it is then made anew"
+)
+REFRESH = 'start one run with "full_refresh": true, which reads the table whole and replaces the warehouse\'s'
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a table's newest control row says: which run it is of, in what mode, up to where.
+
+    `cursor` is the column that the watermark `value` belongs to; `target` the warehouse's
+    `schema.table`; `unread` the columns there that the run did not read.
+    """
+
+    run_id: str
+    mode: str
+    target: str
+    cursor: str | None = None
+    value: str | None = None
+    unread: frozenset[str] = frozenset()
+
+    @property
+    def style(self) -> str:
+        """Return the mode, with `snapshots` for an append without a cursor."""
+        return "snapshots" if self.mode == "append" and self.cursor is None else self.mode
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a run goes on: from which watermark (None: from the start), or with all rows.
+
+    `swap`: the rows read take the place of all that stand there. `repeated_keys`: a key may stand
+    there more than once, so rows are replaced by key instead of merged. `note` says why, where the
+    settings have changed.
+    """
+
+    watermark: str | None = None
+    all_rows: bool = False
+    swap: bool = False
+    repeated_keys: bool = False
+    note: str | None = None
+
+
+def go_on(standing: Standing | None, choice: Choice, *, full_refresh: bool) -> Way:
+    """Return how the run goes on; raises TableRefused where a change in the settings forbids it."""
+    now = style(choice)
+    swaps = now == "replace" or (full_refresh and now != "snapshots")
+    if standing is None:  # an append begins with an empty table, whatever stands there
+        return Way(swap=swaps or now == "append")
+    if standing.style != now:
+        return _other_mode(standing, choice, full_refresh=full_refresh)
+    cursor = choice.cursor.name if choice.cursor else None
+    if now == "append" and cursor != standing.cursor and not full_refresh:
+        raise TableRefused(
+            f'cursor of {choice.name} was "{standing.cursor}" and is "{cursor}" now, so what is new cannot '
+            f"be told from what was appended; {REFRESH}"
+        )
+    return Way(_watermark(standing, choice), swap=swaps)
+
+
+def style(choice: Choice) -> str:
+    """Return the choice's mode, with `snapshots` for an append without a cursor."""
+    return "snapshots" if choice.mode == "append" and choice.cursor is None else choice.mode
+
+
+def _watermark(standing: Standing, choice: Choice) -> str | None:
+    """Return the watermark where it is one of the same cursor: one of another says nothing."""
+    same = choice.cursor is not None and standing.cursor == choice.cursor.name
+    return standing.value if same else None
+
+
+def _other_mode(standing: Standing, choice: Choice, *, full_refresh: bool) -> Way:
+    before, now = standing.style, style(choice)
+    said = f"mode of {choice.name} was {before} and is {now} now"
+    if (before, now) == ("replace", "snapshots"):  # the last image is the first of them
+        return Way()
+    if now == "snapshots" or before == "snapshots":
+        raise TableRefused(f"{said}; {RENAME}")
+    watermark = _watermark(standing, choice)
+    if before == "append" and now == "merge" and not full_refresh:  # rows that the source lost stay
+        return Way(
+            watermark, all_rows=True, repeated_keys=True, note=f"{said}: the table is read whole again"
+        )
+    if before == "append" and not full_refresh:
+        raise TableRefused(f"{said}, and it may hold rows that the source no longer has; {REFRESH}")
+    note = f"{said}: the table is read whole, and replaced" if now != "replace" else None
+    return Way(watermark, all_rows=True, swap=True, note=note)

@@ -1,0 +1,82 @@
+"""What the modes share: a staged row's values, how it is told by its key, how it is inserted."""
+
+from __future__ import annotations
+
+from ..chunks import SEQUENCE
+from ..documents import TablePlan
+from ..types import published
+from .control import Committed
+from .sql import STAGING_SCHEMA, comma, literal, quote
+from .stage import target
+
+ALIAS = "_tributary_stage"  # of the staging table: no table of a source may hide it
+
+
+def insert(table: TablePlan, name: str, committed: Committed) -> str:
+    """Return the statement that adds every staged row to the table."""
+    pairs = values(table, committed)
+    return (
+        f"INSERT INTO {target(table)} ({comma(column for column, _ in pairs)}) "
+        f"SELECT {comma(value for _, value in pairs)} FROM {quote(STAGING_SCHEMA, name)} AS {ALIAS}"
+    )
+
+
+def values(table: TablePlan, committed: Committed) -> list[tuple[str, str]]:
+    """Return each warehouse column, quoted, with the expression of its value."""
+    read = [
+        (quote(column.target), published(column.kind, f"{ALIAS}.{quote(column.target)}"))
+        for column in table.columns
+    ]
+    return [
+        *read,
+        ('"source_system"', literal(committed.source)),
+        ('"load_timestamp"', "GETDATE()"),
+        ('"run_id"', literal(committed.run_id)),
+    ]
+
+
+def keys(table: TablePlan) -> list[str]:
+    """Return the key columns' names in the warehouse."""
+    return [table.column(name).target for name in table.key]
+
+
+def text_keys(table: TablePlan) -> list[str]:
+    """Return those key columns that are texts.
+
+    Redshift ignores trailing blanks when it compares VARCHARs (r_Character_types): texts match on
+    their length in bytes as well.
+    """
+    return [column.target for column in map(table.column, table.key) if column.kind.name == "text"]
+
+
+def same_key(table: TablePlan, other: str = ALIAS) -> list[str]:
+    """Return the conditions that match a row of the table to one of `other` by its key."""
+    name = quote(table.target_table)
+    same = [f"{name}.{quote(key)} = {other}.{quote(key)}" for key in keys(table)]
+    lengths = [
+        f"OCTET_LENGTH({name}.{quote(key)}) = OCTET_LENGTH({other}.{quote(key)})" for key in text_keys(table)
+    ]
+    return [*same, *lengths]
+
+
+def deduplicate(table: TablePlan, name: str) -> str:
+    """Return the statement that leaves of each key the row read last.
+
+    A row that changes while its table is read may be read twice.
+    """
+    staged = quote(STAGING_SCHEMA, name)
+    texts = [f"OCTET_LENGTH({quote(key)})" for key in text_keys(table)]
+    groups = [*(quote(key) for key in keys(table)), *texts]
+    names = [*(quote(key) for key in keys(table)), *(quote(f"{key}__bytes") for key in text_keys(table))]
+    chosen = comma(f"{group} AS {alias}" for group, alias in zip(groups, names, strict=True))
+    same = [f"{quote(name)}.{quote(key)} = repeated.{quote(key)}" for key in keys(table)]
+    lengths = [
+        f"OCTET_LENGTH({quote(name)}.{quote(key)}) = repeated.{quote(f'{key}__bytes')}"
+        for key in text_keys(table)
+    ]
+    sequence = quote(SEQUENCE)
+    return (
+        f"DELETE FROM {staged} USING (SELECT {chosen}, MAX({sequence}) AS newest FROM {staged} "
+        f"GROUP BY {comma(groups)} HAVING COUNT(*) > 1) AS repeated "
+        f"WHERE {' AND '.join([*same, *lengths])} AND {quote(name)}.{sequence} < repeated.newest"
+    )

@@ -1,0 +1,103 @@
+"""What becomes of a loaded table whose settings have changed in its file."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+
+from tributary.catalog import SourceTable, TableName
+from tributary.changes import REFRESH, RENAME, Standing, Way, go_on
+from tributary.choice import Choice
+from tributary.config import Settings
+from tributary.documents import Column, Mode
+from tributary.errors import TableRefused
+from tributary.types import Kind
+
+RUN = "20261122_233901"
+
+
+def choice(style: str, cursor: str | None = "at", key: tuple[str, ...] = ("id",)) -> Choice:
+    """Return the choice of a table in a mode, or `snapshots`."""
+    mode = cast(Mode, "append" if style == "snapshots" else style)
+    at = Column(name=str(cursor), type="?", kind=Kind("timestamp"), nullable=False, target=str(cursor))
+    table = SourceTable(TableName("public", "orders"), ())
+    counted = None if style in ("replace", "snapshots") or cursor is None else at
+    return Choice(table, Settings(mode=mode), mode, (), key, True, counted, ())
+
+
+def standing(style: str, cursor: str | None = "at", value: str | None = "41") -> Standing:
+    """Return the newest control row of a table that was loaded in a mode, or in `snapshots`."""
+    if style in ("replace", "snapshots"):
+        cursor = value = None
+    return Standing(RUN, "append" if style == "snapshots" else style, "shop.orders", cursor, value)
+
+
+@pytest.mark.parametrize(
+    ("style", "way", "refreshed"),
+    [
+        ("merge", Way("41"), Way("41", swap=True)),
+        ("append", Way("41"), Way("41", swap=True)),
+        ("snapshots", Way(), Way()),
+        ("replace", Way(swap=True), Way(swap=True)),
+    ],
+)
+def test_the_same_settings_go_on_from_the_watermark(style: str, way: Way, refreshed: Way) -> None:
+    assert go_on(standing(style), choice(style), full_refresh=False) == way
+    assert go_on(standing(style), choice(style), full_refresh=True) == refreshed
+
+
+def test_a_table_without_a_control_row_is_read_from_the_start_and_an_append_begins_empty() -> None:
+    ways = {style: go_on(None, choice(style), full_refresh=False) for style in ("merge", "append", "replace")}
+    assert ways == {"merge": Way(), "append": Way(swap=True), "replace": Way(swap=True)}
+    assert go_on(None, choice("snapshots"), full_refresh=False) == Way()
+
+
+def test_another_cursor_is_merged_from_the_start_and_cannot_be_appended() -> None:
+    assert go_on(standing("merge"), choice("merge", "changed"), full_refresh=False) == Way()
+    refused(standing("append"), choice("append", "changed"), REFRESH)
+    assert go_on(standing("append"), choice("append", "changed"), full_refresh=True) == Way(swap=True)
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [("replace", "merge"), ("merge", "append"), ("replace", "append"), ("merge", "replace")],
+)
+def test_a_mode_that_holds_an_image_gives_way_to_a_new_image(before: str, now: str) -> None:
+    way = go_on(standing(before), choice(now), full_refresh=False)
+
+    assert (way.all_rows, way.swap, way.repeated_keys) == (True, True, False)
+    expected = f"mode of public.orders was {before} and is {now} now: the table is read whole, and replaced"
+    assert way.note == (None if now == "replace" else expected)
+
+
+def test_rows_that_were_appended_are_merged_without_taking_any_away() -> None:
+    way = go_on(standing("append"), choice("merge"), full_refresh=False)
+    assert (way.watermark, way.all_rows, way.swap, way.repeated_keys) == ("41", True, False, True)
+
+
+def test_rows_that_were_appended_are_replaced_only_by_a_full_refresh() -> None:
+    refused(standing("append"), choice("replace"), REFRESH)
+    assert go_on(standing("append"), choice("replace"), full_refresh=True).swap
+
+
+def test_the_last_image_is_the_first_of_the_snapshots() -> None:
+    assert go_on(standing("replace"), choice("snapshots"), full_refresh=False) == Way()
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [("snapshots", "append"), ("snapshots", "replace"), ("append", "snapshots"), ("merge", "snapshots")],
+)
+def test_snapshots_and_other_rows_never_share_a_table(before: str, now: str) -> None:
+    refused(standing(before), choice(now), RENAME)
+    with pytest.raises(TableRefused):
+        go_on(standing(before), choice(now), full_refresh=True)
+
+
+def refused(before: Standing, now: Choice, advice: str) -> None:
+    """Check that the change is refused without a full refresh, with the advice."""
+    with pytest.raises(TableRefused) as error:
+        go_on(before, now, full_refresh=False)
+    assert str(error.value).endswith(advice)
+    assert "public.orders" in str(error.value)
