@@ -40,6 +40,7 @@ def standing(style: str, cursor: str | None = "at", value: str | None = "41") ->
         ("append", Way("41"), Way("41", swap=True)),
         ("snapshots", Way(), Way()),
         ("replace", Way(swap=True), Way(swap=True)),
+        ("history", Way("41"), Way("41", swap=True)),
     ],
 )
 def test_the_same_settings_go_on_from_the_watermark(style: str, way: Way, refreshed: Way) -> None:
@@ -71,6 +72,19 @@ def test_a_mode_that_holds_an_image_gives_way_to_a_new_image(before: str, now: s
     assert way.note == (None if now == "replace" else expected)
 
 
+@pytest.mark.parametrize("before", ["merge", "replace"])
+def test_an_image_gives_way_to_a_history(before: str) -> None:
+    way = go_on(standing(before), choice("history"), full_refresh=False)
+    assert (way.all_rows, way.swap, way.rebuild) == (True, True, True)
+
+
+def test_a_history_without_a_cursor_reads_a_whole_image_each_time() -> None:
+    assert go_on(standing("history", None, None), choice("history", None), full_refresh=False) == Way(
+        swap=True
+    )
+    assert go_on(standing("history"), choice("history", "changed"), full_refresh=False) == Way()
+
+
 def test_rows_that_were_appended_are_merged_without_taking_any_away() -> None:
     way = go_on(standing("append"), choice("merge"), full_refresh=False)
     assert (way.watermark, way.all_rows, way.swap, way.repeated_keys) == ("41", True, False, True)
@@ -87,9 +101,17 @@ def test_the_last_image_is_the_first_of_the_snapshots() -> None:
 
 @pytest.mark.parametrize(
     ("before", "now"),
-    [("snapshots", "append"), ("snapshots", "replace"), ("append", "snapshots"), ("merge", "snapshots")],
+    [
+        ("snapshots", "append"),
+        ("snapshots", "replace"),
+        ("append", "snapshots"),
+        ("merge", "snapshots"),
+        ("history", "merge"),
+        ("history", "replace"),
+        ("history", "append"),
+    ],
 )
-def test_snapshots_and_other_rows_never_share_a_table(before: str, now: str) -> None:
+def test_what_only_the_warehouse_has_never_shares_a_table_with_other_rows(before: str, now: str) -> None:
     refused(standing(before), choice(now), RENAME)
     with pytest.raises(TableRefused):
         go_on(standing(before), choice(now), full_refresh=True)

@@ -142,7 +142,7 @@ class TestFaults:
             'shop.yaml, line 1, secret: is missing; write the name of a secret, such as "tributary/shop"',
             'shop.yaml, line 2, sekret: unknown key "sekret"; did you mean "secret"?',
             "shop.yaml, line 3, max_connections: 0 cannot stand here; write a whole number from 1 to 1000",
-            'shop.yaml, line 6, tables[0].mode: "merg" is not a mode; use merge, append or replace',
+            'shop.yaml, line 6, tables[0].mode: "merg" is not a mode; use merge, append, replace or history',
             'shop.yaml, line 7, tables[1].name: no is read as true or false; write "no" in quotes',
         ]
 

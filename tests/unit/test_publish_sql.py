@@ -1,9 +1,12 @@
 """The warehouse's statements by their exact text: they double as the documentation of a load."""
 
+import pytest
+
 from tributary import __version__
 from tributary.documents import Chunk, Column, Range, TablePlan
 from tributary.redshift import control
 from tributary.redshift.control import Committed
+from tributary.redshift.digest import parts
 from tributary.redshift.publish import publish, quiet
 from tributary.redshift.sql import literal, quote
 from tributary.redshift.stage import manifest, stage, staging_name
@@ -182,6 +185,159 @@ def test_keys_that_stand_there_more_than_once_are_replaced_not_merged() -> None:
         DEDUPLICATE,
         f'DELETE FROM "shop"."orders" USING {STAGED} AS _tributary_stage WHERE {SAME_KEY}',
         INSERT,
+    ]
+
+
+LIVES = orders(
+    mode="history",
+    columns=(
+        column("Id", Kind("int64")),
+        column("code", Kind("text", size_bytes=40)),
+        column("at", Kind("timestamptz")),
+    ),
+    cursor="at",
+    opens_at="2026-11-23 23:39:01",
+)
+START = "CAST('2026-11-23 23:39:01' AS TIMESTAMP)"
+KEYS = '"id", "code", OCTET_LENGTH("code")'
+OPENED = f'(SELECT "id", "code", MIN("_tributary_from") AS since FROM {STAGED} GROUP BY {KEYS}) AS opened'
+SAME_AS_STAGED = SAME_KEY.replace("_tributary_stage", f'"{NAME}"')
+SAME_AS_OPENED = SAME_KEY.replace("_tributary_stage", "opened")
+STAGE_KEYS = '_tributary_stage."id", _tributary_stage."code", OCTET_LENGTH(_tributary_stage."code")'
+NEXT = (
+    f'LEAD(_tributary_stage."_tributary_from") OVER (PARTITION BY {STAGE_KEYS} '
+    'ORDER BY _tributary_stage."_tributary_seq")'
+)
+
+
+def test_a_historys_staged_rows_get_their_digest_and_the_instant_they_hold_from() -> None:
+    statements = stage(LIVES, NAME, "s3://raw/manifest", "role")
+
+    assert statements[0] == (
+        'CREATE TABLE IF NOT EXISTS "shop"."orders" ("id" BIGINT, "code" VARCHAR(40), "at" TIMESTAMPTZ, '
+        '"source_system" VARCHAR(50), "load_timestamp" TIMESTAMP, "run_id" VARCHAR(15), '
+        '"valid_from" TIMESTAMP, "valid_to" TIMESTAMP, "is_current" BOOLEAN, "row_digest" VARCHAR(32))'
+    )
+    assert statements[2].endswith(
+        '"_tributary_seq" BIGINT, "_tributary_digest" VARCHAR(65535), "_tributary_from" TIMESTAMP)'
+    )
+    assert statements[4:] == [
+        (
+            f'UPDATE {STAGED} SET "_tributary_digest" = MD5('
+            "COALESCE(MD5('at=' || "
+            "MD5(TO_CHAR(\"at\" AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US BC'))), '')"
+            " || COALESCE(MD5('code=' || MD5(\"code\")), '')"
+            " || COALESCE(MD5('id=' || MD5(CAST(\"id\" AS VARCHAR))), '')), "
+            f'"_tributary_from" = COALESCE(CAST("at" AT TIME ZONE \'UTC\' AS TIMESTAMP), {START})'
+        ),
+        f"SELECT COUNT(*) FROM {STAGED}",
+    ]
+
+
+FLOAT = (
+    'CAST("c" AS VARCHAR) || \'+\' || CAST("c" - CAST(CAST("c" AS VARCHAR) AS DOUBLE PRECISION) AS VARCHAR)'
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (Kind("text", size_bytes=4), '"c"'),
+        (Kind("json"), '"c"'),
+        (Kind("int16"), 'CAST("c" AS VARCHAR)'),
+        (Kind("decimal", precision=9, scale=2), 'CAST("c" AS VARCHAR)'),
+        (Kind("float64"), FLOAT),
+        (Kind("boolean"), "CASE WHEN \"c\" = TRUE THEN 't' WHEN \"c\" = FALSE THEN 'f' END"),
+        (Kind("date"), "TO_CHAR(\"c\", 'YYYY-MM-DD BC')"),
+        (Kind("timestamp"), "TO_CHAR(\"c\", 'YYYY-MM-DD HH24:MI:SS.US BC')"),
+        (
+            Kind("binary"),
+            'MD5(TO_HEX(SUBSTRING("c", 1, 32000))) || MD5(TO_HEX(SUBSTRING("c", 32001, 32000)))',
+        ),
+    ],
+)
+def test_a_digest_is_of_texts_that_no_setting_of_a_session_changes(kind: Kind, text: str) -> None:
+    assert parts((column("c", kind),)) == [f"COALESCE(MD5('c=' || MD5({text})), '')"]
+
+
+def test_a_digest_too_long_for_the_data_api_is_put_together_in_several_statements() -> None:
+    wide = tuple(column(f"column_with_a_long_name_{number}", Kind("int32")) for number in range(1500))
+    statements = stage(LIVES.model_copy(update={"columns": (*LIVES.columns, *wide)}), NAME, "s3://x", "role")
+
+    assert all(len(sql.encode()) < 100_000 for sql in statements)
+    marks = [sql for sql in statements if sql.startswith("UPDATE")]
+    assert len(marks) == 3
+    assert marks[1].startswith(f'UPDATE {STAGED} SET "_tributary_digest" = "_tributary_digest" || COALESCE(')
+    assert marks[2].startswith(f'UPDATE {STAGED} SET "_tributary_digest" = MD5("_tributary_digest"), ')
+    assert sum(sql.count("COALESCE(MD5(") for sql in marks) == 1503
+
+
+def test_history_opens_a_version_where_the_digest_differs_and_closes_the_one_before() -> None:
+    assert publish(LIVES, NAME, committed(mode="history")) == [
+        FENCE,
+        (
+            f'DELETE FROM {STAGED} USING (SELECT "_tributary_seq" AS place, "_tributary_from" AS since, '
+            f'MIN("_tributary_from") OVER (PARTITION BY {KEYS} ORDER BY "_tributary_seq" '
+            f"ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS later FROM {STAGED}) AS followed "
+            f'WHERE "{NAME}"."_tributary_seq" = followed.place AND followed.since >= followed.later'
+        ),
+        (
+            f'DELETE FROM {STAGED} USING (SELECT "_tributary_seq" AS place, "_tributary_digest" AS digest, '
+            f'LAG("_tributary_digest") OVER (PARTITION BY {KEYS} ORDER BY "_tributary_seq") AS before '
+            f'FROM {STAGED}) AS followed WHERE "{NAME}"."_tributary_seq" = followed.place '
+            "AND followed.digest = followed.before"
+        ),
+        (
+            f'DELETE FROM {STAGED} USING "shop"."orders", (SELECT MIN("_tributary_seq") AS place '
+            f"FROM {STAGED} GROUP BY {KEYS}) AS first_read "
+            f'WHERE "{NAME}"."_tributary_seq" = first_read.place '
+            f"AND {SAME_AS_STAGED} "
+            'AND "orders"."is_current" = TRUE '
+            f'AND "orders"."row_digest" = "{NAME}"."_tributary_digest"'
+        ),
+        (
+            f'DELETE FROM "shop"."orders" USING {OPENED} WHERE {SAME_AS_OPENED} '
+            'AND "orders"."valid_from" >= opened.since'
+        ),
+        (
+            f'UPDATE "shop"."orders" SET "valid_to" = opened.since, "is_current" = FALSE FROM {OPENED} '
+            f'WHERE {SAME_AS_OPENED} AND ("orders"."valid_to" IS NULL OR "orders"."valid_to" > opened.since)'
+        ),
+        (
+            'INSERT INTO "shop"."orders" ("id", "code", "at", "source_system", "load_timestamp", "run_id", '
+            '"valid_from", "valid_to", "is_current", "row_digest") SELECT _tributary_stage."id", '
+            "_tributary_stage.\"code\", _tributary_stage.\"at\", 'shop', GETDATE(), '20261123_233901', "
+            f'_tributary_stage."_tributary_from", {NEXT}, '
+            f"CASE WHEN {NEXT} IS NULL THEN TRUE ELSE FALSE END, "
+            f'_tributary_stage."_tributary_digest" FROM {STAGED} AS _tributary_stage'
+        ),
+        f"DROP TABLE {STAGED}",
+        control.commit([committed(mode="history")]),
+    ]
+
+
+def test_a_whole_image_closes_the_versions_of_rows_that_vanished() -> None:
+    statements = publish(LIVES.model_copy(update={"swap": True}), NAME, committed(mode="history"))
+
+    assert statements[1] == (
+        f'UPDATE "shop"."orders" SET "valid_to" = GREATEST("orders"."valid_from", {START}), '
+        '"is_current" = FALSE FROM (SELECT standing."id" AS "id", standing."code" AS "code" '
+        f'FROM "shop"."orders" AS standing LEFT JOIN {STAGED} AS staged ON standing."id" = staged."id" '
+        'AND standing."code" = staged."code" '
+        'AND OCTET_LENGTH(standing."code") = OCTET_LENGTH(staged."code") '
+        'WHERE standing."is_current" = TRUE AND staged."_tributary_seq" IS NULL) AS vanished '
+        f'WHERE {SAME_KEY.replace("_tributary_stage", "vanished")} AND "orders"."is_current" = TRUE'
+    )
+
+
+def test_a_table_that_was_no_history_gives_way_to_one() -> None:
+    changes = {"rebuild": True, "swap": True, "new_columns": ("valid_from", "row_digest")}
+    statements = publish(LIVES.model_copy(update=changes), NAME, committed(mode="history"))
+
+    assert statements[1:4] == [
+        'ALTER TABLE "shop"."orders" ADD COLUMN "valid_from" TIMESTAMP',
+        'ALTER TABLE "shop"."orders" ADD COLUMN "row_digest" VARCHAR(32)',
+        'DELETE FROM "shop"."orders"',
     ]
 
 

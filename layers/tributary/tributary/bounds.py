@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from .catalog import Clock
@@ -18,7 +18,7 @@ from .choice import Choice
 from .documents import Column, Range
 from .engines import Engine
 from .errors import KeyNotUnique, TableRefused
-from .horizon import clock_text, digits, limit, unknown_zone
+from .horizon import clock_text, digits, limit, tz, unknown_zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +203,15 @@ class Reader:
 
     def _table(self, choice: Choice) -> str:
         return self.engine.quote(choice.table.name.schema, choice.table.name.table)
+
+
+def opens_at(run_id: str, choice: Choice) -> str:
+    """Return the start of the run, in the zone of the cursor: from then a version without a time holds."""
+    started = datetime.strptime(run_id, "%Y%m%d_%H%M%S").replace(tzinfo=UTC)
+    cursor, zone = choice.cursor, choice.settings.cursor_time_zone
+    if cursor and zone and cursor.kind.name in ("timestamp", "date"):
+        started = started.astimezone(tz(zone))
+    return started.replace(tzinfo=None).isoformat(sep=" ")
 
 
 def _by_cursor(choice: Choice) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """How a run goes on from what the warehouse has of a table, also where its settings have changed.
 
 The rule: what stands in the warehouse is continued where that is exact, and read again where the
-source can give it. Rows that only the warehouse may still have (those of `append`) are never taken
-away because a file was edited: such a change is refused, and the message says what to do.
+source can give it. Rows that only the warehouse may still have (those of `append` and `history`) are
+never taken away because a file was edited: such a change is refused, and the message says what to do.
 """
 
 from __future__ import annotations
@@ -43,14 +43,15 @@ class Standing:
 class Way:
     """How a run goes on: from which watermark (None: from the start), or with all rows.
 
-    `swap`: the rows read take the place of all that stand there. `repeated_keys`: a key may stand
-    there more than once, so rows are replaced by key instead of merged. `note` says why, where the
-    settings have changed.
+    `swap`: the rows read are all that there are, and take the place of what stands there. `rebuild`:
+    what stands there is no history and gives way to one. `repeated_keys`: a key may stand there more
+    than once, so rows are replaced by key instead of merged. `note` says why, where settings changed.
     """
 
     watermark: str | None = None
     all_rows: bool = False
     swap: bool = False
+    rebuild: bool = False
     repeated_keys: bool = False
     note: str | None = None
 
@@ -58,7 +59,8 @@ class Way:
 def go_on(standing: Standing | None, choice: Choice, *, full_refresh: bool) -> Way:
     """Return how the run goes on; raises TableRefused where a change in the settings forbids it."""
     now = style(choice)
-    swaps = now == "replace" or (full_refresh and now != "snapshots")
+    complete = now == "history" and choice.cursor is None
+    swaps = now == "replace" or complete or (full_refresh and now != "snapshots")
     if standing is None:  # an append begins with an empty table, whatever stands there
         return Way(swap=swaps or now == "append")
     if standing.style != now:
@@ -88,7 +90,7 @@ def _other_mode(standing: Standing, choice: Choice, *, full_refresh: bool) -> Wa
     said = f"mode of {choice.name} was {before} and is {now} now"
     if (before, now) == ("replace", "snapshots"):  # the last image is the first of them
         return Way()
-    if now == "snapshots" or before == "snapshots":
+    if "snapshots" in (before, now) or before == "history":
         raise TableRefused(f"{said}; {RENAME}")
     watermark = _watermark(standing, choice)
     if before == "append" and now == "merge" and not full_refresh:  # rows that the source lost stay
@@ -98,4 +100,4 @@ def _other_mode(standing: Standing, choice: Choice, *, full_refresh: bool) -> Wa
     if before == "append" and not full_refresh:
         raise TableRefused(f"{said}, and it may hold rows that the source no longer has; {REFRESH}")
     note = f"{said}: the table is read whole, and replaced" if now != "replace" else None
-    return Way(watermark, all_rows=True, swap=True, note=note)
+    return Way(watermark, all_rows=True, swap=True, rebuild=now == "history", note=note)

@@ -15,6 +15,7 @@ from .documents import Column, Mode
 from .engines import Engine
 from .errors import TableRefused, UnsupportedType
 from .faults import Fault, Policy
+from .redshift.stage import added
 from .types import Kind
 
 CURSORS = (  # what a column that says when its row last changed is usually called
@@ -34,6 +35,7 @@ CURSORS = (  # what a column that says when its row last changed is usually call
     "date_modified",
     "modifieddate",
 )
+KEYED = ("merge", "history")  # modes that tell rows by their key
 ADVICE = "set cursor, or use mode: replace"
 SNAPSHOTS = "set cursor, or append: snapshots, which adds the whole table in every run"
 
@@ -75,7 +77,7 @@ def choose(engine: Engine, table: SourceTable, settings: Settings) -> Choice:
     columns = _columns(engine, table, settings)
     key = _key(engine, table, settings, columns, notes)
     mode, cursor = _mode(engine, table, settings, columns, key=key, notes=notes)
-    if mode == "merge" and not key:
+    if mode in KEYED and not key:
         raise TableRefused(
             f"{table.name} has no primary key: set key to columns that are unique and not null, "
             "or use mode: replace"
@@ -96,7 +98,8 @@ def _columns(engine: Engine, table: SourceTable, settings: Settings) -> tuple[Co
             unsupported.append(str(error))
     if unsupported:
         raise UnsupportedType(f"{table.name}: {'; '.join(unsupported)}")
-    targets = names.column_names([column.name for column in taken])
+    own = added(settings.mode or "merge")
+    targets = names.column_names([column.name for column in taken], own)
     return tuple(
         Column(
             name=column.name,
@@ -216,7 +219,7 @@ def _key(
     wrong = next((said for name in key if (said := _unfit_for_key(engine, table, columns, name))), None)
     if wrong is None:
         return key
-    if settings.key or _asks_for_merge(settings):
+    if settings.key or _needs_key(settings):
         raise TableRefused(wrong)
     notes.append(f"the table is read in one go: {wrong.partition(';')[0]}")
     return ()
@@ -243,8 +246,8 @@ def _unfit_for_key(engine: Engine, table: SourceTable, columns: tuple[Column, ..
     return None
 
 
-def _asks_for_merge(settings: Settings) -> bool:
-    return settings.mode == "merge" or (settings.mode is None and settings.cursor is not None)
+def _needs_key(settings: Settings) -> bool:
+    return settings.mode in KEYED or (settings.mode is None and settings.cursor is not None)
 
 
 def _is_proven(table: SourceTable, key: tuple[str, ...]) -> bool:
@@ -277,6 +280,9 @@ def _mode(
     if candidate and (key or settings.mode):
         notes.append(f'cursor: "{candidate.name}" was taken for its name; set cursor to choose another')
         return incremental, candidate
+    if incremental == "history":
+        notes.append("no cursor: the whole table is read and compared in every run")
+        return "history", None
     if settings.mode:
         advice = SNAPSHOTS if incremental == "append" else ADVICE
         raise TableRefused(f"{table.name} has no cursor column that can be told by its name; {advice}")

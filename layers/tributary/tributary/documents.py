@@ -20,7 +20,7 @@ from .types import Kind
 FORMAT: Final = 2
 Format = Literal[2]
 
-Mode = Literal["merge", "append", "replace"]
+Mode = Literal["merge", "append", "replace", "history"]
 
 
 class Document(BaseModel):
@@ -79,9 +79,11 @@ class TablePlan(Document):
     """All that a run decided about one table, frozen before the first row is read.
 
     `exists` says that the warehouse has the table already. `swap` says that the rows read are the
-    whole new image of the table: it is replaced, not merged into. `repeated_keys` says that a key may
-    stand there more than once. `last_run`, of a table that is appended to by its cursor, is the run
-    whose watermark holds.
+    whole new image of the table: it is replaced, not merged into; of a history, that rows which are not
+    among them are closed. `repeated_keys` says that a key may stand there more than once. `last_run`,
+    of a table that is appended to by its cursor, is the run whose watermark holds. `rebuild` says that
+    what stands there is no history yet and gives way to one; `opens_at` is the instant from which a
+    version holds that has no time of its own.
     `watermark` is the committed one, `next_watermark` what the publish commits with the rows; both
     are the source's own text, None where there is none. `whole` says that every row is read.
     `new_columns` (targets) are added to the warehouse's table in the publish; `unread_columns` are
@@ -107,6 +109,8 @@ class TablePlan(Document):
     swap: bool
     repeated_keys: bool = False
     last_run: str | None = None
+    rebuild: bool = False
+    opens_at: str | None = None
     exists: bool
     future_rows: int = 0
     new_columns: tuple[str, ...] = ()

@@ -18,7 +18,7 @@ from .errors import TableRefused
 from .redshift import control
 from .redshift.data_api import Row, Warehouse
 from .redshift.sql import quote
-from .redshift.stage import ADDED, drop
+from .redshift.stage import added, drop
 from .types import warehouse as warehouse_type
 
 WORDS = {  # SVV_COLUMNS' words for the types whose change can be told without doubt
@@ -58,9 +58,14 @@ class Landed:
         known = self.columns.get(target)
         return () if known is None else tuple(column for column in columns if column.target not in known)
 
-    def dropped_columns(self, columns: Iterable[Column], target: str) -> tuple[str, ...]:
+    def missing_own_columns(self, choice: Choice, target: str) -> tuple[str, ...]:
+        """Return the columns of a history that a table which was none does not have."""
+        known = self.columns.get(target)
+        return () if known is None else tuple(name for name in added(choice.mode) if name not in known)
+
+    def dropped_columns(self, choice: Choice, target: str) -> tuple[str, ...]:
         """Return the warehouse's columns that the source no longer gives: their values stay."""
-        given = {column.target for column in columns} | set(ADDED)
+        given = {column.target for column in choice.columns} | set(added(choice.mode))
         return tuple(name for name in self.columns.get(target, {}) if name not in given)
 
     def returned_columns(self, choice: Choice, target: str) -> tuple[Column, ...]:

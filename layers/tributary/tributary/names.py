@@ -50,12 +50,15 @@ def fold(name: str) -> str:
     return name.translate(_LOWER)
 
 
-def column_names(names: Sequence[str]) -> dict[str, str]:
-    """Return the warehouse's name of each column; raises TableRefused for the first that has none."""
+def column_names(names: Sequence[str], own: Collection[str] = OWN_COLUMNS) -> dict[str, str]:
+    """Return the warehouse's name of each column; raises TableRefused for the first that has none.
+
+    `own`: the columns that the table has in the warehouse beside those of the source.
+    """
     taken: dict[str, str] = {}
     for name in names:
         folded = fold(name)
-        wrong = _wrong(name) or _reserved(folded)
+        wrong = _wrong(name) or _reserved(folded, own)
         if wrong:
             raise TableRefused(
                 f'column "{name}" {wrong}; leave it out (columns: exclude) or rename it in a view'
@@ -118,9 +121,9 @@ def _wrong(name: str) -> str | None:
     return None
 
 
-def _reserved(folded: str) -> str | None:
-    if folded in OWN_COLUMNS or folded.startswith(OWN_PREFIX):
-        return "has the name of a column that Tributary adds to every table"
+def _reserved(folded: str, own: Collection[str]) -> str | None:
+    if folded in own or folded.startswith(OWN_PREFIX):
+        return "has the name of a column that Tributary adds to the table"
     if folded in SYSTEM_COLUMNS:
         return "has the name of a system column of the warehouse"
     return None

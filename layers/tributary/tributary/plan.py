@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from . import __version__, config, engines, lease, names, paths, secret, standing
-from .bounds import Bounds, Now, Reader, whole
+from .bounds import Bounds, Now, Reader, opens_at, whole
 from .catalog import SourceTable, TableName
 from .changes import go_on
-from .choice import Choice, choose
+from .choice import KEYED, Choice, choose
 from .config import Settings, Source
 from .documents import Failure, Item, PausedTable, Plan, TablePlan
 from .drift import Landed, look, shut_out
@@ -95,7 +95,7 @@ def plan_run(request: Request, around: Surroundings) -> Outcome:
     landed = look(around.warehouse, source.name, schema, held.run_id)
     stands = standing.expect(around.bucket, source.name, source.pause_after)
     paused = () if request.tables else stands.paused_tables  # a table that is asked for by name is tried
-    survey = Survey(source, request, schema, landed, around.bucket, paused)
+    survey = Survey(source, request, held.run_id, schema, landed, around.bucket, paused)
     surveyed = survey.tables(secret.fetch(around.secrets, source.secret))
     return Outcome(_freeze(request, source, held, around.bucket, surveyed))
 
@@ -116,6 +116,7 @@ class Survey:
 
     source: Source
     request: Request
+    run_id: str
     schema: str
     landed: Landed
     bucket: Bucket
@@ -209,7 +210,8 @@ class Survey:
                 f"{choice.name} has {len(new)} new columns; {NEW_COLUMNS_AT_MOST} can be added in one run: "
                 "leave some out with columns: exclude, and take them along in the next run"
             )
-        reread = choice.mode == "merge" and self._reread(reader, choice, target)
+        own = self.landed.missing_own_columns(choice, target)
+        reread = choice.mode in KEYED and self._reread(reader, choice, target)
         all_rows = full_refresh or reread or way.all_rows
         bounds = self._bounds(reader, now, choice, way.watermark, all_rows=all_rows)
         reader.check_unique(choice, None if all_rows else bounds.watermark)
@@ -231,10 +233,12 @@ class Survey:
             swap=way.swap,
             repeated_keys=way.repeated_keys,
             last_run=found.run_id if found and choice.cursor else None,
+            rebuild=way.rebuild or bool(own),
+            opens_at=opens_at(self.run_id, choice) if choice.mode == "history" else None,
             exists=target in self.landed.columns,
             future_rows=bounds.future_rows,
-            new_columns=tuple(column.target for column in new),
-            unread_columns=self.landed.dropped_columns(choice.columns, target),
+            new_columns=(*(column.target for column in new), *own),
+            unread_columns=self.landed.dropped_columns(choice, target),
             notes=(
                 *choice.notes,
                 *([way.note] if way.note else []),
@@ -262,13 +266,15 @@ class Survey:
     def _drift_notes(self, choice: Choice, target: str, *, reread: bool, swap: bool) -> Iterable[str]:
         added = self.landed.new_columns(choice.columns, target)
         new = ", ".join(column.name for column in (*added, *self.landed.returned_columns(choice, target)))
-        dropped = ", ".join(self.landed.dropped_columns(choice.columns, target))
+        dropped = ", ".join(self.landed.dropped_columns(choice, target))
         if new:
             appended = choice.mode == "append" and not swap
             old = "; rows appended before have NULL in them" if appended else ""
             yield f"new columns: {new}" + ("; the table is read whole again for them" if reread else old)
         if dropped:
             kept = "they are NULL in the whole new image" if swap else "their values stay in the warehouse"
+            if choice.mode == "history":
+                kept = "they are NULL in versions that open from now on"
             yield f"columns no longer read: {dropped}; {kept}"
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from ..documents import TablePlan
 from .control import Committed
 from .rows import ALIAS, insert, keys, same_key, values
-from .sql import STAGING_SCHEMA, comma, quote
+from .sql import STAGING_SCHEMA, STATEMENT_BYTES_AT_MOST, comma, quote
 from .stage import target
-
-STATEMENT_BYTES_AT_MOST = 95_000  # the Data API refuses 100 KB (data-api limits)
 
 
 def merge(table: TablePlan, name: str, committed: Committed) -> list[str]:

@@ -7,27 +7,29 @@ that is sent twice finds it gone and changes nothing.
 
 from __future__ import annotations
 
-from ..documents import Column, TablePlan
+from collections.abc import Callable
+
+from ..documents import TablePlan
 from ..types import warehouse
 from . import control
 from .append import append
 from .control import Committed
+from .history import open_versions
 from .merge import merge, replace_keys
 from .replace import swap
 from .rows import deduplicate
 from .sql import STAGING_SCHEMA, quote
-from .stage import target
+from .stage import added, target
 
 STATEMENTS_AT_MOST = 40  # of a batch
-OTHERS_AT_MOST = 6  # statements of a publish beside those that add columns
+OTHERS_AT_MOST = 14  # statements of a publish beside those that add the source's columns
 
 
 def publish(table: TablePlan, name: str, committed: Committed) -> list[str]:
     """Return the publish batch of a staged table."""
     return [
         control.fence(committed.source, committed.generation),
-        *(_add_column(table, column) for column in table.columns if column.target in table.new_columns),
-        *([deduplicate(table, name)] if table.key else []),
+        *_add_columns(table),
         *_rows(table, name, committed),
         f"DROP TABLE {quote(STAGING_SCHEMA, name)}",
         control.commit([committed]),
@@ -35,11 +37,18 @@ def publish(table: TablePlan, name: str, committed: Committed) -> list[str]:
 
 
 def _rows(table: TablePlan, name: str, committed: Committed) -> list[str]:
+    if table.mode == "history":
+        return open_versions(table, name, committed)
+    way = _way(table)
+    return [*([deduplicate(table, name)] if table.key else []), *way(table, name, committed)]
+
+
+def _way(table: TablePlan) -> Callable[[TablePlan, str, Committed], list[str]]:
     if table.swap:
-        return swap(table, name, committed)
+        return swap
     if table.mode == "append":
-        return append(table, name, committed)
-    return (replace_keys if table.repeated_keys else merge)(table, name, committed)
+        return append
+    return replace_keys if table.repeated_keys else merge
 
 
 def quiet(committed: list[Committed]) -> list[str]:
@@ -48,7 +57,12 @@ def quiet(committed: list[Committed]) -> list[str]:
     return [control.fence(first.source, first.generation), control.commit(committed)]
 
 
-def _add_column(table: TablePlan, column: Column) -> str:
+def _add_columns(table: TablePlan) -> list[str]:
     # In the publish, not before it: a run that breaks off must leave the column new, so that the
     # next run reads the table whole again.
-    return f"ALTER TABLE {target(table)} ADD COLUMN {quote(column.target)} {warehouse(column.kind)}"
+    new = {column.target: warehouse(column.kind) for column in table.columns}
+    return [
+        f"ALTER TABLE {target(table)} ADD COLUMN {quote(name)} {type}"
+        for name, type in (new | added(table.mode)).items()
+        if name in table.new_columns
+    ]

@@ -8,6 +8,7 @@ STAGING_SCHEMA = "etl_staging"
 CONTROL = "public.etl_control"
 WATERMARKS = "public.etl_watermarks"
 FENCE = "public.etl_fence"
+STATEMENT_BYTES_AT_MOST = 95_000  # the Data API refuses 100 KB (data-api limits)
 
 
 def quote(*names: str) -> str:

@@ -9,8 +9,9 @@ import json
 from collections.abc import Sequence
 
 from ..chunks import SEQUENCE
-from ..documents import Chunk, TablePlan
+from ..documents import Chunk, Mode, TablePlan
 from ..types import staging, warehouse
+from .digest import DIGEST, FROM, mark
 from .sql import STAGING_SCHEMA, comma, literal, quote
 
 ADDED = {  # the columns that every table of the warehouse gets
@@ -18,6 +19,17 @@ ADDED = {  # the columns that every table of the warehouse gets
     "load_timestamp": "TIMESTAMP",
     "run_id": "VARCHAR(15)",
 }
+HISTORY = {  # and those that tell its versions apart, where it is a history
+    "valid_from": "TIMESTAMP",
+    "valid_to": "TIMESTAMP",
+    "is_current": "BOOLEAN",
+    "row_digest": "VARCHAR(32)",
+}
+
+
+def added(mode: Mode) -> dict[str, str]:
+    """Return the columns, with their types, that a table of the mode has beside the source's."""
+    return ADDED | HISTORY if mode == "history" else ADDED
 
 
 def staging_name(source: str, run_id: str, number: int) -> str:
@@ -33,8 +45,8 @@ def target(table: TablePlan) -> str:
 def create_target(table: TablePlan) -> str:
     """Return the statement that creates the table people read, where it is missing."""
     declared = [f"{quote(column.target)} {warehouse(column.kind)}" for column in table.columns]
-    added = [f"{quote(name)} {type}" for name, type in ADDED.items()]
-    return f"CREATE TABLE IF NOT EXISTS {target(table)} ({comma([*declared, *added])})"
+    own = [f"{quote(name)} {type}" for name, type in added(table.mode).items()]
+    return f"CREATE TABLE IF NOT EXISTS {target(table)} ({comma([*declared, *own])})"
 
 
 def stage(table: TablePlan, name: str, manifest_url: str | None, copy_role: str) -> list[str]:
@@ -44,10 +56,13 @@ def stage(table: TablePlan, name: str, manifest_url: str | None, copy_role: str)
     """
     staged = quote(STAGING_SCHEMA, name)
     declared = [f"{quote(column.target)} {staging(column.kind)}" for column in table.columns]
+    declared.append(f"{quote(SEQUENCE)} BIGINT")
+    if table.mode == "history":  # filled after COPY; wide enough for the digests of all columns
+        declared += [f"{quote(DIGEST)} VARCHAR(65535)", f"{quote(FROM)} TIMESTAMP"]
     statements = [
         create_target(table),
         f"DROP TABLE IF EXISTS {staged}",
-        f"CREATE TABLE {staged} ({comma([*declared, f'{quote(SEQUENCE)} BIGINT'])})",
+        f"CREATE TABLE {staged} ({comma(declared)})",
     ]
     if manifest_url:
         names = comma(quote(column) for column in [*(column.target for column in table.columns), SEQUENCE])
@@ -55,6 +70,8 @@ def stage(table: TablePlan, name: str, manifest_url: str | None, copy_role: str)
             f"COPY {staged} ({names}) FROM {literal(manifest_url)} IAM_ROLE {literal(copy_role)} "
             "FORMAT AS PARQUET MANIFEST"
         )
+        if table.mode == "history":
+            statements += mark(table, name)
     return [*statements, f"SELECT COUNT(*) FROM {staged}"]
 
 
