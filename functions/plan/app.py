@@ -8,6 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tributary import settings
+from tributary.config import Share
 from tributary.errors import ConfigError
 from tributary.observability import guarded, logger
 from tributary.plan import Request, Surroundings, plan_run
@@ -21,6 +22,7 @@ class Event(BaseModel):
     source: str
     tables: tuple[str, ...] | None = None
     full_refresh: bool = Field(default=False, strict=True)
+    may_vanish: Share | None = None
     execution_arn: str
     started_at: str
 
@@ -34,7 +36,7 @@ class Event(BaseModel):
             field = ".".join(map(str, first["loc"])) or "the input"
             raise ConfigError(
                 f'execution input, {field}: {first["msg"]}; write {{"source": "shop"}}, optionally with '
-                '"tables": ["public.orders"] and "full_refresh": true'
+                '"tables": ["public.orders"], "full_refresh": true and "may_vanish": "100%"'
             ) from None
 
 

@@ -48,7 +48,7 @@ FILES = {
     ),
     "an unquoted no": ("tables: [{name: no}]\n", 'tables[0].name: no is read as true or false; write "no"'),
     "an unquoted on": ("tables: [{name: things, key: on}]\n", "tables[0].key: on is read as true or false"),
-    "an unknown mode": ("tables: [{name: things, mode: merg}]\n", "use merge or replace"),
+    "an unknown mode": ("tables: [{name: things, mode: merg}]\n", "use merge, append, replace or history"),
     "no tables": ("notify: all\n", "tables: is missing"),
 }
 

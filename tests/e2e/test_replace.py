@@ -31,18 +31,63 @@ def test_deleted_rows_vanish_and_changed_ones_change(source: Source) -> None:
     assert in_warehouse(source, "countries", "code, name") == in_source(source, "countries", "code, name")
 
 
-def test_an_empty_table_empties_the_warehouses(source: Source) -> None:
+def test_an_empty_table_empties_the_warehouses_where_that_is_allowed(source: Source) -> None:
     source.sql("CREATE TABLE t (id int NOT NULL PRIMARY KEY)", "INSERT INTO t VALUES (1), (2)")
     source.file(f"tables: [{{name: {full_name(source, 't')}, mode: replace}}]")
     only_table(source.run())
     source.sql("DELETE FROM t")
 
-    only_table(source.run())
+    refused = source.run().table(full_name(source, "t"))["failure"]
+    assert refused["error"] == "ImageRefused"
+    assert refused["message"] == (
+        f"{full_name(source, 't')} has 0 rows now, and 2 stand in the warehouse: more would go than "
+        "may_vanish allows (50%); look into the source, and if that is right, start one run with "
+        '"may_vanish": "100%"'
+    )
+    assert source.loaded("t", "id") == [(1,), (2,)]
+
+    only_table(source.run(may_vanish="100%"))
 
     assert source.loaded("t", "id") == []
     source.sql("INSERT INTO t VALUES (3)")
     only_table(source.run())
     assert source.loaded("t", "id") == [(3,)]
+
+
+def test_an_image_that_lacks_more_than_is_allowed_is_refused_in_every_mode(company: Company) -> None:
+    source = company.source("postgresql")
+    source.sql(
+        "CREATE TABLE t (id int PRIMARY KEY, at timestamptz NOT NULL DEFAULT now() - interval '1 hour')",
+        "INSERT INTO t SELECT id FROM generate_series(1, 500) AS id",
+    )
+    for mode in ("replace", "merge", "append", "history"):
+        source.sql(f"DROP TABLE IF EXISTS {mode}", f"CREATE TABLE {mode} (LIKE t INCLUDING ALL)")
+        source.sql(f"INSERT INTO {mode} SELECT * FROM t")
+    modes = ", ".join(
+        f"{{name: {m}, mode: {m}, cursor: at}}" for m in ("replace", "merge", "append", "history")
+    )
+    source.file(f"tables: [{modes}]\ndefaults: {{may_vanish: 20%}}")
+    assert source.run().status == "SUCCEEDED"
+
+    def left(rows: int, **fields: object) -> set[tuple[object, object]]:
+        """Return how each table's full refresh ends when the source has that many rows left."""
+        for mode in ("replace", "merge", "append", "history"):
+            source.sql(f"DELETE FROM {mode} WHERE id > {rows}")
+        ended = source.run(full_refresh=True, **fields)
+        assert ended.report is not None
+        return {(table["status"], table.get("failure", {}).get("error")) for table in ended.report["tables"]}
+
+    assert left(400) == {("loaded", None)}
+    assert left(299) == {("failed", "ImageRefused")}
+    assert source.loaded("history", "COUNT(*)") == [(500,)]
+    assert left(299, may_vanish="26%") == {("loaded", None)}
+    assert left(200) == {("loaded", None)}  # few rows, though a third
+    counts = [source.loaded(mode, "COUNT(*)")[0][0] for mode in ("replace", "merge", "append")]
+    assert counts == [200, 200, 200]
+    assert source.loaded("history", "COUNT(*)", order="1") == [(500,)]
+    assert source.company.warehouse(
+        f'SELECT COUNT(*) FROM "{source.name}".history WHERE is_current = TRUE'
+    ) == [(200,)]
 
 
 @pytest.mark.parametrize("settings", ["mode: replace", "mode: merge, cursor: id, overlap: 10"])

@@ -123,6 +123,18 @@ def test_stage_without_rows_copies_nothing() -> None:
     assert not any(sql.startswith("COPY") for sql in stage(orders(), NAME, None, "role"))
 
 
+def test_a_whole_image_is_counted_beside_what_it_would_replace() -> None:
+    image = orders(swap=True)
+    assert stage(image, NAME, None, "role")[-1] == (
+        f"SELECT arrived, standing FROM (SELECT COUNT(*) AS arrived FROM {STAGED}) AS a "
+        'CROSS JOIN (SELECT COUNT(*) AS standing FROM "shop"."orders") AS s'
+    )
+    lives = image.model_copy(update={"mode": "history"})
+    assert stage(lives, NAME, None, "role")[-1].endswith(
+        ' FROM "shop"."orders" WHERE "is_current" = TRUE) AS s'
+    )
+
+
 def test_manifest_tells_each_chunk_once_with_its_exact_length() -> None:
     chunk = Chunk(key="shop/2026/11/23/orders/orders_20261123_233901_0_000001.parquet", size_bytes=99)
 

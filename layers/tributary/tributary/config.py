@@ -36,6 +36,7 @@ __all__ = [
     "Columns",
     "Resolution",
     "Settings",
+    "Share",
     "Source",
     "TableEntry",
     "find",
@@ -48,6 +49,7 @@ __all__ = [
 FROZEN = ConfigDict(frozen=True, extra="forbid")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,49}")  # source_system is VARCHAR(50)
 SECRET = re.compile(r"[A-Za-z0-9/_+=.@!:-]{1,512}")  # a name in Secrets Manager, or its ARN
+SHARE = re.compile(r"(100|\d{1,2})%")
 LONGEST_STATEMENT = timedelta(minutes=15)  # no Lambda lives longer to wait for it
 
 
@@ -58,6 +60,12 @@ def _overlap(value: Any) -> Any:
         raise ValueError(
             f"{value} is no overlap; write a duration for a time cursor, 1000 for an integer one"
         )
+    return value
+
+
+def _share(value: Any) -> Any:
+    if not isinstance(value, str) or not SHARE.fullmatch(value):
+        raise ValueError(f"{value} is no share; write 0% to 100%")
     return value
 
 
@@ -109,6 +117,7 @@ def _quoted(policies: Sequence[str]) -> str:
 POLICIES: tuple[Policy, ...] = get_args(Policy)
 Text = Annotated[str, Field(min_length=1)]
 ColumnPolicy = Policy | dict[Fault, Policy]
+Share = Annotated[str, BeforeValidator(_share)]  # 50%
 Names = Annotated[tuple[Text, ...], Field(min_length=1), BeforeValidator(_several)]
 
 
@@ -151,6 +160,7 @@ class Settings(BaseModel):
     the warehouse cannot hold, by fault; `column_policies`: by column, for every fault that the policy
     can do something about, or by fault too. `booleans`: integer columns that become BOOLEAN.
     `append`: what mode `append` adds.
+    `may_vanish`: the share of a table's rows that one whole image may take away.
     """
 
     model_config = FROZEN
@@ -164,6 +174,7 @@ class Settings(BaseModel):
     overlap: Annotated[timedelta | int, BeforeValidator(_overlap)] | None = None
     nulls: Literal["include", "refuse"] | None = None
     on_new_column: Literal["reread", "null"] | None = None
+    may_vanish: Share | None = None
     page_rows: Annotated[StrictInt, Field(ge=1)] | None = None
     policies: Annotated[dict[Fault, Policy], BeforeValidator(_policies)] | None = None
     column_policies: Annotated[dict[Text, ColumnPolicy], BeforeValidator(_column_policies)] | None = None

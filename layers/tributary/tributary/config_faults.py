@@ -50,6 +50,7 @@ EXPECTED = {
     "column_policies": "columns with their policies: {valid_until: clamp}",
     "booleans": "the name of a column, or a list of them: [is_active]",
     "take": "a list of column names",
+    "may_vanish": "a share of the table: 50%",
     "overlap": "a duration such as 1 hour for a time cursor, or a whole number for an integer one",
 }
 

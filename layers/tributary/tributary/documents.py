@@ -84,6 +84,7 @@ class TablePlan(Document):
     of a table that is appended to by its cursor, is the run whose watermark holds. `rebuild` says that
     what stands there is no history yet and gives way to one; `opens_at` is the instant from which a
     version holds that has no time of its own.
+    `may_vanish`: the percentage of what stands there that a whole image may take away.
     `watermark` is the committed one, `next_watermark` what the publish commits with the rows; both
     are the source's own text, None where there is none. `whole` says that every row is read.
     `new_columns` (targets) are added to the warehouse's table in the publish; `unread_columns` are
@@ -111,6 +112,7 @@ class TablePlan(Document):
     last_run: str | None = None
     rebuild: bool = False
     opens_at: str | None = None
+    may_vanish: int = 100
     exists: bool
     future_rows: int = 0
     new_columns: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ TributaryError
     - UnsupportedType        a column's type is not supported yet
     - ValueRefused           a value exists that the warehouse cannot hold
     - KeyNotUnique           the configured key does not identify a row
+    - ImageRefused           a whole image would take away more of a table than is allowed
     - LoadFailed             COPY, MERGE or another warehouse statement failed
     - ScheduleRefused        EventBridge Scheduler does not take a schedule
     - LeaseLost              another run of the source has taken over
@@ -86,6 +87,10 @@ class ValueRefused(PermanentError):
 
 class KeyNotUnique(PermanentError):
     """The configured key does not identify a row."""
+
+
+class ImageRefused(PermanentError):
+    """A whole image would take away more of a table than is allowed."""
 
 
 class LoadFailed(PermanentError):

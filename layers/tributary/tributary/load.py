@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from . import paths
 from .documents import Failure, Item, Ledger, Plan, TableLoad, TablePlan, TableResult
-from .errors import LeaseLost, LoadFailed, PlanOutdated
+from .errors import ImageRefused, LeaseLost, LoadFailed, PlanOutdated
 from .observability import logger
 from .redshift import control
 from .redshift.control import Committed
@@ -26,6 +26,7 @@ from .storage import Bucket, body
 
 IN_FLIGHT_AT_MOST = 8  # batches of one run under way in the warehouse
 QUIET_AT_ONCE = 100  # tables recorded by one INSERT
+FEW_ROWS = 100  # may go from a table whatever share of it they are
 ATTEMPTS = 5  # of a batch that met a conflict
 PATIENCE_S = 2.0  # a call goes on while tables move: a Wait would cost each of them a second
 CALL_AT_MOST_S = 60.0  # well below the function's time-out
@@ -156,10 +157,34 @@ def _ask(loading: Loading, load: TableLoad) -> TableLoad:
 def _after_stage(loading: Loading, load: TableLoad, state: State) -> TableLoad:
     if not state.finished:
         return _again(load, "waiting", state) or _broken(load, "COPY", _copy_reason(loading, state))
-    staged = int(loading.warehouse.rows(state.parts[-1])[0][0] or 0)
+    [[staged, *standing]] = [map(_number, row) for row in loading.warehouse.rows(state.parts[-1])]
     if staged != load.rows:
         return _broken(load, "COPY", f"{staged} rows arrived where the chunks hold {load.rows}")
+    refusal = _refusal(loading.table(load), staged, *standing)
+    if refusal:
+        return _failed(load, refusal)
     return load.model_copy(update={"phase": "staged", "statement": None, "attempt": 1})
+
+
+def _number(text: str | None) -> int:
+    return int(text or 0)
+
+
+def _refusal(table: TablePlan, arrived: int, standing: int = 0) -> Failure | None:
+    """Return why a whole image may not take the place of what stands there, None where it may.
+
+    A source that answers with less than it has is caught here, not in the warehouse. Where few rows
+    would go, only an empty image is suspicious.
+    """
+    gone = standing - arrived
+    if gone * 100 <= standing * table.may_vanish or (gone <= FEW_ROWS and arrived):
+        return None
+    message = (
+        f"{table.name} has {arrived} rows now, and {standing} stand in the warehouse: more would go than "
+        f"may_vanish allows ({table.may_vanish}%); look into the source, and if that is right, start one "
+        'run with "may_vanish": "100%"'
+    )
+    return Failure(table=table.name, error=ImageRefused.__name__, message=message)
 
 
 def _after_publish(loading: Loading, load: TableLoad, state: State) -> TableLoad:

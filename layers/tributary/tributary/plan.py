@@ -35,6 +35,7 @@ from .storage import Bucket, body
 ITEMS_AT_MOST = 100  # tables share items beyond that: history and payloads stay small
 CONCURRENCY_AT_MOST = 40  # of an inline Map (Step Functions quota)
 NEW_COLUMNS_AT_MOST = STATEMENTS_AT_MOST - OTHERS_AT_MOST
+MAY_VANISH = "50%"  # of a table, where nobody says otherwise
 PLANS_KEPT = 10  # whose maxima may still become a horizon
 WRITERS = 16
 
@@ -43,13 +44,17 @@ ResultT = TypeVar("ResultT")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What an execution asks for: a source, or some of its tables, or all of their rows."""
+    """What an execution asks for: a source, or some of its tables, or all of their rows.
+
+    `may_vanish` stands for this run in the place of what the source's file says.
+    """
 
     source: str
     execution_arn: str
     started_at: str
     tables: tuple[str, ...] | None = None
     full_refresh: bool = False
+    may_vanish: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +239,7 @@ class Survey:
             repeated_keys=way.repeated_keys,
             last_run=found.run_id if found and choice.cursor else None,
             rebuild=way.rebuild or bool(own),
+            may_vanish=int((self.request.may_vanish or choice.settings.may_vanish or MAY_VANISH).rstrip("%")),
             opens_at=opens_at(self.run_id, choice) if choice.mode == "history" else None,
             exists=target in self.landed.columns,
             future_rows=bounds.future_rows,

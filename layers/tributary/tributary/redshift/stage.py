@@ -52,7 +52,7 @@ def create_target(table: TablePlan) -> str:
 def stage(table: TablePlan, name: str, manifest_url: str | None, copy_role: str) -> list[str]:
     """Return the stage batch; without a manifest (no rows) the staging table stays empty.
 
-    The last statement counts what arrived.
+    The last statement counts what arrived, and beside it what a whole image would replace.
     """
     staged = quote(STAGING_SCHEMA, name)
     declared = [f"{quote(column.target)} {staging(column.kind)}" for column in table.columns]
@@ -72,7 +72,17 @@ def stage(table: TablePlan, name: str, manifest_url: str | None, copy_role: str)
         )
         if table.mode == "history":
             statements += mark(table, name)
-    return [*statements, f"SELECT COUNT(*) FROM {staged}"]
+    return [*statements, _count(table, staged)]
+
+
+def _count(table: TablePlan, staged: str) -> str:
+    if not table.swap:
+        return f"SELECT COUNT(*) FROM {staged}"
+    standing = f"SELECT COUNT(*) AS standing FROM {target(table)}"
+    if table.mode == "history" and not table.rebuild:
+        standing += ' WHERE "is_current" = TRUE'
+    arrived = f"SELECT COUNT(*) AS arrived FROM {staged}"
+    return f"SELECT arrived, standing FROM ({arrived}) AS a CROSS JOIN ({standing}) AS s"
 
 
 def manifest(bucket: str, chunks: Sequence[Chunk]) -> bytes:
