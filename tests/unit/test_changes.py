@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from tributary.catalog import SourceTable, TableName
-from tributary.changes import REFRESH, RENAME, Standing, Way, go_on
+from tributary.changes import REFRESH, RENAME, Loaded, Way, go_on
 from tributary.choice import Choice
 from tributary.config import Settings
 from tributary.documents import Column, Mode
@@ -26,11 +26,11 @@ def choice(style: str, cursor: str | None = "at", key: tuple[str, ...] = ("id",)
     return Choice(table, Settings(mode=mode), mode, (), key, True, counted, ())
 
 
-def standing(style: str, cursor: str | None = "at", value: str | None = "41") -> Standing:
+def loaded(style: str, cursor: str | None = "at", value: str | None = "41", key: str = "id") -> Loaded:
     """Return the newest control row of a table that was loaded in a mode, or in `snapshots`."""
     if style in ("replace", "snapshots"):
         cursor = value = None
-    return Standing(RUN, "append" if style == "snapshots" else style, "shop.orders", cursor, value)
+    return Loaded(RUN, "append" if style == "snapshots" else style, "shop.orders", cursor, value, (key,))
 
 
 @pytest.mark.parametrize(
@@ -44,8 +44,8 @@ def standing(style: str, cursor: str | None = "at", value: str | None = "41") ->
     ],
 )
 def test_the_same_settings_go_on_from_the_watermark(style: str, way: Way, refreshed: Way) -> None:
-    assert go_on(standing(style), choice(style), full_refresh=False) == way
-    assert go_on(standing(style), choice(style), full_refresh=True) == refreshed
+    assert go_on(loaded(style), choice(style), full_refresh=False) == way
+    assert go_on(loaded(style), choice(style), full_refresh=True) == refreshed
 
 
 def test_a_table_without_a_control_row_is_read_from_the_start_and_an_append_begins_empty() -> None:
@@ -55,9 +55,9 @@ def test_a_table_without_a_control_row_is_read_from_the_start_and_an_append_begi
 
 
 def test_another_cursor_is_merged_from_the_start_and_cannot_be_appended() -> None:
-    assert go_on(standing("merge"), choice("merge", "changed"), full_refresh=False) == Way()
-    refused(standing("append"), choice("append", "changed"), REFRESH)
-    assert go_on(standing("append"), choice("append", "changed"), full_refresh=True) == Way(swap=True)
+    assert go_on(loaded("merge"), choice("merge", "changed"), full_refresh=False) == Way()
+    refused(loaded("append"), choice("append", "changed"), REFRESH)
+    assert go_on(loaded("append"), choice("append", "changed"), full_refresh=True) == Way(swap=True)
 
 
 @pytest.mark.parametrize(
@@ -65,38 +65,47 @@ def test_another_cursor_is_merged_from_the_start_and_cannot_be_appended() -> Non
     [("replace", "merge"), ("merge", "append"), ("replace", "append"), ("merge", "replace")],
 )
 def test_a_mode_that_holds_an_image_gives_way_to_a_new_image(before: str, now: str) -> None:
-    way = go_on(standing(before), choice(now), full_refresh=False)
+    way = go_on(loaded(before), choice(now), full_refresh=False)
 
     assert (way.all_rows, way.swap, way.repeated_keys) == (True, True, False)
     expected = f"mode of public.orders was {before} and is {now} now: the table is read whole, and replaced"
     assert way.note == (None if now == "replace" else expected)
 
 
+def test_another_key_gives_way_to_a_new_image_and_ends_a_history() -> None:
+    way = go_on(loaded("merge", key="number"), choice("merge"), full_refresh=False)
+    assert (way.watermark, way.all_rows, way.swap) == ("41", True, True)
+    assert way.note == "key of public.orders was number and is id now: the table is read whole, and replaced"
+    refused(loaded("history", key="number"), choice("history"), RENAME)
+    for style in ("append", "replace", "snapshots"):
+        assert go_on(loaded(style, key="number"), choice(style), full_refresh=False) == go_on(
+            loaded(style), choice(style), full_refresh=False
+        )
+
+
 @pytest.mark.parametrize("before", ["merge", "replace"])
 def test_an_image_gives_way_to_a_history(before: str) -> None:
-    way = go_on(standing(before), choice("history"), full_refresh=False)
+    way = go_on(loaded(before), choice("history"), full_refresh=False)
     assert (way.all_rows, way.swap, way.rebuild) == (True, True, True)
 
 
 def test_a_history_without_a_cursor_reads_a_whole_image_each_time() -> None:
-    assert go_on(standing("history", None, None), choice("history", None), full_refresh=False) == Way(
-        swap=True
-    )
-    assert go_on(standing("history"), choice("history", "changed"), full_refresh=False) == Way()
+    assert go_on(loaded("history", None, None), choice("history", None), full_refresh=False) == Way(swap=True)
+    assert go_on(loaded("history"), choice("history", "changed"), full_refresh=False) == Way()
 
 
 def test_rows_that_were_appended_are_merged_without_taking_any_away() -> None:
-    way = go_on(standing("append"), choice("merge"), full_refresh=False)
+    way = go_on(loaded("append"), choice("merge"), full_refresh=False)
     assert (way.watermark, way.all_rows, way.swap, way.repeated_keys) == ("41", True, False, True)
 
 
 def test_rows_that_were_appended_are_replaced_only_by_a_full_refresh() -> None:
-    refused(standing("append"), choice("replace"), REFRESH)
-    assert go_on(standing("append"), choice("replace"), full_refresh=True).swap
+    refused(loaded("append"), choice("replace"), REFRESH)
+    assert go_on(loaded("append"), choice("replace"), full_refresh=True).swap
 
 
 def test_the_last_image_is_the_first_of_the_snapshots() -> None:
-    assert go_on(standing("replace"), choice("snapshots"), full_refresh=False) == Way()
+    assert go_on(loaded("replace"), choice("snapshots"), full_refresh=False) == Way()
 
 
 @pytest.mark.parametrize(
@@ -112,12 +121,12 @@ def test_the_last_image_is_the_first_of_the_snapshots() -> None:
     ],
 )
 def test_what_only_the_warehouse_has_never_shares_a_table_with_other_rows(before: str, now: str) -> None:
-    refused(standing(before), choice(now), RENAME)
+    refused(loaded(before), choice(now), RENAME)
     with pytest.raises(TableRefused):
-        go_on(standing(before), choice(now), full_refresh=True)
+        go_on(loaded(before), choice(now), full_refresh=True)
 
 
-def refused(before: Standing, now: Choice, advice: str) -> None:
+def refused(before: Loaded, now: Choice, advice: str) -> None:
     """Check that the change is refused without a full refresh, with the advice."""
     with pytest.raises(TableRefused) as error:
         go_on(before, now, full_refresh=False)

@@ -167,6 +167,12 @@ class TestFaults:
             ("max_connections: 010", "line 3, max_connections: 010 is a number that may be misread"),
             ("pause_after: 0", "line 3, pause_after: 0 cannot stand here; write a whole number from 1"),
             ("pause_after:", "line 3, pause_after: is empty; write a value, or take the line out"),
+            (
+                "defaults: {may_vanish: 101%}",
+                "line 3, defaults.may_vanish: 101% is no share; write 0% to 100%",
+            ),
+            ("defaults: {may_vanish: 50}", "line 3, defaults.may_vanish: 50 is no share; write 0% to 100%"),
+            ("defaults: {target: a.b}", '"target" belongs to an entry of tables; defaults are for all'),
             ("target_schema: pg_shop", 'line 3, target_schema: "pg_shop" belongs to the warehouse'),
             ("target_schema: 2024", 'line 3, target_schema: 2024 is not read as text; write "2024"'),
             ("statement_timeout: 5m", 'line 3, statement_timeout: "5m" is not a duration; write a number'),
@@ -210,6 +216,8 @@ class TestFaults:
                 "{}",
                 "tables[0]: write exactly one of name (one table) and include (a pattern such as public.*)",
             ),
+            ("{name: a, target: orders}", 'tables[0].target: "orders" is no table of the warehouse; write'),
+            ("{include: a.*, target: x.y}", "tables[0]: target belongs to an entry with a name: one table"),
             ("{name: a, include: b}", "tables[0]: write exactly one of name (one table) and include"),
             ("{name: a, exclude: [b]}", "tables[0]: exclude belongs to include; an entry with a name is"),
             ("{name: public.*}", 'tables[0]: "public.*" is a pattern; write it under include'),
@@ -248,6 +256,13 @@ class TestFaults:
     )
     def test_in_an_entry_say_what_to_write_instead(self, tmp_path: Path, entry: str, said: str) -> None:
         assert fault(tmp_path, f"tables:\n  - {entry}\n").startswith(f"shop.yaml, line 4, {said}")
+
+    def test_say_where_a_target_may_not_be(self, tmp_path: Path) -> None:
+        found = fault(tmp_path, "tables: [{name: a, target: shop.a}]\n")
+        assert found == (
+            'shop.yaml, line 3, tables: target "shop.a" is in the target_schema, where the other tables of '
+            "this source stand; write a schema that no source has for itself"
+        )
 
     def test_name_the_line_of_an_item_in_a_list(self, tmp_path: Path) -> None:
         found = fault(tmp_path, "tables:\n- include: a.*\n  exclude:\n  - b\n  - 3\n")
@@ -326,6 +341,20 @@ class TestDirectory:
             ConfigError, match=r'^web_shop.yaml, target_schema: "web_shop" is where web-shop.yaml'
         ):
             config.load_all(tmp_path)
+
+    def test_gives_a_shared_target_a_schema_that_no_source_has(self, tmp_path: Path) -> None:
+        entry = "tables: [{name: a.orders, target: Company.Orders}]\n"
+        shop = read(tmp_path, MINIMAL + entry, "shop.yaml")
+        read(tmp_path, MINIMAL + entry, "crm.yaml")
+        assert config.load_all(tmp_path)["shop"] == shop
+        assert shop.tables[0].target == "company.orders"
+        assert shop.schemas == ["shop", "company"]
+        read(tmp_path, MINIMAL + TABLES, "company.yaml")
+        with pytest.raises(ConfigError) as refused:
+            config.load_all(tmp_path)
+        said = 'tables[0].target: the schema of "company.orders" is the target_schema of company.yaml'
+        assert [line[:7] for line in str(refused.value).splitlines()] == ["crm.yam", "shop.ya"]
+        assert str(refused.value).count(said) == 2
 
     def test_finds_a_good_source_beside_a_faulty_one(self, tmp_path: Path) -> None:
         shop = read(tmp_path, MINIMAL + TABLES, "shop.yaml")

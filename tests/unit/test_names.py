@@ -6,6 +6,7 @@ from tributary import names
 from tributary.catalog import TableName
 from tributary.documents import Failure
 from tributary.errors import ConfigError, TableRefused
+from tributary.names import Target
 
 
 def test_ascii_letters_are_folded_and_no_others() -> None:
@@ -60,7 +61,9 @@ def table(name: str) -> TableName:
 class TestTables:
     def test_stand_in_the_target_schema_under_their_folded_names(self) -> None:
         found = names.table_names("shop", [table("public.Orders"), table("sales.items")])
-        assert found == names.Targets({table("public.Orders"): "orders", table("sales.items"): "items"})
+        assert found == names.Targets(
+            {table("public.Orders"): Target("shop", "orders"), table("sales.items"): Target("shop", "items")}
+        )
 
     def test_of_two_schemas_that_meet_all_fail_and_no_other(self) -> None:
         found = names.table_names("shop", [table("public.a"), table("public.b"), table("sales.A")])
@@ -68,7 +71,7 @@ class TestTables:
             'tables "public.a" and "sales.A" are all "shop"."a" in the warehouse; read each schema as a '
             "source of its own, with its own target_schema, or exclude all but one"
         )
-        assert found.names == {table("public.b"): "b"}
+        assert found.names == {table("public.b"): Target("shop", "b")}
         assert found.failures == (
             Failure(table="public.a", error="TableRefused", message=said),
             Failure(table="sales.A", error="TableRefused", message=said),
@@ -82,7 +85,7 @@ class TestTables:
 
     def test_with_a_name_that_is_too_long_fail_with_its_length(self) -> None:
         found = names.table_names("shop", [TableName("public", "x" * 128), table("public.b")])
-        assert found.names == {table("public.b"): "b"}
+        assert found.names == {table("public.b"): Target("shop", "b")}
         assert "has a name of 128 bytes, and the warehouse takes 127" in found.failures[0].message
 
     def test_never_stand_among_our_own(self) -> None:
@@ -93,6 +96,23 @@ class TestTables:
         assert names.table_names("shop", tables).failures == ()
         (failed,) = names.table_names("shop", [table("public._Tributary_stage")]).failures
         assert "as only Tributary's own may" in failed.message
+
+    def test_may_share_a_place_with_those_of_other_sources_but_not_of_their_own(self) -> None:
+        company = names.shared_target("Company.Orders")
+        places = {table("public.a"): company, table("sales.a"): company, table("public.c"): company}
+        found = names.table_names("shop", [table("public.a"), table("sales.b")], places)
+        assert found.names == {
+            table("public.a"): Target("company", "orders", shared=True),
+            table("sales.b"): Target("shop", "b"),
+        }
+        (one, other) = names.table_names("shop", [table("public.a"), table("public.c")], places).failures
+        assert one.message == other.message
+        assert one.message.endswith("so only one table of a source may have this target")
+
+    @pytest.mark.parametrize("text", ["orders", "company.", ".orders", "pg_x.orders", "public.etl_control"])
+    def test_cannot_be_written_to_any_place(self, text: str) -> None:
+        with pytest.raises(ConfigError):
+            names.shared_target(text)
 
 
 class TestSchemas:

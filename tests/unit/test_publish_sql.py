@@ -54,6 +54,8 @@ def committed(**changes: object) -> Committed:
         "rows": 7,
         "chunks": 1,
         "size_bytes": 1234,
+        "key": '["Id", "code"]',
+        "columns_digest": "d1",
     }
     return Committed(**(fields | changes))  # type: ignore[arg-type]
 
@@ -67,9 +69,9 @@ FENCE = (
 CONTROL_ROW = (
     "INSERT INTO public.etl_control (source_name, table_name, last_successful_run, records_processed, "
     "run_id, generation, mode, target_table, cursor_column, watermark, chunks, size_bytes, "
-    "tributary_version, unread_columns) VALUES "
+    "tributary_version, unread_columns, key_columns, columns_digest) VALUES "
     "('shop', 'public.orders', GETDATE(), 7, '20261123_233901', 2, 'merge', "
-    f"'shop.orders', 'Id', '41', 1, 1234, '{__version__}', NULL)"
+    f"'shop.orders', 'Id', '41', 1, 1234, '{__version__}', NULL, '[\"Id\", \"code\"]', 'd1')"
 )
 DEDUPLICATE = (
     f'DELETE FROM {STAGED} USING (SELECT "id" AS "id", "code" AS "code", '
@@ -378,6 +380,52 @@ def test_raising_the_fence_twice_leaves_one_row() -> None:
         "INSERT INTO public.etl_fence (source_name, generation, run_id, fenced_at) "
         "SELECT 'shop', 3, '20261123_233901', GETDATE() WHERE NOT EXISTS (SELECT 1 FROM public.etl_fence "
         "WHERE source_name = 'shop' AND generation >= 3)"
+    )
+
+
+OURS = orders(owner="shop")
+
+
+def test_in_a_shared_target_only_rows_of_the_source_are_met() -> None:
+    mine = '"orders"."source_system" = \'shop\''
+    statements = publish(OURS, NAME, committed())
+    assert statements[2] == MERGE.replace(SAME_KEY, f"{SAME_KEY} AND {mine}")
+
+    replaced = publish(orders(owner="shop", swap=True), NAME, committed())
+    assert replaced[2] == f'DELETE FROM "shop"."orders" WHERE {mine}'
+    assert stage(orders(owner="shop", swap=True), NAME, None, "role")[-1].endswith(
+        ' FROM "shop"."orders" WHERE "source_system" = \'shop\') AS s'
+    )
+    appended = publish(orders(owner="shop", mode="append", key=(), last_run="r"), NAME, committed())
+    assert appended[1] == f'DELETE FROM "shop"."orders" WHERE "run_id" > \'r\' AND {mine}'
+
+    lives = LIVES.model_copy(update={"owner": "shop", "swap": True})
+    every = publish(lives, NAME, committed(mode="history"))
+    met = [sql for sql in every[1:-2] if '"orders"' in sql and not sql.startswith("INSERT")]
+    assert len(met) == 4
+    assert all(mine in sql for sql in met)
+    assert 'AND staged."_tributary_seq" IS NULL AND standing."source_system" = \'shop\')' in met[0]
+
+
+def test_a_control_table_of_an_earlier_version_gets_the_columns_that_it_lacks() -> None:
+    *older, _, _ = control.TABLES["public.etl_control"]
+    assert control.upgrade({"public.etl_control": older}) == [
+        "ALTER TABLE public.etl_control ADD COLUMN key_columns VARCHAR(4096)",
+        "ALTER TABLE public.etl_control ADD COLUMN columns_digest VARCHAR(32)",
+    ]
+
+
+def test_plan_asks_for_the_newest_control_row_of_each_table_and_for_columns() -> None:
+    assert control.watermarks("shop") == (
+        "SELECT table_name, run_id, mode, target_table, cursor_column, watermark, key_columns, "
+        "unread_columns, columns_digest FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY table_name "
+        "ORDER BY generation DESC, run_id DESC) AS newest FROM public.etl_control "
+        "WHERE source_name = 'shop') AS runs WHERE newest = 1"
+    )
+    assert control.columns(["shop", "company"]) == (
+        "SELECT table_schema, table_name, column_name, data_type, numeric_precision, numeric_scale "
+        "FROM svv_columns WHERE table_schema IN ('shop', 'company') "
+        "ORDER BY table_schema, table_name, ordinal_position"
     )
 
 

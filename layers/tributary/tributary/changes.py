@@ -7,9 +7,12 @@ never taken away because a file was edited: such a change is refused, and the me
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .choice import Choice
+from .choice import KEYED, Choice
 from .errors import TableRefused
 
 RENAME = (
@@ -19,11 +22,12 @@ REFRESH = 'start one run with "full_refresh": true, which reads the table whole 
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Loaded:
     """What a table's newest control row says: which run it is of, in what mode, up to where.
 
-    `cursor` is the column that the watermark `value` belongs to; `target` the warehouse's
-    `schema.table`; `unread` the columns there that the run did not read.
+    `cursor` is the column that the watermark `value` belongs to; `key` the columns that rows were told
+    by, None where that is not known; `target` the warehouse's `schema.table`; `unread` the columns
+    there that the run did not read, `columns` a digest of the names of those that it did.
     """
 
     run_id: str
@@ -31,7 +35,9 @@ class Standing:
     target: str
     cursor: str | None = None
     value: str | None = None
+    key: tuple[str, ...] | None = None
     unread: frozenset[str] = frozenset()
+    columns: str | None = None
 
     @property
     def style(self) -> str:
@@ -56,22 +62,29 @@ class Way:
     note: str | None = None
 
 
-def go_on(standing: Standing | None, choice: Choice, *, full_refresh: bool) -> Way:
+def go_on(loaded: Loaded | None, choice: Choice, *, full_refresh: bool) -> Way:
     """Return how the run goes on; raises TableRefused where a change in the settings forbids it."""
     now = style(choice)
     complete = now == "history" and choice.cursor is None
     swaps = now == "replace" or complete or (full_refresh and now != "snapshots")
-    if standing is None:  # an append begins with an empty table, whatever stands there
+    if loaded is None:  # an append begins with an empty table, whatever stands there
         return Way(swap=swaps or now == "append")
-    if standing.style != now:
-        return _other_mode(standing, choice, full_refresh=full_refresh)
+    if loaded.style != now:
+        return _other_mode(loaded, choice, full_refresh=full_refresh)
     cursor = choice.cursor.name if choice.cursor else None
-    if now == "append" and cursor != standing.cursor and not full_refresh:
+    if now == "append" and cursor != loaded.cursor and not full_refresh:
         raise TableRefused(
-            f'cursor of {choice.name} was "{standing.cursor}" and is "{cursor}" now, so what is new cannot '
+            f'cursor of {choice.name} was "{loaded.cursor}" and is "{cursor}" now, so what is new cannot '
             f"be told from what was appended; {REFRESH}"
         )
-    return Way(_watermark(standing, choice), swap=swaps)
+    if now in KEYED and loaded.key is not None and set(loaded.key) != set(choice.key):
+        return _other_key(loaded, choice)
+    return Way(_watermark(loaded, choice), swap=swaps)
+
+
+def columns_digest(targets: Iterable[str]) -> str:
+    """Return a digest of the names of columns, in whatever order."""
+    return hashlib.sha256(json.dumps(sorted(targets)).encode()).hexdigest()[:32]
 
 
 def style(choice: Choice) -> str:
@@ -79,20 +92,28 @@ def style(choice: Choice) -> str:
     return "snapshots" if choice.mode == "append" and choice.cursor is None else choice.mode
 
 
-def _watermark(standing: Standing, choice: Choice) -> str | None:
+def _watermark(loaded: Loaded, choice: Choice) -> str | None:
     """Return the watermark where it is one of the same cursor: one of another says nothing."""
-    same = choice.cursor is not None and standing.cursor == choice.cursor.name
-    return standing.value if same else None
+    same = choice.cursor is not None and loaded.cursor == choice.cursor.name
+    return loaded.value if same else None
 
 
-def _other_mode(standing: Standing, choice: Choice, *, full_refresh: bool) -> Way:
-    before, now = standing.style, style(choice)
+def _other_key(loaded: Loaded, choice: Choice) -> Way:
+    said = f"key of {choice.name} was {', '.join(loaded.key or ())} and is {', '.join(choice.key)} now"
+    if choice.mode == "history":
+        raise TableRefused(f"{said}, so its versions belong to other rows; {RENAME}")
+    note = f"{said}: the table is read whole, and replaced"
+    return Way(_watermark(loaded, choice), all_rows=True, swap=True, note=note)
+
+
+def _other_mode(loaded: Loaded, choice: Choice, *, full_refresh: bool) -> Way:
+    before, now = loaded.style, style(choice)
     said = f"mode of {choice.name} was {before} and is {now} now"
     if (before, now) == ("replace", "snapshots"):  # the last image is the first of them
         return Way()
     if "snapshots" in (before, now) or before == "history":
         raise TableRefused(f"{said}; {RENAME}")
-    watermark = _watermark(standing, choice)
+    watermark = _watermark(loaded, choice)
     if before == "append" and now == "merge" and not full_refresh:  # rows that the source lost stay
         return Way(
             watermark, all_rows=True, repeated_keys=True, note=f"{said}: the table is read whole again"

@@ -20,6 +20,7 @@ from pydantic import (
     Field,
     StrictInt,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -204,9 +205,13 @@ class Settings(BaseModel):
 
 
 class TableEntry(Settings):
-    """A line of `tables`: one table by `name`, or those of a pattern (`include` without `exclude`)."""
+    """A line of `tables`: one table by `name`, or those of a pattern (`include` without `exclude`).
+
+    `target`: the warehouse's `schema.table`, which other sources may write to as well.
+    """
 
     name: Text | None = None
+    target: Text | None = None
     include: Text | None = None
     exclude: Annotated[tuple[Text, ...], BeforeValidator(_several)] = ()
 
@@ -216,9 +221,21 @@ class TableEntry(Settings):
             raise ValueError("write exactly one of name (one table) and include (a pattern such as public.*)")
         if self.name is not None and self.exclude:
             raise ValueError("exclude belongs to include; an entry with a name is one table")
+        if self.name is None and self.target is not None:
+            raise ValueError(
+                "target belongs to an entry with a name: one table of a source can be written there"
+            )
         if self.name is not None and "*" in self.name:
             raise ValueError(f'"{self.name}" is a pattern; write it under include')
         return self
+
+    @field_validator("target")
+    @classmethod
+    def _target(cls, value: str | None) -> str | None:
+        try:
+            return value and str(names.shared_target(value))
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
 
 
 def _default_schema(fields: dict[str, Any]) -> str:
@@ -241,6 +258,12 @@ class Source(BaseModel):
     tables: tuple[TableEntry, ...] = Field(min_length=1)
     notify: Literal["failures", "all"] = "failures"
     pause_after: Annotated[StrictInt, Field(ge=1)] = 3
+
+    @property
+    def schemas(self) -> list[str]:
+        """Return the schemas of the warehouse that the source writes to, its own first."""
+        shared = {names.shared_target(entry.target).schema for entry in self.tables if entry.target}
+        return [self.target_schema, *sorted(shared - {self.target_schema})]
 
     @property
     def statement_timeout_s(self) -> int:
@@ -281,6 +304,18 @@ class Source(BaseModel):
             return names.schema_name(value)
         except ConfigError as error:
             raise ValueError(str(error)) from None
+
+    @field_validator("tables")
+    @classmethod
+    def _own_schema(cls, value: tuple[TableEntry, ...], told: ValidationInfo) -> tuple[TableEntry, ...]:
+        schema = told.data.get("target_schema")
+        for entry in value:
+            if entry.target and names.shared_target(entry.target).schema == schema:
+                raise ValueError(
+                    f'target "{entry.target}" is in the target_schema, where the other tables of this source '
+                    "stand; write a schema that no source has for itself"
+                )
+        return value
 
     @field_validator("statement_timeout")
     @classmethod
@@ -330,16 +365,35 @@ def load_all(directory: Path) -> dict[str, Source]:
             sources[path.stem] = load(path)
         except ConfigError as error:
             faults.append(str(error))
-    for source in sources.values():
-        first = next(one for one in sources.values() if one.target_schema == source.target_schema)
+    faults += _meeting(list(sources.values()))
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return sources
+
+
+def _meeting(sources: list[Source]) -> list[str]:
+    """Return the faults of sources whose tables could meet in the warehouse without meaning to."""
+    faults = []
+    for source in sources:
+        first = next(one for one in sources if one.target_schema == source.target_schema)
         if first is not source:
             faults.append(
                 f'{source.name}.yaml, target_schema: "{source.target_schema}" is where {first.name}.yaml '
                 "writes too, and their tables could meet; write another target_schema in one of them"
             )
-    if faults:
-        raise ConfigError("\n".join(faults))
-    return sources
+        for number, entry in enumerate(source.tables):
+            owner = next((one for one in sources if entry.target and _within(entry.target, one)), None)
+            if owner is not None:
+                faults.append(
+                    f'{source.name}.yaml, tables[{number}].target: the schema of "{entry.target}" is the '
+                    f"target_schema of {owner.name}.yaml, whose own tables could meet it; "
+                    "write a schema that no source has for itself"
+                )
+    return faults
+
+
+def _within(target: str, source: Source) -> bool:
+    return names.shared_target(target).schema == source.target_schema
 
 
 def find(directory: Path, name: str) -> Source:

@@ -40,6 +40,7 @@ EXPECTED = {
     "pause_after": "a whole number from 1",
     "page_rows": "a whole number from 1",
     "name": "the name of a table, such as public.orders",
+    "target": "schema and table in the warehouse: company.orders",
     "include": 'a pattern such as public.* or "*"',
     "exclude": "a list of names or patterns: [public.audit_*]",
     "cursor": "the name of a column, such as updated_at",

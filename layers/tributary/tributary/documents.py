@@ -78,6 +78,7 @@ class Range(Document):
 class TablePlan(Document):
     """All that a run decided about one table, frozen before the first row is read.
 
+    `owner` is the source whose rows are meant where others' stand in the same table, None where none do.
     `exists` says that the warehouse has the table already. `swap` says that the rows read are the
     whole new image of the table: it is replaced, not merged into; of a history, that rows which are not
     among them are closed. `repeated_keys` says that a key may stand there more than once. `last_run`,
@@ -98,6 +99,7 @@ class TablePlan(Document):
     table_name: str
     target_schema: str
     target_table: str
+    owner: str | None = None
     mode: Mode
     columns: tuple[Column, ...]
     key: tuple[str, ...]
@@ -128,6 +130,11 @@ class TablePlan(Document):
     def name(self) -> str:
         """Return the table's name as people say it: `public.orders`."""
         return str(self.source_table)
+
+    @property
+    def raw_name(self) -> str:
+        """Return the name that the table has in the raw layer, which no other of its source shares."""
+        return self.target_table if self.owner is None else f"{self.target_schema}!{self.target_table}"
 
     def column(self, name: str) -> Column:
         """Return the column of that source name."""

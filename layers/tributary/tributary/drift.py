@@ -11,10 +11,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .changes import Standing
+from .changes import Loaded
 from .choice import Choice
 from .documents import Column
 from .errors import TableRefused
+from .names import Target
 from .redshift import control
 from .redshift.data_api import Row, Warehouse
 from .redshift.sql import quote
@@ -35,74 +36,87 @@ WORDS = {  # SVV_COLUMNS' words for the types whose change can be told without d
 }
 
 
+SCHEMAS_AT_ONCE = 30  # made by one batch
+
+
 @dataclass(frozen=True, slots=True)
 class Landed:
     """What the warehouse has of a source: how far each table is, by its source name, columns by target.
 
-    `columns`: table -> column -> type, in the words of `types.warehouse`, a VARCHAR without its
+    `columns`: schema and table -> column -> type, in the words of `types.warehouse`, a VARCHAR without its
     length; a type that SVV_COLUMNS calls otherwise stands as it calls it.
     """
 
-    tables: Mapping[str, Standing] = field(default_factory=dict)
-    columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    tables: Mapping[str, Loaded] = field(default_factory=dict)
+    columns: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
 
-    def standing(self, choice: Choice, target: str) -> Standing | None:
+    def known(self, target: Target) -> Mapping[str, str] | None:
+        """Return the types of the target's columns by their names, None where there is no such table."""
+        return self.columns.get((target.schema, target.table))
+
+    def loaded(self, choice: Choice, target: Target) -> Loaded | None:
         """Return how far the table is; None where it is to begin anew.
 
-        A control row says nothing about a table that somebody dropped.
+        A control row says nothing about another target, nor about a table that somebody dropped.
         """
-        return self.tables.get(choice.name) if target in self.columns else None
+        found = self.tables.get(choice.name)
+        return found if found and found.target == str(target) and self.known(target) is not None else None
 
-    def new_columns(self, columns: Iterable[Column], target: str) -> tuple[Column, ...]:
+    def new_columns(self, columns: Iterable[Column], target: Target) -> tuple[Column, ...]:
         """Return the columns that the warehouse's table does not have yet."""
-        known = self.columns.get(target)
+        known = self.known(target)
         return () if known is None else tuple(column for column in columns if column.target not in known)
 
-    def missing_own_columns(self, choice: Choice, target: str) -> tuple[str, ...]:
+    def missing_own_columns(self, choice: Choice, target: Target) -> tuple[str, ...]:
         """Return the columns of a history that a table which was none does not have."""
-        known = self.columns.get(target)
+        known = self.known(target)
         return () if known is None else tuple(name for name in added(choice.mode) if name not in known)
 
-    def dropped_columns(self, choice: Choice, target: str) -> tuple[str, ...]:
+    def dropped_columns(self, choice: Choice, target: Target) -> tuple[str, ...]:
         """Return the warehouse's columns that the source no longer gives: their values stay."""
         given = {column.target for column in choice.columns} | set(added(choice.mode))
-        return tuple(name for name in self.columns.get(target, {}) if name not in given)
+        return tuple(name for name in (self.known(target) or {}) if name not in given)
 
-    def returned_columns(self, choice: Choice, target: str) -> tuple[Column, ...]:
+    def returned_columns(self, choice: Choice, target: Target) -> tuple[Column, ...]:
         """Return the columns that the warehouse has and the last run did not read: they are out of date."""
         found = self.tables.get(choice.name)
-        known = self.columns.get(target, {})
+        known = self.known(target) or {}
         unread = found.unread if found else frozenset()
         return tuple(
             column for column in choice.columns if column.target in unread and column.target in known
         )
 
-    def check_types(self, choice: Choice, target: str) -> None:
+    def check_types(self, choice: Choice, target: Target) -> None:
         """Raise TableRefused where a column's type has changed since the table was made."""
-        known = self.columns.get(target, {})
+        known = self.known(target) or {}
         for column in choice.columns:
             has = known.get(column.target, "")
             wants = re.sub(r"VARCHAR\(.*", "VARCHAR", warehouse_type(column.kind))
             comparable = has in WORDS.values() or has.startswith("DECIMAL")
             if comparable and wants.partition("(")[0] not in ("SUPER", "VARBYTE") and has != wants:
+                way = "drop or rename the warehouse's table and run the source again, which reads it whole"
+                if target.shared:
+                    way = "give it the same type in every source that writes there, or another target"
                 raise TableRefused(
                     f'column "{column.name}" of {choice.name} is {column.type} now, which is {wants} in the '
-                    f"warehouse, where it stands as {has}; drop or rename the warehouse's table and run "
-                    "the source again, which reads it whole"
+                    f"warehouse, where it stands as {has}; {way}"
                 )
 
 
-def look(warehouse: Warehouse, source: str, schema: str, run_id: str) -> Landed:
-    """Read what the warehouse has of the source; makes its schema and clears what broken runs left.
+def look(warehouse: Warehouse, source: str, schemas: Sequence[str], run_id: str) -> Landed:
+    """Read what the warehouse has of the source; makes its schemas and clears what broken runs left.
 
     Raises LoadFailed where the database user may not.
     """
     name = f"tributary/{source}/{run_id}/plan"
-    _, watermarks, columns, staged = warehouse.run(
+    making = [f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}" for schema in schemas]
+    while len(making) > SCHEMAS_AT_ONCE:
+        warehouse.run([making.pop() for _ in range(SCHEMAS_AT_ONCE)], name)
+    *_, watermarks, columns, staged = warehouse.run(
         [
-            f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}",
+            *making,
             control.watermarks(source),
-            control.columns(schema),
+            control.columns(schemas),
             control.staging_tables(),
         ],
         name,
@@ -114,7 +128,7 @@ def look(warehouse: Warehouse, source: str, schema: str, run_id: str) -> Landed:
     ]
     if left:
         warehouse.run(drop(left[:40]), f"{name}/clear")
-    return Landed(_standing(watermarks), _columns(columns))
+    return Landed(_loaded(watermarks), _columns(columns))
 
 
 def shut_out(warehouse: Warehouse, source: str, generation: int, run_id: str) -> None:
@@ -129,23 +143,25 @@ def shut_out(warehouse: Warehouse, source: str, generation: int, run_id: str) ->
         warehouse.wait(identifier, wait_s=120)
 
 
-def _standing(rows: Sequence[Row]) -> dict[str, Standing]:
+def _loaded(rows: Sequence[Row]) -> dict[str, Loaded]:
     return {
-        str(table): Standing(
+        str(table): Loaded(
             run_id=str(run_id),
             mode=str(mode),
             target=str(target),
             cursor=cursor,
             value=value,
+            key=tuple(json.loads(key)) if key else None,
             unread=frozenset(json.loads(unread or "[]")),
+            columns=columns,
         )
-        for table, run_id, mode, target, cursor, value, unread in rows
+        for table, run_id, mode, target, cursor, value, key, unread, columns in rows
     }
 
 
-def _columns(rows: Sequence[Row]) -> dict[str, dict[str, str]]:
-    columns: dict[str, dict[str, str]] = {}
-    for table, column, word, precision, scale in rows:
+def _columns(rows: Sequence[Row]) -> dict[tuple[str, str], dict[str, str]]:
+    columns: dict[tuple[str, str], dict[str, str]] = {}
+    for schema, table, column, word, precision, scale in rows:
         type_name = f"DECIMAL({precision},{scale})" if word == "numeric" else WORDS.get(str(word), str(word))
-        columns.setdefault(str(table), {})[str(column)] = type_name
+        columns.setdefault((str(schema), str(table)), {})[str(column)] = type_name
     return columns

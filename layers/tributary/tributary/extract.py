@@ -159,7 +159,7 @@ def _listed(counts: Counts) -> tuple[Altered, ...]:
 def read_range(extraction: Extraction, table: TablePlan, part: Range) -> Progress:
     """Read an ordered range to its end, going on after the chunks that exist."""
     plan = extraction.plan
-    prefix = paths.chunk_prefix(plan.source, plan.run_id, table.target_table, str(part.number))
+    prefix = paths.chunk_prefix(plan.source, plan.run_id, table.raw_name, str(part.number))
     page_rows = PageRows(table.page_rows)
     while True:
         done = progress(extraction.bucket, prefix)
@@ -176,7 +176,7 @@ def read_at_once(extraction: Extraction, table: TablePlan, part: Range) -> Progr
     """Read a table without an order in one statement, under a prefix that no other attempt shares."""
     plan = extraction.plan
     name = f"{part.number}-{uuid4().hex[:12]}"
-    prefix = paths.chunk_prefix(plan.source, plan.run_id, table.target_table, name)
+    prefix = paths.chunk_prefix(plan.source, plan.run_id, table.raw_name, name)
     reader = RangeReader(extraction, table, part, prefix, PageRows(None), 1, NOTHING.footer)
     try:
         reader.run()

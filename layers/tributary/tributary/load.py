@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from . import paths
+from .changes import columns_digest
 from .documents import Failure, Item, Ledger, Plan, TableLoad, TablePlan, TableResult
 from .errors import ImageRefused, LeaseLost, LoadFailed, PlanOutdated
 from .observability import logger
@@ -303,6 +304,8 @@ def _control_row(loading: Loading, load: TableLoad) -> Committed:
         chunks=len(result.chunks) if result else 0,
         size_bytes=result.size_bytes if result else 0,
         unread_columns=json.dumps(table.unread_columns) if table.unread_columns else None,
+        key=json.dumps(table.key, ensure_ascii=False) if table.key else None,
+        columns_digest=columns_digest(column.target for column in table.columns),
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import string
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .catalog import TableName
@@ -30,10 +30,22 @@ _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 @dataclass(frozen=True, slots=True)
-class Targets:
-    """The warehouse's name of each table that can have one, and a failure for each that cannot."""
+class Target:
+    """A table's place in the warehouse; `shared`: other sources write there too."""
 
-    names: dict[TableName, str] = field(default_factory=dict)
+    schema: str
+    table: str
+    shared: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.table}"
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """The warehouse's place of each table that can have one, and a failure for each that cannot."""
+
+    names: dict[TableName, Target] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
 
     def of(self, tables: Collection[TableName]) -> Targets:
@@ -72,41 +84,57 @@ def column_names(names: Sequence[str], own: Collection[str] = OWN_COLUMNS) -> di
     return {name: folded for folded, name in taken.items()}
 
 
-def table_names(target_schema: str, tables: Sequence[TableName]) -> Targets:
-    """Return the warehouse's names of a source's tables in its target schema.
+def table_names(
+    target_schema: str, tables: Sequence[TableName], shared: Mapping[TableName, Target] | None = None
+) -> Targets:
+    """Return the places of a source's tables: in its target schema, or where `shared` says.
 
-    All tables that would share a name fail, not only the later ones: a table that appears in the
+    All tables that would share a place fail, not only the later ones: a table that appears in the
     source must never take over the rows of another.
     """
-    folded: dict[str, list[TableName]] = defaultdict(list)
+    meeting: dict[Target, list[TableName]] = defaultdict(list)
     failures: list[Failure] = []
     for table in tables:
-        name = fold(table.table)
-        wrong = _wrong(table.table) or _own_table(target_schema, name)
+        target = (shared or {}).get(table) or Target(target_schema, fold(table.table))
+        wrong = None if target.shared else _wrong(table.table) or _own_table(target.schema, target.table)
         if wrong:
             failures.append(
                 _failure(table, f'table "{table}" {wrong}; exclude it, or read it through a view')
             )
         else:
-            folded[name].append(table)
-    for name, sharing in folded.items():
+            meeting[target].append(table)
+    for target, sharing in meeting.items():
         if len(sharing) > 1:
-            failures += [_failure(table, _shared(name, target_schema, sharing)) for table in sharing]
-    names = {sharing[0]: name for name, sharing in folded.items() if len(sharing) == 1}
+            failures += [_failure(table, _meeting(target, sharing)) for table in sharing]
+    names = {sharing[0]: target for target, sharing in meeting.items() if len(sharing) == 1}
     return Targets(names, tuple(failures))
+
+
+def shared_target(text: str) -> Target:
+    """Return the place of a table that several sources write to; raises ConfigError for one that can't be."""
+    schema, dot, table = text.partition(".")
+    if not schema or not dot or not table:
+        raise ConfigError(f'"{text}" is no table of the warehouse; write schema and table: company.orders')
+    target = Target(fold(schema), fold(table), shared=True)
+    wrong = _wrong_schema(schema) or _wrong(table) or _own_table(target.schema, target.table)
+    if wrong:
+        raise ConfigError(f'"{text}" {wrong}; write another target')
+    return target
 
 
 def schema_name(name: str) -> str:
     """Return the warehouse's name of a target schema; raises ConfigError for one that cannot be."""
-    folded = fold(name)
-    wrong = _wrong(name)
-    if folded in OWN_SCHEMAS:
-        wrong = "is where Tributary stages its loads"
-    if folded in SYSTEM_SCHEMAS or folded.startswith("pg_"):
-        wrong = "belongs to the warehouse itself"
-    if wrong:
+    if wrong := _wrong_schema(name):
         raise ConfigError(f'"{name}" {wrong}; write another target_schema')
-    return folded
+    return fold(name)
+
+
+def _wrong_schema(name: str) -> str | None:
+    if fold(name) in OWN_SCHEMAS:
+        return "is where Tributary stages its loads"
+    if fold(name) in SYSTEM_SCHEMAS or fold(name).startswith("pg_"):
+        return "belongs to the warehouse itself"
+    return _wrong(name)
 
 
 def _wrong(name: str) -> str | None:
@@ -137,14 +165,16 @@ def _own_table(target_schema: str, folded: str) -> str | None:
     return None
 
 
-def _shared(name: str, target_schema: str, tables: Sequence[TableName]) -> str:
+def _meeting(target: Target, tables: Sequence[TableName]) -> str:
     listed = " and ".join(f'"{table}"' for table in tables)
     schemas = {table.schema for table in tables}
-    if len(schemas) == len(tables):
+    if target.shared:
+        way = "rows there are told by their source, so only one table of a source may have this target"
+    elif len(schemas) == len(tables):
         way = "read each schema as a source of its own, with its own target_schema, or exclude all but one"
     else:
         way = "the warehouse knows no upper case: exclude all but one, or read the others through views"
-    return f'tables {listed} are all "{target_schema}"."{name}" in the warehouse; {way}'
+    return f'tables {listed} are all "{target.schema}"."{target.table}" in the warehouse; {way}'
 
 
 def _failure(table: TableName, message: str) -> Failure:

@@ -18,7 +18,7 @@ from uuid import uuid4
 from . import __version__, config, engines, lease, names, paths, secret, standing
 from .bounds import Bounds, Now, Reader, opens_at, whole
 from .catalog import SourceTable, TableName
-from .changes import go_on
+from .changes import columns_digest, go_on
 from .choice import KEYED, Choice, choose
 from .config import Settings, Source
 from .documents import Failure, Item, PausedTable, Plan, TablePlan
@@ -26,6 +26,7 @@ from .drift import Landed, look, shut_out
 from .engines import Engine
 from .errors import ConfigError, PermanentError, TableRefused
 from .lease import Lease
+from .names import Target
 from .observability import logger
 from .redshift.data_api import Warehouse
 from .redshift.publish import OTHERS_AT_MOST, STATEMENTS_AT_MOST
@@ -96,11 +97,10 @@ def plan_run(request: Request, around: Surroundings) -> Outcome:
         return Outcome(frozen)
     if held.taken_over:
         shut_out(around.warehouse, source.name, held.generation, held.run_id)
-    schema = names.schema_name(source.target_schema)
-    landed = look(around.warehouse, source.name, schema, held.run_id)
+    landed = look(around.warehouse, source.name, source.schemas, held.run_id)
     stands = standing.expect(around.bucket, source.name, source.pause_after)
     paused = () if request.tables else stands.paused_tables  # a table that is asked for by name is tried
-    survey = Survey(source, request, held.run_id, schema, landed, around.bucket, paused)
+    survey = Survey(source, request, held.run_id, landed, around.bucket, paused)
     surveyed = survey.tables(secret.fetch(around.secrets, source.secret))
     return Outcome(_freeze(request, source, held, around.bucket, surveyed))
 
@@ -122,7 +122,6 @@ class Survey:
     source: Source
     request: Request
     run_id: str
-    schema: str
     landed: Landed
     bucket: Bucket
     paused: tuple[PausedTable, ...] = ()
@@ -138,7 +137,9 @@ class Survey:
 
     def _tables(self, engine: Engine, connection: Any) -> Surveyed:
         resolution = resolve(self.source, engine.list_tables(connection))
-        targets = names.table_names(self.schema, list(resolution.selected))  # of all: names may meet
+        targets = names.table_names(  # of all: names may meet
+            self.source.target_schema, list(resolution.selected), resolution.targets
+        )
         if self.request.tables is not None:
             resolution = only(resolution, self.request.tables)
         resolution, paused = self._without_paused(resolution)
@@ -204,11 +205,11 @@ class Survey:
         plans: list[dict[str, Any]] = json.loads(found[0]) if found else []
         return plans
 
-    def _plan(self, reader: Reader, now: Now, choice: Choice, target: str) -> TablePlan:
+    def _plan(self, reader: Reader, now: Now, choice: Choice, target: Target) -> TablePlan:
         self.landed.check_types(choice, target)
         full_refresh = self.request.full_refresh
-        found = self.landed.standing(choice, target)
-        way = go_on(found, choice, full_refresh=full_refresh)
+        loaded = self.landed.loaded(choice, target)
+        way = go_on(loaded, choice, full_refresh=full_refresh)
         new = self.landed.new_columns(choice.columns, target)
         if len(new) > NEW_COLUMNS_AT_MOST:
             raise TableRefused(
@@ -216,6 +217,7 @@ class Survey:
                 "leave some out with columns: exclude, and take them along in the next run"
             )
         own = self.landed.missing_own_columns(choice, target)
+        self._check_shared(choice, target, own)
         reread = choice.mode in KEYED and self._reread(reader, choice, target)
         all_rows = full_refresh or reread or way.all_rows
         bounds = self._bounds(reader, now, choice, way.watermark, all_rows=all_rows)
@@ -224,8 +226,9 @@ class Survey:
             number=0,
             schema_name=choice.table.name.schema,
             table_name=choice.table.name.table,
-            target_schema=self.schema,
-            target_table=target,
+            target_schema=target.schema,
+            target_table=target.table,
+            owner=self.source.name if target.shared else None,
             mode=choice.mode,
             columns=choice.columns,
             key=choice.key,
@@ -237,11 +240,11 @@ class Survey:
             whole=choice.cursor is None or all_rows or bounds.watermark is None,
             swap=way.swap,
             repeated_keys=way.repeated_keys,
-            last_run=found.run_id if found and choice.cursor else None,
+            last_run=loaded.run_id if loaded and choice.cursor else None,
             rebuild=way.rebuild or bool(own),
             may_vanish=int((self.request.may_vanish or choice.settings.may_vanish or MAY_VANISH).rstrip("%")),
             opens_at=opens_at(self.run_id, choice) if choice.mode == "history" else None,
-            exists=target in self.landed.columns,
+            exists=self.landed.known(target) is not None,
             future_rows=bounds.future_rows,
             new_columns=(*(column.target for column in new), *own),
             unread_columns=self.landed.dropped_columns(choice, target),
@@ -253,6 +256,15 @@ class Survey:
             ),
         )
 
+    def _check_shared(self, choice: Choice, target: Target, own: Sequence[str]) -> None:
+        """Raise TableRefused where other sources' rows stand there in another form."""
+        history = "row_digest" in (self.landed.known(target) or {})
+        if target.shared and (own or (history and choice.mode != "history")):
+            raise TableRefused(
+                f"{choice.name} is in mode {choice.mode}, and its target {target} is "
+                f"{'a history' if history else 'none'}; use one mode in all sources that write there"
+            )
+
     def _bounds(
         self, reader: Reader, now: Now, choice: Choice, watermark: str | None, *, all_rows: bool
     ) -> Bounds:
@@ -260,16 +272,20 @@ class Survey:
             return Bounds(ranges=whole(choice))
         return reader.bounds(choice, now, watermark, all_rows=all_rows)
 
-    def _reread(self, reader: Reader, choice: Choice, target: str) -> bool:
+    def _reread(self, reader: Reader, choice: Choice, target: Target) -> bool:
         """Say whether columns have values that no row's cursor tells of."""
         if choice.settings.on_new_column == "null":
             return False
+        loaded = self.landed.loaded(choice, target)
+        read = columns_digest(column.target for column in choice.columns)
+        if target.shared and loaded and loaded.columns not in (None, read):
+            return True  # another source may have brought the column there before this one had it
         if self.landed.returned_columns(choice, target):  # also where it is all NULL now: it was not before
             return True
         new = self.landed.new_columns(choice.columns, target)
         return any(reader.has_values(choice, column.name) for column in new)
 
-    def _drift_notes(self, choice: Choice, target: str, *, reread: bool, swap: bool) -> Iterable[str]:
+    def _drift_notes(self, choice: Choice, target: Target, *, reread: bool, swap: bool) -> Iterable[str]:
         added = self.landed.new_columns(choice.columns, target)
         new = ", ".join(column.name for column in (*added, *self.landed.returned_columns(choice, target)))
         dropped = ", ".join(self.landed.dropped_columns(choice, target))
@@ -277,7 +293,7 @@ class Survey:
             appended = choice.mode == "append" and not swap
             old = "; rows appended before have NULL in them" if appended else ""
             yield f"new columns: {new}" + ("; the table is read whole again for them" if reread else old)
-        if dropped:
+        if dropped and not target.shared:
             kept = "they are NULL in the whole new image" if swap else "their values stay in the warehouse"
             if choice.mode == "history":
                 kept = "they are NULL in versions that open from now on"

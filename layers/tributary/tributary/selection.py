@@ -9,12 +9,13 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .catalog import TableName
 from .documents import Failure
 from .errors import ConfigError
+from .names import Target, shared_target
 
 if TYPE_CHECKING:
     from .config import Settings, Source, TableEntry
@@ -22,11 +23,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """The tables to read with their settings, the entries that failed, and notes for the plan."""
+    """The tables to read with their settings, the entries that failed, and notes for the plan.
+
+    `targets`: where in the warehouse tables stand that share their place with other sources'.
+    """
 
     selected: dict[TableName, Settings]
     failures: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = ()
+    targets: dict[TableName, Target] = field(default_factory=dict)
 
 
 def resolve(source: Source, tables: Sequence[TableName]) -> Resolution:
@@ -38,6 +43,7 @@ def resolve(source: Source, tables: Sequence[TableName]) -> Resolution:
     selected: dict[TableName, Settings] = {}
     failures: list[Failure] = []
     notes: list[str] = []
+    targets: dict[TableName, Target] = {}
     for number, entry in enumerate(source.tables):
         where = f"{source.name}.yaml, tables[{number}]"
         found = _named(entry, where, tables) if entry.name else _included(entry, where, tables)
@@ -51,9 +57,11 @@ def resolve(source: Source, tables: Sequence[TableName]) -> Resolution:
         ]
         if entry.name and found[0] in selected:
             notes.append(f"{where}: an earlier entry holds for {found[0]}; move this one above it")
+        elif entry.target:
+            targets[found[0]] = shared_target(entry.target)
         for table in found:
             selected.setdefault(table, entry.over(source.defaults))
-    return Resolution(selected, tuple(failures), tuple(notes))
+    return Resolution(selected, tuple(failures), tuple(notes), targets)
 
 
 def only(resolution: Resolution, names: Sequence[str]) -> Resolution:
@@ -79,6 +87,7 @@ def only(resolution: Resolution, names: Sequence[str]) -> Resolution:
         {table: settings for table, settings in resolution.selected.items() if table in wanted},
         tuple(failure for failure in resolution.failures if failure.table in names),
         resolution.notes,
+        resolution.targets,
     )
 
 

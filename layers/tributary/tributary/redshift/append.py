@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..documents import TablePlan
 from .control import Committed
-from .rows import insert
+from .rows import insert, ours, where
 from .sql import literal
 from .stage import target
 
@@ -19,4 +19,5 @@ def append(table: TablePlan, name: str, committed: Committed) -> list[str]:
         uncovered = f'"run_id" = {literal(committed.run_id)}'
     else:
         uncovered = f'"run_id" > {literal(table.last_run)}'
-    return [f"DELETE FROM {target(table)} WHERE {uncovered}", insert(table, name, committed)]
+    delete = f"DELETE FROM {target(table)}{where([uncovered, *ours(table)])}"
+    return [delete, insert(table, name, committed)]

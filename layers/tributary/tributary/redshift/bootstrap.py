@@ -17,11 +17,11 @@ def bootstrap(warehouse: Warehouse, *, loader: str, database: str) -> None:
     """
     name = "tributary/bootstrap"
     users, columns = warehouse.run(
-        [f"SELECT usename FROM pg_user WHERE usename = {literal(loader)}", control.columns("public")], name
+        [f"SELECT usename FROM pg_user WHERE usename = {literal(loader)}", control.columns(["public"])], name
     )
     found: defaultdict[str, list[str]] = defaultdict(list)
-    for table, column, *_ in columns:
-        found[f"public.{table}"].append(str(column))
+    for schema, table, column, *_ in columns:
+        found[f"{schema}.{table}"].append(str(column))
     user = [] if users else [f"CREATE USER {quote(loader)} PASSWORD DISABLE"]
     tables = [*control.upgrade(found), *control.create()]
     warehouse.run([*user, *tables, *control.grant(loader, database)], name)

@@ -19,6 +19,7 @@ class Committed:
     """What a publish commits beside its rows: one row of `etl_control`.
 
     `unread_columns`: what the warehouse's table has and the run did not read, as JSON; None for nothing.
+    `key`: the key's columns as JSON; `columns_digest`: of the names of the columns that were read.
     """
 
     source: str
@@ -33,6 +34,8 @@ class Committed:
     chunks: int
     size_bytes: int
     unread_columns: str | None = None
+    key: str | None = None
+    columns_digest: str | None = None
 
 
 # A column that a later version adds goes to the end and may be NULL: ADD COLUMN asks for no more.
@@ -52,6 +55,8 @@ TABLES = {
         "size_bytes": "BIGINT NOT NULL",
         "tributary_version": "VARCHAR(32) NOT NULL",
         "unread_columns": "VARCHAR(65535)",
+        "key_columns": "VARCHAR(4096)",
+        "columns_digest": "VARCHAR(32)",
     },
     FENCE: {
         "source_name": "VARCHAR(50) NOT NULL",
@@ -151,18 +156,18 @@ def commit(rows: Sequence[Committed]) -> str:
 
 def _values(row: Committed) -> str:
     what = (row.run_id, row.generation, row.mode, row.target, row.cursor, row.watermark)
-    said = comma(
-        literal(value) for value in (*what, row.chunks, row.size_bytes, __version__, row.unread_columns)
-    )
+    which = (row.unread_columns, row.key, row.columns_digest)
+    said = comma(literal(value) for value in (*what, row.chunks, row.size_bytes, __version__, *which))
     return f"({literal(row.source)}, {literal(row.table)}, GETDATE(), {row.rows}, {said})"
 
 
 def watermarks(source: str) -> str:
     """Return the query of the newest control row of each table of the source."""
     return (
-        "SELECT table_name, run_id, mode, target_table, cursor_column, watermark, unread_columns "
-        f"FROM {WATERMARKS} "
-        f"WHERE source_name = {literal(source)}"
+        "SELECT table_name, run_id, mode, target_table, cursor_column, watermark, key_columns, "
+        "unread_columns, columns_digest FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY table_name "
+        f"ORDER BY generation DESC, run_id DESC) AS newest FROM {CONTROL} "
+        f"WHERE source_name = {literal(source)}) AS runs WHERE newest = 1"
     )
 
 
@@ -174,11 +179,12 @@ def committed(source: str, table: str, run_id: str) -> str:
     )
 
 
-def columns(schema: str) -> str:
-    """Return the query of the columns that the warehouse has in a schema (SVV_COLUMNS)."""
+def columns(schemas: Sequence[str]) -> str:
+    """Return the query of the columns that the warehouse has in the schemas (SVV_COLUMNS)."""
     return (
-        "SELECT table_name, column_name, data_type, numeric_precision, numeric_scale FROM svv_columns "
-        f"WHERE table_schema = {literal(schema)} ORDER BY table_name, ordinal_position"
+        "SELECT table_schema, table_name, column_name, data_type, numeric_precision, numeric_scale "
+        f"FROM svv_columns WHERE table_schema IN ({comma(map(literal, schemas))}) "
+        "ORDER BY table_schema, table_name, ordinal_position"
     )
 
 

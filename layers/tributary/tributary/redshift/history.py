@@ -13,7 +13,7 @@ from ..chunks import SEQUENCE
 from ..documents import TablePlan
 from .control import Committed
 from .digest import DIGEST, FROM
-from .rows import ALIAS, keys, same_key, text_keys, values
+from .rows import ALIAS, keys, ours, same_key, text_keys, values, where
 from .sql import STAGING_SCHEMA, comma, literal, quote
 from .stage import target
 
@@ -22,7 +22,7 @@ def open_versions(table: TablePlan, name: str, committed: Committed) -> list[str
     """Return the statements that open and close versions by the staged rows."""
     begin = []
     if table.rebuild:
-        begin = [f"DELETE FROM {target(table)}"]
+        begin = [f"DELETE FROM {target(table)}{where(ours(table))}"]
     elif table.swap:
         begin = [_close_vanished(table, name)]
     return [
@@ -44,13 +44,13 @@ def _close_vanished(table: TablePlan, name: str) -> str:
     same += [
         f"OCTET_LENGTH(standing.{quote(key)}) = OCTET_LENGTH(staged.{quote(key)})" for key in text_keys(table)
     ]
+    gone = ['standing."is_current" = TRUE', f"staged.{quote(SEQUENCE)} IS NULL", *ours(table, "standing")]
     table_name = quote(table.target_table)
     return (
         f'UPDATE {target(table)} SET "valid_to" = GREATEST({table_name}."valid_from", '
         f'CAST({literal(table.opens_at)} AS TIMESTAMP)), "is_current" = FALSE '
         f"FROM (SELECT {shown} FROM {target(table)} AS standing LEFT JOIN {staged} AS staged "
-        f'ON {" AND ".join(same)} WHERE standing."is_current" = TRUE '
-        f"AND staged.{quote(SEQUENCE)} IS NULL) AS vanished "
+        f"ON {' AND '.join(same)}{where(gone)}) AS vanished "
         f'WHERE {" AND ".join(same_key(table, "vanished"))} AND {table_name}."is_current" = TRUE'
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..documents import TablePlan
 from .control import Committed
-from .rows import insert
+from .rows import insert, ours, where
 from .stage import target
 
 
@@ -13,4 +13,4 @@ def swap(table: TablePlan, name: str, committed: Committed) -> list[str]:
 
     DELETE, not TRUNCATE: TRUNCATE would commit the transaction it stands in (r_TRUNCATE).
     """
-    return [f"DELETE FROM {target(table)}", insert(table, name, committed)]
+    return [f"DELETE FROM {target(table)}{where(ours(table))}", insert(table, name, committed)]

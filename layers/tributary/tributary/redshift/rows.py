@@ -56,7 +56,19 @@ def same_key(table: TablePlan, other: str = ALIAS) -> list[str]:
     lengths = [
         f"OCTET_LENGTH({name}.{quote(key)}) = OCTET_LENGTH({other}.{quote(key)})" for key in text_keys(table)
     ]
-    return [*same, *lengths]
+    return [*same, *lengths, *ours(table)]
+
+
+def ours(table: TablePlan, name: str | None = None) -> list[str]:
+    """Return the condition, if there must be one, that keeps to the rows of this source."""
+    if table.owner is None:
+        return []
+    return [f'{name or quote(table.target_table)}."source_system" = {literal(table.owner)}']
+
+
+def where(conditions: list[str]) -> str:
+    """Return the WHERE clause of the conditions with a space before it, '' where there are none."""
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
 def deduplicate(table: TablePlan, name: str) -> str:

@@ -78,9 +78,11 @@ def stage(table: TablePlan, name: str, manifest_url: str | None, copy_role: str)
 def _count(table: TablePlan, staged: str) -> str:
     if not table.swap:
         return f"SELECT COUNT(*) FROM {staged}"
+    current = ['"is_current" = TRUE'] if table.mode == "history" and not table.rebuild else []
+    ours = [f'"source_system" = {literal(table.owner)}'] if table.owner else []
+    conditions = " AND ".join([*current, *ours])
     standing = f"SELECT COUNT(*) AS standing FROM {target(table)}"
-    if table.mode == "history" and not table.rebuild:
-        standing += ' WHERE "is_current" = TRUE'
+    standing += f" WHERE {conditions}" if conditions else ""
     arrived = f"SELECT COUNT(*) AS arrived FROM {staged}"
     return f"SELECT arrived, standing FROM ({arrived}) AS a CROSS JOIN ({standing}) AS s"
 
