@@ -197,7 +197,8 @@ def test_a_digest_tells_every_value_of_every_kind_from_every_other(warehouse: Wa
         "boolean": (Kind("boolean"), "t", "f"),
         "date": (Kind("date"), "2026-01-01", "2026-01-02"),
         "timestamptz": (Kind("timestamptz"), f"{instant(1)}.000001+00", f"{instant(1)}.000002+00"),
-        "binary": (Kind("binary"), "x" * 40, "x" * 39 + "y"),
+        "binary": (Kind("binary", size_bytes=255), "x" * 40, "x" * 39 + "y"),
+        "blob": (Kind("binary"), "x" * 40, "x" * 39 + "y"),
         "json": (Kind("json"), "{}", "[]"),
         "other": (Kind("json"), "[]", "{}"),
     }

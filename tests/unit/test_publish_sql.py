@@ -265,13 +265,25 @@ FLOAT = (
         (Kind("date"), "TO_CHAR(\"c\", 'YYYY-MM-DD BC')"),
         (Kind("timestamp"), "TO_CHAR(\"c\", 'YYYY-MM-DD HH24:MI:SS.US BC')"),
         (
-            Kind("binary"),
+            Kind("binary", size_bytes=255),
             'MD5(TO_HEX(SUBSTRING("c", 1, 32000))) || MD5(TO_HEX(SUBSTRING("c", 32001, 32000)))',
         ),
     ],
 )
 def test_a_digest_is_of_texts_that_no_setting_of_a_session_changes(kind: Kind, text: str) -> None:
     assert parts((column("c", kind),)) == [f"COALESCE(MD5('c=' || MD5({text})), '')"]
+
+
+def test_a_digest_is_of_every_piece_of_a_wide_binary() -> None:
+    [part] = parts((column("c", Kind("binary")),))
+
+    assert part.startswith(
+        "COALESCE(MD5('c=' || MD5(CASE WHEN OCTET_LENGTH(\"c\") <= 64000 "
+        'THEN MD5(TO_HEX(SUBSTRING("c", 1, 32000))) || MD5(TO_HEX(SUBSTRING("c", 32001, 32000))) '
+        'ELSE MD5(TO_HEX(SUBSTRING("c", 1, 32000))) || '
+    )
+    assert part.endswith("SUBSTRING(\"c\", 16768001, 32000))) END)), '')")
+    assert len(part) < 30_000
 
 
 def test_a_digest_too_long_for_the_data_api_is_put_together_in_several_statements() -> None:

@@ -15,7 +15,7 @@ from ..types import VARBYTE_BYTES, staging
 from .sql import STAGING_SCHEMA, STATEMENT_BYTES_AT_MOST, literal, quote
 
 DIGEST, FROM = "_tributary_digest", "_tributary_from"  # what a staged row of a history has besides
-HALF_BYTES = VARBYTE_BYTES // 2  # hexadecimal digits of more would be too long a VARCHAR
+PIECE_BYTES = 32_000  # hexadecimal digits of more would be too long a VARCHAR
 INSTANT = "YYYY-MM-DD HH24:MI:SS.US BC"
 
 
@@ -68,8 +68,11 @@ def parts(columns: tuple[Column, ...]) -> list[str]:
 
 def _text(column: Column) -> str:
     """Return the text of a staged value: another text for every other value, NULL for NULL."""
+    value = quote(column.target)
+    if column.kind.name == "binary":
+        return _binary(value, column.kind.limit_bytes or VARBYTE_BYTES)
     word = staging(column.kind).partition("(")[0]
-    return TEXTS.get(word, _cast)(quote(column.target))
+    return TEXTS.get(word, _cast)(value)
 
 
 def _cast(value: str) -> str:
@@ -83,9 +86,16 @@ def _float(value: str) -> str:
     return f"{text} || '+' || CAST({rest} AS VARCHAR)"
 
 
-def _binary(value: str) -> str:
-    halves = (f"SUBSTRING({value}, {first}, {HALF_BYTES})" for first in (1, HALF_BYTES + 1))
-    return " || ".join(f"MD5(TO_HEX({half}))" for half in halves)
+def _binary(value: str, limit_bytes: int) -> str:
+    """Return the digests of a binary's pieces; only a value that is long has all of them made."""
+    pieces = [
+        f"MD5(TO_HEX(SUBSTRING({value}, {first}, {PIECE_BYTES})))"
+        for first in range(1, limit_bytes, PIECE_BYTES)
+    ]
+    short = " || ".join(pieces[:2])
+    if len(pieces) == 2:
+        return short
+    return f"CASE WHEN OCTET_LENGTH({value}) <= {2 * PIECE_BYTES} THEN {short} ELSE {' || '.join(pieces)} END"
 
 
 TEXTS: dict[str, Callable[[str], str]] = {
@@ -96,5 +106,4 @@ TEXTS: dict[str, Callable[[str], str]] = {
     "DATE": lambda value: f"TO_CHAR({value}, 'YYYY-MM-DD BC')",
     "TIMESTAMP": lambda value: f"TO_CHAR({value}, '{INSTANT}')",
     "TIMESTAMPTZ": lambda value: f"TO_CHAR({value} AT TIME ZONE 'UTC', '{INSTANT}')",
-    "VARBYTE": _binary,
 }
