@@ -9,7 +9,7 @@ from tributary.redshift.control import Committed
 from tributary.redshift.digest import parts
 from tributary.redshift.publish import publish, quiet
 from tributary.redshift.sql import literal, quote
-from tributary.redshift.stage import manifest, stage, staging_name
+from tributary.redshift.stage import drop, manifest, stage, staging_name
 from tributary.types import Kind
 
 
@@ -424,6 +424,32 @@ def test_a_control_table_of_an_earlier_version_gets_the_columns_that_it_lacks() 
     assert control.upgrade({"public.etl_control": older}) == [
         "ALTER TABLE public.etl_control ADD COLUMN key_columns VARCHAR(4096)",
         "ALTER TABLE public.etl_control ADD COLUMN columns_digest VARCHAR(32)",
+    ]
+
+
+def test_what_is_asked_beside_the_batches_of_tables() -> None:
+    assert [
+        control.find_user("IAMR:l"),
+        control.create_user("IAMR:l"),
+        control.create_schema("shop"),
+        control.staging_tables(),
+        control.committed("shop", "public.orders", "20261123_233901"),
+        control.load_error(7),
+        *drop([NAME]),
+    ] == [
+        "SELECT usename FROM pg_user WHERE usename = 'IAMR:l'",
+        'CREATE USER "IAMR:l" PASSWORD DISABLE',
+        'CREATE SCHEMA IF NOT EXISTS "shop"',
+        "SELECT table_name FROM svv_tables WHERE table_schema = 'etl_staging'",
+        (
+            "SELECT COUNT(*) FROM public.etl_control WHERE source_name = 'shop' "
+            "AND table_name = 'public.orders' AND run_id = '20261123_233901'"
+        ),
+        (
+            "SELECT error_code, column_name, column_type, file_name FROM sys_load_error_detail "
+            "WHERE query_id = 7 ORDER BY start_time DESC LIMIT 1"
+        ),
+        f"DROP TABLE IF EXISTS {STAGED}",
     ]
 
 

@@ -18,7 +18,6 @@ from .errors import TableRefused
 from .names import Target
 from .redshift import control
 from .redshift.data_api import Row, Warehouse
-from .redshift.sql import quote
 from .redshift.stage import added, drop
 from .types import warehouse as warehouse_type
 
@@ -109,7 +108,7 @@ def look(warehouse: Warehouse, source: str, schemas: Sequence[str], run_id: str)
     Raises LoadFailed where the database user may not.
     """
     name = f"tributary/{source}/{run_id}/plan"
-    making = [f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}" for schema in schemas]
+    making = [control.create_schema(schema) for schema in schemas]
     while len(making) > SCHEMAS_AT_ONCE:
         warehouse.run([making.pop() for _ in range(SCHEMAS_AT_ONCE)], name)
     *_, watermarks, columns, staged = warehouse.run(

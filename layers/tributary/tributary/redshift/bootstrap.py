@@ -6,7 +6,6 @@ from collections import defaultdict
 
 from . import control
 from .data_api import Warehouse
-from .sql import literal, quote
 
 
 def bootstrap(warehouse: Warehouse, *, loader: str, database: str) -> None:
@@ -16,12 +15,10 @@ def bootstrap(warehouse: Warehouse, *, loader: str, database: str) -> None:
     caller is no administrator of the warehouse.
     """
     name = "tributary/bootstrap"
-    users, columns = warehouse.run(
-        [f"SELECT usename FROM pg_user WHERE usename = {literal(loader)}", control.columns(["public"])], name
-    )
+    users, columns = warehouse.run([control.find_user(loader), control.columns(["public"])], name)
     found: defaultdict[str, list[str]] = defaultdict(list)
     for schema, table, column, *_ in columns:
         found[f"{schema}.{table}"].append(str(column))
-    user = [] if users else [f"CREATE USER {quote(loader)} PASSWORD DISABLE"]
+    user = [] if users else [control.create_user(loader)]
     tables = [*control.upgrade(found), *control.create()]
     warehouse.run([*user, *tables, *control.grant(loader, database)], name)

@@ -117,6 +117,21 @@ def upgrade(found: Mapping[str, Sequence[str]]) -> list[str]:
     return [*dropped, *added]
 
 
+def find_user(loader: str) -> str:
+    """Return the query of the database user of that name (PG_USER)."""
+    return f"SELECT usename FROM pg_user WHERE usename = {literal(loader)}"
+
+
+def create_user(loader: str) -> str:
+    """Return the statement that creates a database user whom only IAM lets in."""
+    return f"CREATE USER {quote(loader)} PASSWORD DISABLE"
+
+
+def create_schema(schema: str) -> str:
+    """Return the statement that creates a schema of a source's tables, where it is missing."""
+    return f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}"
+
+
 def grant(loader: str, database: str) -> list[str]:
     """Return the statements that give the pipeline's database user what it needs and no more."""
     user = quote(loader)

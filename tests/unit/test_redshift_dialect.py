@@ -1,0 +1,101 @@
+"""Every kind of statement that goes to Redshift, held against a grammar of Redshift that is not ours."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+
+import pytest
+from sqlfluff.core import Linter
+
+from tributary.documents import TablePlan
+from tributary.redshift import control
+from tributary.redshift.publish import publish, quiet
+from tributary.redshift.stage import drop, stage
+from tributary.types import Kind
+
+from .test_publish_sql import LIVES, NAME, column, committed, orders
+
+URL = "s3://raw/_runs/shop/20261123_233901/manifests/3.json"
+PLANS = {
+    "merge": orders(new_columns=("doc", "size")),
+    "merge by delete and insert": orders(repeated_keys=True),
+    "merge in a shared target": orders(owner="shop"),
+    "replace": orders(swap=True),
+    "append": orders(mode="append", last_run="20261122_233901", owner="shop"),
+    "snapshots": orders(mode="append", cursor=None, key=()),
+    "history": LIVES,
+    "history of every kind": LIVES.model_copy(
+        update={
+            "columns": (
+                *LIVES.columns,
+                column("a", Kind("float32")),
+                column("b", Kind("boolean")),
+                column("c", Kind("date")),
+                column("d", Kind("timestamp")),
+                column("e", Kind("binary", size_bytes=255)),
+                column("f", Kind("json")),
+                column("g", Kind("decimal", precision=38, scale=4)),
+                column("h", Kind("uuid")),
+            )
+        }
+    ),
+    "history by a whole image": LIVES.model_copy(update={"swap": True, "owner": "shop"}),
+    "history in the place of rows": LIVES.model_copy(
+        update={"rebuild": True, "swap": True, "new_columns": ("valid_from", "is_current")}
+    ),
+}
+
+
+def statements(table: TablePlan) -> Iterator[str]:
+    yield from stage(table, NAME, URL, "arn:aws:iam::1:role/copy")
+    yield from publish(table, NAME, committed(mode=table.mode))
+
+
+def around() -> Iterator[str]:
+    """Return what is asked and said beside the tables' own batches."""
+    yield from (control.find_user("IAMR:loader"), control.create_user("IAMR:loader"))
+    yield from (*control.create(), *control.grant("IAMR:loader", "dev"))
+    yield from control.upgrade({table: ["source_name"] for table in (*control.TABLES, control.WATERMARKS)})
+    yield from (
+        control.create_schema("shop"),
+        control.watermarks("shop"),
+        control.columns(["shop", "company"]),
+    )
+    yield from (control.staging_tables(), *drop([NAME]), *quiet([committed(), committed(cursor=None)]))
+    yield from (control.raise_fence("shop", 3, "20261123_233901"), control.load_error(7))
+    yield control.committed("shop", "public.orders", "20261123_233901")
+
+
+@functools.cache
+def linter() -> Linter:
+    return Linter(dialect="redshift")
+
+
+@functools.cache
+def fault(sql: str) -> str | None:
+    """Return what the grammar cannot read of the statement, None where it reads all of it."""
+    parsed = linter().parse_string(sql)
+    if parsed.tree is None:
+        return sql
+    unread = [segment.raw for segment in parsed.tree.recursive_crawl("unparsable")]
+    return unread[0] if unread else next((str(error) for error in parsed.violations), None)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_every_statement_of_a_load_is_redshifts(plan: str) -> None:
+    assert [found for sql in statements(PLANS[plan]) if (found := fault(sql))] == []
+
+
+def test_every_other_statement_is_redshifts() -> None:
+    assert [found for sql in around() if (found := fault(sql))] == []
+
+
+def test_the_grammar_would_tell_what_redshift_does_not_have() -> None:
+    merge = next(sql for sql in statements(PLANS["merge"]) if sql.startswith("MERGE"))
+    for sql in (
+        merge.replace(" WHEN NOT MATCHED", " WHEN NOT MATCHED BY SOURCE"),
+        'INSERT INTO "shop"."orders" VALUES (1) ON CONFLICT DO NOTHING',
+        'CREATE TABLE "shop"."orders" ("id" BIGINT) ENGINE InnoDB',
+    ):
+        assert fault(sql), sql
