@@ -103,6 +103,7 @@ class Deployer:
         self._packages: list[Path] = []
         self._code: dict[str, Path] = {}  # task root by physical name
         self._standing: Standing | None = None
+        self._deleted = False
 
     def deploy(
         self,
@@ -122,6 +123,8 @@ class Deployer:
         os.environ.setdefault("AWS_DEFAULT_REGION", REGION)
         parts = take_apart(template, parameters or {}, folders)
         wanted = Wanted(parts, _ask(parts), parameters or {}, environment or {}, overlay or {})
+        if self._deleted:
+            raise DeployError("the stack was deleted, and what it retained has its names; start a new one")
         if self._standing is None:
             return self._create(wanted)
         return self._update(self._standing, wanted)
@@ -132,7 +135,7 @@ class Deployer:
         self._send([Event("Delete", resource) for resource in standing.custom.values()])
         self._moto.delete()
         self._leave(standing, Standing(standing.wanted))
-        self._standing = None
+        self._standing, self._deleted = None, True
 
     def refresh(self, name: str) -> None:
         """Take over what Lambda's API says of a function: after an update from outside."""

@@ -289,6 +289,8 @@ def test_what_is_deleted_leaves_what_the_template_retains(
     assert [bucket["Name"] for bucket in buckets] == [deployment.outputs["RawBucketName"]]
     with pytest.raises(DeployError, match="nothing is deployed"):
         deployer.delete()
+    with pytest.raises(DeployError, match="the stack was deleted, and what it retained has its names"):
+        deployer.deploy(project / "template.yaml")
 
 
 def test_a_custom_resource_that_fails_stops_the_deploy_with_its_reason(

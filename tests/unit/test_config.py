@@ -138,7 +138,7 @@ class TestFaults:
               - name: no
             """
         assert faults(tmp_path, text) == [
-            'shop.yaml, line 1, engine: "postgres" is not an engine; use mysql, postgresql or sqlite',
+            'shop.yaml, line 1, engine: "postgres" is not an engine; use mysql, postgresql, sqlite or sqlserver',
             'shop.yaml, line 1, secret: is missing; write the name of a secret, such as "tributary/shop"',
             'shop.yaml, line 2, sekret: unknown key "sekret"; did you mean "secret"?',
             "shop.yaml, line 3, max_connections: 0 cannot stand here; write a whole number from 1 to 1000",
@@ -330,7 +330,7 @@ class TestDirectory:
         with pytest.raises(ConfigError) as refused:
             config.load_all(tmp_path)
         assert str(refused.value).splitlines() == [
-            'a.yaml, line 1, engine: "x" is not an engine; use mysql, postgresql or sqlite',
+            'a.yaml, line 1, engine: "x" is not an engine; use mysql, postgresql, sqlite or sqlserver',
             "b.yaml, line 1: is empty; write engine, secret and tables",
         ]
 

@@ -236,8 +236,8 @@ TYPES = {  # type -> kind, what the warehouse has, how it travels, whether it or
     "text": ("text", "VARCHAR(65535)", WIDE, False),
     "ntext": ("text", "VARCHAR(65535)", WIDE, False),
     "binary(16)": ("binary", "VARBYTE", "CONVERT(varbinary(16), t.[c])", True),
-    "varbinary(max)": ("binary", "VARBYTE", "CONVERT(varbinary(max), t.[c])", False),
-    "image": ("binary", "VARBYTE", "CONVERT(varbinary(max), t.[c])", False),
+    "varbinary(max)": ("binary", "VARBYTE(16777216)", "CONVERT(varbinary(max), t.[c])", False),
+    "image": ("binary", "VARBYTE(16777216)", "CONVERT(varbinary(max), t.[c])", False),
     "rowversion": ("int64", "BIGINT", "CONVERT(bigint, t.[c])", True),
     "uniqueidentifier": (
         "uuid",

@@ -327,21 +327,20 @@ def test_the_failed_state_is_what_the_rule_passes_over():
     assert allowed["SourceArn"] == {"Fn::GetAtt": ["UnreportedEnds", "Arn"]}
 
 
-def test_every_queue_has_an_alarm_and_every_alarm_tells_the_topic():
-    alarms = of_type("AWS::CloudWatch::Alarm")
-    assert all(alarm["AlarmActions"] == [{"Ref": "AlertTopic"}] for alarm in alarms.values())
+def test_every_queue_and_every_bad_end_has_an_alarm_and_every_alarm_tells_the_topic():
+    alarms = of_type("AWS::CloudWatch::Alarm").values()
+    assert all(alarm["AlarmActions"] == [{"Ref": "AlertTopic"}] for alarm in alarms)
     watched = {
-        dimension["Value"]["Fn::GetAtt"][0]
-        for alarm in alarms.values()
-        for dimension in alarm.get("Dimensions", [])
+        (alarm["MetricName"], json.dumps(dimension["Value"]))
+        for alarm in alarms
+        for dimension in alarm["Dimensions"]
     }
-    assert watched == set(of_type("AWS::SQS::Queue"))
-    counted = {
-        metric["MetricStat"]["Metric"]["MetricName"]
-        for metric in alarms["ExecutionsAlarm"]["Metrics"]
-        if "MetricStat" in metric
+    queues = {json.dumps({"Fn::GetAtt": [name, "QueueName"]}) for name in of_type("AWS::SQS::Queue")}
+    machine = json.dumps({"Ref": "StateMachine"})
+    ends = ("ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted")
+    assert watched == {("ApproximateNumberOfMessagesVisible", queue) for queue in queues} | {
+        (end, machine) for end in ends
     }
-    assert counted == {"ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"}
 
 
 def test_alarms_may_use_the_topics_key_as_report_may():
