@@ -19,7 +19,7 @@ from tests.integration.engines.test_values import fill
 from tributary import engines
 from tributary.catalog import SourceColumn, TableName
 from tributary.engines import Query
-from tributary.errors import SourceUnavailable, TableRefused
+from tributary.errors import SourceUnavailable, TableRefused, ValueRefused
 from tributary.secret import Secret
 
 
@@ -39,6 +39,37 @@ def own_server(**settings: str) -> Iterator[Source]:
         execute("USE shop")
         secret = Secret(host=server.host, port=server.port, username="root", dbname="shop", sslmode="disable")
         yield Source("mysql", engines.get("mysql"), secret, "shop", execute, server)
+
+
+def test_a_byte_that_is_no_character_of_its_set_is_refused_and_never_a_question_mark(maria: Source) -> None:
+    sets = {
+        "ascii": ("x'3f41'", "?A", "x'41ff3f'"),
+        "cp1250": ("x'3f9a'", "?š", "x'81'"),
+        "sjis": ("x'82a0'", "あ", "x'8540'"),
+    }
+    for charset, (good, text, bad) in sets.items():
+        table = f"in_{charset}"
+        maria.execute(f"CREATE TABLE {table} (id int PRIMARY KEY, x varchar(9) CHARACTER SET {charset})")
+        maria.execute(f"INSERT INTO {table} VALUES (1, {good}), (2, NULL), (3, ''), (4, {bad})")
+        query = maria.query(table, order=("id",))
+        assert query.columns[1].type == f"varchar(9) character set {charset}"
+        assert [row["x"] for row in maria.read(replace(query, limit=3))] == [text, None, ""]
+        with pytest.raises(ValueRefused, match="holds a value outside its declared type"):
+            maria.read(query)
+        treated = replace(query.columns[1], policies={"misfit": "null"})
+        rows = maria.read(replace(query, columns=(query.columns[0], treated)))
+        assert [row["x"] for row in rows] == [text, None, "", None]
+
+
+def test_half_a_character_of_ucs2_is_refused_or_cut_out(maria: Source) -> None:
+    maria.execute("CREATE TABLE t (id int PRIMARY KEY, x varchar(9) CHARACTER SET ucs2)")
+    maria.execute("INSERT INTO t VALUES (1, x'0061D800006265E5'), (2, '日')")
+    query = maria.query("t", order=("id",))
+    with pytest.raises(ValueRefused, match="not valid UTF-8"):
+        maria.read(query)
+    treated = replace(query.columns[1], policies={"invalid_text": "truncate"})
+    rows = maria.read(replace(query, columns=(query.columns[0], treated)))
+    assert [row["x"] for row in rows] == ["ab日", "日"]
 
 
 def test_rows_and_lines_read_the_same(maria: Source) -> None:

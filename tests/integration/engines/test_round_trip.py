@@ -24,6 +24,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import strategies as st
 
+from local.databases import mariadb
 from local.databases.postgres import Postgres
 from tests.integration.engines.moving import move
 from tests.integration.engines.source import Source
@@ -44,6 +45,8 @@ def warehouse(postgres: Postgres) -> Iterator[Warehouse]:
         yield served
 
 
+NATIVE = ["postgresql", *(["mysql"] if mariadb.available() else []), "sqlite"]
+pytestmark = pytest.mark.parametrize("source", NATIVE, indirect=True)
 Strategy = st.SearchStrategy[Any]
 
 

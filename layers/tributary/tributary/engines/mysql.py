@@ -239,7 +239,7 @@ def literal(text: str, type: str) -> str:
     if known == "binary":
         return f"x'{hex_digits(text)}'"
     quoted = "'" + text.replace("'", "''") + "'"
-    if known in ("text", "plain"):
+    if known in ("text", "doubtful", "plain"):
         return quoted
     if known == "date" and DATE.fullmatch(text):
         return "DATE" + quoted

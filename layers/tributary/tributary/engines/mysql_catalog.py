@@ -14,8 +14,12 @@ WHERE table_type IN ('BASE TABLE', 'VIEW', 'SYSTEM VERSIONED')
   AND table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')
 """
 
+# A character set that may hold bytes which are no characters is said with the type.
 COLUMNS = """
-SELECT table_schema, table_name, column_name, column_type, is_nullable
+SELECT table_schema, table_name, column_name,
+  CONCAT(column_type, IF(character_set_name IN ('utf8mb4', 'utf8mb3', 'utf8', 'latin1', 'ucs2', 'utf16',
+    'utf16le', 'utf32', 'binary') OR character_set_name IS NULL,
+    '', CONCAT(' character set ', character_set_name))), is_nullable
 FROM information_schema.columns
 WHERE table_schema IN ({schemas}) AND table_name IN ({tables})
 ORDER BY table_schema, table_name, ordinal_position

@@ -12,11 +12,23 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..catalog import SourceColumn
+from ..mend import MISFIT
 from ..types import Kind, decimal
 from . import unsupported
 
 FamilyName = Literal[
-    "number", "bits", "float", "date", "datetime", "timestamp", "time", "text", "plain", "binary", "geometry"
+    "number",
+    "bits",
+    "float",
+    "date",
+    "datetime",
+    "timestamp",
+    "time",
+    "text",
+    "doubtful",
+    "plain",
+    "binary",
+    "geometry",
 ]
 
 
@@ -42,6 +54,13 @@ def _hex(value: bytes) -> bytes:
 # Text is converted, or one binary part would turn the line into raw bytes of each column's own
 # character set; utf8mb4_bin, so that REPLACE compares characters and no language's equals.
 TEXT = "CONVERT({0} USING utf8mb4)"
+QUOTED = "CONCAT('\"', REPLACE(" + TEXT + " COLLATE utf8mb4_bin, '\"', '\"\"'), '\"')"
+# A byte that is no character of its set becomes a question mark without an error: where the text has
+# more of them than the bytes had, its line is NULL, and the row read by columns has a misfit.
+QUESTION_MARKS = (
+    "CHAR_LENGTH(" + TEXT + ") - CHAR_LENGTH(REPLACE(" + TEXT + " COLLATE utf8mb4_bin, '?', '')) "
+    "= LENGTH({0}) - LENGTH(REPLACE(CAST({0} AS BINARY), '?', ''))"
+)
 AS_CHAR = "CAST({0} AS CHAR)"
 QUOTED_HEX = "CONCAT('\"', HEX({0}), '\"')"
 FAMILIES: dict[FamilyName, Family] = {
@@ -52,8 +71,11 @@ FAMILIES: dict[FamilyName, Family] = {
     "datetime": Family(AS_CHAR, "{0}", "{0}"),
     "timestamp": Family("CONCAT({0}, 'Z')", "CONCAT({0}, 'Z')", "{0}", lambda value: value + b"Z"),
     "time": Family(AS_CHAR, "{0}", "{0}"),
-    "text": Family(
-        TEXT, "CONCAT('\"', REPLACE(" + TEXT + " COLLATE utf8mb4_bin, '\"', '\"\"'), '\"')", "{0}"
+    "text": Family(TEXT, QUOTED, "{0}"),
+    "doubtful": Family(
+        TEXT,
+        f"IF({QUESTION_MARKS}, {QUOTED}, NULL)",
+        f"IF({QUESTION_MARKS}, CAST({TEXT} AS BINARY), x'{MISFIT.hex()}')",
     ),
     "plain": Family(AS_CHAR, AS_CHAR, AS_CHAR),
     "binary": Family("HEX({0})", QUOTED_HEX, "{0}", _hex),
@@ -149,8 +171,9 @@ def _parsed(type: str) -> tuple[str, str, str]:
 
 def family(type: str) -> FamilyName:
     """Return how values of the type are written; as the server casts them where it has no row here."""
-    word = _parsed(type)[0]
-    return TYPES[word].family if word in TYPES else "plain"
+    word, _, rest = _parsed(type)
+    known = TYPES[word].family if word in TYPES else "plain"
+    return "doubtful" if known == "text" and "character set" in rest else known
 
 
 def kind(column: SourceColumn) -> Kind:
