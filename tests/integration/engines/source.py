@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tests.integration.engines.facts import FACTS, Facts
 from tributary.catalog import SourceTable, TableName
 from tributary.engines import Engine, Query, ReadColumn
 from tributary.secret import Secret
@@ -26,6 +27,10 @@ class Source:
     execute: Callable[[str], Any]
     server: Any = None
     insert: Callable[[str, list[list[Any]]], Any] = lambda sql, rows: None
+
+    @property
+    def facts(self) -> Facts:
+        return FACTS[self.name]
 
     @contextmanager
     def session(self, *, timeout_s: int = 60, secret: Secret | None = None) -> Iterator[Any]:

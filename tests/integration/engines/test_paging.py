@@ -9,12 +9,6 @@ import pytest
 from tests.integration.engines.source import Source
 from tributary.errors import TableRefused
 
-TEXTS = {  # what collates, pads or escapes differently from one engine to the next
-    "postgresql": "text",
-    "mysql": "varchar(60) COLLATE utf8mb4_unicode_ci",
-    "sqlite": "VARCHAR(60) COLLATE NOCASE",
-}
-TIMES = {"postgresql": "timestamp(6)", "mysql": "datetime(6)", "sqlite": "DATETIME"}
 ODD_TEXTS = [
     "",
     "a",
@@ -36,7 +30,7 @@ ODD_TEXTS = [
 
 
 def string(text: str, source: Source) -> str:
-    escaped = text.replace("\\", "\\\\") if source.name == "mysql" else text
+    escaped = text.replace("\\", "\\\\") if source.facts.escapes else text
     return "'" + escaped.replace("'", "''") + "'"
 
 
@@ -44,7 +38,7 @@ def test_pages_of_every_size_hold_each_row_once_where_the_cursor_ties_at_their_b
     source: Source,
 ) -> None:
     source.execute(
-        f"CREATE TABLE t (id INTEGER NOT NULL, at {TIMES[source.name]} NOT NULL, PRIMARY KEY (at, id))"
+        f"CREATE TABLE t (id INTEGER NOT NULL, at {source.facts.time} NOT NULL, PRIMARY KEY (at, id))"
     )
     times = (
         ["2024-01-01 00:00:00.000001"] * 5
@@ -61,7 +55,7 @@ def test_pages_of_every_size_hold_each_row_once_where_the_cursor_ties_at_their_b
 
 def test_pages_by_a_composite_text_key_follow_the_columns_collation(source: Source) -> None:
     source.execute(
-        f"CREATE TABLE t (name {TEXTS[source.name]} NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (name, n))"
+        f"CREATE TABLE t (name {source.facts.text_key} NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (name, n))"
     )
     rows = ", ".join(f"({string(text, source)}, {n})" for text in ODD_TEXTS for n in (2, 1))
     source.execute(f"INSERT INTO t VALUES {rows}")
@@ -79,7 +73,7 @@ def test_pages_by_a_composite_text_key_follow_the_columns_collation(source: Sour
 
 
 def test_bounds_are_exclusive_below_and_inclusive_above(source: Source) -> None:
-    source.execute(f"CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, at {TIMES[source.name]})")
+    source.execute(f"CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, at {source.facts.time})")
     source.execute(
         "INSERT INTO t VALUES (1, '2024-01-01 00:00:00.000001'), (2, '2024-01-01 00:00:00.000002'), "
         "(3, '2024-01-01 00:00:00.000003'), (4, '2024-01-01 00:00:00.000004'), (5, NULL)"
@@ -100,7 +94,7 @@ def test_bounds_are_exclusive_below_and_inclusive_above(source: Source) -> None:
 
 
 def test_rows_without_a_cursor_are_read_apart_and_in_pages(source: Source) -> None:
-    source.execute(f"CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, at {TIMES[source.name]})")
+    source.execute(f"CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, at {source.facts.time})")
     source.execute("INSERT INTO t VALUES (1, NULL), (2, '2024-01-01 00:00:00'), (3, NULL), (4, NULL)")
 
     for order in (("id",), ("at", "id")):

@@ -448,10 +448,17 @@ def _csv(columns: Sequence[pyarrow.Array]) -> bytes:
 
     sink = pa.BufferOutputStream()
     names = [f"c{place}" for place in range(len(columns))]
-    csv.write_csv(
-        pa.RecordBatch.from_arrays(list(columns), names), sink, csv.WriteOptions(include_header=False)
-    )
+    batch = pa.RecordBatch.from_arrays(list(columns), names)
+    try:
+        csv.write_csv(batch, sink, csv.WriteOptions(include_header=False))
+    except pa.ArrowInvalid:  # bytes that are no text: whoever reads the record finds and names them
+        rows = zip(*(column.to_pylist() for column in columns), strict=True)
+        return b"".join(csv_pages.line(map(_plain, row)) for row in rows)
     return bytes(sink.getvalue())
+
+
+def _plain(value: bytes | int | float | None) -> bytes | None:
+    return value if value is None or isinstance(value, bytes) else repr(value).encode()
 
 
 def _field(wire: Wire, values: pyarrow.Array) -> pyarrow.Array:
@@ -536,7 +543,7 @@ def _field_of(wire: Wire, value: Any) -> bytes | None:
     if value is None:
         return None
     if wire.form in NUMBERS:
-        return repr(value).encode()
+        return _plain(value)
     if wire.form == "utf-16":
         return utf8(value)
     return value.hex().encode() if wire.form == "bytes" else bytes(value)

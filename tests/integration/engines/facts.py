@@ -1,0 +1,87 @@
+"""What differs from one engine to the next, for the suite that they share: one row per engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The SQL that the shared suite says to an engine's administrator.
+
+    `text_key`: a type of texts that compares, pads or escapes in a way of its own; `time`: one with
+    six decimals; `text`: one without a bound. `escapes`: whether a backslash escapes in a literal.
+    `slow`: a view of a column `id` that takes half a minute. `drop_column`: of `big`, its `filler`.
+    For servers: `sessions` lists those of the engine under test ({schema}: its database, or schema),
+    `cancel` ends a statement of the session {0} and `kill` the session; `reader` makes the user {user}
+    with the password `p` who may read `{open}`, `unreader` drops it. `read_only`: whether the server
+    itself refuses what the session writes.
+    """
+
+    text_key: str
+    time: str
+    text: str
+    slow: str
+    drop_column: str = "ALTER TABLE big DROP COLUMN filler"
+    escapes: bool = False
+    sessions: str = ""
+    cancel: str = ""
+    kill: str = ""
+    reader: tuple[str, ...] = ()
+    unreader: tuple[str, ...] = ()
+    read_only: bool = True
+
+
+FACTS = {
+    "postgresql": Facts(
+        text_key="text",
+        time="timestamp(6)",
+        text="text",
+        slow="CREATE VIEW slow AS SELECT 1 AS id FROM (SELECT pg_sleep(30)) AS s",
+        sessions="SELECT pid FROM pg_stat_activity "
+        "WHERE application_name = 'tributary' AND datname = current_database()",
+        cancel="SELECT pg_cancel_backend({0})",
+        kill="SELECT pg_terminate_backend({0})",
+        reader=("CREATE ROLE {user} LOGIN PASSWORD 'p'", "GRANT SELECT ON {open} TO {user}"),
+        unreader=("DROP OWNED BY {user}", "DROP ROLE {user}"),
+    ),
+    "mysql": Facts(
+        text_key="varchar(60) COLLATE utf8mb4_unicode_ci",
+        time="datetime(6)",
+        text="longtext",
+        slow="CREATE VIEW slow AS SELECT 1 AS id, sleep(30) AS s",
+        escapes=True,
+        sessions="SELECT id FROM information_schema.processlist "
+        "WHERE id <> connection_id() AND db = '{schema}' AND user = 'root'",
+        cancel="KILL QUERY {0}",
+        kill="KILL CONNECTION {0}",
+        reader=("CREATE USER {user} IDENTIFIED BY 'p'", "GRANT SELECT ON {open} TO {user}"),
+        unreader=("DROP USER {user}",),
+    ),
+    "sqlite": Facts(
+        text_key="VARCHAR(60) COLLATE NOCASE",
+        time="DATETIME",
+        text="TEXT",
+        slow="CREATE VIEW slow AS WITH RECURSIVE g(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM g) "
+        "SELECT count(*) AS id FROM g",
+        drop_column="ALTER TABLE big RENAME COLUMN filler TO other",
+    ),
+    # A statement cannot be ended there without its session, and no session is read-only.
+    "sqlserver": Facts(
+        text_key="varchar(60) COLLATE Latin1_General_100_CI_AI_SC_UTF8",
+        time="datetime2(6)",
+        text="nvarchar(max)",
+        slow="CREATE VIEW slow AS SELECT COUNT_BIG(*) AS id FROM sys.all_columns AS a "
+        "CROSS JOIN sys.all_columns AS b CROSS JOIN sys.all_columns AS c",
+        sessions="SELECT session_id FROM sys.dm_exec_sessions "
+        "WHERE program_name = 'tributary' AND database_id = DB_ID()",
+        kill="KILL {0}",
+        reader=(
+            "CREATE LOGIN {user} WITH PASSWORD = 'p', CHECK_POLICY = OFF",
+            "CREATE USER {user} FOR LOGIN {user}",
+            "GRANT SELECT ON {open} TO {user}",
+        ),
+        unreader=("DROP USER {user}", "DROP LOGIN {user}"),
+        read_only=False,
+    ),
+}
