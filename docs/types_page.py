@@ -12,7 +12,7 @@ from typing import Protocol, cast
 
 from tributary import faults
 from tributary.catalog import SourceColumn
-from tributary.engines import mysql_types, postgresql_types, sqlite_types
+from tributary.engines import mysql_types, postgresql_types, sqlite_types, sqlserver_types
 from tributary.errors import UnsupportedType
 from tributary.types import Kind, KindName, warehouse
 
@@ -172,6 +172,61 @@ SQLITE: Chapters = {
     "Names outside the manual's list": {name: name for name in ("TIME", "JSON", "UUID", "MONEY")},
 }
 
+# https://learn.microsoft.com/en-us/sql/t-sql/data-types/data-types-transact-sql
+COLLATE = "COLLATE Latin1_General_CI_AS"
+SQLSERVER: Chapters = {
+    "Exact numerics": {
+        **{name: name for name in ("tinyint", "smallint", "int", "bigint", "bit")},
+        "decimal(p,s), numeric(p,s)": "decimal(10,2)",
+        "decimal(38,38)": "decimal(38,38)",
+        **{name: name for name in ("money", "smallmoney")},
+    },
+    "Approximate numerics": {"float, double precision": "float", "real": "real"},
+    "Date and time": {
+        "date": "date",
+        "time": "time(7)",
+        "datetime2": "datetime2(7)",
+        "datetimeoffset": "datetimeoffset(7)",
+        "datetime": "datetime",
+        "smalldatetime": "smalldatetime",
+    },
+    "Character strings": {
+        "char(n)": f"char(20) {COLLATE}",
+        "varchar(n)": f"varchar(20) {COLLATE}",
+        "varchar(n) in a UTF-8 collation": "varchar(20) COLLATE Latin1_General_100_CI_AS_SC_UTF8",
+        "varchar(max)": f"varchar(max) {COLLATE}",
+        "text": "text",
+    },
+    "Unicode character strings": {
+        "nchar(n)": "nchar(20)",
+        "nvarchar(n), sysname": "nvarchar(20)",
+        "nvarchar(max)": "nvarchar(max)",
+        "ntext": "ntext",
+    },
+    "Binary strings": {
+        "binary(n)": "binary(16)",
+        "varbinary(n)": "varbinary(20)",
+        "varbinary(max)": "varbinary(max)",
+        "image": "image",
+    },
+    "Other data types": {
+        "rowversion, timestamp": "rowversion",
+        **{
+            name: name
+            for name in (
+                *("uniqueidentifier", "xml", "json", "vector", "hierarchyid", "geometry", "geography"),
+                *("sql_variant", "cursor", "table"),
+            )
+        },
+        "an alias type: as the type that it is made of, such as nvarchar(20)": "nvarchar(20)",
+        "any other CLR type": "dbo.point",
+    },
+    "Columns that SQL Server keeps to itself": {
+        "encrypted (Always Encrypted)": "encrypted int",
+        "masked, where the user lacks UNMASK": "masked int",
+    },
+}
+
 
 class Types(Protocol):
     """What the page asks of an engine's types."""
@@ -187,6 +242,7 @@ ENGINES: dict[str, tuple[Types, Chapters]] = {
     "PostgreSQL": (cast(Types, postgresql_types), POSTGRESQL),
     "MySQL and MariaDB": (cast(Types, mysql_types), MYSQL),
     "SQLite": (cast(Types, sqlite_types), SQLITE),
+    "SQL Server": (cast(Types, sqlserver_types), SQLSERVER),
 }
 
 HEAD = """# Types
@@ -196,7 +252,7 @@ What every type of a source becomes in Redshift. This page is made from the code
 A type arrives *exact*, in a form that is said here, or is refused by a message that names column and type. Values are rendered by their own server, and no value is altered on the way unless a [policy](configuration.md#values-that-redshift-cannot-hold) says so.
 
 - **Texts** are bounded in bytes: VARCHAR(n) of four bytes for each character of the source's type, 65,535 at most. **Binaries** are VARBYTE, up to 64,000 bytes where the source's type says so and up to 16,777,216 where it does not.
-- **Dates and times** are those of the years 1 to 9999, to the microsecond, never rounded. Times with a zone are TIMESTAMPTZ in UTC, times without one stay without.
+- **Dates and times** are those of the years 1 to 9999, to the microsecond; what is finer is refused, or cut where a type's row says so, and never rounded. Times with a zone are TIMESTAMPTZ in UTC, times without one stay without.
 - **JSON** texts of at most 65,535 bytes become SUPER through JSON_PARSE.
 - A column of a view, a generated or an identity column has the form of its type, as any other.
 - A column that no form fits can be taken as its own text: `column_policies: {name: text}`.

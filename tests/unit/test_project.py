@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 
 from local.databases import mariadb, postgres
+from tests.integration.engines import odbc_engines
 from tributary import __version__
 
 ROOT = Path(__file__).parents[2]
@@ -19,6 +20,7 @@ HOSTS = {  # of documents and examples; packages come from wherever pip is told 
     "dev.mysql.com",
     "docs.aws.amazon.com",
     "host.docker.internal",
+    "learn.microsoft.com",
     "localhost",
     "mariadb.com",
     "semver.org",
@@ -38,7 +40,11 @@ def tracked() -> dict[str, str]:
 
 def test_no_engine_that_is_required_is_left_out():
     required = set(filter(None, os.environ.get("TRIBUTARY_REQUIRE", "").split(",")))
-    present = {"postgresql": postgres.available(), "mysql": mariadb.available()}
+    present = {
+        "postgresql": postgres.available(),
+        "mysql": mariadb.available(),
+        "odbc": odbc_engines.available("postgresql") and odbc_engines.available("mysql"),
+    }
     assert required <= present.keys()
     assert [name for name in sorted(required) if not present[name]] == []
 

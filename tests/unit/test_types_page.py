@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from docs import types_page
-from tributary.engines import mysql_types, postgresql_types, sqlite_types
+from tributary.engines import mysql_types, postgresql_types, sqlite_types, sqlserver_types
 
 
 def test_the_page_is_what_the_code_gives() -> None:
@@ -22,3 +22,5 @@ def test_every_type_with_a_row_is_on_the_page() -> None:
     assert set(mysql_types.TYPES) - words == {"geomcollection"}
     notes = {sqlite_types.note(type) for type in listed["SQLite"]}
     assert {row.note for row in sqlite_types.TYPES.values()} <= notes
+    words = {sqlserver_types.declared(type).word for type in listed["SQL Server"]}
+    assert set(sqlserver_types.TYPES) - words == {"numeric"}

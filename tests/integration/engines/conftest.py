@@ -18,32 +18,67 @@ from local.databases import mariadb as mariadb_server
 from local.databases import postgres as postgres_server
 from local.databases.mariadb import MariaDB
 from local.databases.postgres import Postgres
-from tests.integration.engines import odbc_engines
+from tests.integration.engines import external, odbc_engines
+from tests.integration.engines.facts import FACTS
 from tests.integration.engines.source import Source
 from tributary import engines
 from tributary.secret import Secret
 
-ENGINES = [
+HERE = [
     *(["postgresql"] if postgres_server.available() else []),
     *(["mysql"] if mariadb_server.available() else []),
     "sqlite",
 ]
-ODBC = {f"{name} by ODBC": name for name in ENGINES if name != "sqlite" and odbc_engines.available(name)}
-ENGINES += ODBC
-collect_ignore_glob = [] if mariadb_server.available() else ["test_mysql*.py"]
+BY_ODBC = {f"{name} by ODBC": name for name in HERE if name != "sqlite" and odbc_engines.available(name)}
+EXTERNAL = {f"external {name}": name for name in external.OPENERS if external.address(name)}
+FACTS_OF = {name: FACTS[name] for name in HERE} | {
+    name: FACTS[engine] for name, engine in (BY_ODBC | EXTERNAL).items()
+}
+collect_ignore_glob = [
+    *([] if mariadb_server.available() else ["test_mysql*.py"]),
+    *([] if BY_ODBC else ["test_odbc*.py"]),
+    *([] if external.address("sqlserver") else ["test_sqlserver*.py"]),
+]
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=FACTS_OF)
 def source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
     """One empty database on each engine."""
     with OPEN[request.param](request, tmp_path) as opened:
         yield opened
 
 
-@pytest.fixture(params=[name for name in ENGINES if name != "sqlite"])
+@pytest.fixture(params=[name for name, facts in FACTS_OF.items() if facts.sessions])
 def server_source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
     """One empty database on each engine that is a server."""
     with OPEN[request.param](request, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture(params=[name for name in HERE if FACTS[name].sessions])
+def dialled_source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
+    """One empty database on each server to which the way is ours, and no foreign driver's."""
+    with OPEN[request.param](request, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture(params=[name for name, facts in FACTS_OF.items() if facts.read_only])
+def read_only_source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
+    """One empty database on each engine whose server refuses what a session of ours would write."""
+    with OPEN[request.param](request, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture(params=BY_ODBC)
+def odbc_source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
+    """One empty database on each server that is read by ODBC here."""
+    with OPEN[request.param](request, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def sql_server() -> Iterator[Source]:
+    with external.sql_server() as opened:
         yield opened
 
 
@@ -150,4 +185,11 @@ def _by_odbc(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> Itera
         yield replace(opened, engine=odbc_engines.engine(name))
 
 
-OPEN |= {by_odbc: partial(_by_odbc, name) for by_odbc, name in ODBC.items()}
+@contextmanager
+def _external(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
+    with external.OPENERS[name]() as opened:
+        yield opened
+
+
+OPEN |= {by_odbc: partial(_by_odbc, name) for by_odbc, name in BY_ODBC.items()}
+OPEN |= {there: partial(_external, name) for there, name in EXTERNAL.items()}

@@ -10,7 +10,8 @@ class Facts:
     """The SQL that the shared suite says to an engine's administrator.
 
     `text_key`: a type of texts that compares, pads or escapes in a way of its own; `time`: one with
-    six decimals; `text`: one without a bound. `escapes`: whether a backslash escapes in a literal.
+    six decimals; `text`: one without a bound, `large` a value of ten million characters for it.
+    `string`: how a literal is written, `escapes`: whether a backslash does that in one.
     `slow`: a view of a column `id` that takes half a minute. `drop_column`: of `big`, its `filler`.
     For servers: `sessions` lists those of the engine under test ({schema}: its database, or schema),
     `cancel` ends a statement of the session {0} and `kill` the session; `reader` makes the user {user}
@@ -22,6 +23,8 @@ class Facts:
     time: str
     text: str
     slow: str
+    large: str = "repeat('x', 10000000)"
+    string: str = "'{0}'"
     drop_column: str = "ALTER TABLE big DROP COLUMN filler"
     escapes: bool = False
     sessions: str = ""
@@ -64,6 +67,7 @@ FACTS = {
         text="TEXT",
         slow="CREATE VIEW slow AS WITH RECURSIVE g(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM g) "
         "SELECT count(*) AS id FROM g",
+        large="replace(hex(zeroblob(5000000)), '0', 'x')",
         drop_column="ALTER TABLE big RENAME COLUMN filler TO other",
     ),
     # A statement cannot be ended there without its session, and no session is read-only.
@@ -73,6 +77,8 @@ FACTS = {
         text="nvarchar(max)",
         slow="CREATE VIEW slow AS SELECT COUNT_BIG(*) AS id FROM sys.all_columns AS a "
         "CROSS JOIN sys.all_columns AS b CROSS JOIN sys.all_columns AS c",
+        large="REPLICATE(CAST(N'x' AS nvarchar(max)), 10000000)",
+        string="N'{0}'",
         sessions="SELECT session_id FROM sys.dm_exec_sessions "
         "WHERE program_name = 'tributary' AND database_id = DB_ID()",
         kill="KILL {0}",

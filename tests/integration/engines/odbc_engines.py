@@ -14,19 +14,27 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from tributary.catalog import SourceTable, TableName
-from tributary.engines import Page, Query, ReadColumn, mysql, odbc, postgresql
-from tributary.engines.mysql_catalog import family
+from tributary.engines import Page, Query, ReadColumn, mysql, odbc, postgresql, postgresql_types
+from tributary.engines.mysql_types import FAMILIES, family
 from tributary.engines.odbc import Dialect, Form, Wire
 from tributary.secret import Secret
 
-NUMBERS: dict[str, tuple[Form, str]] = {  # how they travel, and as what PostgreSQL casts them
+NUMBERS: dict[str, tuple[Form, str]] = {  # of PostgreSQL: how they travel, and as what they are cast
     "boolean": ("int32", "int4"),
-    "int16": ("int32", "int4"),
-    "int32": ("int32", "int4"),
-    "int64": ("int64", "int8"),
-    "float32": ("float64", "float8"),
-    "float64": ("float64", "float8"),
+    "smallint": ("int32", "int4"),
+    "integer": ("int32", "int4"),
+    "bigint": ("int64", "int8"),
+    "real": ("float64", "float8"),
+    "double precision": ("float64", "float8"),
 }
+FORMS: dict[str, Form] = {  # of MariaDB: by their kind
+    "int16": "int32",
+    "int32": "int32",
+    "int64": "int64",
+    "float32": "float64",
+    "float64": "float64",
+}
+SIZES = {"decimal": 80, "date": 16, "timestamp": 40, "timestamptz": 40, "uuid": 36}
 DRIVERS = {"postgresql": "psqlodbcw.so", "mysql": "libmaodbc.so"}
 
 
@@ -45,33 +53,29 @@ def available(name: str) -> bool:
 
 def _postgresql_wire(column: ReadColumn) -> Wire:
     reference = f"t.{postgresql.quote(column.name)}"
-    if column.kind.name in NUMBERS:
-        form, cast = NUMBERS[column.kind.name]
+    if column.type in NUMBERS:
+        form, cast = NUMBERS[column.type]
         return Wire(f"{reference}::{cast}", form)
     if column.kind.name == "binary":
         return Wire(reference, "bytes")
-    text = postgresql.rendered(column.name, column.type).replace(postgresql.quote(column.name), reference)
-    return Wire(
-        f"pg_catalog.convert_to({text}, 'UTF8')",
-        "utf-8",
-        column.kind.size_bytes or SIZES.get(column.kind.name),
-    )
+    shown = postgresql_types.field(reference, column.type)
+    written = f"pg_catalog.convert_to(pg_catalog.format('%s', {shown}), 'UTF8')"  # as COPY writes it
+    sql = f"CASE WHEN {reference} IS NOT NULL THEN {written} END"
+    return Wire(sql, "utf-8", column.kind.size_bytes or SIZES.get(column.kind.name))
 
 
 def _mysql_wire(column: ReadColumn) -> Wire:
-    reference, known = f"t.{mysql.quote(column.name)}", mysql.FAMILIES[family(column.type)]
-    if column.kind.name in NUMBERS:
-        return Wire(known.plain.format(reference), NUMBERS[column.kind.name][0])
-    if known is mysql.FAMILIES["binary"]:
-        return Wire(reference, "bytes", column.kind.size_bytes)
-    if known is mysql.FAMILIES["text"]:
-        if (size_bytes := column.kind.size_bytes) is None:  # UTF-16 could pass max_allowed_packet
+    reference, known = f"t.{mysql.quote(column.name)}", FAMILIES[family(column.type)]
+    size_bytes = column.kind.size_bytes or SIZES.get(column.kind.name)
+    if column.kind.name in FORMS:
+        return Wire(known.plain.format(reference), FORMS[column.kind.name])
+    if known is FAMILIES["binary"]:
+        return Wire(reference, "bytes", size_bytes)
+    if known is FAMILIES["text"]:
+        if size_bytes is None:  # UTF-16 could pass max_allowed_packet
             return Wire(f"CAST(CONVERT({reference} USING utf8mb4) AS BINARY)", "utf-8")
         return Wire(f"CAST(CONVERT({reference} USING utf16le) AS BINARY)", "utf-16", size_bytes)
-    return Wire(f"CAST({known.text.format(reference)} AS BINARY)", "utf-8", SIZES[column.kind.name])
-
-
-SIZES = {"decimal": 80, "date": 16, "timestamp": 40, "timestamptz": 40, "uuid": 36}
+    return Wire(f"CAST({known.text.format(reference)} AS BINARY)", "utf-8", size_bytes)
 
 
 def _postgresql_connection(secret: Secret) -> str:
@@ -159,6 +163,7 @@ WAYS = {
                 **{str(code): "forbidden" for code in mysql.FORBIDDEN},
                 **{str(code): "gone" for code in mysql.GONE},
                 **{str(code): "broken" for code in mysql.BROKEN},
+                "2002": "broken",
                 "1045": "refused",
             },
             driver_times_out=False,

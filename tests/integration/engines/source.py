@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.integration.engines.facts import FACTS, Facts
+from tests.integration.engines.types_of import TYPES, Values
 from tributary.catalog import SourceTable, TableName
 from tributary.engines import Engine, Query, ReadColumn
 from tributary.secret import Secret
@@ -28,9 +29,16 @@ class Source:
     server: Any = None
     insert: Callable[[str, list[list[Any]]], Any] = lambda sql, rows: None
 
+    lacks: frozenset[str] = frozenset()
+
     @property
     def facts(self) -> Facts:
         return FACTS[self.name]
+
+    @property
+    def types(self) -> dict[str, tuple[str, Values]]:
+        """Return the engine's types, without those that this server lacks."""
+        return {type: known for type, known in TYPES[self.name].items() if type not in self.lacks}
 
     @contextmanager
     def session(self, *, timeout_s: int = 60, secret: Secret | None = None) -> Iterator[Any]:

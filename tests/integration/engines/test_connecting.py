@@ -55,62 +55,62 @@ def drop_user(source: Source, name: str) -> None:
 
 
 @pytest.fixture
-def user(server_source: Source) -> Iterator[str]:
-    make_user(server_source, "reader_of_tests")
+def user(dialled_source: Source) -> Iterator[str]:
+    make_user(dialled_source, "reader_of_tests")
     yield "reader_of_tests"
-    drop_user(server_source, "reader_of_tests")
+    drop_user(dialled_source, "reader_of_tests")
 
 
-def test_a_password_of_any_characters_is_taken(server_source: Source, user: str) -> None:
-    if server_source.name == "mysql":
-        server_source.execute(f"GRANT SELECT ON {server_source.schema}.* TO {user}")
-    secret = Secret(**{**server_source.secret.model_dump(), "username": user, "password": PASSWORD})
-    with server_source.session(secret=secret) as connection:
-        assert server_source.engine.ask(connection, "SELECT 1") == ("1",)
+def test_a_password_of_any_characters_is_taken(dialled_source: Source, user: str) -> None:
+    if dialled_source.name == "mysql":
+        dialled_source.execute(f"GRANT SELECT ON {dialled_source.schema}.* TO {user}")
+    secret = Secret(**{**dialled_source.secret.model_dump(), "username": user, "password": PASSWORD})
+    with dialled_source.session(secret=secret) as connection:
+        assert dialled_source.engine.ask(connection, "SELECT 1") == ("1",)
 
 
-def test_a_wrong_password_is_refused(server_source: Source, user: str) -> None:
-    secret = Secret(**{**server_source.secret.model_dump(), "username": user, "password": PASSWORD + "x"})
+def test_a_wrong_password_is_refused(dialled_source: Source, user: str) -> None:
+    secret = Secret(**{**dialled_source.secret.model_dump(), "username": user, "password": PASSWORD + "x"})
     with pytest.raises(SourceRefused, match="wrong user name or password") as caught:
-        server_source.engine.connect(secret, statement_timeout_s=10)
+        dialled_source.engine.connect(secret, statement_timeout_s=10)
     assert PASSWORD not in str(caught.value)
 
 
-def test_an_unknown_user_is_refused(server_source: Source) -> None:
-    secret = Secret(**{**server_source.secret.model_dump(), "username": "nobody_here", "password": PASSWORD})
+def test_an_unknown_user_is_refused(dialled_source: Source) -> None:
+    secret = Secret(**{**dialled_source.secret.model_dump(), "username": "nobody_here", "password": PASSWORD})
     with pytest.raises(SourceRefused, match="wrong user name or password"):
-        server_source.engine.connect(secret, statement_timeout_s=10)
+        dialled_source.engine.connect(secret, statement_timeout_s=10)
 
 
-def test_an_unknown_database_is_refused(server_source: Source) -> None:
-    error = refusal(server_source, dbname="no_such_database")
+def test_an_unknown_database_is_refused(dialled_source: Source) -> None:
+    error = refusal(dialled_source, dbname="no_such_database")
     assert type(error) is SourceRefused
     assert "no such database" in str(error)
 
 
-def test_a_port_where_nobody_listens_is_unavailable(server_source: Source) -> None:
+def test_a_port_where_nobody_listens_is_unavailable(dialled_source: Source) -> None:
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-        error = refusal(server_source, port=port)
+        error = refusal(dialled_source, port=port)
     assert type(error) is SourceUnavailable
     assert str(error) == f"127.0.0.1:{port} cannot be reached (ECONNREFUSED); check host and port"
 
 
-def test_a_name_that_does_not_resolve_is_unavailable(server_source: Source) -> None:
-    error = refusal(server_source, host="no-such-host.invalid")
+def test_a_name_that_does_not_resolve_is_unavailable(dialled_source: Source) -> None:
+    error = refusal(dialled_source, host="no-such-host.invalid")
     assert type(error) is SourceUnavailable
     assert "no-such-host.invalid" in str(error)
 
 
-def test_a_secret_without_a_host_says_so(server_source: Source) -> None:
-    assert type(refusal(server_source, host="")) is SecretError
+def test_a_secret_without_a_host_says_so(dialled_source: Source) -> None:
+    assert type(refusal(dialled_source, host="")) is SecretError
 
 
 def test_a_server_that_accepts_and_says_nothing_is_given_up(
-    server_source: Source, monkeypatch: pytest.MonkeyPatch
+    dialled_source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = engines.MODULES[server_source.name]
+    module = engines.MODULES[dialled_source.name]
     monkeypatch.setattr("tributary.engines.network.CONNECT_TIMEOUT_S", 1)
     if module == "mysql":
         monkeypatch.setattr("tributary.engines.mysql.CONNECT_TIMEOUT_S", 1)
@@ -118,12 +118,12 @@ def test_a_server_that_accepts_and_says_nothing_is_given_up(
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         started = time.monotonic()
-        error = refusal(server_source, port=silent.getsockname()[1])
+        error = refusal(dialled_source, port=silent.getsockname()[1])
     assert type(error) is SourceUnavailable
     assert time.monotonic() - started < 5
 
 
-def test_a_peer_that_speaks_another_protocol_is_reported_as_ours(server_source: Source) -> None:
+def test_a_peer_that_speaks_another_protocol_is_reported_as_ours(dialled_source: Source) -> None:
     with closing(socket.socket()) as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -135,20 +135,20 @@ def test_a_peer_that_speaks_another_protocol_is_reported_as_ours(server_source: 
 
         thread = threading.Thread(target=answer)
         thread.start()
-        error = refusal(server_source, port=other.getsockname()[1])
+        error = refusal(dialled_source, port=other.getsockname()[1])
         thread.join()
     assert isinstance(error, SourceUnavailable | SourceRefused)
 
 
-def test_a_server_without_tls_is_refused_unless_the_secret_allows_it(server_source: Source) -> None:
-    error = refusal(server_source, sslmode="verify-full")
+def test_a_server_without_tls_is_refused_unless_the_secret_allows_it(dialled_source: Source) -> None:
+    error = refusal(dialled_source, sslmode="verify-full")
     assert type(error) is SourceRefused
     assert "offers no TLS" in str(error)
     assert "sslmode" in str(error)
 
 
-def test_a_root_certificate_that_is_none_is_a_fault_of_the_secret(server_source: Source) -> None:
-    error = refusal(server_source, sslmode="verify-full", sslrootcert="not a certificate")
+def test_a_root_certificate_that_is_none_is_a_fault_of_the_secret(dialled_source: Source) -> None:
+    error = refusal(dialled_source, sslmode="verify-full", sslrootcert="not a certificate")
     assert type(error) is SecretError
 
 

@@ -31,7 +31,7 @@ ODD_TEXTS = [
 
 def string(text: str, source: Source) -> str:
     escaped = text.replace("\\", "\\\\") if source.facts.escapes else text
-    return "'" + escaped.replace("'", "''") + "'"
+    return source.facts.string.format(escaped.replace("'", "''"))
 
 
 def test_pages_of_every_size_hold_each_row_once_where_the_cursor_ties_at_their_borders(

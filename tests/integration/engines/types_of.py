@@ -284,10 +284,81 @@ SQLITE: dict[str, tuple[str, Values]] = {
     "BLOB": ("binary", [("x''", b""), ("x'00ff22'", b"\x00\xff\x22")]),
 }
 
-TYPES = {"postgresql": POSTGRESQL, "mysql": MYSQL, "sqlite": SQLITE}
+SQLSERVER: dict[str, tuple[str, Values]] = {
+    "bit": ("boolean", [("0", False), ("1", True)]),
+    "tinyint": ("int16", [("0", 0), ("255", 255)]),
+    "smallint": ("int16", [("-32768", -32768), ("32767", 32767)]),
+    "int": ("int32", [("-2147483648", -(2**31)), ("2147483647", 2**31 - 1)]),
+    "bigint": ("int64", [("-9223372036854775808", -(2**63)), ("9223372036854775807", 2**63 - 1)]),
+    "decimal(10,2)": ("decimal", [("-99999999.99", Decimal("-99999999.99")), ("0.5", Decimal("0.50"))]),
+    "numeric(38,0)": ("decimal", [("9" * 38, Decimal("9" * 38)), ("-" + "9" * 38, Decimal("-" + "9" * 38))]),
+    "decimal(38,37)": ("decimal", [("9." + "9" * 37, Decimal("9." + "9" * 37))]),
+    "money": (
+        "decimal",
+        [
+            ("-922337203685477.5808", Decimal("-922337203685477.5808")),
+            ("922337203685477.5807", Decimal("922337203685477.5807")),
+        ],
+    ),
+    "smallmoney": ("decimal", [("-214748.3648", Decimal("-214748.3648"))]),
+    "float": (
+        "float64",
+        [("0.1e0", 0.1), ("1.7976931348623157e308", 1.7976931348623157e308), ("1/3e0", 1 / 3)],
+    ),
+    "real": (
+        "float32",
+        [("16777216", 16777216.0), ("0.1", 0.10000000149011612), ("3.4e38", 3.3999999521443642e38)],
+    ),
+    "date": ("date", [("'0001-01-01'", date(1, 1, 1)), ("'9999-12-31'", date(9999, 12, 31))]),
+    "time(7)": ("text", [("'23:59:59.9999999'", "23:59:59.9999999"), ("'00:00'", "00:00:00.0000000")]),
+    "time(0)": ("text", [("'23:59:59'", "23:59:59")]),
+    "smalldatetime": ("timestamp", [("'2079-06-06T23:59:00'", datetime(2079, 6, 6, 23, 59))]),
+    "datetime": (
+        "timestamp",
+        [
+            ("'1753-01-01T00:00:00'", datetime(1753, 1, 1)),
+            ("'9999-12-31T23:59:59.997'", datetime(9999, 12, 31, 23, 59, 59, 997_000)),
+            ("'2024-01-01T00:00:00.003'", datetime(2024, 1, 1, 0, 0, 0, 3_000)),
+        ],
+    ),
+    "datetime2(7)": (
+        "timestamp",
+        [("'0001-01-01'", FIRST), ("'9999-12-31 23:59:59.9999999'", LAST)],
+    ),
+    "datetime2(0)": ("timestamp", [("'2024-03-31 02:30:00'", datetime(2024, 3, 31, 2, 30))]),
+    "datetimeoffset(7)": (
+        "timestamptz",
+        [
+            ("'2024-07-01 12:00:00.0000019+05:30'", datetime(2024, 7, 1, 6, 30, 0, 1, UTC)),
+            ("'1900-01-01 00:00:00Z'", datetime(1900, 1, 1, tzinfo=UTC)),
+        ],
+    ),
+    "char(5)": ("text", [("'ab'", "ab   ")]),
+    "varchar(20)": ("text", [("'trailing  '", "trailing  "), ("'NULL'", "NULL")]),
+    "varchar(20) COLLATE Cyrillic_General_CI_AS": ("text", [("N'Ж\"'", 'Ж"')]),
+    "varchar(8000)": ("text", [("REPLICATE('x', 8000)", "x" * 8000)]),
+    "varchar(max)": ("text", [("REPLICATE(CAST('x' AS varchar(max)), 65535)", "x" * 65535)]),
+    "nchar(5)": ("text", [("N'é'", "é    ")]),
+    "nvarchar(20)": ("text", [("N'😀日本'", "😀日本"), ("N''", "")]),
+    "nvarchar(max)": ("text", [("REPLICATE(CAST(N'é' AS nvarchar(max)), 32767)", "é" * 32767)]),
+    "text": ("text", [("'a'", "a")]),
+    "ntext": ("text", [("N'日本'", "日本")]),
+    "binary(3)": ("binary", [("0x01", b"\x01\x00\x00")]),
+    "varbinary(9)": ("binary", [("0x", b""), ("0x00ff22", b"\x00\xff\x22")]),
+    "varbinary(max)": ("binary", [("0xff", b"\xff")]),
+    "image": ("binary", [("0xff", b"\xff")]),
+    "uniqueidentifier": ("uuid", [(f"'{UUID.upper()}'", UUID)]),
+    "xml": ("text", [("N'<a>é</a>'", "<a>é</a>")]),
+    "hierarchyid": ("text", [("'/1/3/'", "/1/3/")]),
+    "geometry": ("text", [("geometry::STGeomFromText('POINT (1 2)', 0)", "SRID=0;POINT (1 2)")]),
+    "geography": ("text", [("geography::Point(1, 2, 4326)", "SRID=4326;POINT (2 1)")]),
+}
+
+TYPES = {"postgresql": POSTGRESQL, "mysql": MYSQL, "sqlite": SQLITE, "sqlserver": SQLSERVER}
 FIRST_STATEMENTS: dict[str, list[str]] = {
     "postgresql": POSTGRESQL_FIRST,
     "mysql": MYSQL_FIRST,
     "sqlite": [],
+    "sqlserver": [],
 }
 CASES = {f"{engine}: {type}": (engine, type) for engine, types in TYPES.items() for type in types}

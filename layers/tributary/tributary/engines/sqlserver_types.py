@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ..catalog import SourceColumn
 from ..errors import InternalError
-from ..types import Kind
+from ..types import Kind, decimal
 from . import ReadColumn, hex_digits, unsupported
 from .odbc import Form, Wire
 
@@ -49,7 +49,7 @@ def _fixed(name: str) -> Callable[[Declared], Kind]:
 
 
 def _decimal(declared: Declared) -> Kind:
-    return Kind("decimal", precision=declared.size, scale=declared.scale)
+    return decimal(declared.size or 18, declared.scale or 0)
 
 
 def _text(declared: Declared) -> Kind:
@@ -134,7 +134,13 @@ TYPES: dict[str, Type] = {
         _fixed("uuid"), "LOWER(CONVERT(char(36), {0}))", size_bytes=36, note="in lower-case letters"
     ),
     "xml": Type(_text, LONG, "utf-16", orders=False, note="as text, in the form that SQL Server keeps"),
-    "json": Type(_fixed("json"), LONG, "utf-16", orders=False),
+    "json": Type(
+        lambda declared: Kind("json", loose=True),
+        LONG,
+        "utf-16",
+        orders=False,
+        note="the same value; numbers within are what JSON_PARSE makes of them",
+    ),
     "vector": Type(_fixed("json"), LONG, "utf-16", orders=False, note="as a JSON array of numbers"),
     "hierarchyid": Type(_text, "{0}.ToString()", "utf-16", orders=False, note="as its path, such as `/1/3/`"),
     "geometry": Type(
@@ -152,54 +158,52 @@ TYPES: dict[str, Type] = {
         note="as text: `SRID=4326;POINT (1 2)`, with Z and M",
     ),
 }
-REFUSED = {  # the types of the manual that have no row
-    "sql_variant": "each of its values has a type of its own",
-    "cursor": "no column can have it",
-    "table": "no column can have it",
-}
+AS_TEXT = Type(_text, LONG, "utf-16", orders=False)  # of a type without a row, which a policy may ask for
 
 TYPE = re.compile(r"(\w+)(?:\((max|\d+)(?:,(\d+))?\))?(?: COLLATE (\w+))?")
 
 
 def declared(type: str) -> Declared:
-    """Return the parts of a type's text; raises LookupError for a type without a row."""
+    """Return the parts of a type's text."""
     match = TYPE.fullmatch(type)
-    if match is None or match[1] not in TYPES:
-        raise LookupError(type)
+    if match is None:
+        return Declared(type)
     size = int(match[2]) if match[2] and match[2] != "max" else None
     return Declared(match[1], size, int(match[3]) if match[3] else None, match[4])
 
 
 def kind(column: SourceColumn) -> Kind:
     """Return the kind of the column's values; raises UnsupportedType by the type's name."""
-    try:
-        known = declared(column.type)
-    except LookupError:
-        raise unsupported(column) from None
-    found = TYPES[known.word].kind(known)
-    if found.name == "decimal" and (found.scale or 0) > 37:
+    known = declared(column.type)
+    if known.word not in TYPES:
         raise unsupported(column)
-    return found
+    return TYPES[known.word].kind(known)
+
+
+def note(type: str) -> str:
+    """Return in words what arrives of the type's values."""
+    word = declared(type).word
+    return TYPES[word].note if word in TYPES else "refused"
 
 
 def orders(type: str) -> bool:
     """Say whether pages can be ordered by values of that type: not by floats, nor by what no index holds."""
     known = declared(type)
     unbounded = known.size is None and known.word in ("varchar", "nvarchar", "varbinary")
-    return TYPES[known.word].orders and not unbounded
+    return known.word in TYPES and TYPES[known.word].orders and not unbounded
 
 
 def text(reference: str, type: str) -> str:
     """Return the expression of a value's exact text, or of the number that it is."""
     known = declared(type)
     units = known.size if known.size is not None and known.size <= UNITS else "max"
-    return TYPES[known.word].text.replace("{n}", str(units)).replace("{0}", reference)
+    return TYPES.get(known.word, AS_TEXT).text.replace("{n}", str(units)).replace("{0}", reference)
 
 
 def wire(column: ReadColumn) -> Wire:
     """Return how the column travels: a number as it is, all else as bytes."""
     reference, known = f"t.{quote(column.name)}", declared(column.type)
-    row = TYPES[known.word]
+    row = TYPES.get(known.word, AS_TEXT)
     if row.form == "bytes":
         return Wire(f"CONVERT(varbinary({known.size or 'max'}), {reference})", "bytes", known.size)
     shown = text(reference, column.type)
@@ -207,7 +211,8 @@ def wire(column: ReadColumn) -> Wire:
         size_bytes = 2 * known.size if known.size is not None and known.size <= UNITS else None
         return Wire(f"CONVERT(varbinary({size_bytes or 'max'}), {shown})", "utf-16", size_bytes)
     if row.form == "utf-8":
-        return Wire(f"CONVERT(varbinary({row.size_bytes}), {shown})", "utf-8", row.size_bytes, row.finer)
+        finer = row.finer and column.kind.name != "text"
+        return Wire(f"CONVERT(varbinary({row.size_bytes}), {shown})", "utf-8", row.size_bytes, finer)
     return Wire(shown, row.form)
 
 

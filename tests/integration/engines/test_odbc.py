@@ -1,0 +1,105 @@
+"""The way by ODBC, which is SQL Server's too: long values, one session at a time, and its errors."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from tests.integration.engines.source import Source
+from tests.integration.engines.test_reading import ids
+from tributary.engines import odbc
+from tributary.errors import SourceRefused, SourceUnavailable, TributaryError
+
+PASSWORD = "p};UID={root};'\\ä"  # that would end its field, and set another
+
+
+def refusal(source: Source, **changes: Any) -> TributaryError:
+    secret = type(source.secret)(**{**source.secret.model_dump(), **changes})
+    with pytest.raises(TributaryError) as caught:
+        source.engine.connect(secret, statement_timeout_s=10)
+    return caught.value
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_long_values_among_short_ones_arrive_whole(odbc_source: Source, ordered: bool) -> None:
+    """Each is longer than the buffer for it, but for the last ones, whose buffers grew with the first."""
+    source = odbc_source
+    source.execute(f"CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, x {source.facts.text})")
+    lengths = dict.fromkeys(range(1, 2001), 5) | {700: 4_099, 1_500: 9_000, 1_501: 65_535}
+    for start in range(1, 2_001, 500):
+        rows = ", ".join(f"({n}, '{str(n % 10) * lengths[n]}')" for n in range(start, start + 500))
+        source.execute(f"INSERT INTO t VALUES {rows}")
+    query = source.query("t", order=("id",) if ordered else ())
+
+    with source.session() as connection:
+        rows = [row for page in source.engine.read(connection, query) for row in page.table.to_pylist()]
+        assert connection.caps == ({query.table: 1} if ordered else {})
+
+    assert sorted((row["id"], len(row["x"]), row["x"][:1]) for row in rows) == [
+        (number, length, str(number % 10)) for number, length in sorted(lengths.items())
+    ]
+
+
+def test_pages_begin_where_the_last_one_ended_whatever_the_buffers_had_to_become(odbc_source: Source) -> None:
+    source = odbc_source
+    source.execute(f"CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, x {source.facts.text})")
+    lengths = [10, 20_000, 10, 60_000, 30, 9_000, 1]
+    for number, length in enumerate(lengths):
+        source.execute(f"INSERT INTO t VALUES ({number}, '{'x' * length}')")
+    for page_rows in (1, 2, 3):
+        rows = source.read_in_pages(source.query("t", order=("id",)), page_rows)
+        assert [len(row["x"]) for row in rows] == lengths
+
+
+def test_a_session_has_one_connection_whatever_it_is_asked(odbc_source: Source) -> None:
+    source = odbc_source
+    source.execute("CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY)")
+    source.execute("INSERT INTO t VALUES (1)")
+    query = source.query("t", order=("id",))
+    with source.session() as connection:
+        for _ in range(2):
+            assert source.engine.ask(connection, "SELECT 1") == ("1",)
+            assert [page.position for page in source.engine.read(connection, query)] == [("1",)]
+            assert len(ids(source)) == 1
+
+
+def test_a_password_of_any_characters_is_taken_and_a_wrong_one_refused(odbc_source: Source) -> None:
+    source, user = odbc_source, "reader_by_odbc"
+    quoted = PASSWORD.replace("'", "''").replace("\\", "\\\\" if source.facts.escapes else "\\")
+    source.execute(source.facts.reader[0].format(user=user).replace("'p'", f"'{quoted}'"))
+    try:
+        if source.name == "mysql":
+            source.execute(f"GRANT SELECT ON {source.schema}.* TO {user}")
+        secret = type(source.secret)(**{**source.secret.model_dump(), "username": user, "password": PASSWORD})
+        with source.session(secret=secret) as connection:
+            assert source.engine.ask(connection, "SELECT 1") == ("1",)
+        error = refusal(source, username=user, password=PASSWORD + "x")
+        assert type(error) in (SourceRefused, SourceUnavailable)
+        assert PASSWORD not in str(error)
+        assert PASSWORD not in repr(connection)
+    finally:
+        for statement in source.facts.unreader:
+            source.execute(statement.format(user=user))
+
+
+def test_a_port_where_nobody_listens_is_unavailable(odbc_source: Source) -> None:
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        error = refusal(odbc_source, port=port)
+    assert type(error) is SourceUnavailable
+    assert f"127.0.0.1:{port}" in str(error)
+
+
+def test_a_driver_that_is_not_there_is_said_to_be_left_out_of_the_build(odbc_source: Source) -> None:
+    with pytest.raises(TributaryError, match=r"ODBC parts of the drivers layer.*requirements\.txt"):
+        odbc.open_session(
+            odbc.Dialect(lambda column: odbc.Wire("1", "int32"), lambda query, columns: "SELECT 1", {}),
+            "Driver=/nowhere/libmsodbcsql.so;Server=127.0.0.1;",
+            where="127.0.0.1:1433",
+            pins=(),
+            statement_timeout_s=5,
+        )
