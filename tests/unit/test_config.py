@@ -129,7 +129,7 @@ class TestFile:
 class TestFaults:
     def test_are_all_named_by_line_and_field(self, tmp_path: Path) -> None:
         text = """\
-            engine: postgres
+            engine: mssql
             sekret: x
             max_connections: 0
             tables:
@@ -138,7 +138,7 @@ class TestFaults:
               - name: no
             """
         assert faults(tmp_path, text) == [
-            'shop.yaml, line 1, engine: "postgres" is not an engine; use mysql, postgresql, sqlite or sqlserver',
+            'shop.yaml, line 1, engine: "mssql" is not an engine; use mysql, postgresql, sqlite or sqlserver',
             'shop.yaml, line 1, secret: is missing; write the name of a secret, such as "tributary/shop"',
             'shop.yaml, line 2, sekret: unknown key "sekret"; did you mean "secret"?',
             "shop.yaml, line 3, max_connections: 0 cannot stand here; write a whole number from 1 to 1000",

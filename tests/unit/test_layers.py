@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from samtranslator.yaml_helper import yaml_parse
 
-from layers import build
+from layers import build, odbc
 from layers.build import Target
 from layers.check.files import size
 
@@ -148,3 +148,60 @@ def test_every_service_that_a_client_is_made_for_stays_in_botocore(tmp_path: Pat
     (tmp_path / "endpoints.json").touch()
     build.keep_services(tmp_path, build.AWS_SERVICES)
     assert {path.name for path in tmp_path.iterdir()} == {"s3", "endpoints.json"}
+
+
+def odbc_layer(tmp_path: Path) -> Path:
+    """Return a drivers layer as the wheel of Microsoft's driver leaves it."""
+    for system in ("rhel", "suse", "debian_ubuntu"):
+        library = tmp_path / "layer" / odbc.DRIVER / system / "arm64" / "lib" / "libmsodbcsql-18.6.so.2.1"
+        library.parent.mkdir(parents=True)
+        library.write_text(system)
+    return tmp_path / "layer"
+
+
+def test_a_layer_with_odbc_keeps_one_driver_and_gets_the_driver_manager(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(odbc, "HERE", tmp_path)
+    for name in odbc.LIBRARIES:
+        given = tmp_path / "drivers" / "lib" / "arm64" / name
+        given.parent.mkdir(parents=True, exist_ok=True)
+        given.write_text(name)
+    layer = odbc_layer(tmp_path)
+
+    odbc.complete(layer, "arm64")
+
+    assert {str(path.relative_to(layer)): path.read_text() for path in layer.rglob("*.so*")} == {
+        "python/mssql_python_odbc/libs/linux/rhel/arm64/lib/libmsodbcsql-18.6.so.2.1": "rhel",
+        "lib/libodbc.so.2": "libodbc.so.2",
+        "lib/libltdl.so.7": "libltdl.so.7",
+    }
+
+
+def test_a_layer_with_odbc_is_not_built_without_the_driver_manager(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(odbc, "HERE", tmp_path)
+    with pytest.raises(
+        SystemExit, match=r"libodbc.so.2 for arm64 is not here: put it into layers/drivers/lib"
+    ):
+        odbc.complete(odbc_layer(tmp_path), "arm64")
+
+
+def test_a_layer_without_odbc_is_left_alone(tmp_path: Path):
+    odbc.complete(tmp_path, "arm64")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_odbc_is_an_opt_in_of_one_line_whose_pins_are_those_of_the_tests():
+    requirements = ROOT / "layers" / "drivers" / "requirements.txt"
+    assert requirements.read_text().count("\n# -r odbc.txt\n") == 1
+    shipped = pins(requirements.with_name("odbc.txt"))
+    assert shipped.pop("mssql-python-odbc")
+    assert {name: importlib.metadata.version(name) for name in shipped} == shipped
+    needed = {
+        canonicalize_name(Requirement(one).name)
+        for name in shipped
+        for one in importlib.metadata.requires(name) or ()
+    }
+    assert needed <= shipped.keys() | EVERYTHING.keys()
