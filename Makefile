@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test soak lint format validate types sources build package-check deploy clean
+.PHONY: help setup demo test test-external soak lint format validate types sources build package-check deploy clean
 
 PYTHON := .venv/bin/python
 SAM := .venv-sam/bin/sam
@@ -10,7 +10,7 @@ PYTEST ?= -q -n 2 --dist worksteal # all of them on two cores; what PYTEST names
 export SAM_CLI_TELEMETRY := 0
 
 help: ## List the commands
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 setup: .venv/.ready ## Make .venv, and install MariaDB's server where apt can
 
@@ -28,6 +28,11 @@ demo: setup ## Run two sources through the whole pipeline on this machine and co
 
 test: setup ## Run every test, against real databases; PYTEST="-k claim" narrows it
 	$(PYTHON) -m pytest $(PYTEST)
+
+test-external: setup ## Run the shared engine suite on servers elsewhere: see compose.yaml
+	@[ -n "$(TRIBUTARY_TEST_SQLSERVER)$(TRIBUTARY_TEST_MYSQL)$(TRIBUTARY_TEST_POSTGRESQL)" ] || \
+	  { echo "no server is named: set TRIBUTARY_TEST_SQLSERVER, _MYSQL or _POSTGRESQL; see compose.yaml" >&2; exit 1; }
+	$(PYTHON) -m pytest -q tests/integration/engines -k "external or test_sqlserver"
 
 SOAK_SECONDS ?= 600
 

@@ -71,6 +71,7 @@ def move(source: Source, warehouse: Warehouse, table: str, **settings: Any) -> M
     bucket = Bucket(client("s3", objects()), BUCKET)
     bucket.put(paths.item(plan.prefix, 0), body(Item(tables=(planned,))))
     begun = extract.begin(plan, bucket, source.secret, chunk_size_bytes=1, stop_at=time.monotonic() + 120)
+    begun.session.engine = source.engine  # which may go another way to the same server
     assert extract.extract_item(begun, 0)
     result = bucket.document(paths.result(name, RUN, 0), TableResult)
     assert result is not None

@@ -310,8 +310,9 @@ LIMITS = {  # MariaDB takes no statement near max_allowed_packet
 
 
 def test_values_of_the_widest_columns_arrive_whole_and_longer_ones_are_cut(
-    source: Source, warehouse: Warehouse
+    local_source: Source, warehouse: Warehouse
 ) -> None:
+    source = local_source
     binary, text, most = LIMITS[source.name]
     source.execute(f"CREATE TABLE wide (id INTEGER NOT NULL PRIMARY KEY, v {binary}, w {text})")
     holders = {"postgresql": ":p0, :p1, :p2", "mysql": "%s, %s, %s", "sqlite": "?, ?, ?"}[source.name]
@@ -407,8 +408,9 @@ TREATED: dict[str, dict[str, tuple[dict[Fault, Policy], str, dict[str, Any]]]] =
 
 
 def test_what_a_policy_treats_arrives_treated_and_is_counted_to_the_value(
-    source: Source, warehouse: Warehouse
+    local_source: Source, warehouse: Warehouse
 ) -> None:
+    source = local_source
     wanted = TREATED[source.name]
     types: dict[str, Drawn] = {}
     for type, (_, _, faulty) in wanted.items():
@@ -451,7 +453,8 @@ def _is_in(value: Any, faulty: dict[Any, Any]) -> bool:
     return any(type(value) is type(one) and value == one for one in faulty)
 
 
-def test_what_the_driver_wrote_arrives_whatever_it_is(source: Source, warehouse: Warehouse) -> None:
+def test_what_the_driver_wrote_arrives_whatever_it_is(local_source: Source, warehouse: Warehouse) -> None:
+    source = local_source
     until = time.monotonic() + SOAK_S
     check(source, warehouse, seed=1)
     seed = int(time.time())

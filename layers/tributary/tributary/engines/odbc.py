@@ -425,6 +425,8 @@ class _Gathered:
 
     def add(self, batch: pyarrow.RecordBatch) -> Iterator[Block]:
         """Take the rows in; yield the block that is full with them."""
+        if not batch.num_rows:
+            return
         columns = [_field(wire, values) for wire, values in zip(self._wires, batch.columns, strict=True)]
         self._last = _csv([column.slice(len(column) - 1) for column in columns])
         text = _csv([_coarser(wire, column) for wire, column in zip(self._wires, columns, strict=True)])

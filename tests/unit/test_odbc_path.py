@@ -1,0 +1,208 @@
+"""What becomes of columns on their way by ODBC, and of errors; the servers are in the integration tests."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from tributary import csv_pages
+from tributary.catalog import TableName
+from tributary.engines import Page, Query, ReadColumn, odbc, sqlserver
+from tributary.engines.blocks import BLOCK_BYTES, Block
+from tributary.engines.odbc import Dialect, Failure, Wire
+from tributary.errors import ValueRefused
+from tributary.types import Kind
+
+NUMBER, TEXT, HEX = Wire("", "int64"), Wire("", "utf-16", 40), Wire("", "bytes", 9)
+MOMENT = Wire("", "utf-8", 28, finer=True)
+
+
+def batch(wires: Sequence[Wire], *columns: list[Any]) -> pa.RecordBatch:
+    """Return what arrow-odbc would give for the values, texts as the bytes that a server sends."""
+    arrays = []
+    for wire, values, field in zip(wires, columns, odbc._schema(wires), strict=True):
+        encoding = {"utf-16": "utf-16-le", "utf-8": "utf-8"}.get(wire.form)
+        sent = [v.encode(encoding, "surrogatepass") if encoding and v is not None else v for v in values]
+        arrays.append(pa.array(sent, field.type))
+    return pa.RecordBatch.from_arrays(arrays, [f"c{place}" for place in range(len(arrays))])
+
+
+def blocks(wires: Sequence[Wire], *batches: pa.RecordBatch) -> list[Block]:
+    gathered = odbc._Gathered(wires)
+    return [*(block for one in batches for block in gathered.add(one)), *gathered.rest()]
+
+
+def pages(columns: list[tuple[str, Kind]], order: tuple[str, ...], found: list[Block]) -> list[Page]:
+    read = tuple(ReadColumn(name, "a type", kind) for name, kind in columns)
+    return list(csv_pages.pages(Query(TableName("s", "t"), read, order), (block for block in found)))
+
+
+TEXTS = ["", None, "a", 'q"u,o\nte', "é", "😀", "\ufeffx", "日本 ", "\\N", "NULL", "\r\n", None]
+
+
+@pytest.mark.parametrize("values", [TEXTS, [t for t in TEXTS if t is None or t.isascii()], [None, None]])
+def test_texts_arrive_as_they_are_and_null_apart_from_the_empty_one(values: list[str | None]):
+    wires = (NUMBER, TEXT)
+    sent = batch(wires, list(range(len(values))), values)
+    for part in (sent, sent.slice(1)):
+        (page,) = pages([("id", Kind("int64")), ("x", Kind("text"))], ("id",), blocks(wires, part))
+        assert page.table.column("x").to_pylist() == values[-part.num_rows :]
+        assert page.position == (str(len(values) - 1),)
+
+
+def test_numbers_and_bytes_arrive_bit_for_bit():
+    wires = (NUMBER, Wire("", "float64"), HEX, Wire("", "int32"))
+    floats = [0.1, 5e-324, 1.7976931348623157e308, -0.0, None, 0.10000000149011612]
+    binaries = [b"", b'\x00\xff"', None, b"abc", b"\n", b","]
+    truths = [1, 0, None, 1, 0, 1]
+    sent = batch(wires, list(range(6)), floats, binaries, truths)
+    columns = [("id", Kind("int64")), ("f", Kind("float64")), ("b", Kind("binary")), ("t", Kind("boolean"))]
+    for part, start in ((sent, 0), (sent.slice(2), 2)):
+        (page,) = pages(columns, ("b",), blocks(wires, part))
+        assert repr(page.table.column("f").to_pylist()) == repr(floats[start:])
+        assert page.table.column("b").to_pylist() == binaries[start:]
+        assert page.table.column("t").to_pylist() == [None if t is None else bool(t) for t in truths[start:]]
+        assert page.position == ("2c",)
+    single = pages([("f", Kind("float32"))], (), blocks(wires[1:2], batch(wires[1:2], [0.10000000149011612])))
+    assert single[0].table.column("f").to_pylist() == [0.10000000149011612]
+
+
+def test_a_time_is_cut_to_what_the_warehouse_holds_and_stays_whole_as_a_position():
+    wires = (MOMENT, Wire("", "utf-8", 41))
+    sent = batch(
+        wires,
+        ["2024-01-01 00:00:00.1234567Z", None, "9999-12-31 23:59:59.9999999Z"],
+        ["-0.5", "99999999999999999999.99", None],
+    )
+    kinds = [("at", Kind("timestamptz")), ("d", Kind("decimal", precision=38, scale=2))]
+    (page,) = pages(kinds, ("at",), blocks(wires, sent))
+    assert page.table.column("at").to_pylist() == [
+        datetime(2024, 1, 1, 0, 0, 0, 123_456, UTC),
+        None,
+        datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC),
+    ]
+    assert page.table.column("d").to_pylist() == [Decimal("-0.50"), Decimal("99999999999999999999.99"), None]
+    assert page.position == ("9999-12-31 23:59:59.9999999Z",)
+
+
+@pytest.mark.parametrize("value", ["a\ud83d", "\ude00b", "\ude00\ud83d"])
+def test_half_of_a_character_is_refused_and_never_replaced(value: str):
+    wires = (NUMBER, TEXT)
+    for values in (["a", value], [value, "b"]):
+        with pytest.raises(ValueRefused, match='column "x"'):
+            pages(
+                [("id", Kind("int64")), ("x", Kind("text"))],
+                ("id",),
+                blocks(wires, batch(wires, [1, 2], values)),
+            )
+
+
+def test_halves_of_two_values_make_no_character():
+    wires = (NUMBER, TEXT)
+    sent = batch(wires, [1, 2], ["a\ud83d", "\ude00b"])
+    with pytest.raises(ValueRefused, match='column "x"'):
+        pages([("id", Kind("int64")), ("x", Kind("text"))], ("id",), blocks(wires, sent))
+
+
+def test_a_value_that_fills_its_buffer_counts_as_cut():
+    wires = (NUMBER, TEXT, HEX)
+    odbc._check_uncut(batch(wires, [1], ["a" * 9], [b"123456789"]), wires, 19)
+    for values in (["a" * 9, b""], ["", b"x" * 18]):
+        with pytest.raises(odbc._Cut):
+            odbc._check_uncut(batch(wires, [1], [values[0]], [values[1]]), wires, 18)
+
+
+def test_batches_are_gathered_into_blocks():
+    wires = (NUMBER, TEXT)
+    one = batch(wires, list(range(1_000)), ["x" * 1_500] * 1_000)
+    found = blocks(wires, *[one] * 12)
+    assert [block.rows for block in found] == [6_000, 6_000]
+    assert all(BLOCK_BYTES <= len(block.text) < BLOCK_BYTES + (2 << 20) for block in found)
+    assert found[0].last == b'999,"' + b"x" * 1_500 + b'"\n'
+    assert blocks(wires, one.slice(0, 0)) == []
+
+
+def test_rows_read_one_by_one_are_the_records_of_rows_read_in_bulk():
+    wires = (NUMBER, TEXT, HEX, MOMENT)
+    row = (7, 'é"'.encode("utf-16-le"), b"\x00\xff", b"2024-01-01 00:00:00.1234567Z")
+    records = [odbc._field_of(wire, value) for wire, value in zip(wires, row, strict=True)]
+    assert records == [b"7", 'é"'.encode(), b"00ff", b"2024-01-01 00:00:00.1234567Z"]
+    assert odbc._coarser_of(MOMENT, records[3]) == b"2024-01-01 00:00:00.123456Z"
+    assert odbc._field_of(TEXT, None) is None
+
+
+# --- errors -------------------------------------------------------------------------------------
+
+
+class DriverError(Exception):
+    """As pyodbc's, which cannot be imported where there is no driver manager."""
+
+    __module__ = "pyodbc"
+
+
+NAMED = "[Microsoft][ODBC Driver 18 for SQL Server][SQL Server]"
+MEANT = {
+    ("42S02", "208"): "gone",
+    ("42S22", "207"): "gone",
+    ("42000", "229"): "forbidden",
+    ("42000", "300"): "forbidden",
+    ("28000", "18456"): "refused",
+    ("42000", "4060"): "refused",
+    ("HYT00", "0"): "cancelled",
+    ("42000", "1222"): "cancelled",
+    ("40001", "1205"): "broken",
+    ("08S01", "10054"): "broken",
+    ("08001", "-1"): "broken",
+    ("HY000", "40613"): "broken",
+    ("42000", "3952"): "unreadable",
+    ("HY000", "10928"): "busy",
+    ("42000", "102"): None,
+}
+
+
+@pytest.mark.parametrize(("state", "native"), MEANT)
+def test_an_error_of_sql_server_is_told_by_its_number_and_its_state(state: str, native: str):
+    dialect = Dialect(sqlserver.wire, sqlserver._select, sqlserver.MEANINGS)
+    assert odbc.meaning(dialect, Failure(state, native)) == MEANT[state, native]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DriverError(
+            "42S02", f"[42S02] {NAMED}Invalid object name 'secret (7) (SQL)'. (208) (SQLExecDirectW)"
+        ),
+        RuntimeError(
+            "ODBC emitted an error calling 'SQLExecDirect':\n"
+            f"State: 42S02, Native error: 208, Message: {NAMED}Invalid object name 'secret'."
+        ),
+    ],
+)
+def test_an_error_is_its_codes_and_none_of_its_text(error: Exception):
+    found = odbc.failure(error)
+    assert found == Failure("42S02", "208")
+    assert str(found) == "42S02, 208"
+
+
+def test_without_the_odbc_parts_the_engine_says_how_to_take_them_in():
+    code = (
+        "import sys; sys.modules['pyodbc'] = None\n"
+        "from tributary.engines import sqlserver\n"
+        "from tributary.secret import Secret\n"
+        "try: sqlserver.connect(Secret(host='h'), statement_timeout_s=1)\n"
+        "except Exception as error: print(type(error).__name__, error)"
+    )
+    package = str(Path(odbc.__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": package}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("ConfigError this engine needs the ODBC parts of the drivers layer")
+    assert "layers/drivers/requirements.txt" in done.stdout
