@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.integration.engines.source import Source
@@ -50,7 +52,7 @@ def test_every_type_that_can_be_a_key_pages_by_it(source: Source) -> None:
         column = query.columns[place + 1]
         if not source.engine.orders(column.type):
             continue
-        keyed = source.query("t", order=(column.name, "id"), cursor=column.name)
+        keyed = replace(query, order=(column.name, "id"), cursor=column.name)
         assert (column.type, sorted(row["id"] for row in source.read_in_pages(keyed, 1))) == (
             column.type,
             list(range(len(values))),
@@ -74,7 +76,7 @@ def test_rendered_texts_are_the_positions_of_pages(source: Source) -> None:
             assert engine.ask(connection, f"SELECT 1 FROM {table} WHERE id = 0 AND {same}") == ("1",), (
                 column.type
             )
-            keyed = source.query("t", order=(column.name,), cursor=column.name)
+            keyed = replace(query, order=(column.name,), cursor=column.name)
             (page,) = engine.read(connection, keyed)
             assert page.position is not None
 
