@@ -5,8 +5,10 @@ No SQL Server runs where these tests do: docs/testing.md says what that means.
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -388,6 +390,18 @@ def test_sslmode_says_how_a_session_is_encrypted(sslmode: str, encrypt: str, tru
     built = sqlserver.connection_string(secret, "d")
     assert "Server={tcp:db,1500};" in built
     assert f"Encrypt={{{encrypt}}};TrustServerCertificate={{{trust}}};" in built
+
+
+def test_a_secrets_own_authorities_are_what_openssl_verifies_by(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("SSL_CERT_FILE", "the system's")
+    for _ in range(2):
+        sqlserver.connection_string(SECRET.model_copy(update={"sslrootcert": "PEM"}), "d")
+        (file,) = tmp_path.iterdir()
+        assert os.environ["SSL_CERT_FILE"] == str(file)
+        assert file.read_text() == "PEM"
 
 
 @pytest.mark.parametrize(

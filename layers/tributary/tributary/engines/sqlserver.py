@@ -7,6 +7,7 @@ committed; a writer waits for none of them longer than one short page.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import platform
@@ -109,9 +110,10 @@ def connection_string(secret: Secret, driver: str) -> str:
 
 def _trust(authorities: str) -> None:
     """Make OpenSSL, which the driver uses, verify with these authorities: it has no option for them."""
-    with tempfile.NamedTemporaryFile("w", prefix="authorities-", suffix=".pem", delete=False) as file:
-        file.write(authorities)
-    os.environ["SSL_CERT_FILE"] = file.name
+    digest = hashlib.sha256(authorities.encode()).hexdigest()
+    file = Path(tempfile.gettempdir()) / f"authorities-{digest}.pem"  # one, however often it is asked for
+    file.write_text(authorities)
+    os.environ["SSL_CERT_FILE"] = str(file)
 
 
 def driver() -> str:
