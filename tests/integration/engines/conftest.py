@@ -48,13 +48,6 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
         yield opened
 
 
-@pytest.fixture(params=[*HERE, *BY_ODBC])
-def local_source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
-    """One empty database on each engine that is on this machine, with rows inserted by its own driver."""
-    with OPEN[request.param](request, tmp_path) as opened:
-        yield opened
-
-
 @pytest.fixture(params=[name for name, facts in FACTS_OF.items() if facts.sessions])
 def server_source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
     """One empty database on each engine that is a server."""

@@ -71,6 +71,8 @@ def _mysql_wire(column: ReadColumn) -> Wire:
         return Wire(known.plain.format(reference), FORMS[column.kind.name])
     if known is FAMILIES["binary"]:
         return Wire(reference, "bytes", size_bytes)
+    if family(column.type) == "doubtful":  # whose plain form tells what is no text
+        return Wire(known.plain.format(reference), "utf-8", size_bytes)
     if known is FAMILIES["text"]:
         if size_bytes is None:  # UTF-16 could pass max_allowed_packet
             return Wire(f"CAST(CONVERT({reference} USING utf8mb4) AS BINARY)", "utf-8")

@@ -54,6 +54,25 @@ def test_pages_begin_where_the_last_one_ended_whatever_the_buffers_had_to_become
         assert [len(row["x"]) for row in rows] == lengths
 
 
+LONG = {
+    "postgresql": ("bytea", "decode(repeat('ab', 400000), 'hex')"),
+    "mysql": ("longblob", "repeat(x'ab', 400000)"),
+}
+
+
+def test_a_value_longer_than_every_buffer_is_read_row_by_row(
+    odbc_source: Source,
+) -> None:
+    source, (type, long) = odbc_source, LONG[odbc_source.name]
+    source.execute(f"CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, x {type})")
+    source.execute(f"INSERT INTO t VALUES (1, NULL), (2, {long}), (3, {long}), (4, NULL)")
+    query = source.query("t", order=("id",))
+    with source.session() as connection:
+        rows = [row for page in source.engine.read(connection, query) for row in page.table.to_pylist()]
+        assert connection.caps == {query.table: len(odbc.CAPS_BYTES)}
+    assert [row["x"] for row in rows] == [None, b"\xab" * 400_000, b"\xab" * 400_000, None]
+
+
 def test_a_session_has_one_connection_whatever_it_is_asked(odbc_source: Source) -> None:
     source = odbc_source
     source.execute("CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY)")

@@ -310,9 +310,8 @@ LIMITS = {  # MariaDB takes no statement near max_allowed_packet
 
 
 def test_values_of_the_widest_columns_arrive_whole_and_longer_ones_are_cut(
-    local_source: Source, warehouse: Warehouse
+    source: Source, warehouse: Warehouse
 ) -> None:
-    source = local_source
     binary, text, most = LIMITS[source.name]
     source.execute(f"CREATE TABLE wide (id INTEGER NOT NULL PRIMARY KEY, v {binary}, w {text})")
     holders = {"postgresql": ":p0, :p1, :p2", "mysql": "%s, %s, %s", "sqlite": "?, ?, ?"}[source.name]
@@ -408,9 +407,8 @@ TREATED: dict[str, dict[str, tuple[dict[Fault, Policy], str, dict[str, Any]]]] =
 
 
 def test_what_a_policy_treats_arrives_treated_and_is_counted_to_the_value(
-    local_source: Source, warehouse: Warehouse
+    source: Source, warehouse: Warehouse
 ) -> None:
-    source = local_source
     wanted = TREATED[source.name]
     types: dict[str, Drawn] = {}
     for type, (_, _, faulty) in wanted.items():
@@ -453,8 +451,7 @@ def _is_in(value: Any, faulty: dict[Any, Any]) -> bool:
     return any(type(value) is type(one) and value == one for one in faulty)
 
 
-def test_what_the_driver_wrote_arrives_whatever_it_is(local_source: Source, warehouse: Warehouse) -> None:
-    source = local_source
+def test_what_the_driver_wrote_arrives_whatever_it_is(source: Source, warehouse: Warehouse) -> None:
     until = time.monotonic() + SOAK_S
     check(source, warehouse, seed=1)
     seed = int(time.time())
