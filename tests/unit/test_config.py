@@ -216,6 +216,13 @@ class TestFaults:
                 "{}",
                 "tables[0]: write exactly one of name (one table) and include (a pattern such as public.*)",
             ),
+            ("{include: a, query: SELECT 1}", "tables[0]: query needs a name: what its rows are called"),
+            (
+                "{name: a, query: SELECT 1;}",
+                "tables[0].query: this is a part of a larger statement; take the ;",
+            ),
+            ("{name: a, where: 'x = 1 ; '}", "tables[0].where: this is a part of a larger statement; take"),
+            ("{name: a, rename: {}}", "tables[0].rename: is empty; write names in the source and in the"),
             ("{name: a, target: orders}", 'tables[0].target: "orders" is no table of the warehouse; write'),
             ("{include: a.*, target: x.y}", "tables[0]: target belongs to an entry with a name: one table"),
             ("{name: a, include: b}", "tables[0]: write exactly one of name (one table) and include"),

@@ -6,12 +6,13 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tributary import engines
 from tributary.catalog import TableName
-from tributary.engines import Engine, Query, ReadColumn, mysql, postgresql, sqlite
+from tributary.engines import Engine, Query, ReadColumn, mysql, mysql_catalog, postgresql, sqlite
 from tributary.errors import ConfigError, InternalError
 from tributary.types import Kind
 
@@ -152,6 +153,54 @@ def test_a_text_that_is_no_value_of_its_type_makes_no_sql(engine: Engine, text: 
     with pytest.raises(InternalError) as caught:
         engine.literal(text, type)
     assert text not in str(caught.value)
+
+
+@pytest.mark.parametrize("engine", [postgresql, mysql, sqlite])
+def test_a_users_query_and_condition_stand_on_lines_of_their_own(engine: Engine) -> None:
+    name = engine.__name__.rpartition(".")[2]
+    own = replace(
+        query(name), sql="SELECT * FROM a -- all", where="x = 1 OR y = 2 -- some", after=None, up_to=None
+    )
+
+    at, key = engine.quote("at"), engine.quote("id")
+    assert engine.select(own).partition(" FROM ")[2] == (
+        f"(\nSELECT * FROM a -- all\n) AS t WHERE (\nx = 1 OR y = 2 -- some\n) AND t.{at} IS NOT NULL "
+        f"ORDER BY t.{at}, t.{key} LIMIT 100"
+    )
+
+
+def test_mysql_tells_an_answers_types_in_the_words_of_a_declaration() -> None:
+    def answered(type_code: int, length: int, *, scale: int = 0, flags: int = 0, charset: int = 63) -> str:
+        field = SimpleNamespace(
+            type_code=type_code, length=length, scale=scale, flags=flags, charsetnr=charset
+        )
+        return mysql_catalog.answered(field)
+
+    assert [
+        answered(8, 20, flags=32),
+        answered(246, 12, scale=2),
+        answered(246, 10, flags=32),
+        answered(7, 19, scale=6),
+        answered(253, 80, charset=45),
+        answered(253, 16),
+        answered(254, 12, flags=256, charset=45),
+        answered(252, 262_140, charset=45),
+        answered(252, 65_535),
+        answered(16, 3),
+        answered(245, 4, charset=45),
+    ] == [
+        "bigint unsigned",
+        "decimal(10,2)",
+        "decimal(10,0) unsigned",
+        "timestamp(6)",
+        "varchar(20)",
+        "varbinary(16)",
+        "enum('xxx')",
+        "longtext",
+        "longblob",
+        "bit(3)",
+        "json",
+    ]
 
 
 def test_sessions_are_pinned() -> None:

@@ -24,7 +24,7 @@ class TestColumns:
             names.column_names(["Id", "x", "ID"])
         assert str(refused.value) == (
             'columns "Id" and "ID" are both "id" in the warehouse, which knows no upper case; '
-            "leave one out (columns: exclude) or rename it in a view"
+            "leave one out (columns: exclude) or give it another name (rename)"
         )
 
     def test_that_differ_beyond_ascii_do_not_meet(self) -> None:
@@ -48,7 +48,15 @@ class TestColumns:
         with pytest.raises(TableRefused) as refused:
             names.column_names(["id", name])
         assert said in str(refused.value)
-        assert str(refused.value).endswith("; leave it out (columns: exclude) or rename it in a view")
+        assert str(refused.value).endswith(
+            "; leave it out (columns: exclude) or give it another name (rename)"
+        )
+
+    def test_may_be_given_other_names(self) -> None:
+        found = names.column_names(["a", "A", "run_id"], renamed={"A": "Other", "run_id": "run"})
+        assert found == {"a": "a", "A": "other", "run_id": "run"}
+        with pytest.raises(TableRefused, match='columns "a" and "b" are both "a"'):
+            names.column_names(["a", "b"], renamed={"b": "A"})
 
     def test_may_be_127_bytes_long(self) -> None:
         assert names.column_names(["é" * 63 + "A"]) == {"é" * 63 + "A": "é" * 63 + "a"}

@@ -52,6 +52,21 @@ class TestResolve:
         (settings,) = resolve(source(entry, defaults=defaults), TABLES).selected.values()
         assert settings == Settings(cursor="at", key=("id",), columns={"take": ("id", "at")}, nulls="refuse")  # type: ignore[arg-type]
 
+    def test_a_query_is_a_table_that_the_source_does_not_have(self) -> None:
+        totals = TableName("", "totals")
+        entries = [
+            {"name": "totals", "query": "SELECT 1"},
+            {"name": "public.items", "target": "company.items"},
+        ]
+        found = resolve(source(*entries, {"include": "sales.*"}), TABLES)
+        assert list(map(str, found.selected)) == ["totals", "public.items", "sales.items"]
+        assert found.queries == {totals: "SELECT 1"}
+        assert {str(table): str(target) for table, target in found.targets.items()} == {
+            "public.items": "company.items"
+        }
+        some = only(found, ["totals"])
+        assert (list(some.selected), some.queries) == ([totals], found.queries)
+
     @pytest.mark.parametrize(
         ("pattern", "found"),
         [

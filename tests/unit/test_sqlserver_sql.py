@@ -305,6 +305,16 @@ def test_questions_to_the_catalog_are_t_sql():
     assert all(map(parses, (catalog.TABLES, catalog.CLOCK, catalog.OLDEST, catalog.SETTLED)))
 
 
+def test_a_users_query_and_condition_are_wrapped_and_described_by_the_server():
+    own = query(order=("id",), limit=10, sql="SELECT * FROM dbo.orders -- all", where="[id] > 3 -- some")
+    assert sqlserver.select(own).partition(" FROM ")[2] == (
+        "(\nSELECT * FROM dbo.orders -- all\n) AS t WHERE (\n[id] > 3 -- some\n) ORDER BY t.[id]"
+    )
+    assert parses(sqlserver.select(own))
+    asked = catalog.DESCRIBED.replace("{statement}", "N'SELECT * FROM (\nSELECT ''x'' AS a\n) AS t'")
+    assert parses(asked)
+
+
 def test_the_catalogs_answers_become_tables():
     def column(name: str, *about: str | None) -> tuple[str | None, ...]:
         return ("dbo", "orders", name, *about)

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from .catalog import Clock
+from .catalog import Clock, SourceTable, TableName
 from .choice import Choice
 from .documents import Column, Range
-from .engines import Engine
-from .errors import KeyNotUnique, TableRefused
+from .engines import Engine, relation
+from .errors import InternalError, KeyNotUnique, TableRefused
 from .horizon import clock_text, digits, limit, tz, unknown_zone
+from .keyset import user_condition
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +99,14 @@ class Reader:
 
     def highest(self, choice: Choice, cursor: Column, *, after: str | None, below: str = "") -> str | None:
         """Return the cursor's highest value after the watermark (and `below`, a condition), None for none."""
-        name, table = self.engine.quote(cursor.name), self._table(choice)
+        name, table = self.engine.quote(cursor.name), self._named_rows(choice, cursor.name)
         conditions = [f"{name} > {self.engine.literal(after, cursor.type)}"] if after is not None else []
         conditions += [below] if below else []
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         shown = self.engine.rendered(cursor.name, cursor.type)
         row = self.engine.ask(
-            self.connection, f"SELECT {shown} FROM (SELECT MAX({name}) AS {name} FROM {table}{where}) AS top"
+            self.connection,
+            f"SELECT {shown} FROM (SELECT MAX({name}) AS {name} FROM {table}{where}) AS top",
         )
         return row[0] if row else None
 
@@ -160,7 +162,8 @@ class Reader:
         if up_to is None or cursor is None:
             return 0
         beyond = f"{self.engine.quote(cursor.name)} > {self.engine.literal(up_to, cursor.type)}"
-        row = self.engine.ask(self.connection, f"SELECT COUNT(*) FROM {self._table(choice)} WHERE {beyond}")
+        rows = self._named_rows(choice, cursor.name)
+        row = self.engine.ask(self.connection, f"SELECT COUNT(*) FROM {rows} WHERE {beyond}")
         return int(row[0] or 0) if row else 0
 
     def _clock(self, choice: Choice, clock: Clock) -> str | None:
@@ -178,7 +181,9 @@ class Reader:
         """
         if choice.key_proven or not choice.key:
             return
-        names, table = [self.engine.quote(name) for name in choice.key], self._table(choice)
+        names = [self.engine.quote(name) for name in choice.key]
+        counted = [choice.cursor.name] if choice.cursor else []
+        table = self._rows(choice, *dict.fromkeys([*choice.key, *counted]))
         key = ", ".join(f"one.{name}" for name in names)
         among = ""
         if watermark is not None and choice.cursor is not None:
@@ -194,15 +199,61 @@ class Reader:
 
     def has_values(self, choice: Choice, column: str) -> bool:
         """Say whether the column is not NULL in at least one row."""
-        return self._any(f"SELECT 1 FROM {self._table(choice)} WHERE {self.engine.quote(column)} IS NOT NULL")
+        name = self.engine.quote(column)
+        return self._any(f"SELECT 1 FROM {self._named_rows(choice, column)} WHERE {name} IS NOT NULL")
+
+    def described(self, name: TableName, sql: str) -> SourceTable:
+        """Return what the source says of a query; raises TableRefused where it refuses it."""
+        try:
+            return self.engine.describe_query(self.connection, name, sql)
+        except (InternalError, TableRefused) as error:
+            raise TableRefused(f"query {name} is refused by the source; try it there. {error}") from None
+
+    def check_own_sql(self, choice: Choice) -> None:
+        """Raise TableRefused where the source refuses the user's condition, or a query breaks its promise.
+
+        What the file calls key and cursor of a query may not be NULL: no page could go on after it.
+        """
+        if choice.settings.where is not None:
+            condition = user_condition(choice.settings.where)
+            try:
+                self._any(f"SELECT 1 FROM {self._relation(choice)} AS t WHERE {condition} AND 1 = 0")
+            except (InternalError, TableRefused) as error:
+                raise TableRefused(
+                    f"where of {choice.name} is refused by the source; try it there. {error}"
+                ) from None
+        if choice.sql is None:
+            return
+        counted = [choice.cursor.name] if choice.cursor and choice.settings.nulls != "include" else []
+        for column in dict.fromkeys([*choice.key, *counted]):
+            name = self.engine.quote(column)
+            if self._any(f"SELECT 1 FROM {self._named_rows(choice, column)} WHERE {name} IS NULL"):
+                raise TableRefused(
+                    f'column "{column}" of {choice.name} is NULL in some rows, and neither a key nor a '
+                    "cursor may be; leave these rows out in the query, choose other columns, or set nulls: "
+                    "include for a cursor"
+                )
 
     def _any(self, sql: str) -> bool:
         """Say whether the query has a row; in words that every engine has."""
         row = self.engine.ask(self.connection, f"SELECT CASE WHEN EXISTS ({sql}) THEN 1 END")
         return row is not None and row[0] is not None
 
-    def _table(self, choice: Choice) -> str:
-        return self.engine.quote(choice.table.name.schema, choice.table.name.table)
+    def _relation(self, choice: Choice) -> str:
+        return relation(choice.table.name, choice.sql, self.engine.quote)
+
+    def _rows(self, choice: Choice, *columns: str) -> str:
+        """Return what the table's rows are selected from, without those that `where` leaves out."""
+        if choice.settings.where is None:
+            return self._relation(choice)
+        shown = ", ".join(f"t.{self.engine.quote(column)}" for column in columns)
+        condition = user_condition(choice.settings.where)
+        return f"(SELECT {shown} FROM {self._relation(choice)} AS t WHERE {condition})"
+
+    def _named_rows(self, choice: Choice, *columns: str) -> str:
+        """Return the same with the name that a derived table must have."""
+        rows = self._rows(choice, *columns)
+        return f"{rows} AS t" if rows.startswith("(") else rows
 
 
 def opens_at(run_id: str, choice: Choice) -> str:

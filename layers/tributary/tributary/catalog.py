@@ -11,13 +11,16 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True, order=True)
 class TableName:
-    """A table's name in its source: schema (database for MySQL, `main` for SQLite) and table."""
+    """A table's name in its source: schema (database for MySQL, `main` for SQLite) and table.
+
+    A query of the source's file that is read as a table has no schema.
+    """
 
     schema: str
     table: str
 
     def __str__(self) -> str:
-        return f"{self.schema}.{self.table}"
+        return f"{self.schema}.{self.table}" if self.schema else self.table
 
 
 @dataclass(frozen=True, slots=True)

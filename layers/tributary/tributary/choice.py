@@ -5,7 +5,7 @@ Nothing is guessed silently: what was taken without being told is said in `notes
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from . import faults, names
@@ -45,7 +45,8 @@ class Choice:
     """What is read of a table and how, before any row is looked at.
 
     `key` is () where the table is read in one go; `key_proven` says that the source itself keeps it
-    unique and not null. `cursor` belongs to incremental modes.
+    unique and not null. `cursor` belongs to incremental modes. `sql` is the user's query that is read in
+    the table's place: nothing is known of its keys and NULLs but what its rows show.
     """
 
     table: SourceTable
@@ -56,6 +57,7 @@ class Choice:
     key_proven: bool
     cursor: Column | None
     notes: tuple[str, ...]
+    sql: str | None = None
 
     @property
     def name(self) -> str:
@@ -68,12 +70,14 @@ class Choice:
         return None if self.mode == "append" else self.settings.overlap
 
 
-def choose(engine: Engine, table: SourceTable, settings: Settings) -> Choice:
+def choose(engine: Engine, table: SourceTable, settings: Settings, sql: str | None = None) -> Choice:
     """Decide what is taken of the table.
 
     Raises TableRefused where the settings do not fit it, UnsupportedType by each type's name.
     """
     notes: list[str] = []
+    if sql is not None:
+        table = _as_promised(table, settings)
     columns = _columns(engine, table, settings)
     key = _key(engine, table, settings, columns, notes)
     mode, cursor = _mode(engine, table, settings, columns, key=key, notes=notes)
@@ -84,7 +88,19 @@ def choose(engine: Engine, table: SourceTable, settings: Settings) -> Choice:
         )
     proven = _is_proven(table, key)
     columns = _with_policies(table, settings, columns, {*key, *([cursor.name] if cursor else [])})
-    return Choice(table, settings, mode, columns, key, proven, cursor, tuple(notes))
+    return Choice(table, settings, mode, columns, key, proven, cursor, tuple(notes), sql)
+
+
+def _as_promised(table: SourceTable, settings: Settings) -> SourceTable:
+    """Return a query's table with the columns NOT NULL that its key and cursor promise to be.
+
+    No server can say so of a query; what rows say is asked before they are read.
+    """
+    promised = {*(settings.key or ()), *([] if settings.nulls == "include" else [settings.cursor])}
+    columns = (
+        replace(column, nullable=False) if column.name in promised else column for column in table.columns
+    )
+    return replace(table, columns=tuple(columns))
 
 
 def _columns(engine: Engine, table: SourceTable, settings: Settings) -> tuple[Column, ...]:
@@ -99,7 +115,9 @@ def _columns(engine: Engine, table: SourceTable, settings: Settings) -> tuple[Co
     if unsupported:
         raise UnsupportedType(f"{table.name}: {'; '.join(unsupported)}")
     own = added(settings.mode or "merge")
-    targets = names.column_names([column.name for column in taken], own)
+    for name in settings.rename or ():
+        _existing(table, name, "rename")
+    targets = names.column_names([column.name for column in taken], own, settings.rename)
     return tuple(
         Column(
             name=column.name,

@@ -161,6 +161,7 @@ class Settings(BaseModel):
     the warehouse cannot hold, by fault; `column_policies`: by column, for every fault that the policy
     can do something about, or by fault too. `booleans`: integer columns that become BOOLEAN.
     `append`: what mode `append` adds.
+    `rename`: columns' names in the source and in the warehouse. `where`: a condition of the source's SQL.
     `may_vanish`: the share of a table's rows that one whole image may take away.
     """
 
@@ -178,6 +179,8 @@ class Settings(BaseModel):
     may_vanish: Share | None = None
     page_rows: Annotated[StrictInt, Field(ge=1)] | None = None
     policies: Annotated[dict[Fault, Policy], BeforeValidator(_policies)] | None = None
+    rename: Annotated[dict[Text, Text], Field(min_length=1)] | None = None
+    where: Text | None = None
     column_policies: Annotated[dict[Text, ColumnPolicy], BeforeValidator(_column_policies)] | None = None
     booleans: Names | None = None
 
@@ -207,11 +210,13 @@ class Settings(BaseModel):
 class TableEntry(Settings):
     """A line of `tables`: one table by `name`, or those of a pattern (`include` without `exclude`).
 
-    `target`: the warehouse's `schema.table`, which other sources may write to as well.
+    `target`: the warehouse's `schema.table`, which other sources may write to as well. `query`: a SELECT
+    that is read as a table of that name.
     """
 
     name: Text | None = None
     target: Text | None = None
+    query: Text | None = None
     include: Text | None = None
     exclude: Annotated[tuple[Text, ...], BeforeValidator(_several)] = ()
 
@@ -225,9 +230,18 @@ class TableEntry(Settings):
             raise ValueError(
                 "target belongs to an entry with a name: one table of a source can be written there"
             )
+        if self.name is None and self.query is not None:
+            raise ValueError("query needs a name: what its rows are called in the warehouse and in reports")
         if self.name is not None and "*" in self.name:
             raise ValueError(f'"{self.name}" is a pattern; write it under include')
         return self
+
+    @field_validator("query", "where")
+    @classmethod
+    def _alone(cls, value: str | None) -> str | None:
+        if value is not None and value.rstrip().endswith(";"):
+            raise ValueError("this is a part of a larger statement; take the ; at its end out")
+        return value
 
     @field_validator("target")
     @classmethod

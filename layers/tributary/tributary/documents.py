@@ -78,6 +78,7 @@ class Range(Document):
 class TablePlan(Document):
     """All that a run decided about one table, frozen before the first row is read.
 
+    `sql` is the user's query that is read in the place of a table, `where` the user's condition on rows.
     `owner` is the source whose rows are meant where others' stand in the same table, None where none do.
     `exists` says that the warehouse has the table already. `swap` says that the rows read are the
     whole new image of the table: it is replaced, not merged into; of a history, that rows which are not
@@ -100,6 +101,8 @@ class TablePlan(Document):
     target_schema: str
     target_table: str
     owner: str | None = None
+    sql: str | None = None
+    where: str | None = None
     mode: Mode
     columns: tuple[Column, ...]
     key: tuple[str, ...]
@@ -152,6 +155,8 @@ class TablePlan(Document):
             nulls=part.nulls,
             position=position,
             limit=limit,
+            sql=self.sql,
+            where=self.where,
         )
 
 

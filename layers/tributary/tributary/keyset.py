@@ -59,7 +59,7 @@ def conditions(
     """
     types = {known.name: known.type for known in query.columns}
     ordered = order(query)
-    found = []
+    found = [] if query.where is None else [user_condition(query.where)]
     if query.cursor is not None:
         cursor = column(query.cursor)
 
@@ -79,6 +79,11 @@ def conditions(
         literals = [literal(text, types[name]) for name, text in zip(ordered, query.position, strict=True)]
         found.append(after([column(name) for name in ordered], literals))
     return found
+
+
+def user_condition(where: str) -> str:
+    """Return a user's condition as one predicate among others; a comment at its end ends with its line."""
+    return f"(\n{where}\n)"
 
 
 def tail(query: Query, column: Callable[[str], str]) -> str:

@@ -62,23 +62,29 @@ def fold(name: str) -> str:
     return name.translate(_LOWER)
 
 
-def column_names(names: Sequence[str], own: Collection[str] = OWN_COLUMNS) -> dict[str, str]:
+def column_names(
+    names: Sequence[str],
+    own: Collection[str] = OWN_COLUMNS,
+    renamed: Mapping[str, str] | None = None,
+) -> dict[str, str]:
     """Return the warehouse's name of each column; raises TableRefused for the first that has none.
 
-    `own`: the columns that the table has in the warehouse beside those of the source.
+    `own`: the columns that the table has in the warehouse beside those of the source. `renamed`: the
+    names that were chosen for columns.
     """
     taken: dict[str, str] = {}
     for name in names:
-        folded = fold(name)
-        wrong = _wrong(name) or _reserved(folded, own)
+        chosen = (renamed or {}).get(name, name)
+        folded = fold(chosen)
+        wrong = _wrong(chosen) or _reserved(folded, own)
         if wrong:
             raise TableRefused(
-                f'column "{name}" {wrong}; leave it out (columns: exclude) or rename it in a view'
+                f'column "{name}" {wrong}; leave it out (columns: exclude) or give it another name (rename)'
             )
         if folded in taken:
             raise TableRefused(
                 f'columns "{taken[folded]}" and "{name}" are both "{folded}" in the warehouse, which knows '
-                "no upper case; leave one out (columns: exclude) or rename it in a view"
+                "no upper case; leave one out (columns: exclude) or give it another name (rename)"
             )
         taken[folded] = name
     return {name: folded for folded, name in taken.items()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ from .bounds import Bounds, Now, Reader, opens_at, whole
 from .catalog import SourceTable, TableName
 from .changes import columns_digest, go_on
 from .choice import KEYED, Choice, choose
-from .config import Settings, Source
+from .config import Source
 from .documents import Failure, Item, PausedTable, Plan, TablePlan
 from .drift import Landed, look, shut_out
 from .engines import Engine
@@ -144,12 +144,12 @@ class Survey:
             resolution = only(resolution, self.request.tables)
         resolution, paused = self._without_paused(resolution)
         targets = targets.of(resolution.selected)
-        described = engine.describe(connection, set(targets.names))
+        described = engine.describe(connection, set(targets.names) - set(resolution.queries))
         failures = Failures([*resolution.failures, *targets.failures])
-        choices = failures.collect(
-            targets.names, lambda name: self._choose(engine, described, name, resolution.selected[name])
-        )
         reader = Reader(engine, connection)
+        choices = failures.collect(
+            targets.names, lambda name: self._choose(reader, described, name, resolution)
+        )
         now = self._now(reader, [choice for _, choice in choices])
         plans = failures.collect(
             dict(choices), lambda name: self._plan(reader, now, dict(choices)[name], targets.names[name])
@@ -163,19 +163,27 @@ class Survey:
         seen = {str(name) for name in resolution.selected} | {
             failure.table for failure in resolution.failures
         }
-        kept = Resolution(
-            {name: found for name, found in resolution.selected.items() if str(name) not in paused},
-            tuple(failure for failure in resolution.failures if failure.table not in paused),
-            resolution.notes,
+        kept = replace(
+            resolution,
+            selected={name: found for name, found in resolution.selected.items() if str(name) not in paused},
+            failures=tuple(failure for failure in resolution.failures if failure.table not in paused),
         )
         return kept, tuple(table for name, table in paused.items() if name in seen)
 
     def _choose(
-        self, engine: Engine, described: dict[TableName, SourceTable], name: TableName, settings: Settings
+        self,
+        reader: Reader,
+        described: dict[TableName, SourceTable],
+        name: TableName,
+        resolution: Resolution,
     ) -> Choice:
-        if name not in described:
+        sql = resolution.queries.get(name)
+        table = described.get(name) if sql is None else reader.described(name, sql)
+        if table is None:
             raise TableRefused(f"table {name} disappeared from the source while it was being planned")
-        return choose(engine, described[name], settings)
+        choice = choose(reader.engine, table, resolution.selected[name], sql)
+        reader.check_own_sql(choice)
+        return choice
 
     def _now(self, reader: Reader, choices: Sequence[Choice]) -> Now:
         """Read the clock, after what the horizons of integer cursors rest on.
@@ -229,6 +237,8 @@ class Survey:
             target_schema=target.schema,
             target_table=target.table,
             owner=self.source.name if target.shared else None,
+            sql=choice.sql,
+            where=choice.settings.where,
             mode=choice.mode,
             columns=choice.columns,
             key=choice.key,

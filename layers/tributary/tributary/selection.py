@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from .catalog import TableName
@@ -25,13 +25,15 @@ if TYPE_CHECKING:
 class Resolution:
     """The tables to read with their settings, the entries that failed, and notes for the plan.
 
-    `targets`: where in the warehouse tables stand that share their place with other sources'.
+    `targets`: where in the warehouse tables stand that share their place with other sources'; `queries`:
+    what is read in the place of a table that the source does not have.
     """
 
     selected: dict[TableName, Settings]
     failures: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = ()
     targets: dict[TableName, Target] = field(default_factory=dict)
+    queries: dict[TableName, str] = field(default_factory=dict)
 
 
 def resolve(source: Source, tables: Sequence[TableName]) -> Resolution:
@@ -44,6 +46,7 @@ def resolve(source: Source, tables: Sequence[TableName]) -> Resolution:
     failures: list[Failure] = []
     notes: list[str] = []
     targets: dict[TableName, Target] = {}
+    queries: dict[TableName, str] = {}
     for number, entry in enumerate(source.tables):
         where = f"{source.name}.yaml, tables[{number}]"
         found = _named(entry, where, tables) if entry.name else _included(entry, where, tables)
@@ -55,13 +58,15 @@ def resolve(source: Source, tables: Sequence[TableName]) -> Resolution:
             for pattern in entry.exclude
             if not matching(pattern, tables)
         ]
+        if entry.query:
+            queries.setdefault(found[0], entry.query)
         if entry.name and found[0] in selected:
             notes.append(f"{where}: an earlier entry holds for {found[0]}; move this one above it")
         elif entry.target:
             targets[found[0]] = shared_target(entry.target)
         for table in found:
             selected.setdefault(table, entry.over(source.defaults))
-    return Resolution(selected, tuple(failures), tuple(notes), targets)
+    return Resolution(selected, tuple(failures), tuple(notes), targets, queries)
 
 
 def only(resolution: Resolution, names: Sequence[str]) -> Resolution:
@@ -83,11 +88,10 @@ def only(resolution: Resolution, names: Sequence[str]) -> Resolution:
                 f'the input\'s tables: "{name}" is not selected by the source; {_near(name, tables)}'
             )
         wanted.update(found)
-    return Resolution(
-        {table: settings for table, settings in resolution.selected.items() if table in wanted},
-        tuple(failure for failure in resolution.failures if failure.table in names),
-        resolution.notes,
-        resolution.targets,
+    return replace(
+        resolution,
+        selected={table: settings for table, settings in resolution.selected.items() if table in wanted},
+        failures=tuple(failure for failure in resolution.failures if failure.table in names),
     )
 
 
@@ -110,6 +114,8 @@ def matching(text: str, tables: Iterable[TableName], *, pattern: bool = True) ->
 
 def _named(entry: TableEntry, where: str, tables: Sequence[TableName]) -> list[TableName] | Failure:
     name = entry.name or ""
+    if entry.query:
+        return [TableName("", name)]
     found = matching(name, tables, pattern=False)
     if len(found) == 1:
         return found

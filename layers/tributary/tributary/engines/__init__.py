@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -48,7 +48,8 @@ class Query:
     read of everything. `cursor` with `after` (exclusive) and `up_to` (inclusive) bounds an
     incremental read; `nulls` asks for the rows whose cursor is NULL instead.
     `position`: the texts of the `order` columns in the last row read; only rows strictly after it.
-    `limit`: rows at most, None for no bound.
+    `limit`: rows at most, None for no bound. `sql`: the user's query that is read in the table's place;
+    `where`: the user's condition on its rows, in which the table is called `t`.
     """
 
     table: TableName
@@ -60,6 +61,8 @@ class Query:
     nulls: bool = False
     position: tuple[str, ...] | None = None
     limit: int | None = None
+    sql: str | None = None
+    where: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,9 @@ class Engine(Protocol):
 
     def describe(self, connection: Any, names: Collection[TableName]) -> dict[TableName, SourceTable]:
         """Return the catalog's word on the named tables, in a bounded number of queries."""
+
+    def describe_query(self, connection: Any, name: TableName, sql: str) -> SourceTable:
+        """Return what the server itself says of a query's columns; none is known to be NOT NULL."""
 
     def kind(self, column: SourceColumn) -> Kind:
         """Return the kind of the column's values; raises UnsupportedType by the type's name."""
@@ -150,6 +156,14 @@ def get(name: str) -> Engine:
 def names() -> Sequence[str]:
     """Return the names that `engine:` may have."""
     return sorted(MODULES)
+
+
+def relation(table: TableName, sql: str | None, quote: Callable[..., str]) -> str:
+    """Return what rows are selected from: the table, or the user's query as a derived table.
+
+    The query stands on lines of its own, so that a comment at its end ends there.
+    """
+    return quote(table.schema, table.table) if sql is None else f"(\n{sql}\n)"
 
 
 def hex_digits(text: str) -> str:

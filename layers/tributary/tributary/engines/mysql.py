@@ -24,7 +24,7 @@ import pymysql
 from pymysql.cursors import Cursor, SSCursor
 
 from .. import csv_pages, keyset
-from ..catalog import Clock, SourceTable, TableName
+from ..catalog import Clock, SourceColumn, SourceTable, TableName
 from ..errors import (
     InternalError,
     QueryCancelled,
@@ -34,7 +34,7 @@ from ..errors import (
     TributaryError,
 )
 from ..secret import Secret
-from . import Page, Query, ReadColumn, hex_digits
+from . import Page, Query, ReadColumn, hex_digits, relation
 from . import mysql_catalog as catalog
 from .blocks import Block, Write, pumped
 from .mysql_types import FAMILIES, family, kind, orders
@@ -47,6 +47,7 @@ __all__ = [  # the Protocol
     "close",
     "connect",
     "describe",
+    "describe_query",
     "kind",
     "list_tables",
     "literal",
@@ -298,7 +299,7 @@ def _select(query: Query, columns: str) -> str:
             )
     where = " AND ".join(keyset.conditions(query, keyset.after_alternatives, _column, literal))
     return (
-        f"SELECT {columns} FROM {quote(query.table.schema, query.table.table)} AS t"
+        f"SELECT {columns} FROM {relation(query.table, query.sql, quote)} AS t"
         + (f" WHERE {where}" if where else "")
         + keyset.tail(query, _column)
     )
@@ -462,3 +463,17 @@ def describe(session: Session, names: Collection[TableName]) -> dict[TableName, 
         return catalog.tables(
             columns, _run(session.driver, catalog.named(catalog.INDEXES, names)), set(names)
         )
+
+
+def describe_query(session: Session, name: TableName, sql: str) -> SourceTable:
+    """Return what the server says of the query's columns in the head of its empty answer."""
+    with _queries(session, name), session.driver.cursor() as cursor:
+        cursor.execute(f"SELECT * FROM {relation(name, sql, quote)} AS t LIMIT 0")
+        answer: Any = cursor
+        fields = answer._result.fields
+    columns = (SourceColumn(_named(field.name), catalog.answered(field), nullable=True) for field in fields)
+    return SourceTable(name, tuple(columns))
+
+
+def _named(name: str | bytes) -> str:
+    return name.decode() if isinstance(name, bytes) else name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import Protocol
 
 from ..catalog import SourceColumn, SourceTable, TableName
 
@@ -107,3 +108,53 @@ def _table(name: TableName, columns: list[SourceColumn], indexes: dict[str, list
         tuple(key for index, key in whole.items() if index in keys),
         tuple(whole.values()),
     )
+
+
+# --- types of an answer -------------------------------------------------------------------------
+
+BINARY = 63  # the character set of what is none
+UNSIGNED, ENUM, SET = 32, 256, 2048  # flags of a column (page_protocol_com_query_response_text_resultset)
+NUMBERS = {1: "tinyint", 2: "smallint", 3: "int", 8: "bigint", 9: "mediumint"}
+PLAIN = {4: "float", 5: "double", 10: "date", 13: "year", 14: "date", 245: "json", 255: "geometry"}
+TIMES = {7: "timestamp", 11: "time", 12: "datetime"}
+BLOBS = (249, 250, 251, 252)
+
+
+class Field(Protocol):
+    """A column in the head of an answer, as PyMySQL has it; `length` in bytes, `scale` its decimals."""
+
+    type_code: int
+    length: int
+    scale: int
+    flags: int
+    charsetnr: int
+
+
+def answered(field: Field) -> str:
+    """Return the type of an answer's column in the words of a declaration: `decimal(10,2)`.
+
+    Characters have four bytes in the session's utf8mb4. An answer does not name the labels of an ENUM
+    or a SET, only their length: one label of that length stands for them.
+    """
+    code, unsigned = field.type_code, " unsigned" if field.flags & UNSIGNED else ""
+    if code in NUMBERS:
+        return NUMBERS[code] + unsigned
+    if code in PLAIN:
+        return PLAIN[code]
+    if code in TIMES:
+        return f"{TIMES[code]}({field.scale})"
+    if code in (0, 246):  # DECIMAL: its length has a place for a sign and one for the point
+        digits = field.length - (0 if unsigned else 1) - (1 if field.scale else 0)
+        return f"decimal({digits},{field.scale}){unsigned}"
+    if code == 16:
+        return f"bit({field.length})"
+    return _answered_text(field)
+
+
+def _answered_text(field: Field) -> str:
+    binary, characters = field.charsetnr == BINARY, field.length // 4
+    if field.flags & (ENUM | SET):
+        return f"{'enum' if field.flags & ENUM else 'set'}('{'x' * characters}')"
+    if field.type_code in BLOBS:
+        return "longblob" if binary else "longtext"
+    return f"varbinary({field.length})" if binary else f"varchar({characters})"

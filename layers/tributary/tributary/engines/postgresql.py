@@ -19,7 +19,7 @@ from pg8000.converters import PG_TYPES
 from scramp import ScramException  # type: ignore[import-untyped]
 
 from .. import csv_pages, keyset
-from ..catalog import Clock, SourceTable, TableName
+from ..catalog import Clock, SourceColumn, SourceTable, TableName
 from ..errors import (
     InternalError,
     QueryCancelled,
@@ -30,7 +30,7 @@ from ..errors import (
     TributaryError,
 )
 from ..secret import Secret
-from . import Page, Query
+from . import Page, Query, relation
 from . import postgresql_catalog as catalog
 from . import postgresql_types as types
 from .blocks import Write, pumped
@@ -50,6 +50,7 @@ __all__ = [  # the Protocol
     "close",
     "connect",
     "describe",
+    "describe_query",
     "kind",
     "list_tables",
     "literal",
@@ -255,7 +256,7 @@ def _column(name: str) -> str:
 def _select(query: Query, columns: list[str]) -> str:
     where = " AND ".join(keyset.conditions(query, keyset.after_row, _column, literal))
     return (
-        f"SELECT {', '.join(columns)} FROM {quote(query.table.schema, query.table.table)} AS t"
+        f"SELECT {', '.join(columns)} FROM {relation(query.table, query.sql, quote)} AS t"
         + (f" WHERE {where}" if where else "")
         + keyset.tail(query, _column)
     )
@@ -345,3 +346,18 @@ def describe(session: Session, names: Collection[TableName]) -> dict[TableName, 
         return {}
     columns = _rows(session, catalog.named(catalog.COLUMNS, names))
     return catalog.tables(columns, _rows(session, catalog.named(catalog.INDEXES, names)))
+
+
+def describe_query(session: Session, name: TableName, sql: str) -> SourceTable:
+    """Return what the server says of the query's columns in the head of its empty answer."""
+    with _queries(session, name):
+        session.driver.run(f"SELECT * FROM {relation(name, sql, quote)} AS t LIMIT 0")
+        columns = session.driver.columns or []
+    types = _rows(session, catalog.described([(c["type_oid"], c["type_modifier"]) for c in columns]))
+    return SourceTable(
+        name,
+        tuple(
+            SourceColumn(str(column["name"]), str(type), nullable=True)
+            for column, (type,) in zip(columns, types, strict=True)
+        ),
+    )

@@ -6,7 +6,7 @@ Names are compared as they are written, and everything that pg_catalog does not 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from ..catalog import SourceColumn, SourceTable, TableName
 
@@ -26,11 +26,9 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
                     AND d.objid = c.oid AND d.deptype = 'e')
 """
 
-# A domain is read as the type that it is made of, in the end; what is not the server's own type is
-# told by a word before its name. True arrays have no array type of their own.
-COLUMNS = """
-SELECT n.nspname, c.relname, a.attname,
-       CASE
+# What is not the server's own type is told by a word before its name. True arrays have no array type
+# of their own.
+WORD = """CASE
          WHEN t.typtype = 'e' THEN 'enum '
          WHEN t.typtype = 'c' THEN 'composite '
          WHEN t.typtype = 'r' THEN 'range '
@@ -38,7 +36,19 @@ SELECT n.nspname, c.relname, a.attname,
          WHEN t.typcategory = 'A' AND t.typarray = 0 THEN 'array '
          WHEN t.typnamespace <> 'pg_catalog'::pg_catalog.regnamespace THEN 'other '
          ELSE ''
-       END || pg_catalog.format_type(t.oid, d.mod),
+       END"""
+
+# The answer to a query names the base types of domains (protocol-message-formats, RowDescription).
+DESCRIBED = f"""
+SELECT {WORD} || pg_catalog.format_type(t.oid, v.mod)
+FROM (VALUES {{places}}) AS v(place, oid, mod) JOIN pg_catalog.pg_type AS t ON t.oid = v.oid
+ORDER BY v.place
+"""
+
+# A domain is read as the type that it is made of, in the end.
+COLUMNS = f"""
+SELECT n.nspname, c.relname, a.attname,
+       {WORD} || pg_catalog.format_type(t.oid, d.mod),
        NOT (a.attnotnull OR d.not_null)
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
@@ -54,7 +64,7 @@ CROSS JOIN LATERAL (
   SELECT oid, mod, not_null FROM made ORDER BY steps DESC LIMIT 1
 ) AS d
 JOIN pg_catalog.pg_type AS t ON t.oid = d.oid
-WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND (n.nspname, c.relname) IN ({names})
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND (n.nspname, c.relname) IN ({{names}})
 ORDER BY c.oid, a.attnum
 """
 
@@ -89,6 +99,12 @@ def named(question: str, names: Collection[TableName]) -> str:
     """Return the question with the tables' names in it."""
     listed = ", ".join(f"({_string(name.schema)}, {_string(name.table)})" for name in sorted(names))
     return question.replace("{names}", listed)
+
+
+def described(columns: Sequence[tuple[int, int]]) -> str:
+    """Return the question for the types of a query's columns, each by its number and its modifier."""
+    places = (f"({place}, {oid}, {mod})" for place, (oid, mod) in enumerate(columns))
+    return DESCRIBED.replace("{places}", ", ".join(places))
 
 
 def _string(text: str) -> str:

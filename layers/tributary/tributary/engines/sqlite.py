@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from .. import csv_pages, keyset
-from ..catalog import Clock, SourceTable, TableName
+from ..catalog import Clock, SourceColumn, SourceTable, TableName
 from ..errors import (
     InternalError,
     QueryCancelled,
@@ -27,7 +27,7 @@ from ..errors import (
     TributaryError,
 )
 from ..secret import Secret
-from . import Page, Query, hex_digits
+from . import Page, Query, hex_digits, relation
 from . import sqlite_catalog as catalog
 from . import sqlite_types as types
 from .blocks import collected
@@ -40,6 +40,7 @@ __all__ = [  # the Protocol
     "close",
     "connect",
     "describe",
+    "describe_query",
     "kind",
     "list_tables",
     "literal",
@@ -168,7 +169,7 @@ def select(query: Query) -> str:
     where = " AND ".join(keyset.conditions(query, keyset.after_row, _column, literal))
     columns = ", ".join(f"{_column(column.name)} AS c{place}" for place, column in enumerate(query.columns))
     return (
-        f"SELECT {columns} FROM {quote(query.table.schema, query.table.table)} AS t"
+        f"SELECT {columns} FROM {relation(query.table, query.sql, quote)} AS t"
         + (f" WHERE {where}" if where else "")
         + keyset.tail(query, _column)
     )
@@ -229,3 +230,21 @@ def describe(session: Session, names: Collection[TableName]) -> dict[TableName, 
     with _queries(session):
         columns = session.driver.execute(catalog.COLUMNS).fetchall()
         return catalog.tables(columns, session.driver.execute(catalog.INDEXES).fetchall(), set(names))
+
+
+def describe_query(session: Session, name: TableName, sql: str) -> SourceTable:
+    """Return what SQLite says of the query's columns, of which it knows types in a view alone.
+
+    The view is temporary, in a database of the session's own: the file stays as it is.
+    """
+    source = relation(name, sql, quote)
+    with _queries(session, name):
+        session.driver.execute("PRAGMA query_only = OFF")
+        try:
+            session.driver.execute(f"CREATE TEMP VIEW tributary_query AS SELECT * FROM {source}")
+            rows = session.driver.execute("PRAGMA temp.table_xinfo(tributary_query)").fetchall()
+            session.driver.execute("DROP VIEW temp.tributary_query")
+        finally:
+            session.driver.execute("PRAGMA query_only = ON")
+    columns = (SourceColumn(str(row[1]), str(row[2]), nullable=True) for row in rows)
+    return SourceTable(name, tuple(columns))

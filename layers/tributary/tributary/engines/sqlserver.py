@@ -19,14 +19,14 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
 from .. import keyset
-from ..catalog import Clock, SourceTable, TableName
+from ..catalog import Clock, SourceColumn, SourceTable, TableName
 from ..errors import InternalError, SecretError, TableRefused
 from ..secret import Secret
-from . import Page, Query, odbc
+from . import Page, Query, odbc, relation
 from . import sqlserver_catalog as catalog
 from .network import address
 from .odbc import Dialect, Meaning, Session, ask, close
-from .sqlserver_types import kind, literal, orders, quote, text, wire
+from .sqlserver_types import kind, literal, orders, quote, string, text, wire
 
 __all__ = [  # the Protocol
     "FRACTION_DIGITS",
@@ -35,6 +35,7 @@ __all__ = [  # the Protocol
     "close",
     "connect",
     "describe",
+    "describe_query",
     "kind",
     "list_tables",
     "literal",
@@ -195,7 +196,7 @@ def _select(query: Query, columns: Sequence[str]) -> str:
     where = " AND ".join(keyset.conditions(query, keyset.after_alternatives, _column, literal))
     order = ", ".join(map(_column, keyset.order(query)))
     return (
-        f"SELECT {top}{', '.join(columns)} FROM {quote(query.table.schema, query.table.table)} AS t"
+        f"SELECT {top}{', '.join(columns)} FROM {relation(query.table, query.sql, quote)} AS t"
         + (f" WHERE {where}" if where else "")
         + (f" ORDER BY {order}" if order else "")
     )
@@ -270,3 +271,15 @@ def describe(session: Session, names: Collection[TableName]) -> dict[TableName, 
     columns = odbc.answers(session, catalog.named(catalog.COLUMNS, names))
     indexes = odbc.answers(session, catalog.named(catalog.INDEXES, names))
     return catalog.tables(columns, indexes, set(names))
+
+
+def describe_query(session: Session, name: TableName, sql: str) -> SourceTable:
+    """Return what the server says of the query's columns, which it does not run for that."""
+    statement = string(f"SELECT * FROM {relation(name, sql, quote)} AS t")
+    rows = odbc.answers(session, catalog.DESCRIBED.replace("{statement}", statement))
+    if not rows:
+        raise TableRefused(f"the server cannot tell the columns of {name}")
+    return SourceTable(
+        name,
+        tuple(SourceColumn(str(column), catalog.type_text(*type), nullable=True) for column, *type in rows),
+    )

@@ -40,6 +40,15 @@ WHERE o.type IN ('U', 'V') AND c.is_hidden = 0 AND c.is_column_set = 0
 ORDER BY s.name, o.name, c.column_id
 """
 
+# Of a statement that is not run; a type of the user's own has the id of its system type.
+DESCRIBED = """
+SELECT d.name, COALESCE(TYPE_NAME(d.system_type_id), d.user_type_name), d.max_length, d.precision,
+       d.scale, d.collation_name
+FROM sys.dm_exec_describe_first_result_set({statement}, NULL, 0) AS d
+WHERE d.is_hidden = 0 AND d.error_number IS NULL
+ORDER BY d.column_ordinal
+"""
+
 # Whole tables only, and no expression: SQL Server indexes columns. A hash index (7) has no order.
 INDEXES = """
 SELECT s.name, o.name, i.name, i.is_primary_key, i.is_unique, c.name, c.is_nullable,
