@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import uuid4
 
-import pytest
-
 from .company import Company, Row, Source
 from .compare import SERVERS, full_name, only_table
-from .under_way import load_again
 
 NAIVE = {"postgresql": "timestamp(6)", "mysql": "datetime(6)"}
 HOUR = "2026-01-01 10:00:00"
@@ -21,17 +18,22 @@ def sources(company: Company, mode: str, extra: str = "") -> tuple[list[Source],
     made = []
     for number, engine in enumerate([SERVERS[0], SERVERS[-1]]):
         source = company.source(engine)
-        source.sql(
-            "CREATE TABLE orders (id int NOT NULL PRIMARY KEY, note varchar(9), "
-            f"at {NAIVE[engine]} NOT NULL)",
-            f"INSERT INTO orders VALUES (1, 'of {number}', '{HOUR}'), (2, 'of {number}', '{HOUR}')",
-        )
+        fill(source, "orders", number)
         source.file(
             f"tables: [{{name: {full_name(source)}, target: {target}, mode: {mode}, cursor: at, "
             f"cursor_time_zone: UTC{extra}}}]"
         )
         made.append(source)
     return made, target
+
+
+def fill(source: Source, table: str, number: int) -> None:
+    """Make a table with two rows of the source of that number."""
+    source.sql(
+        f"CREATE TABLE {table} (id int NOT NULL PRIMARY KEY, note varchar(9), "
+        f"at {NAIVE[source.engine]} NOT NULL)",
+        f"INSERT INTO {table} VALUES (1, 'of {number}', '{HOUR}'), (2, 'of {number}', '{HOUR}')",
+    )
 
 
 def run(*made: Source) -> None:
@@ -52,27 +54,43 @@ def rows(
     return sorted((names.index(name), *rest) for name, *rest in found)
 
 
-@pytest.mark.parametrize("mode", ["merge", "replace", "append", "history"])
-def test_equal_keys_of_two_sources_are_two_rows_in_every_mode(company: Company, mode: str) -> None:
-    (one, other), target = sources(company, mode)
-    run(one)
-    run(other)
+def test_equal_keys_of_two_sources_are_two_rows_in_every_mode(company: Company) -> None:
+    made, place = sources(company, "merge")
+    (one, other), modes = made, ("merge", "replace", "append", "history")
+    for number, source in enumerate(made):
+        for mode in modes:
+            fill(source, f"by_{mode}", number)
+        entries = (
+            f"{{name: {full_name(source, f'by_{mode}')}, target: {place}_{mode}, mode: {mode}, cursor: at, "
+            "cursor_time_zone: UTC}"
+            for mode in modes
+        )
+        source.file(f"tables: [{', '.join(entries)}]")
+
+    def landed(mode: str) -> list[Row]:
+        """Return the rows that hold now."""
+        return rows(made, f"{place}_{mode}", where="is_current = TRUE" if mode == "history" else "1 = 1")
+
+    assert [one.run().status, other.run().status] == ["SUCCEEDED", "SUCCEEDED"]
     both = [(0, 1, "of 0"), (0, 2, "of 0"), (1, 1, "of 1"), (1, 2, "of 1")]
-    assert rows((one, other), target) == both
+    assert [landed(mode) for mode in modes] == [both] * 4
 
-    one.sql("UPDATE orders SET note = 'new', at = '2026-01-01 11:00:00' WHERE id = 1")
-    run(one, other)
-    load_again(company, one)
-    current = "is_current" if mode == "history" else "TRUE"
+    for mode in modes:
+        one.sql(f"UPDATE by_{mode} SET note = 'new', at = '2026-01-01 11:00:00' WHERE id = 1")
+    started = [source.start() for source in made]  # at the same time
+    assert [company.wait(arn).status for arn in started] == ["SUCCEEDED"] * 2
     changed = [(0, 1, "new"), *both[1:]]
-    if mode == "append":
-        changed = [both[0], *changed]
-    assert rows((one, other), target, where=f"{current} = TRUE") == sorted(changed)
+    assert {mode: landed(mode) for mode in modes} == {
+        "merge": changed,
+        "replace": changed,
+        "append": sorted([both[0], *changed]),
+        "history": changed,
+    }
 
-    one.sql("DELETE FROM orders WHERE id = 2")
-    run_whole = one.run(full_refresh=True)
-    only_table(run_whole)
-    assert rows((one, other), target, where=f"{current} = TRUE") == [(0, 1, "new"), *both[2:]]
+    for mode in modes:
+        one.sql(f"DELETE FROM by_{mode} WHERE id = 2")
+    assert one.run(full_refresh=True).status == "SUCCEEDED"
+    assert [landed(mode) for mode in modes] == [[(0, 1, "new"), *both[2:]]] * 4
 
 
 def test_a_column_that_another_source_brought_before_is_read_in_every_row(company: Company) -> None:

@@ -26,6 +26,7 @@ from .redshift.stage import manifest, stage, staging_name
 from .storage import Bucket, body
 
 IN_FLIGHT_AT_MOST = 8  # batches of one run under way in the warehouse
+KEY_BYTES_AT_MOST = 4096  # of the control table's column
 QUIET_AT_ONCE = 100  # tables recorded by one INSERT
 FEW_ROWS = 100  # may go from a table whatever share of it they are
 ATTEMPTS = 5  # of a batch that met a conflict
@@ -304,9 +305,15 @@ def _control_row(loading: Loading, load: TableLoad) -> Committed:
         chunks=len(result.chunks) if result else 0,
         size_bytes=result.size_bytes if result else 0,
         unread_columns=json.dumps(table.unread_columns) if table.unread_columns else None,
-        key=json.dumps(table.key, ensure_ascii=False) if table.key else None,
+        key=_key(table),
         columns_digest=columns_digest(column.target for column in table.columns),
     )
+
+
+def _key(table: TablePlan) -> str | None:
+    """Return the key's columns as JSON; None, which is not known, where they are too many to write down."""
+    key = json.dumps(table.key, ensure_ascii=False)
+    return key if table.key and len(key.encode()) <= KEY_BYTES_AT_MOST else None
 
 
 def _name(plan: Plan, load: TableLoad, step: str) -> str:
