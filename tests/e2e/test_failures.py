@@ -217,10 +217,12 @@ def test_a_run_aborted_while_it_publishes_is_taken_over_by_the_next(
         session.run(f'LOCK TABLE "{source.name}"."orders" IN SHARE ROW EXCLUSIVE MODE')
         first = source.start()
         until(lambda: [load["phase"] for load in loads(company, source)] == ["publishing"])
+        [publish] = until(lambda: blocked(company))
         stop(company, first)
         source.sql("DELETE FROM orders WHERE id = 2", "INSERT INTO orders VALUES (3, 'three')")
         second = source.start()
-        until(lambda: fences(company, source) == [2])
+        until(lambda: publish not in blocked(company))  # cancelled, and only after the fence was raised
+        assert fences(company, source) == [2]
         session.run("ROLLBACK")
         ended = company.wait(second)
 
@@ -273,13 +275,11 @@ def test_a_warehouse_that_throttles_is_asked_again_and_loads_once(
     assert len(source.control("public.orders")) == 1
 
 
-def blocked(company: Company) -> bool:
-    """Say whether a session of the warehouse waits for another."""
+def blocked(company: Company) -> list[int]:
+    """Return the sessions of the warehouse that wait for another."""
     with warehouse_session(company) as session:
-        [[count]] = session.run(
-            "SELECT count(*) FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0"
-        )
-    return bool(count)
+        rows = session.run("SELECT pid FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0")
+    return [pid for (pid,) in rows]
 
 
 @contextmanager
