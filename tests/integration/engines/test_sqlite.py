@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from tests.integration.engines.source import Source
 from tributary import engines
 from tributary.catalog import SourceColumn, SourceTable, TableName
-from tributary.errors import SecretError, SourceRefused
+from tributary.errors import SecretError, SourceRefused, SourceUnavailable
 from tributary.secret import Secret
 
 
@@ -26,6 +28,28 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path.write_text("not a database, and long enough to be looked at" * 10)
     with pytest.raises(SourceRefused, match="SQLITE_NOTADB"):
         engines.get("sqlite").connect(Secret(dbname=str(path)), statement_timeout_s=5)
+
+
+def test_a_file_whose_writer_died_is_unavailable_until_a_writer_has_undone_its_work(tmp_path: Path) -> None:
+    alive, dead = tmp_path / "alive.db", tmp_path / "dead.db"
+    with closing(sqlite3.connect(alive, isolation_level=None)) as writer:
+        writer.execute("PRAGMA cache_size = 1")  # so that the transaction spills into the file
+        writer.execute("CREATE TABLE t (v TEXT)")
+        writer.execute("BEGIN")
+        writer.execute(
+            "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) "
+            "SELECT hex(randomblob(100)) FROM n"
+        )
+        shutil.copy(alive, dead)
+        shutil.copy(f"{alive}-journal", f"{dead}-journal")
+    secret = Secret(dbname=str(dead))
+
+    with pytest.raises(SourceUnavailable, match="SQLITE_READONLY"):
+        engines.get("sqlite").connect(secret, statement_timeout_s=5)
+
+    with closing(sqlite3.connect(dead)) as writer:
+        assert writer.execute("SELECT count(*) FROM t").fetchall() == [(0,)]
+    engines.get("sqlite").close(engines.get("sqlite").connect(secret, statement_timeout_s=5))
 
 
 def test_a_secret_without_a_path_says_so() -> None:

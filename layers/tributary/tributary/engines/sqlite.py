@@ -103,7 +103,9 @@ def close(session: Session) -> None:
 
 # --- errors: the one place where the driver's become ours ---------------------------------------
 
-BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR")
+# SQLITE_READONLY: a journal stands beside the file, of a writer that is just committing or that died;
+# who may only read cannot undo it, so another try waits for a writer.
+BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_READONLY")
 
 
 @contextmanager
