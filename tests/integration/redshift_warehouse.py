@@ -136,14 +136,18 @@ def _value(cell: dict[str, Any]) -> Any:
     return None if cell.get("isNull") else next(iter(cell.values()))
 
 
-@functools.cache
 def objects() -> str:
-    """Return the address of one S3 for the whole test process, started at its first use."""
-    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    moto.start()
-    url = "http://{}:{}".format(*moto.get_host_and_port())
+    """Return the address of the S3 of the whole test process, which another module may have emptied."""
+    url = _moto()
     client("s3", url).create_bucket(Bucket=BUCKET)
     return url
+
+
+@functools.cache
+def _moto() -> str:
+    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    moto.start()
+    return "http://{}:{}".format(*moto.get_host_and_port())
 
 
 @contextmanager

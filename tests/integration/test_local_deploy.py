@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -147,7 +148,10 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """Start with an empty account: moto holds one for the whole process, and other modules use it too."""
     with Platform(tmp_path_factory.mktemp("logs")) as platform:
+        reset = urllib.request.Request(f"{platform.url}/moto-api/reset", method="POST")
+        urllib.request.urlopen(reset).close()
         yield platform
 
 
