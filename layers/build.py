@@ -9,6 +9,7 @@ environment build for another target than the template's; `sam build` shows neit
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -140,10 +141,16 @@ def remove(folder: Path, patterns: Iterable[str]) -> None:
 
 
 def keep_services(data: Path, services: Collection[str]) -> None:
-    """Remove botocore's descriptions of all other services; its files beside them are for all."""
+    """Remove botocore's descriptions of all other services, and their addresses from its list of them."""
     for service in data.iterdir():
         if service.is_dir() and service.name not in services:
             shutil.rmtree(service)
+    addresses = data / "endpoints.json"  # by prefix of the host, which mostly is the service's name
+    tree = json.loads(addresses.read_text())
+    kept = {{"stepfunctions": "states"}.get(name, name) for name in services}
+    for partition in tree["partitions"]:
+        partition["services"] = {name: one for name, one in partition["services"].items() if name in kept}
+    addresses.write_text(json.dumps(tree))
 
 
 def compile_all(name: str, folder: Path, target: Target) -> None:

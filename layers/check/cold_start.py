@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from .artifact import NotBuilt
 from .room import Room
 
-YARDSTICK_S = 0.1
+YARDSTICK_S = 0.085
 YARDSTICK = """
 import asyncio, decimal, email.message, http.client, logging.config, os, ssl, unittest.mock, xml.dom.minidom
 os._exit(0)

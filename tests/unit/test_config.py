@@ -126,9 +126,6 @@ class TestFile:
         assert read(tmp_path, "\ufeff" + MINIMAL + TABLES).engine == "postgresql"
 
 
-ENGINES = "mysql, postgresql, sqlite or sqlserver"
-
-
 class TestFaults:
     def test_are_all_named_by_line_and_field(self, tmp_path: Path) -> None:
         text = """\

@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pyarrow
 import pytest
+from botocore.loaders import Loader
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from samtranslator.yaml_helper import yaml_parse
@@ -143,11 +145,28 @@ def test_every_service_that_a_client_is_made_for_stays_in_botocore(tmp_path: Pat
     code = [*ROOT.glob("layers/tributary/tributary/**/*.py"), *ROOT.glob("functions/*/*.py")]
     made = {name for path in code for name in re.findall(r"client\(\s*\"([a-z0-9-]+)\"", path.read_text())}
     assert made == set(build.AWS_SERVICES)
-    for name in ("s3", "ec2"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "endpoints.json").touch()
+
+
+def test_a_trimmed_botocore_makes_the_same_clients(tmp_path: Path):
+    data = Path(botocore.__file__).parent / "data"
+    for path in data.iterdir():
+        if path.is_file():
+            shutil.copy(path, tmp_path)
+    for name in (*build.AWS_SERVICES, "ec2"):
+        shutil.copytree(data / name, tmp_path / name)
     build.keep_services(tmp_path, build.AWS_SERVICES)
-    assert {path.name for path in tmp_path.iterdir()} == {"s3", "endpoints.json"}
+    whole, trimmed = botocore.session.Session(), botocore.session.Session()
+    loader = Loader(extra_search_paths=[str(tmp_path)], include_default_search_paths=False)
+    trimmed.register_component("data_loader", loader)
+    assert trimmed.get_available_services() == sorted(build.AWS_SERVICES)
+    for region in ("eu-west-1", "us-gov-west-1", "cn-north-1"):
+        for name in build.AWS_SERVICES:
+            clients = [one.create_client(name, region_name=region) for one in (whole, trimmed)]
+            told = [
+                (one.meta.endpoint_url, one.meta.partition, one._request_signer.signing_name)
+                for one in clients
+            ]
+            assert told[0] == told[1]
 
 
 def odbc_layer(tmp_path: Path) -> Path:
