@@ -102,6 +102,7 @@ GEOMETRY = Type(
     orders=False,
     note="as text: the server's own form in hex, which is the SRID in four bytes, then WKB",
 )
+EXACT_TEXT = "exact; a byte that is no character of its set is a misfit"
 TYPES: dict[str, Type] = {
     # numeric
     "tinyint": Type("number", note="exact; a number also as `tinyint(1)`, unless `booleans` names it"),
@@ -120,12 +121,12 @@ TYPES: dict[str, Type] = {
     "time": Type("time", Kind("text", size_bytes=17), note="as text: `-838:59:59.000000`"),
     "year": Type("number", Kind("int16")),
     # strings
-    "char": Type("text", note="exact; the server itself takes the padding away"),
-    "varchar": Type("text"),
-    "tinytext": Type("text"),
-    "text": Type("text"),
-    "mediumtext": Type("text"),
-    "longtext": Type("text"),
+    "char": Type("text", note=f"{EXACT_TEXT}; the server itself takes the padding away"),
+    "varchar": Type("text", note=EXACT_TEXT),
+    "tinytext": Type("text", note=EXACT_TEXT),
+    "text": Type("text", note=EXACT_TEXT),
+    "mediumtext": Type("text", note=EXACT_TEXT),
+    "longtext": Type("text", note=EXACT_TEXT),
     "enum": Type("text", orders=False, note="its label"),
     "set": Type("text", orders=False, note="its labels, with commas"),
     "binary": Type("binary"),
