@@ -74,7 +74,7 @@ def test_mysql_renders_bits_as_numbers_and_geometries_in_hex() -> None:
     assert mysql.lines(query) == (
         "SELECT CONCAT(IF(t.`c0` IS NULL, '', t.`c0` + 0), ',', "
         "IF(t.`c1` IS NULL, '', CONCAT('\"', HEX(t.`c1`), '\"')), ',', "
-        "IF(t.`c2` IS NULL, '', CAST(t.`c2` AS CHAR)), ',', IF(t.`c3` IS NULL, '', t.`c3`), '\n') "
+        "IF(t.`c2` IS NULL, '', CAST(t.`c2` AS CHAR)), ',', IF(t.`c3` IS NULL, '', t.`c3`), '\r\n') "
         "FROM `shop`.`t` AS t"
     )
     assert mysql.rows(query) == "SELECT t.`c0` + 0, t.`c1`, CAST(t.`c2` AS CHAR), t.`c3` FROM `shop`.`t` AS t"
@@ -87,7 +87,7 @@ def test_mysql_selects_one_line_with_alternatives() -> None:
         "IF(t.`id` IS NULL, '', t.`id`), ',', "
         "IF(t.`da``ta` IS NULL, '', CONCAT('\"', HEX(t.`da``ta`), '\"')), ',', "
         "IF(t.`name` IS NULL, '', CONCAT('\"', REPLACE(CONVERT(t.`name` USING utf8mb4) COLLATE utf8mb4_bin, "
-        "'\"', '\"\"'), '\"')), ',', IF(t.`f` IS NULL, '', t.`f` * 1e0), '\n') "
+        "'\"', '\"\"'), '\"')), ',', IF(t.`f` IS NULL, '', t.`f` * 1e0), '\r\n') "
         "FROM `shop`.`or ders` AS t "
         "WHERE (t.`at` > TIMESTAMP'2024-01-01 00:00:00.100000' "
         "OR (t.`at` = TIMESTAMP'2024-01-01 00:00:00.100000' AND t.`id` > 7)) "

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING
 
 from . import faults, keyset, mend
@@ -59,16 +60,14 @@ def fields(record: bytes) -> list[str | None]:
     raise InternalError("a CSV record of the source is cut off")
 
 
-def pages(query: Query, blocks: Generator[Block]) -> Iterator[Page]:
+def pages(query: Query, blocks: Generator[Block]) -> Generator[Page]:
     """Yield one page per block; leaving early closes the blocks too.
 
-    Raises ValueRefused where a value does not fit its column's kind, TableRefused where a column
-    that orders the rows holds NULL.
+    Raises TableRefused where a column that orders the rows holds NULL.
     """
     with closing(blocks):
         for block in blocks:
-            table, altered = parse(block, query)
-            yield Page(table, _position(block, query), len(block.text), altered)
+            yield Page(block.rows, _position(block, query), len(block.text), partial(parse, block, query))
 
 
 def parse(block: Block, query: Query) -> tuple[pyarrow.Table, Counts]:
@@ -163,7 +162,7 @@ def _read(text: bytes, types: Sequence[pyarrow.DataType], query: Query, rows: in
     try:
         read = csv.read_csv(
             pa.BufferReader(text),
-            read_options=csv.ReadOptions(column_names=names, block_size=len(text) + 1),
+            read_options=csv.ReadOptions(column_names=names, block_size=len(text) + 1, use_threads=False),
             parse_options=csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
             convert_options=csv.ConvertOptions(
                 column_types=dict(zip(names, types, strict=True)),

@@ -57,7 +57,7 @@ class Column(Document):
 
     def read(self) -> ReadColumn:
         """Return what the engine needs to know of the column."""
-        return ReadColumn(self.name, self.type, self.kind, self.policies)
+        return ReadColumn(self.name, self.type, self.kind, self.policies, self.nullable)
 
 
 class Range(Document):

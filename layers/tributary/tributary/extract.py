@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 from . import engines, paths
-from .chunks import NOTHING, ChunkBuilder, Footer, Progress, progress
+from .assembly import Assembly, Overtaken, Place, counts, listed
+from .chunks import NOTHING, Footer, Progress, progress
 from .csv_pages import Counts
-from .documents import Altered, Chunk, Failure, Item, Plan, Range, TablePlan, TableResult
+from .documents import Chunk, Failure, Item, Plan, Range, TablePlan, TableResult
 from .engines import Engine, Page
 from .errors import PermanentError, PlanOutdated, QueryCancelled, TableRefused, TransientError
 from .observability import logger
@@ -28,16 +30,13 @@ FIRST_PAGE_ROWS = 1_000
 PAGE_ROWS_AT_MOST = 500_000
 PAGE_GROWTH = 16  # how much wider than the last page a page may be
 PAGE_SIZE_BYTES = 32 << 20  # what a page should come to: short for the source, long enough to be fast
-CHUNK_ROWS_AT_MOST = 4_000_000
+PAGE_SIZE_BYTES_AT_MOST = 4 * PAGE_SIZE_BYTES  # where rows are wider than those before them
+PAGE_S = 20
 SMALLER_PAGES_AT_MOST = 5
 
 
 class OutOfTime(Exception):
     """The deadline is near: what is read so far is on S3, and the rest is for the next call."""
-
-
-class Overtaken(Exception):
-    """Another attempt created this chunk first: its end is where to go on."""
 
 
 @dataclass(slots=True)
@@ -134,25 +133,14 @@ def _read_table(extraction: Extraction, table: TablePlan) -> TableResult:
         read = read_range(extraction, table, part) if part.order else read_at_once(extraction, table, part)
         chunks.extend(read.loadable())
         rows += read.footer.total_rows
-        altered += _counts(read.footer.altered)
+        altered += counts(read.footer.altered)
     return TableResult(
         number=table.number,
         table=table.name,
         chunks=tuple(chunks),
         rows=rows,
         size_bytes=sum(chunk.size_bytes for chunk in chunks),
-        altered=_listed(altered),
-    )
-
-
-def _counts(altered: Iterable[Altered]) -> Counts:
-    return Counter({(one.column, one.fault): one.values for one in altered})
-
-
-def _listed(counts: Counts) -> tuple[Altered, ...]:
-    return tuple(
-        Altered(column=column, fault=fault, values=values)
-        for (column, fault), values in sorted(counts.items())
+        altered=listed(altered),
     )
 
 
@@ -166,10 +154,8 @@ def read_range(extraction: Extraction, table: TablePlan, part: Range) -> Progres
         if done.footer.last:
             return done
         reader = RangeReader(extraction, table, part, prefix, page_rows, done.next_number, done.footer)
-        try:
+        with suppress(Overtaken):  # then go on after the chunks that are there by now
             reader.run()
-        except Overtaken:
-            extraction.session.drop()  # the iterator was left early: see Engine.read
 
 
 def read_at_once(extraction: Extraction, table: TablePlan, part: Range) -> Progress:
@@ -190,7 +176,11 @@ def read_at_once(extraction: Extraction, table: TablePlan, part: Range) -> Progr
 
 @dataclass(slots=True)
 class PageRows:
-    """How many rows the next page asks for: toward PAGE_SIZE_BYTES, less after a cancelled query."""
+    """How many rows the next page asks for.
+
+    As many as come to PAGE_SIZE_BYTES and to PAGE_S at the pace and width of the last ones, and fewer
+    where the call's time is nearly up; a quarter of that after a cancelled query.
+    """
 
     fixed: int | None
     rows: int = FIRST_PAGE_ROWS
@@ -199,12 +189,13 @@ class PageRows:
     def __post_init__(self) -> None:
         self.rows = self.fixed or self.rows
 
-    def learn(self, rows: int, size_bytes: int) -> None:
-        """Take the width of the rows just read into account."""
+    def learn(self, rows: int, size_bytes: int, took_s: float, left_s: float) -> None:
+        """Take width and pace of the rows just read into account, and the time that is left."""
         self.smaller = 0
         if not self.fixed and rows:
-            fitting = rows * PAGE_SIZE_BYTES // max(size_bytes, 1)
-            self.rows = max(1, min(fitting, self.rows * PAGE_GROWTH, PAGE_ROWS_AT_MOST))
+            fitting = rows * PAGE_SIZE_BYTES / max(size_bytes, 1)
+            in_time = rows * max(min(PAGE_S, left_s / 2), 0) / max(took_s, 0.001)
+            self.rows = max(1, min(int(fitting), int(in_time), self.rows * PAGE_GROWTH, PAGE_ROWS_AT_MOST))
 
     def shrink(self) -> bool:
         """Ask for less after a cancelled query; say whether another try makes sense."""
@@ -225,71 +216,66 @@ class RangeReader:
     number: int
     start: Footer
     position: tuple[str, ...] | None = field(init=False)
-    total_rows: int = field(init=False)
-    altered: Counts = field(init=False)
-    chunk: ChunkBuilder = field(init=False)
 
     def __post_init__(self) -> None:
         self.position = self.start.position
-        self.total_rows = self.start.total_rows
-        self.altered = _counts(self.start.altered)
-        self.chunk = self._new_chunk()
 
     def run(self) -> None:
         """Read until the range is done; raises OutOfTime or Overtaken with the chunks so far stored."""
+        place = Place(self.extraction.bucket, self.prefix, self.part.number, self.number, self.start)
+        size_bytes = self.extraction.chunk_size_bytes
+        line = Assembly(place, self.table.columns, self.part.order, chunk_size_bytes=size_bytes)
         try:
-            while not self._read_page():
-                self.extraction.in_time()
-        except OutOfTime:
-            if self.part.order and self.chunk.rows:
-                self._store(last=False)
+            try:
+                while not self._read_page(line):
+                    self.extraction.in_time()
+            except OutOfTime:
+                if self.part.order:
+                    line.finish(last=False)
+                raise
+            line.finish(last=True)
+        except BaseException:
+            self.extraction.session.drop()  # it may stand in the middle of an answer: see Engine.read
             raise
-        self._store(last=True)
+        finally:
+            line.stop()
 
-    def _read_page(self) -> bool:
-        """Read one page, smaller after a cancelled query; say whether it was the range's last."""
+    def _read_page(self, line: Assembly) -> bool:
+        """Read one page, smaller after a cancelled query; say whether it was the range's last.
+
+        A page of far more bytes than it should come to is left: the next ones ask for fewer rows.
+        """
         limit = self.page_rows.rows if self.part.order else None
         rows = size_bytes = 0
+        began, stored, left = time.monotonic(), line.stored, False
         try:
-            for page in self._pages(limit):
-                rows += page.table.num_rows
-                size_bytes += page.size_bytes
-                self._add(page)
+            with closing(self._pages(limit)) as pages:
+                for page in pages:
+                    line.add(page)
+                    self.position = page.position
+                    rows += page.rows
+                    size_bytes += page.size_bytes
+                    if line.stored > stored:
+                        self.extraction.in_time()
+                    if limit and rows < limit and size_bytes > PAGE_SIZE_BYTES_AT_MOST:
+                        left = True
+                        break
         except QueryCancelled:
             self.extraction.session.drop()
             if not self.part.order or not self.page_rows.shrink():
                 raise
             return False
-        self.page_rows.learn(rows, size_bytes)
-        return limit is None or rows < limit
+        if left:
+            self.extraction.session.drop()  # see Engine.read
+        now = time.monotonic()
+        self.page_rows.learn(rows, size_bytes, now - began, self.extraction.stop_at - now)
+        return limit is None or (rows < limit and not left)
 
-    def _pages(self, limit: int | None) -> Iterator[Page]:
+    def _pages(self, limit: int | None) -> Generator[Page]:
         session = self.extraction.session
         query = self.table.query(self.part, self.position, limit)
-        return session.engine.read(session.get(), query)
-
-    def _add(self, page: Page) -> None:
-        full = self.chunk.size_bytes >= self.extraction.chunk_size_bytes
-        if self.chunk.rows and (full or self.chunk.rows >= CHUNK_ROWS_AT_MOST):
-            self._store(last=False)
-            self.extraction.in_time()
-        self.chunk.add(page.table)
-        self.total_rows += page.table.num_rows
-        self.altered.update(page.altered)
-        self.position = page.position
-
-    def _store(self, *, last: bool) -> None:
-        content = self.chunk.finish(self.position, self.total_rows, _listed(self.altered), last=last)
-        if not self.extraction.bucket.create_raw(paths.chunk(self.prefix, self.number), content):
-            raise Overtaken
-        logger.info(
-            "chunk stored", extra={"number": self.number, "rows": self.chunk.rows, "size_bytes": len(content)}
-        )
-        self.number += 1
-        self.chunk = self._new_chunk()
-
-    def _new_chunk(self) -> ChunkBuilder:
-        return ChunkBuilder(self.table.columns, self.part.number, self.number)
+        pages: Generator[Page] = session.engine.read(session.get(), query)
+        return pages
 
 
 def begin(plan: Plan, bucket: Bucket, secret: Secret, *, chunk_size_bytes: int, stop_at: float) -> Extraction:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,13 +55,15 @@ class Source:
 
     def query(self, table: str, **parts: Any) -> Query:
         described = self.describe(table)
-        columns = tuple(ReadColumn(c.name, c.type, self.engine.kind(c)) for c in described.columns)
+        columns = tuple(
+            ReadColumn(c.name, c.type, self.engine.kind(c), nullable=c.nullable) for c in described.columns
+        )
         return Query(described.name, columns, **parts)
 
     def read(self, query: Query) -> list[dict[str, Any]]:
         """Return the rows of one query."""
-        with self.session() as connection:
-            return [row for page in self.engine.read(connection, query) for row in page.table.to_pylist()]
+        with self.session() as connection, closing(self.engine.read(connection, query)) as pages:
+            return [row for page in pages for row in page.table.to_pylist()]
 
     def read_in_pages(self, query: Query, page_rows: int) -> list[dict[str, Any]]:
         """Return the rows of all pages, each begun at the last position of the one before."""
@@ -72,6 +74,6 @@ class Source:
                 asked = replace(query, position=position, limit=page_rows)
                 pages = list(self.engine.read(connection, asked))
                 rows += [row for page in pages for row in page.table.to_pylist()]
-                if sum(page.table.num_rows for page in pages) < page_rows:
+                if sum(page.rows for page in pages) < page_rows:
                     return rows
                 position = pages[-1].position

@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from tests.integration.engines.source import Source
+from tributary.engines.blocks import BLOCK_BYTES
+from tributary.engines.window import SIGHT_BYTES
 from tributary.errors import TableRefused
 
 ODD_TEXTS = [
@@ -156,9 +158,9 @@ def test_pages_are_of_bounded_size_and_together_the_whole_answer(source: Source)
     with source.session() as connection:
         pages = list(source.engine.read(connection, source.query("t", order=("id",))))
 
-    assert len(pages) == 3
+    assert len(pages) > 3
     assert [number for page in pages for number in page.table.column("id").to_pylist()] == list(range(12_000))
     assert [page.position for page in pages] == [
         (str(page.table.column("id")[-1].as_py()),) for page in pages
     ]
-    assert all(8_000_000 < page.size_bytes < 9_000_000 for page in pages[:-1])
+    assert all(BLOCK_BYTES <= page.size_bytes < BLOCK_BYTES + SIGHT_BYTES for page in pages[:-1])

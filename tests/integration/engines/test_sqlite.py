@@ -126,6 +126,6 @@ def test_a_read_that_was_refused_leaves_no_lock(lite: Source) -> None:
     with lite.session() as connection:
         pages = lite.engine.read(connection, lite.query("t"))
         with pytest.raises(Exception, match='column "x"'):
-            next(pages)
-        with closing(pages):  # type: ignore[type-var]
+            next(pages).parse()
+        with closing(pages):
             lite.execute("DROP TABLE t")

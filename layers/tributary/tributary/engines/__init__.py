@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -31,13 +31,14 @@ class ReadColumn:
     """A column to read: its name and type in the source, and the kind that its values have.
 
     `policies`: what is done about values that the kind does not hold; they are refused where it says
-    nothing.
+    nothing. `nullable`: False where the source declares that it holds no NULL.
     """
 
     name: str
     type: str
     kind: Kind
     policies: Policies = field(default_factory=dict)
+    nullable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +68,24 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows in reading order: Arrow columns in the query's order and types (`types.arrow`).
+    """Rows in reading order, parsed when asked for: so one thread can read on while another parses.
 
     `position`: the source's own text of the `order` columns in the last row, None without order.
-    `size_bytes`: of the text that the source sent. `altered`: how many values of these rows a policy
-    touched, by column and fault.
+    `size_bytes`: of the text that the source sent.
+    `parse` returns the Arrow columns in the query's order and types (`types.arrow`), and how many of
+    their values a policy touched, by column and fault; it raises ValueRefused where a value does not
+    fit its kind.
     """
 
-    table: pyarrow.Table
+    rows: int
     position: tuple[str, ...] | None
     size_bytes: int
-    altered: Mapping[tuple[str, Fault], int] = field(default_factory=dict)
+    parse: Callable[[], tuple[pyarrow.Table, Mapping[tuple[str, Fault], int]]]
+
+    @property
+    def table(self) -> pyarrow.Table:
+        """Return the rows, parsed anew at each call."""
+        return self.parse()[0]
 
 
 class Engine(Protocol):
@@ -136,13 +144,13 @@ class Engine(Protocol):
         None where the server does not know: that is every type but a counter of its own.
         """
 
-    def read(self, connection: Any, query: Query) -> Iterator[Page]:
+    def read(self, connection: Any, query: Query) -> Generator[Page]:
         """Run the query as one statement and yield its rows in pages of bounded bytes.
 
         The rows yielded together are exactly the rows that the server sent, or it raises:
         QueryCancelled where the server cut the query short, SourceUnavailable where the connection
-        broke, ValueRefused where a value does not fit its kind. Leaving the iterator early may cost
-        the connection.
+        broke, TableRefused where a column that orders the rows holds NULL. Leaving the iterator early
+        may cost the connection.
         """
 
 

@@ -1,12 +1,13 @@
-"""Blocks of CSV text on their way from a source to the parser, which work side by side.
+"""Blocks of CSV text on their way from a source to the parser.
 
-One thread reads the source, another parses: PyArrow and the socket both let go of the interpreter.
-The queue between them is short, so that a slow reader slows the source down instead of filling memory.
+A block is what is handled at once: small enough that a few of them in memory do no harm, large enough
+that nothing is paid per row. Where a driver insists on calling us (`pumped`), it runs in a thread with
+a short queue, so that a slow reader slows the source down instead of filling memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from queue import Full, Queue
@@ -14,7 +15,7 @@ from threading import Event, Thread
 
 from ..errors import InternalError
 
-BLOCK_BYTES = 8 * 1024 * 1024
+BLOCK_BYTES = 2 * 1024 * 1024
 WAITING_BLOCKS = 2
 
 Write = Callable[[bytes], object]
@@ -39,39 +40,58 @@ class _Stopped(BaseException):
 
 
 class Collector:
-    """Gathers records into blocks and hands each on when it is full."""
+    """Gathers records until they make a block."""
 
-    def __init__(self, hand_on: Callable[[Block], object], size_bytes: int) -> None:
-        self._hand_on = hand_on
+    def __init__(self, size_bytes: int = BLOCK_BYTES) -> None:
         self._full_bytes = size_bytes
-        self._records: list[bytes] = []
+        self._texts: list[bytes] = []
         self._size_bytes = 0
+        self._rows = 0
+        self._last = b""
+        self.taken = 0  # records, in all
 
     def write(self, record: bytes) -> None:
         """Take one record, its line end included."""
-        self._records.append(record)
-        self._size_bytes += len(record)
-        if self._size_bytes >= self._full_bytes:
-            self.flush()
+        self._take(record, 1, record)
 
-    def flush(self) -> None:
-        """Hand on what is there, if anything is."""
-        if self._records:
-            records, self._records, self._size_bytes = self._records, [], 0
-            self._hand_on(Block(b"".join(records), len(records), records[-1]))
+    def take(self, records: Sequence[bytes]) -> None:
+        """Take records without their line ends."""
+        if records:
+            self._take(b"\n".join(records) + b"\n", len(records), records[-1] + b"\n")
+
+    def _take(self, text: bytes, rows: int, last: bytes) -> None:
+        self._texts.append(text)
+        self._size_bytes += len(text)
+        self._rows += rows
+        self.taken += rows
+        self._last = last
+
+    def check(self, sent: int) -> None:
+        """Raise InternalError where the server says that it sent another number of records."""
+        if sent != self.taken:
+            raise InternalError(f"the source sent {sent} rows and {self.taken} arrived")
+
+    def full(self) -> Generator[Block]:
+        """Yield the block that is full, if one is."""
+        if self._size_bytes >= self._full_bytes:
+            yield from self.rest()
+
+    def rest(self) -> Generator[Block]:
+        """Yield what is there as a block, if anything is."""
+        if self._rows:
+            block = Block(b"".join(self._texts), self._rows, self._last)
+            self._texts, self._size_bytes, self._rows = [], 0, 0
+            yield block
 
 
 def collected(records: Generator[bytes], *, size_bytes: int = BLOCK_BYTES) -> Generator[Block]:
-    """Yield the records in blocks, without a thread: for a source in this process."""
-    full: list[Block] = []
-    collector = Collector(full.append, size_bytes)
+    """Yield the records, each with its line end, in blocks."""
+    collector = Collector(size_bytes)
     with closing(records):
         for record in records:
             collector.write(record)
-            if full:
-                yield full.pop()
-    collector.flush()
-    yield from full
+            yield from collector.full()
+    yield from collector.rest()
 
 
 def pumped(
@@ -88,6 +108,7 @@ def pumped(
     """
     queue: Queue[Block | _End | BaseException] = Queue(WAITING_BLOCKS)
     stopped = Event()
+    collector = Collector(size_bytes)
 
     def put(item: Block | _End | BaseException) -> None:
         while not stopped.is_set():
@@ -95,12 +116,17 @@ def pumped(
                 return queue.put(item, timeout=0.1)
         raise _Stopped
 
+    def write(record: bytes) -> None:
+        collector.write(record)
+        for block in collector.full():
+            put(block)
+
     def run() -> None:
-        collector = Collector(put, size_bytes)
         with suppress(_Stopped):
             try:
-                rows = fill(collector.write)
-                collector.flush()
+                rows = fill(write)
+                for block in collector.rest():
+                    put(block)
                 put(_End(rows))
             except Exception as error:
                 put(error)
@@ -109,15 +135,13 @@ def pumped(
     thread.start()
     finished = False
     try:
-        rows = 0
         while isinstance(item := queue.get(), Block):
-            rows += item.rows
             yield item
         finished = True
         if isinstance(item, BaseException):
             raise item
-        if item.rows is not None and item.rows != rows:
-            raise InternalError(f"the source sent {item.rows} rows and {rows} arrived")
+        if item.rows is not None:
+            collector.check(item.rows)
     finally:
         if not finished:
             stopped.set()

@@ -319,7 +319,7 @@ def _text(value: object) -> str:
 # --- reading ------------------------------------------------------------------------------------
 
 
-def read(session: Session, query: Query) -> Iterator[Page]:
+def read(session: Session, query: Query) -> Generator[Page]:
     """Run the query and yield its rows; see `Engine.read`.
 
     An ordered query goes on after the last page with larger buffers, in the end by rows. One without
@@ -334,7 +334,7 @@ def read(session: Session, query: Query) -> Iterator[Page]:
         try:
             for page in csv_pages.pages(rest, blocks(session, rest, wires, level)):
                 position = page.position
-                limit = None if limit is None else limit - page.table.num_rows
+                limit = None if limit is None else limit - page.rows
                 yield page
             return
         except _Cut:

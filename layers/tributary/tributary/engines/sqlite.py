@@ -191,7 +191,7 @@ def ask(session: Session, sql: str) -> tuple[str | None, ...] | None:
     return None if row is None else tuple(None if value is None else str(value) for value in row)
 
 
-def read(session: Session, query: Query) -> Iterator[Page]:
+def read(session: Session, query: Query) -> Generator[Page]:
     """Run the query as one statement and yield its rows; see the Protocol."""
     return csv_pages.pages(query, collected(_records(session, query)))
 

@@ -12,7 +12,7 @@ import importlib.util
 import os
 import platform
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -205,7 +205,7 @@ def _select(query: Query, columns: Sequence[str]) -> str:
 # --- reading ------------------------------------------------------------------------------------
 
 
-def read(session: Session, query: Query) -> Iterator[Page]:
+def read(session: Session, query: Query) -> Generator[Page]:
     """Run the query as one statement and yield its rows; see the Protocol."""
     return odbc.read(session, query)
 

@@ -1,0 +1,175 @@
+"""The assembly line of a range: one thread parses pages and encodes chunks, another stores them.
+
+Whoever reads the source hands pages on and reads on. Chunks are stored in order, one at a time; what
+fails in one step is raised where the next thing is handed to it, and nothing after it is stored.
+Memory is bounded: one page waits while one is encoded, and one chunk grows while one is stored.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from queue import Queue
+from threading import BoundedSemaphore, Thread
+from typing import Generic, TypeVar
+
+from . import paths
+from .chunks import ChunkBuilder, Footer
+from .csv_pages import Counts
+from .documents import Altered, Column
+from .engines import Page
+from .observability import logger
+from .storage import Bucket, Readable
+
+CHUNK_ROWS_AT_MOST = 4_000_000
+WAITING_PAGES = 1
+
+ItemT = TypeVar("ItemT")
+
+
+class Overtaken(Exception):
+    """Another attempt created this chunk first: its end is where to go on."""
+
+
+class _Stopped(Exception):
+    """Whoever handed things on has left."""
+
+
+class Step(Generic[ItemT]):
+    """A thread that does its work on one thing after the other, until the first failure."""
+
+    def __init__(self, name: str, work: Callable[[ItemT], object], *, waiting: int) -> None:
+        self._work = work
+        self._room = BoundedSemaphore(waiting + 1)  # the one that is being worked on counts too
+        self._queue: Queue[ItemT | None] = Queue()
+        self._failure: BaseException | None = None
+        self._thread = Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def put(self, item: ItemT) -> None:
+        """Hand the next thing on, once there is room for it; raises what failed before it."""
+        self._room.acquire()
+        if self._failure is not None:
+            self._room.release()
+            raise self._failure
+        self._queue.put(item)
+
+    def close(self) -> None:
+        """Wait until everything is done; raises what failed."""
+        self._queue.put(None)
+        self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """Wait for what is under way and do nothing more; never raises."""
+        self._failure = self._failure or _Stopped()
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (item := self._queue.get()) is not None:
+            try:
+                if self._failure is None:
+                    self._work(item)
+            except BaseException as failure:
+                self._failure = failure
+            finally:
+                del item  # or a page would stay in memory until the next one comes
+                self._room.release()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a range's chunks go: under the prefix, from this number and this end of rows on."""
+
+    bucket: Bucket
+    prefix: str
+    range_number: int
+    number: int
+    start: Footer
+
+
+class Assembly:
+    """Turns the pages of one attempt at a range into chunks on S3."""
+
+    def __init__(
+        self, place: Place, columns: tuple[Column, ...], order: Iterable[str], *, chunk_size_bytes: int
+    ) -> None:
+        _keep_memory_small()
+        self.stored = 0  # chunks, so far
+        self._place = place
+        self._columns, self._order = columns, tuple(order)
+        self._chunk_size_bytes = chunk_size_bytes
+        self._number = place.number
+        self._position = place.start.position
+        self._total_rows = place.start.total_rows
+        self._altered = counts(place.start.altered)
+        self._chunk = self._new_chunk()
+        self._storing = Step("chunk-storer", self._put, waiting=0)
+        self._encoding = Step("page-encoder", self._add, waiting=WAITING_PAGES)
+
+    def add(self, page: Page) -> None:
+        """Take the next page; raises what failed on an earlier one, Overtaken among it."""
+        self._encoding.put(page)
+
+    def finish(self, *, last: bool) -> None:
+        """Store what is left; `last` says that the range has no more rows, even if it had none."""
+        self._encoding.close()
+        if last or self._chunk.rows:
+            self._store(last=last)
+        self._storing.close()
+
+    def stop(self) -> None:
+        """Leave what is not stored, after `finish` or instead of it; never raises."""
+        self._encoding.stop()
+        self._storing.stop()
+
+    def _add(self, page: Page) -> None:
+        full = self._chunk.size_bytes >= self._chunk_size_bytes or self._chunk.rows >= CHUNK_ROWS_AT_MOST
+        if self._chunk.rows and full:
+            self._store(last=False)
+        table, altered = page.parse()
+        self._chunk.add(table)
+        self._total_rows += page.rows
+        self._altered.update(altered)
+        self._position = page.position
+
+    def _store(self, *, last: bool) -> None:
+        content = self._chunk.finish(self._position, self._total_rows, listed(self._altered), last=last)
+        number, rows = self._number, self._chunk.rows
+        self._number += 1
+        self._chunk = self._new_chunk()
+        self._storing.put((number, rows, content))
+
+    def _new_chunk(self) -> ChunkBuilder:
+        return ChunkBuilder(self._columns, self._place.range_number, self._number, ordered_by=self._order)
+
+    def _put(self, finished: tuple[int, int, Readable]) -> None:
+        number, rows, content = finished
+        size_bytes = content.size()
+        if not self._place.bucket.create_raw(paths.chunk(self._place.prefix, number), content):
+            raise Overtaken
+        self.stored += 1
+        logger.info("chunk stored", extra={"number": number, "rows": rows, "size_bytes": size_bytes})
+
+
+def _keep_memory_small() -> None:
+    """Take Arrow's memory from the system: its own pools keep half as much again as is in use."""
+    import pyarrow as pa
+
+    pa.set_memory_pool(pa.system_memory_pool())
+
+
+def counts(altered: Iterable[Altered]) -> Counts:
+    """Return a footer's counts of altered values as they are added to."""
+    return Counter({(one.column, one.fault): one.values for one in altered})
+
+
+def listed(counted: Counts) -> tuple[Altered, ...]:
+    """Return the counts of altered values as documents hold them."""
+    return tuple(
+        Altered(column=column, fault=fault, values=values)
+        for (column, fault), values in sorted(counted.items())
+    )

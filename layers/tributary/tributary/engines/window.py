@@ -1,0 +1,64 @@
+"""The stretch of an answer that is in sight: read from the driver's buffered socket, kept in one place.
+
+Memory that is filled again and again costs neither allocation nor copies, which for a fast source is
+most of what reading takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from re import Pattern
+from typing import Any
+
+SIGHT_BYTES = 1 << 20
+ENDING_BYTES = 16  # no less than what tells an answer's end
+ROOM_BYTES = 1 << 16  # more than the file buffers, so that it reads past its buffer into ours
+
+
+class Window:
+    """`content[start:end]` is what was read and not yet used; in front there is room for an edge."""
+
+    def __init__(self, file: Any, edge: bytes) -> None:
+        self.front = self.start = self.end = len(edge)
+        self.content = bytearray(edge + bytes(SIGHT_BYTES + ROOM_BYTES))
+        self._file, self._edge = file, edge
+        self._buffered = True
+
+    def read(self, ends: Callable[[bytearray, int, int], bool], *, at_least: int = 0) -> None:
+        """Read a whole sight, or `at_least` so many bytes; less where the answer may end before that.
+
+        `ends` says whether something between two places of the content may be an answer's end. A source
+        that is slower than its reader would otherwise be read in small pieces, each with its costs.
+        """
+        left = self.end - self.start
+        if self.start != self.front:
+            self.content[self.front : self.front + left] = self.content[self.start : self.end]
+        self.start, self.end = self.front, self.front + left
+        full = self.front + max(SIGHT_BYTES, at_least, left + 1)
+        if len(self.content) < full + ROOM_BYTES:
+            self.content.extend(bytes(full + ROOM_BYTES - len(self.content)))
+        while self.end < full:
+            seen = max(0, self.end - ENDING_BYTES)  # the end may have come in two pieces
+            self.end += self._read_some()
+            if ends(self.content, seen, self.end):
+                return
+
+    def _read_some(self) -> int:
+        """Wait for more and read it; raises ConnectionError where there is no more."""
+        with memoryview(self.content) as view:
+            if self._buffered:  # where a file holds something, readinto1 would wait for more than that
+                some = self._file.read1(ROOM_BYTES)
+                view[self.end : self.end + len(some)] = some
+                count, self._buffered = len(some), False
+            else:
+                count = self._file.readinto1(view[self.end :])
+        if not count:
+            raise ConnectionError("the server closed the connection")
+        return count
+
+    def split(self, edge: Pattern[bytes]) -> list[bytes]:
+        """Return the parts of an edge and what lies between edges, as if one stood before the content."""
+        before = self.start - self.front
+        self.content[before : self.start] = self._edge
+        with memoryview(self.content) as view:
+            return edge.split(view[before : self.end])
