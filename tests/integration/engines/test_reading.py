@@ -36,7 +36,7 @@ def test_leaving_a_read_early_ends_its_thread_and_its_query(source: Source) -> N
         started = time.monotonic()
         pages.close()
         assert time.monotonic() - started < 3
-        assert threading.active_count() == before
+        assert threading.active_count() <= before  # one of an earlier test may end meanwhile
     started = time.monotonic()
     source.execute("DROP TABLE big")  # which waits for every query on it
     assert time.monotonic() - started < 10
