@@ -36,13 +36,14 @@ FamilyName = Literal[
 class Family:
     """How values are written: `text` exactly, `field` within a CSV line, `plain` as a column of a row.
 
-    `dress` turns a plain column's bytes into the text.
+    `dress` turns a plain column's bytes into the text. `quoted`: the field stands between quotes there.
     """
 
     text: str
     field: str
     plain: str
     dress: Callable[[bytes], bytes] = bytes
+    quoted: bool = False
 
 
 def _hex(value: bytes) -> bytes:
@@ -54,7 +55,7 @@ def _hex(value: bytes) -> bytes:
 # Text is converted, or one binary part would turn the line into raw bytes of each column's own
 # character set; utf8mb4_bin, so that REPLACE compares characters and no language's equals.
 TEXT = "CONVERT({0} USING utf8mb4)"
-QUOTED = "CONCAT('\"', REPLACE(" + TEXT + " COLLATE utf8mb4_bin, '\"', '\"\"'), '\"')"
+DOUBLED = "REPLACE(" + TEXT + " COLLATE utf8mb4_bin, '\"', '\"\"')"
 # A byte that is no character of its set becomes a question mark without an error: where the text has
 # more of them than the bytes had, its line is NULL, and the row read by columns has a misfit.
 QUESTION_MARKS = (
@@ -62,7 +63,7 @@ QUESTION_MARKS = (
     "= LENGTH({0}) - LENGTH(REPLACE(CAST({0} AS BINARY), '?', ''))"
 )
 AS_CHAR = "CAST({0} AS CHAR)"
-QUOTED_HEX = "CONCAT('\"', HEX({0}), '\"')"
+HEX = "HEX({0})"
 FAMILIES: dict[FamilyName, Family] = {
     "number": Family(AS_CHAR, "{0}", "{0}"),
     "bits": Family("CAST({0} + 0 AS CHAR)", "{0} + 0", "{0} + 0"),
@@ -71,15 +72,16 @@ FAMILIES: dict[FamilyName, Family] = {
     "datetime": Family(AS_CHAR, "{0}", "{0}"),
     "timestamp": Family("CONCAT({0}, 'Z')", "CONCAT({0}, 'Z')", "{0}", lambda value: value + b"Z"),
     "time": Family(AS_CHAR, "{0}", "{0}"),
-    "text": Family(TEXT, QUOTED, "{0}"),
+    "text": Family(TEXT, DOUBLED, "{0}", quoted=True),
     "doubtful": Family(
         TEXT,
-        f"IF({QUESTION_MARKS}, {QUOTED}, NULL)",
+        f"IF({QUESTION_MARKS}, {DOUBLED}, NULL)",
         f"IF({QUESTION_MARKS}, CAST({TEXT} AS BINARY), x'{MISFIT.hex()}')",
+        quoted=True,
     ),
     "plain": Family(AS_CHAR, AS_CHAR, AS_CHAR),
-    "binary": Family("HEX({0})", QUOTED_HEX, "{0}", _hex),
-    "geometry": Family("HEX({0})", QUOTED_HEX, "{0}", _hex),
+    "binary": Family(HEX, HEX, "{0}", _hex, quoted=True),
+    "geometry": Family(HEX, HEX, "{0}", _hex, quoted=True),
 }
 
 

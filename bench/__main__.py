@@ -1,0 +1,274 @@
+"""`make bench`: each tool and ours in turn, several rounds, every output read back and compared.
+
+Prints one table and writes `bench/results/latest.json`; `--memory` measures how our peak grows with
+rows and with their width instead, and writes `bench/results/memory.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench import data
+from bench.check import Written, written
+
+ROOT = Path(__file__).parents[1]
+RESULTS = Path(__file__).with_name("results")
+PEERS_PYTHON = Path(__file__).parent / ".venv" / "bin" / "python"
+OURS = "tributary"
+OURS_BY_ODBC = "tributary odbc"
+PEERS = {
+    "postgresql": ("connectorx", "connectorx stream", "adbc", "dlt connectorx", "dlt pyarrow", "spark jdbc"),
+    "mariadb": (
+        "connectorx",
+        "connectorx stream",
+        "arrow-odbc",
+        "dlt connectorx",
+        "dlt pyarrow",
+        "spark jdbc",
+    ),
+}
+MEASURED = {OURS: ("postgresql", "mariadb"), OURS_BY_ODBC: ("mariadb",)}
+SLOW = ("dlt pyarrow", "spark jdbc")  # once: they are far from the others, and take most of the time
+GROWTH_ROWS = (1_000_000, 4_000_000, 16_000_000)
+
+
+@dataclass
+class Measured:
+    """One contender's runs on one engine, in rounds; `ratios` to the best peer of the same round."""
+
+    engine: str
+    contender: str
+    runs: list[dict[str, float]] = field(default_factory=list)
+    ratios: list[float] = field(default_factory=list)
+    output: Written | None = None
+
+    def speeds(self) -> list[float]:
+        """Return rows per second of each run."""
+        return [run["rows"] / run["seconds"] for run in self.runs]
+
+    def row(self, rows: int, machine: str) -> dict[str, Any]:
+        """Return the figures as latest.json holds them."""
+        assert self.output is not None
+        return {
+            "engine": self.engine,
+            "contender": self.contender,
+            "rows": rows,
+            "runs": len(self.runs),
+            "rows_per_s": spread(self.speeds(), 0),
+            "cpu_s_per_million_rows": spread([1e6 * run["cpu_s"] / run["rows"] for run in self.runs], 2),
+            "peak_mb": spread([run["peak_mb"] for run in self.runs], 0),
+            "above_imported_mb": spread([run["peak_mb"] - run["imported_mb"] for run in self.runs], 0),
+            "ratio_to_best_peer": spread(self.ratios, 2),
+            "output_mb": round(self.output.size_bytes / 1e6, 1),
+            "decimals_as": self.output.decimals,
+            "machine": machine,
+        }
+
+
+def spread(values: list[float], digits: int) -> dict[str, float]:
+    """Return minimum, median and maximum."""
+    return {name: round(of(values), digits) for name, of in (("min", min), ("median", median), ("max", max))}
+
+
+def machine() -> str:
+    """Describe what was measured on."""
+    model = next(
+        (
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
+        platform.machine(),
+    )
+    gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    system = platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
+    return f"{os.cpu_count()} cores of {model}, {gib:.0f} GiB, {system}, Python {platform.python_version()}"
+
+
+def run(command: list[str], **environment: str) -> dict[str, float]:
+    """Run one measurement in a fresh process; return what it printed last."""
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
+    figures: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    return figures
+
+
+def ours(engine: str, port: int, table: str, place: Path) -> dict[str, float]:
+    """Measure our own extraction."""
+    command = [sys.executable, "-m", "bench.tributary", engine, str(port), table, str(place)]
+    return run(command, PYTHONPATH=os.pathsep.join([str(ROOT), str(ROOT / "layers" / "tributary")]))
+
+
+def measure(contender: str, engine: str, port: int, place: Path) -> dict[str, float]:
+    """Measure one contender once."""
+    if contender == OURS_BY_ODBC:
+        return ours(f"{engine} odbc", port, "lineitem", place)
+    if contender == OURS:
+        return ours(engine, port, "lineitem", place)
+    return run([str(PEERS_PYTHON), "bench/peers.py", contender, engine, str(port), str(place)])
+
+
+def compare(engine: str, rows: int, rounds: int, only: list[str]) -> list[Measured]:
+    """Run every contender of the engine in turn, round after round."""
+    ours_here = tuple(name for name, engines in MEASURED.items() if engine in engines)
+    contenders = [
+        name for name in (*ours_here, *PEERS[engine]) if can_run(name) and (not only or name in only)
+    ]
+    found = {name: Measured(engine, name) for name in contenders}
+    with data.SERVERS[engine](rows) as port:
+        for number in range(rounds):
+            of_round: dict[str, float] = {}
+            for name, measured in found.items():
+                if number and name in SLOW:
+                    continue
+                with output(measured) as place:
+                    figures = measure(name, engine, port, place)
+                    measured.output = measured.output or written(place)
+                measured.runs.append(figures)
+                of_round[name] = figures["rows"] / figures["seconds"]
+                print(f"  {engine} {number + 1}/{rounds} {name}: {of_round[name]:,.0f} rows/s", flush=True)
+            best = max((speed for name, speed in of_round.items() if name not in MEASURED), default=0.0)
+            for name, speed in of_round.items():
+                found[name].ratios.append(speed / best if best else 0.0)
+    agree(list(found.values()))
+    return list(found.values())
+
+
+class output:  # noqa: N801 - a context, read as a word
+    """A place for one output, which is gone afterwards."""
+
+    def __init__(self, measured: Measured) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="bench-", dir=data.FOLDER))
+        self._place = self._folder / ("out" if measured.contender in MEASURED else "out.parquet")
+
+    def __enter__(self) -> Path:
+        return self._place
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self._folder)
+
+
+def can_run(contender: str) -> bool:
+    """Say whether what the contender needs is here; Spark's Java, its drivers and itself are optional."""
+    if contender in (OURS_BY_ODBC, "arrow-odbc"):
+        return any(Path("/usr/lib").glob("*/odbc/libmaodbc.so"))
+    if contender != "spark jdbc":
+        return True
+    found = subprocess.run([str(PEERS_PYTHON), "-c", "import pyspark"], capture_output=True, check=False)
+    return (
+        not found.returncode
+        and bool(shutil.which("java"))
+        and Path("/usr/share/java/postgresql.jar").exists()
+    )
+
+
+def agree(measured: list[Measured]) -> None:
+    """End the benchmark where the outputs are not the same rows."""
+    outputs = {one.contender: (one.output.rows, one.output.checksum) for one in measured if one.output}
+    if len(set(outputs.values())) > 1:
+        raise SystemExit(f"the outputs differ: {outputs}")
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Return the figures as text: medians, with the range of the speeds."""
+    head = (
+        f"{'engine':<11}{'contender':<19}{'rows/s':>9}  {'min to max':<19}{'CPU s/M':>8}{'peak MB':>9}"
+        f"{'to best peer':>14}  {'min to max':<13}{'decimals as'}"
+    )
+    lines = [head]
+    for row in rows:
+        speed, ratio = row["rows_per_s"], row["ratio_to_best_peer"]
+        lines.append(
+            f"{row['engine']:<11}{row['contender']:<19}{speed['median']:>9,.0f}  "
+            f"{speed['min']:>8,.0f} to {speed['max']:<8,.0f}{row['cpu_s_per_million_rows']['median']:>8.2f}"
+            f"{row['peak_mb']['median']:>9.0f}{ratio['median']:>14.2f}  "
+            f"{ratio['min']:.2f} to {ratio['max']:<6.2f}{row['decimals_as']}"
+        )
+    return "\n".join(lines)
+
+
+def memory(rows_list: list[int]) -> list[dict[str, Any]]:
+    """Measure how our own peak grows with the rows of a table, and with their width."""
+    found = []
+
+    def note(engine: str, table_name: str, figures: dict[str, float]) -> None:
+        above = figures["peak_mb"] - figures["imported_mb"]
+        speed = figures["rows"] / figures["seconds"]
+        print(
+            f"  {engine} {table_name} {figures['rows']:,.0f} rows: {above:.0f} MB above the imported process"
+        )
+        found.append(
+            {
+                "engine": engine,
+                "table": table_name,
+                "rows": figures["rows"],
+                "rows_per_s": round(speed),
+                "cpu_s_per_million_rows": round(1e6 * figures["cpu_s"] / figures["rows"], 2),
+                "above_imported_mb": round(above),
+            }
+        )
+
+    def read(engine: str, port: int, table_name: str) -> None:
+        with output(Measured(engine, OURS)) as place:
+            note(engine, table_name, ours(engine, port, table_name, place))
+
+    for rows in rows_list:
+        for engine, server in data.SERVERS.items():
+            with server(rows) as port:
+                read(engine, port, "lineitem")
+    with data.postgresql(rows_list[0]) as port:
+        data.widen(port)
+        for name in data.WIDTHS:
+            read("postgresql", port, name)
+    return found
+
+
+def save(name: str, content: object) -> None:
+    """Write a result."""
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / name).write_text(json.dumps(content, indent=1) + "\n")
+
+
+def main() -> None:
+    """Measure, print, and write the results."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--engines", default="postgresql,mariadb")
+    parser.add_argument("--contenders", default="", help="only these, with commas between them")
+    parser.add_argument("--memory", action="store_true", help="growth and width, not speed")
+    parser.add_argument("--growth-rows", default=",".join(map(str, GROWTH_ROWS)))
+    parser.add_argument("--save", default="latest.json")
+    asked = parser.parse_args()
+    data.FOLDER.mkdir(exist_ok=True)
+    if asked.memory:
+        save("memory.json", memory([int(rows) for rows in asked.growth_rows.split(",")]))
+        return
+    only = [name for name in asked.contenders.split(",") if name]
+    described = machine()
+    rows: list[dict[str, Any]] = []
+    for engine in asked.engines.split(","):
+        measured = compare(engine, asked.rows, asked.rounds, only)
+        rows += [one.row(int(one.runs[0]["rows"]), described) for one in measured]
+    print(f"\n{described}\n\n{table(rows)}")
+    save(asked.save, rows)
+    if asked.save == "latest.json":
+        subprocess.run([str(PEERS_PYTHON), "bench/chart.py"], cwd=ROOT, check=True)
+
+
+if __name__ == "__main__":
+    main()
