@@ -102,8 +102,9 @@ def test_a_run_without_news_leaves_the_watermark_byte_identical_and_is_recorded(
     source = orders(company, engine)
     source.sql(f"INSERT INTO orders VALUES (1, 'one', '{HOUR}.120000')")
     only_table(source.run())
-    assert only_table(source.run())["rows_read"] == 0
-    assert only_table(source.run())["rows_read"] == 0
+    assert only_table(source.run())["rows_read"] == 0  # which asks no warehouse, and so leaves no row there
+    for _ in range(2):
+        assert only_table(source.run(tables=[full_name(source)]))["rows_read"] == 0
 
     control = source.control(full_name(source))
     assert [row["records_processed"] for row in control] == [1, 0, 0]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeVar
 
 import pg8000.native
@@ -112,6 +116,46 @@ def configured(company: Company, function: str, **fields: Any) -> Iterator[None]
         api.update_function_configuration(
             FunctionName=name, Timeout=before["Timeout"], Environment=environment
         )
+
+
+@contextmanager
+def watched(endpoint_url: str, *, refusals: int = 0) -> Iterator[tuple[str, list[str]]]:
+    """Stand before an endpoint; the block gets the address to call instead, and the calls so far.
+
+    The first `refusals` of them are refused as a throttled API does.
+    """
+    calls: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            calls.append(self.headers["X-Amz-Target"])
+            if len(calls) <= refusals:
+                return self.answer(400, b'{"__type": "ThrottlingException", "Message": "Rate exceeded"}')
+            request = urllib.request.Request(endpoint_url, body, dict(self.headers))
+            try:
+                with urllib.request.urlopen(request) as answer:
+                    return self.answer(answer.status, answer.read())
+            except urllib.error.HTTPError as error:
+                return self.answer(error.code, error.read())
+
+        def answer(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", "application/x-amz-json-1.1")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", calls
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def stop(company: Company, arn: str) -> None:

@@ -8,7 +8,7 @@ append, which would keep both, reads up to the next watermark and no further.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -38,11 +38,12 @@ class Now:
     """The source at plan time: its clock, and for each table with an integer cursor the exact horizon.
 
     `serials`: table name -> the highest value under which nothing can be committed any more; a
-    table is missing where that is not known.
+    table is missing where that is not known. `still`: the tables without a row above their watermark.
     """
 
     clock: Clock
     serials: Mapping[str, str]
+    still: Set[TableName] = frozenset()
 
 
 def whole(choice: Choice) -> tuple[Range, ...]:
@@ -62,6 +63,13 @@ class Reader:
         cursor = choice.cursor
         assert cursor is not None  # an incremental mode has one
         begun = None if all_rows else watermark
+        if begun is not None and choice.table.name in now.still:
+            return Bounds(
+                ranges=() if choice.mode == "append" else self._ranges(choice, begun, None, None),
+                watermark=watermark,
+                next_watermark=watermark,
+                notes=_notes(choice, cursor, now),
+            )
         highest = self.highest(choice, cursor, after=watermark)
         committed = self._next_watermark(choice, now, watermark) if highest is not None else None
         future = self._future_rows(choice, now.clock)
@@ -99,16 +107,23 @@ class Reader:
 
     def highest(self, choice: Choice, cursor: Column, *, after: str | None, below: str = "") -> str | None:
         """Return the cursor's highest value after the watermark (and `below`, a condition), None for none."""
+        row = self.engine.ask(self.connection, self.top(choice, cursor, after=after, below=below))
+        return row[0] if row else None
+
+    def top(self, choice: Choice, cursor: Column, *, after: str | None = None, below: str = "") -> str:
+        """Return the query of the highest value, which is one row and one column."""
         name, table = self.engine.quote(cursor.name), self._named_rows(choice, cursor.name)
         conditions = [f"{name} > {self.engine.literal(after, cursor.type)}"] if after is not None else []
         conditions += [below] if below else []
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         shown = self.engine.rendered(cursor.name, cursor.type)
-        row = self.engine.ask(
-            self.connection,
-            f"SELECT {shown} FROM (SELECT MAX({name}) AS {name} FROM {table}{where}) AS top",
-        )
-        return row[0] if row else None
+        return f"SELECT {shown} FROM (SELECT MAX({name}) AS {name} FROM {table}{where}) AS top"
+
+    def is_news(self, choice: Choice, cursor: Column, watermark: str) -> str:
+        """Return the expression that is 1 where a row is above the watermark, else 0."""
+        beyond = f"{self.engine.quote(cursor.name)} > {self.engine.literal(watermark, cursor.type)}"
+        found = f"SELECT 1 FROM {self._named_rows(choice, cursor.name)} WHERE {beyond}"
+        return f"CASE WHEN EXISTS ({found}) THEN 1 ELSE 0 END"
 
     def _next_watermark(self, choice: Choice, now: Now, watermark: str | None) -> str | None:
         cursor = choice.cursor

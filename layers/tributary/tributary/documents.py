@@ -177,11 +177,21 @@ class PausedTable(Document):
     error: str
 
 
+class QuietTable(Document):
+    """A table of which the source had nothing new, so that there was nothing to plan."""
+
+    table: str
+    target: str
+    mode: Mode
+
+
 class Plan(Document):
     """The head of a run's plan; its tables stand in `items` objects of TablePlans.
 
     `prefix` is where the items of the attempt that won stand; `partial`: the execution's input named
-    its tables. `failures` are the tables that could not be planned, `paused` those that the run leaves out.
+    its tables; `warehouse` names the one that the run was planned for.
+    `failures` are the tables that could not be planned, `paused` those that the run leaves out;
+    `quiet` are all of a run's tables where none had anything new, and there is no item then.
     """
 
     format: Format = FORMAT
@@ -198,9 +208,11 @@ class Plan(Document):
     max_connections: int
     statement_timeout_s: int
     notify: Literal["failures", "all"]
+    warehouse: str = ""
     partial: bool = False
     failures: tuple[Failure, ...] = ()
     paused: tuple[PausedTable, ...] = ()
+    quiet: tuple[QuietTable, ...] = ()
     notes: tuple[str, ...] = ()
 
 

@@ -47,6 +47,11 @@ def serials(source: str) -> str:
     return f"_leases/{source}.serials.json"
 
 
+def loaded(source: str) -> str:
+    """Return the key of what the last publishes of the source committed."""
+    return f"_leases/{source}.loaded.json"
+
+
 def standing(source: str) -> str:
     """Return the key of how the source's tables have fared."""
     return f"_leases/{source}.standing.json"

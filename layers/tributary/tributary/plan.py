@@ -7,27 +7,28 @@ further call for the same execution returns it, and an attempt that lost the rac
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from . import __version__, config, engines, lease, names, paths, secret, standing
+from . import __version__, config, engines, lease, names, news, paths, quiet, secret, standing
 from .bounds import Bounds, Now, Reader, opens_at, whole
-from .catalog import SourceTable, TableName
+from .catalog import Clock, SourceTable, TableName
 from .changes import columns_digest, go_on
 from .choice import KEYED, Choice, choose
 from .config import Source
-from .documents import Failure, Item, PausedTable, Plan, TablePlan
+from .documents import Failure, Item, PausedTable, Plan, QuietTable, TablePlan
 from .drift import Landed, look, shut_out
 from .engines import Engine
 from .errors import ConfigError, PermanentError, TableRefused
 from .lease import Lease
 from .names import Target
 from .observability import logger
+from .quiet import Kept
 from .redshift.data_api import Warehouse
 from .redshift.publish import OTHERS_AT_MOST, STATEMENTS_AT_MOST
 from .selection import Resolution, only, resolve
@@ -97,34 +98,51 @@ def plan_run(request: Request, around: Surroundings) -> Outcome:
         return Outcome(frozen)
     if held.taken_over:
         shut_out(around.warehouse, source.name, held.generation, held.run_id)
-    landed = look(around.warehouse, source.name, source.schemas, held.run_id)
     stands = standing.expect(around.bucket, source.name, source.pause_after)
     paused = () if request.tables else stands.paused_tables  # a table that is asked for by name is tried
-    survey = Survey(source, request, held.run_id, landed, around.bucket, paused)
+    survey = Survey(
+        source,
+        request,
+        held.run_id,
+        around.bucket,
+        lambda: look(around.warehouse, source.name, source.schemas, held.run_id),
+        quiet.find(around.bucket, held, around.warehouse.name),
+        paused,
+    )
     surveyed = survey.tables(secret.fetch(around.secrets, source.secret))
-    return Outcome(_freeze(request, source, held, around.bucket, surveyed))
+    return Outcome(_freeze(request, source, held, around, surveyed))
 
 
 @dataclass(frozen=True, slots=True)
 class Surveyed:
-    """What a survey found: the plans of the tables, the failures of others, those left out, and notes."""
+    """What a survey found: the plans of the tables, the failures of others, those left out, and notes.
 
-    tables: Sequence[TablePlan]
-    failures: tuple[Failure, ...]
-    paused: tuple[PausedTable, ...]
-    notes: tuple[str, ...]
+    `quiet` are all tables where none has anything new; nothing else was asked then.
+    """
+
+    tables: Sequence[TablePlan] = ()
+    failures: tuple[Failure, ...] = ()
+    paused: tuple[PausedTable, ...] = ()
+    notes: tuple[str, ...] = ()
+    quiet: tuple[QuietTable, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """One look at a source: which tables, what of them, from where to where; `paused` ones are left out."""
+    """One look at a source: which tables, what of them, from where to where; `paused` ones are left out.
+
+    `look` asks the warehouse what it has, and `landed` is its answer; `kept`, what the last publishes
+    committed, may spare asking.
+    """
 
     source: Source
     request: Request
     run_id: str
-    landed: Landed
     bucket: Bucket
+    look: Callable[[], Landed]
+    kept: Kept | None = None
     paused: tuple[PausedTable, ...] = ()
+    landed: Landed = field(default_factory=Landed)
 
     def tables(self, credentials: secret.Secret) -> Surveyed:
         """Return the plans of the tables, numbered, and what there is to say of the others."""
@@ -150,12 +168,38 @@ class Survey:
         choices = failures.collect(
             targets.names, lambda name: self._choose(reader, described, name, resolution)
         )
-        now = self._now(reader, [choice for _, choice in choices])
+        chosen = dict(choices)
+        if not failures.found and not paused and (idle := self._idle(reader, chosen, targets.names)):
+            return Surveyed(notes=resolution.notes, quiet=idle)
+        survey = replace(self, landed=self.look())
+        now = survey._now(reader, chosen, targets.names)
         plans = failures.collect(
-            dict(choices), lambda name: self._plan(reader, now, dict(choices)[name], targets.names[name])
+            chosen, lambda name: survey._plan(reader, now, chosen[name], targets.names[name])
         )
         numbered = [plan.model_copy(update={"number": number}) for number, (_, plan) in enumerate(plans)]
         return Surveyed(numbered, tuple(failures.found), paused, resolution.notes)
+
+    def _idle(
+        self, reader: Reader, chosen: Mapping[TableName, Choice], targets: Mapping[TableName, Target]
+    ) -> tuple[QuietTable, ...]:
+        """Return all tables where the source has nothing new in any, () where the warehouse must be asked.
+
+        A run that names its tables, or asks for all of their rows, always asks it.
+        """
+        if self.kept is None or self.request.tables is not None or self.request.full_refresh:
+            return ()
+        questions: dict[TableName, str] = {}
+        for name, choice in chosen.items():
+            watermark = self.kept.watermark(choice, str(targets[name]))
+            if watermark is None or choice.cursor is None:
+                return ()
+            questions[name] = reader.is_news(choice, choice.cursor, watermark)
+        if len(news.still(reader.engine, reader.connection, questions, stop=True)) < len(questions):
+            return ()
+        return tuple(
+            QuietTable(table=choice.name, target=str(targets[name]), mode=choice.mode)
+            for name, choice in chosen.items()
+        )
 
     def _without_paused(self, resolution: Resolution) -> tuple[Resolution, tuple[PausedTable, ...]]:
         """Return the resolution without the paused tables, and those of them that it had selected."""
@@ -185,28 +229,48 @@ class Survey:
         reader.check_own_sql(choice)
         return choice
 
-    def _now(self, reader: Reader, choices: Sequence[Choice]) -> Now:
+    def _now(
+        self, reader: Reader, chosen: Mapping[TableName, Choice], targets: Mapping[TableName, Target]
+    ) -> Now:
         """Read the clock, after what the horizons of integer cursors rest on.
 
         Whoever holds a value not above a maximum that a plan saw had begun by then: that maximum is
         settled once every transaction still open began after the plan had read it.
         """
-        counted = [choice for choice in choices if choice.cursor and choice.cursor.kind.orders_serials]
-        if not counted:
-            return Now(reader.engine.clock(reader.connection), {})
+        counted = {
+            choice.name: f"({reader.top(choice, choice.cursor)})"
+            for choice in chosen.values()
+            if choice.cursor and choice.cursor.kind.orders_serials
+        }
         maxima = {
-            choice.name: value
-            for choice in counted
-            if choice.cursor and (value := reader.highest(choice, choice.cursor, after=None)) is not None
+            name: value
+            for name, value in news.ask(reader.engine, reader.connection, counted).items()
+            if value is not None
         }
         clock = reader.engine.clock(reader.connection)
+        still = news.still(reader.engine, reader.connection, self._questions(reader, chosen, targets))
+        return Now(clock, self._settled(clock, maxima) if counted else {}, still)
+
+    def _questions(
+        self, reader: Reader, chosen: Mapping[TableName, Choice], targets: Mapping[TableName, Target]
+    ) -> dict[TableName, str]:
+        """Return for each table that is loaded up to a watermark what asks whether it has anything new."""
+        found: dict[TableName, str] = {}
+        for name, choice in chosen.items():
+            loaded = self.landed.loaded(choice, targets[name])
+            if loaded and loaded.value is not None and choice.cursor and loaded.cursor == choice.cursor.name:
+                found[name] = reader.is_news(choice, choice.cursor, loaded.value)
+        return found
+
+    def _settled(self, clock: Clock, maxima: dict[str, str]) -> dict[str, str]:
+        """Keep the maxima for later plans; return for each table the newest one that is settled by now."""
         plans = [*self._earlier(), {"read": clock.now.isoformat(), "maxima": maxima}][-PLANS_KEPT:]
         self.bucket.put(paths.serials(self.source.name), json.dumps(plans).encode())
         settled: dict[str, str] = {}
         for plan in plans:  # oldest first: the newest that qualifies holds
             if clock.oldest is None or datetime.fromisoformat(plan["read"]) < clock.oldest:
                 settled.update(plan["maxima"])
-        return Now(clock, settled)
+        return settled
 
     def _earlier(self) -> list[dict[str, Any]]:
         found = self.bucket.read(paths.serials(self.source.name))
@@ -229,7 +293,8 @@ class Survey:
         reread = choice.mode in KEYED and self._reread(reader, choice, target)
         all_rows = full_refresh or reread or way.all_rows
         bounds = self._bounds(reader, now, choice, way.watermark, all_rows=all_rows)
-        reader.check_unique(choice, None if all_rows else bounds.watermark)
+        if all_rows or choice.table.name not in now.still:
+            reader.check_unique(choice, None if all_rows else bounds.watermark)
         return TablePlan(
             number=0,
             schema_name=choice.table.name.schema,
@@ -335,10 +400,11 @@ def _freeze(
     request: Request,
     source: Source,
     held: Lease,
-    bucket: Bucket,
+    around: Surroundings,
     surveyed: Surveyed,
 ) -> Plan:
     """Write the items, then the head; return the head that stands, ours or that of a faster attempt."""
+    bucket = around.bucket
     prefix = f"{paths.run(source.name, held.run_id)}items-{uuid4().hex[:12]}/"
     items = _items(surveyed.tables)
     plan = Plan(
@@ -355,10 +421,12 @@ def _freeze(
         max_connections=source.max_connections,
         statement_timeout_s=source.statement_timeout_s,
         notify=source.notify,
+        warehouse=around.warehouse.name,
         partial=request.tables is not None,
         failures=surveyed.failures,
         paused=surveyed.paused,
         notes=surveyed.notes,
+        quiet=surveyed.quiet,
     )
     with ThreadPoolExecutor(WRITERS) as writers:
         written = writers.map(

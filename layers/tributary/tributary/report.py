@@ -17,7 +17,7 @@ from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import BotoCoreError, ClientError
 
-from . import __version__, incident, lease, paths, standing
+from . import __version__, incident, lease, paths, quiet, standing
 from .documents import (
     Failure,
     Item,
@@ -34,6 +34,7 @@ from .observability import logger
 from .storage import Bucket, body
 
 READERS = 16
+QUIET = "no table has anything new; the warehouse was not asked"
 SUBJECT_AT_MOST = 100  # characters of an SNS subject
 MESSAGE_TABLES_AT_MOST = 50  # named in a message; the rest stands in the report
 
@@ -74,11 +75,13 @@ def report_run(ended: Ended, bucket: Bucket, outlets: Outlets) -> RunReport:
     """
     source = ended.source or "unknown"
     run_id = ended.run_id or _run_of(bucket, ended)
-    plan, ledger, tables, outdated = None, None, list[TableReport](), False
+    plan, ledger, outdated = None, None, False
+    planned, tables = list[TablePlan](), list[TableReport]()
     try:
         plan = _plan(bucket, ended, source, run_id) if run_id else None
         ledger = _ledger(bucket, plan) if plan else None
-        tables = _tables(plan, ledger, bucket) if plan else []
+        planned = _planned(plan, bucket) if plan else []
+        tables = _tables(plan, planned, ledger, bucket) if plan else []
     except PlanOutdated:  # a deploy came in between: what its tables got to, the next run finds out
         plan, ledger, tables, outdated = None, None, [], True
     report = _report(ended, source, run_id, plan, tables)
@@ -94,6 +97,8 @@ def report_run(ended: Ended, bucket: Bucket, outlets: Outlets) -> RunReport:
     incident.follow(outlets.ops_center, bucket, before, after)
     settled = ledger is None or all(table.phase in ("loaded", "failed") for table in ledger.tables)
     if settled and not (outdated or ended.skipped or ended.broken_off):
+        if plan and not plan.quiet:
+            _remember(bucket, plan, planned, ledger)
         lease.release(bucket, source, ended.execution_arn)
     logger.info("run reported", extra={"status": report.status, "tables": len(report.tables)})
     return report
@@ -136,7 +141,7 @@ def _report(
         duration_s=_seconds_since(started_at),
         partial=plan.partial if plan else False,
         failure=failure,
-        notes=plan.notes if plan else (),
+        notes=(*plan.notes, *([QUIET] if plan.quiet else [])) if plan else (),
         tables=tuple(tables),
         paused=plan.paused if plan else (),
     )
@@ -158,27 +163,43 @@ def _failure(source: str, error: Mapping[str, str]) -> Failure:
     return Failure(table=source, error=name, message=str(message))
 
 
-def _tables(plan: Plan, ledger: Ledger | None, bucket: Bucket) -> list[TableReport]:
-    loads = {table.number: table for table in ledger.tables} if ledger else {}
+def _remember(bucket: Bucket, plan: Plan, planned: list[TablePlan], ledger: Ledger | None) -> None:
+    """Keep what the run's publishes committed, while the run still holds its source."""
+    held = lease.find(bucket, plan.source)
+    if held and (held.execution_arn, held.generation) == (plan.execution_arn, plan.generation):
+        loads = ledger.tables if ledger else ()
+        quiet.remember(bucket, plan, planned, {load.number for load in loads if load.phase == "loaded"})
+
+
+def _planned(plan: Plan, bucket: Bucket) -> list[TablePlan]:
     with ThreadPoolExecutor(READERS) as readers:
         items = readers.map(
             lambda number: bucket.document(paths.item(plan.prefix, number), Item), range(plan.items)
         )
-        tables = sorted(
+        return sorted(
             (table for item in items if item for table in item.tables), key=lambda table: table.number
         )
+
+
+def _tables(plan: Plan, planned: list[TablePlan], ledger: Ledger | None, bucket: Bucket) -> list[TableReport]:
+    loads = {table.number: table for table in ledger.tables} if ledger else {}
+    with ThreadPoolExecutor(READERS) as readers:
         results = readers.map(
             lambda table: bucket.document(paths.result(plan.source, plan.run_id, table.number), TableResult),
-            tables,
+            planned,
         )
         told = [
             _table(table, result, loads.get(table.number))
-            for table, result in zip(tables, results, strict=True)
+            for table, result in zip(planned, results, strict=True)
         ]
+    unchanged = [
+        TableReport(table=table.table, target=table.target, mode=table.mode, status="loaded")
+        for table in plan.quiet
+    ]
     unplanned = [
         TableReport(table=failure.table, status="failed", failure=failure) for failure in plan.failures
     ]
-    return [*told, *unplanned]
+    return [*told, *unchanged, *unplanned]
 
 
 def _table(table: TablePlan, result: TableResult | None, load: TableLoad | None) -> TableReport:

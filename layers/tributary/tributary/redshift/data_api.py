@@ -101,6 +101,11 @@ class Warehouse:
     client: Any
     where: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """Return what tells this warehouse from others."""
+        return " ".join(f"{word}={self.where[word]}" for word in sorted(self.where))
+
     def submit(self, statements: Sequence[str], name: str, token: str = "") -> str:
         """Send the statements as one transaction and return its id, the same one for the same token."""
         with translated():

@@ -1,0 +1,103 @@
+"""A run without news: the warehouse sleeps on, and the source answers a few questions for all tables."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from .company import Company, Ended, PostgresSource, Source
+from .under_way import configured, lease, watched
+
+HOUR = "2026-01-01 10:00:00"
+STATEMENTS_AT_MOST = 20  # of a quiet run in its source, signing in and looking at the catalog included
+
+
+def merged(company: Company, *tables: str, settings: str = "") -> PostgresSource:
+    """Return a source whose tables have a row each and have been loaded."""
+    source = company.source("postgresql")
+    assert isinstance(source, PostgresSource)
+    source.sql(*[sql for table in tables for sql in made(table)])
+    source.file("tables: [{include: 'public.*', mode: merge, cursor: stamp}]\n" + settings)
+    assert source.run().status == "SUCCEEDED"
+    return source
+
+
+def made(table: str) -> list[str]:
+    return [
+        f"CREATE TABLE {table} (id int PRIMARY KEY, note text, stamp timestamptz NOT NULL)",
+        f"INSERT INTO {table} VALUES (1, 'first', '{HOUR}+00')",
+    ]
+
+
+def watched_run(company: Company, source: Source, **fields: Any) -> tuple[Ended, list[str]]:
+    """Return how a run ended, which must be well, and the calls of the Data API that it made."""
+    with (
+        watched(company.stack.endpoint_url) as (url, calls),
+        configured(company, "PlanFunction", AWS_ENDPOINT_URL_REDSHIFT_DATA=url),
+        configured(company, "LoadFunction", AWS_ENDPOINT_URL_REDSHIFT_DATA=url),
+    ):
+        ended = source.run(**fields)
+    assert ended.status == "SUCCEEDED", json.dumps(ended.report)
+    return ended, calls
+
+
+def statements(source: Source) -> int:
+    """Return how many statements the source's database has run, each in a transaction of its own."""
+    [(count,)] = source.sql(
+        "SELECT pg_stat_force_next_flush()",
+        "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()",
+    )
+    return int(count)
+
+
+def test_a_quiet_run_of_many_tables_wakes_no_warehouse_and_asks_the_source_little(company: Company) -> None:
+    tables = [f"table_{number:03d}" for number in range(100)]
+    source = merged(company, *tables)
+    before = statements(source)
+
+    quiet, calls = watched_run(company, source)
+
+    assert calls == []
+    assert statements(source) - before < STATEMENTS_AT_MOST
+    assert quiet.report is not None
+    told = [(table["table"], table["status"], table["rows_read"]) for table in quiet.report["tables"]]
+    assert told == [(f"public.{table}", "loaded", 0) for table in tables]
+    assert quiet.report["notes"] == ["no table has anything new; the warehouse was not asked"]
+    assert lease(company, source).get("execution_arn") is None
+
+    source.sql(f"UPDATE table_042 SET note = 'second', stamp = '{HOUR}.000001+00'")
+    before = statements(source)
+
+    assert source.run().status == "SUCCEEDED"
+    assert source.loaded("table_042", "note") == [("second",)]
+    assert statements(source) - before < STATEMENTS_AT_MOST + 10  # Extract signs in too
+    assert [row["records_processed"] for row in source.control("public.table_042")] == [1, 1]
+    assert [row["records_processed"] for row in source.control("public.table_041")] == [1, 0]
+
+
+def test_the_warehouse_is_asked_where_the_copy_cannot_know(company: Company) -> None:
+    source = merged(company, "orders")
+
+    def asked(**fields: Any) -> bool:
+        return watched_run(company, source, **fields)[1] != []
+
+    assert asked(tables=["public.orders"])
+    source.sql("ALTER TABLE orders ADD COLUMN more text")
+    assert asked()
+    assert not asked()
+    source.sql(*made("customers"))
+    source.file("tables: [{name: orders, mode: merge, cursor: stamp}, {name: customers, mode: replace}]")
+    assert asked()
+    assert asked()  # with nothing changed: only reading a table whole can tell
+
+
+def test_a_run_that_broke_off_leaves_no_quiet_run_behind_it(company: Company) -> None:
+    source = merged(company, "orders")
+    arn = company.stack.outputs["StateMachineArn"].replace(":stateMachine:", ":execution:") + ":broken-off"
+    company.invoke(
+        "PlanFunction",
+        {"source": source.name, "execution_arn": arn, "started_at": "2026-01-01T00:00:00.000Z"},
+    )
+
+    assert watched_run(company, source)[1] != []
+    assert watched_run(company, source)[1] == []

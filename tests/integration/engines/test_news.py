@@ -1,0 +1,109 @@
+"""Questions about many tables in few statements, on every engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.integration.engines.source import Source
+from tributary import news
+from tributary.bounds import Reader
+from tributary.catalog import SourceTable, TableName
+from tributary.choice import Choice
+from tributary.config import Settings
+from tributary.documents import Column
+from tributary.errors import QueryCancelled
+from tributary.types import Kind
+
+TYPES = {"postgresql": "integer", "mysql": "int(11)", "sqlite": "INTEGER"}
+
+
+def choices(source: Source, *tables: str) -> list[Choice]:
+    cursor = Column(name="n", type=TYPES[source.name], kind=Kind("int32"), nullable=False, target="n")
+    return [
+        Choice(
+            SourceTable(TableName(source.schema, table), ()),
+            Settings(),
+            "merge",
+            (cursor,),
+            ("n",),
+            True,
+            cursor,
+            (),
+        )
+        for table in tables
+    ]
+
+
+def questions(source: Source, *tables: str, watermark: str) -> dict[str, str]:
+    """Return what asks each table for rows above the watermark."""
+    reader = Reader(source.engine, None)
+    return {
+        choice.table.name.table: reader.is_news(choice, choice.columns[0], watermark)
+        for choice in choices(source, *tables)
+    }
+
+
+@contextmanager
+def counted(source: Source, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Note the statements that are asked in the block."""
+    asked: list[str] = []
+    ask = source.engine.ask
+
+    def noting(connection: Any, sql: str) -> tuple[str | None, ...] | None:
+        asked.append(sql)
+        return ask(connection, sql)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(source.engine, "ask", noting)
+        yield asked
+
+
+def test_a_hundred_tables_are_asked_at_once_and_those_without_news_told(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"t{number}" for number in range(101)]
+    for name in names:
+        source.execute(f"CREATE TABLE {name} (n INTEGER NOT NULL PRIMARY KEY)")
+        source.execute(f"INSERT INTO {name} VALUES (7)")
+    source.execute("INSERT INTO t5 VALUES (8)")
+    source.execute("DELETE FROM t6")
+
+    with source.session() as connection, counted(source, monkeypatch) as asked:
+        still = news.still(source.engine, connection, questions(source, *names, watermark="7"))
+
+    assert still == {*names} - {"t5"}
+    assert len(asked) == 2
+
+    with source.session() as connection, counted(source, monkeypatch) as asked:
+        news.still(source.engine, connection, questions(source, *names, watermark="7"), stop=True)
+    assert len(asked) == 1
+
+
+def test_a_table_that_cannot_be_asked_hides_no_other(source: Source) -> None:
+    for name in ("a", "b", "c"):
+        source.execute(f"CREATE TABLE {name} (n INTEGER NOT NULL PRIMARY KEY)")
+        source.execute(f"INSERT INTO {name} VALUES (7)")
+    tables = ("a", "gone", "b", "c")
+
+    with source.session() as connection:
+        asked = questions(source, *tables, watermark="7")
+        assert news.still(source.engine, connection, asked) == {"a", "b", "c"}
+        reader = Reader(source.engine, connection)
+        tops = {c.table.name.table: f"({reader.top(c, c.columns[0])})" for c in choices(source, *tables)}
+        highest = news.ask(source.engine, connection, tops)
+    assert highest == {"a": "7", "b": "7", "c": "7"}
+
+
+def test_a_batch_that_takes_too_long_is_asked_in_halves(pg: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    naps = dict.fromkeys(range(4), "(SELECT 1 FROM pg_catalog.pg_sleep(0.3))")
+
+    with pg.session(timeout_s=1) as connection, counted(pg, monkeypatch) as asked:
+        assert news.ask(pg.engine, connection, naps) == dict.fromkeys(range(4), "1")
+    assert len(asked) == 3
+
+    with pg.session(timeout_s=1) as connection, pytest.raises(QueryCancelled):
+        pg.engine.ask(connection, f"SELECT {', '.join(naps.values())}")
