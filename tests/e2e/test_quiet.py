@@ -70,7 +70,7 @@ def test_a_quiet_run_of_many_tables_wakes_no_warehouse_and_asks_the_source_littl
 
     assert source.run().status == "SUCCEEDED"
     assert source.loaded("table_042", "note") == [("second",)]
-    assert statements(source) - before < STATEMENTS_AT_MOST + 10  # Extract signs in too
+    assert statements(source) - before < 3 * STATEMENTS_AT_MOST  # Extract signs in too
     assert [row["records_processed"] for row in source.control("public.table_042")] == [1, 1]
     assert [row["records_processed"] for row in source.control("public.table_041")] == [1, 0]
 

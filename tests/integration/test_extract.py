@@ -15,7 +15,7 @@ import pytest
 from local.aws.clients import client
 from local.aws.gateway import Gateway
 from local.databases.postgres import Postgres
-from tributary import engines, extract, paths
+from tributary import engines, extract, paths, ranges, results
 from tributary.catalog import TableName
 from tributary.chunks import SEQUENCE
 from tributary.documents import Altered, Column, Item, Plan, Range, TablePlan, TableResult
@@ -62,6 +62,7 @@ class Workshop:
         order: tuple[str, ...] = ("stamp", "id"),
         page_rows: int | None = 3,
         policies: dict[str, dict[Fault, Policy]] | None = None,
+        cuts: tuple[str, ...] = (),
     ) -> Plan:
         engine = engines.get("postgresql")
         connection = engine.connect(self.secret, statement_timeout_s=30)
@@ -89,7 +90,7 @@ class Workshop:
             columns=columns,
             key=("id",),
             cursor="stamp",
-            ranges=(Range(number=1, order=order),),
+            ranges=ranges.cut(Range(number=1, order=order), [(cut,) for cut in cuts]),
             page_rows=page_rows,
             whole=True,
             swap=False,
@@ -110,7 +111,8 @@ class Workshop:
             statement_timeout_s=30,
             notify="all",
         )
-        self.bucket.put(paths.item(plan.prefix, 0), body(Item(tables=(planned,))))
+        self.bucket.put(paths.item(plan.prefix, 0), body(Item(tables=tuple(ranges.parts(planned)))))
+        self.begun, self.planned = plan, ranges.parts(planned)[0]
         return plan
 
     def extract(self, plan: Plan, *, chunk_size_bytes: int = 1, seconds: float = 60) -> bool:
@@ -121,7 +123,7 @@ class Workshop:
         return extract.extract_item(begun, 0)
 
     def result(self) -> TableResult:
-        found = self.bucket.document(paths.result(self.source, RUN, 0), TableResult)
+        found = results.find(self.bucket, self.begun, self.planned)
         assert found is not None
         return found
 
@@ -181,6 +183,40 @@ def test_extract_goes_on_where_an_attempt_ran_out_of_time(postgres: Postgres, bu
 
     assert calls > 3
     assert ids(workshop.rows()) == list(range(1, 21))
+
+
+def test_ranges_go_on_each_after_its_own_chunks_and_their_rows_are_joined_in_order(
+    postgres: Postgres, bucket: Bucket
+) -> None:
+    workshop = Workshop(postgres, bucket, rows=20)
+    plan = workshop.plan(order=("id",), cuts=("7", "8", "30"))
+
+    calls = 1
+    while not workshop.extract(plan, seconds=0):  # one page a call
+        assert results.find(bucket, plan, workshop.planned) is None
+        calls += 1
+
+    assert calls > 4
+    assert ids(workshop.rows()) == list(range(1, 21))
+    assert workshop.result().rows == 20
+    assert {chunk.key.rsplit("_", 2)[1] for chunk in workshop.result().chunks} == {"1", "2", "3"}
+    assert len(list(bucket.list(paths.results(workshop.source, RUN)))) == 4
+
+
+def test_a_range_that_fails_is_the_tables_failure_before_the_others_are_done(
+    postgres: Postgres, bucket: Bucket
+) -> None:
+    workshop = Workshop(postgres, bucket, rows=20)
+    plan = workshop.plan(order=("id",), cuts=("10",))
+    session = postgres.connect()
+    session.run(f"UPDATE \"{workshop.source}\".orders SET stamp = 'infinity' WHERE id = 2")
+    session.close()
+
+    assert not workshop.extract(plan, seconds=0)
+
+    failure = workshop.result().failure
+    assert failure is not None
+    assert failure.error == "ValueRefused"
 
 
 def test_two_attempts_at_once_build_one_sequence(postgres: Postgres, bucket: Bucket) -> None:

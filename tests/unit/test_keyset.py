@@ -17,7 +17,7 @@ def query(**parts: Any) -> Query:
 
 def conditions(**parts: Any) -> list[str]:
     return keyset.conditions(
-        query(**parts), keyset.after_row, lambda name: f"t.{name}", lambda text, type: f"{type}({text})"
+        query(**parts), keyset.ROWS, lambda name: f"t.{name}", lambda text, type: f"{type}({text})"
     )
 
 
@@ -46,9 +46,18 @@ def test_both_forms_say_the_same(count: int) -> None:
         database.executemany(f"INSERT INTO t VALUES ({', '.join('?' * count)})", rows)
         for row in rows:
             literals = [str(value) for value in row]
-            for form in (keyset.after_row, keyset.after_alternatives):
-                found = database.execute(f"SELECT * FROM t WHERE {form(names, literals)}").fetchall()
-                assert sorted(found) == [other for other in rows if other > row]
+            for form in (keyset.ROWS, keyset.ALTERNATIVES):
+                after = database.execute(f"SELECT * FROM t WHERE {form.after(names, literals)}").fetchall()
+                assert sorted(after) == [other for other in rows if other > row]
+                up_to = database.execute(f"SELECT * FROM t WHERE {form.up_to(names, literals)}").fetchall()
+                assert sorted(up_to) == [other for other in rows if other <= row]
+
+
+def test_a_range_ends_with_its_last_key() -> None:
+    assert conditions(order=("at", "id"), position=("z", "7"), end=("z", "9")) == [
+        "(t.at, t.id) > (date(z), int(7))",
+        "(t.at, t.id) <= (date(z), int(9))",
+    ]
 
 
 def test_bounds_are_typed_by_the_cursor_and_half_open() -> None:

@@ -53,6 +53,14 @@ class SourceTable:
 
 
 @dataclass(frozen=True, slots=True)
+class Size:
+    """How large the source's catalog takes a table to be: an estimate, 0 rows where it has no idea."""
+
+    rows: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Clock:
     """The source's clock, read before its list of transactions.
 

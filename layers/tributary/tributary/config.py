@@ -51,6 +51,7 @@ FROZEN = ConfigDict(frozen=True, extra="forbid")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,49}")  # source_system is VARCHAR(50)
 SECRET = re.compile(r"[A-Za-z0-9/_+=.@!:-]{1,512}")  # a name in Secrets Manager, or its ARN
 SHARE = re.compile(r"(100|\d{1,2})%")
+RANGES_AT_MOST = 64  # of one table
 LONGEST_STATEMENT = timedelta(minutes=15)  # no Lambda lives longer to wait for it
 
 
@@ -183,6 +184,7 @@ class Settings(BaseModel):
     where: Text | None = None
     column_policies: Annotated[dict[Text, ColumnPolicy], BeforeValidator(_column_policies)] | None = None
     booleans: Names | None = None
+    ranges: Literal["auto"] | Annotated[StrictInt, Field(ge=1, le=RANGES_AT_MOST)] | None = None
 
     @field_validator("key")
     @classmethod

@@ -65,7 +65,7 @@ class Range(Document):
 
     `order`: the columns to read by, () where the table has none and is read in one go.
     `nulls`: only the rows without a cursor value; otherwise `after < cursor <= up_to`, where None
-    means no bound.
+    means no bound. `begin` and `end` bound the order itself in the same way: texts of its columns.
     """
 
     number: int
@@ -73,6 +73,8 @@ class Range(Document):
     nulls: bool = False
     after: str | None = None
     up_to: str | None = None
+    begin: tuple[str, ...] | None = None
+    end: tuple[str, ...] | None = None
 
 
 class TablePlan(Document):
@@ -93,6 +95,7 @@ class TablePlan(Document):
     those that it has and the source no longer gives.
     `future_rows` counts rows dated beyond the source's clock; `notes` say in words what was taken
     without being told, and why.
+    A big table's plan stands in several items, one per part: each has the part's `ranges` and all else.
     """
 
     number: int
@@ -108,6 +111,8 @@ class TablePlan(Document):
     key: tuple[str, ...]
     cursor: str | None = None
     ranges: tuple[Range, ...]
+    part: int = 0
+    parts: int = 1
     page_rows: int | None = None
     watermark: str | None = None
     next_watermark: str | None = None
@@ -153,7 +158,8 @@ class TablePlan(Document):
             after=part.after,
             up_to=part.up_to,
             nulls=part.nulls,
-            position=position,
+            position=position or part.begin,
+            end=part.end,
             limit=limit,
             sql=self.sql,
             where=self.where,
@@ -239,7 +245,7 @@ class Chunk(Document):
 
 
 class TableResult(Document):
-    """What Extract did with a table: its chunks in order, or the failure."""
+    """What Extract did with a table, or with a part of it: its chunks in order, or the failure."""
 
     format: Format = FORMAT
     number: int

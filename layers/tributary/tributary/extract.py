@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from . import engines, paths
+from . import engines, paths, results
 from .assembly import Assembly, Overtaken, Place, counts, listed
 from .chunks import NOTHING, Footer, Progress, progress
 from .csv_pages import Counts
@@ -109,7 +109,7 @@ def extract_item(extraction: Extraction, number: int) -> bool:
 def extract_table(extraction: Extraction, table: TablePlan) -> None:
     """Extract a table that has no result yet and write its result."""
     plan, bucket = extraction.plan, extraction.bucket
-    key = paths.result(plan.source, plan.run_id, table.number)
+    key = results.key(plan, table, table.part)
     if bucket.read(key) is not None:
         return
     started = time.monotonic()
@@ -117,6 +117,7 @@ def extract_table(extraction: Extraction, table: TablePlan) -> None:
     try:
         result = _read_table(extraction, table)
     except PermanentError as error:
+        extraction.session.drop()  # a page that was left early may have cost the connection
         failure = Failure(table=table.name, error=type(error).__name__, message=str(error))
         result = TableResult(number=table.number, table=table.name, failure=failure)
         logger.error("table failed", extra={"error": failure.error, "reason": failure.message})

@@ -1,19 +1,28 @@
 """Keyset paging: the predicates and the order that make pages touch without overlap or gap.
 
 Only the source compares: the texts of a position come back as literals of the columns' own types.
-The lexicographic "strictly after" has two forms, since planners differ: PostgreSQL and SQLite turn
-row values into an index range, MySQL and MariaDB the alternatives; each scans the index with the other's.
+The lexicographic comparison has two forms, since planners differ: PostgreSQL and SQLite turn row values
+into an index range, MySQL and MariaDB the alternatives; each scans the index with the other's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .engines import Query
 
-After = Callable[[Sequence[str], Sequence[str]], str]
+Predicate = Callable[[Sequence[str], Sequence[str]], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One form of the two predicates: rows strictly after the literals, and rows up to and including them."""
+
+    after: Predicate
+    up_to: Predicate
 
 
 def after_row(columns: Sequence[str], literals: Sequence[str]) -> str:
@@ -26,19 +35,38 @@ def after_row(columns: Sequence[str], literals: Sequence[str]) -> str:
     return f"({', '.join(columns)}) > ({', '.join(literals)})"
 
 
+def up_to_row(columns: Sequence[str], literals: Sequence[str]) -> str:
+    """Return the predicate for rows not after the literals, as row values: ``(a, b) <= (1, 2)``."""
+    if len(columns) == 1:
+        return f"{columns[0]} <= {literals[0]}"
+    return f"({', '.join(columns)}) <= ({', '.join(literals)})"
+
+
 def after_alternatives(columns: Sequence[str], literals: Sequence[str]) -> str:
     """Return the predicate for rows strictly after the literals, as alternatives.
 
     ``(a > 1 OR (a = 1 AND b > 2))``: lexicographic, so ties on the first column are not skipped.
     """
-    if len(columns) == 1:
-        return f"{columns[0]} > {literals[0]}"
+    return _alternatives(columns, literals, ">", last=">")
+
+
+def up_to_alternatives(columns: Sequence[str], literals: Sequence[str]) -> str:
+    """Return the predicate for rows not after the literals: ``(a < 1 OR (a = 1 AND b <= 2))``."""
+    return _alternatives(columns, literals, "<", last="<=")
+
+
+def _alternatives(columns: Sequence[str], literals: Sequence[str], sign: str, *, last: str) -> str:
     alternatives = []
     for index in range(len(columns)):
         ties = [f"{columns[i]} = {literals[i]}" for i in range(index)]
-        alternatives.append(" AND ".join([*ties, f"{columns[index]} > {literals[index]}"]))
+        compared = last if index == len(columns) - 1 else sign
+        alternatives.append(" AND ".join([*ties, f"{columns[index]} {compared} {literals[index]}"]))
     first, *rest = alternatives
-    return f"({first} OR {' OR '.join(f'({alternative})' for alternative in rest)})"
+    return f"({first} OR {' OR '.join(f'({alternative})' for alternative in rest)})" if rest else first
+
+
+ROWS = Form(after_row, up_to_row)
+ALTERNATIVES = Form(after_alternatives, up_to_alternatives)
 
 
 def order(query: Query) -> tuple[str, ...]:
@@ -50,7 +78,7 @@ def order(query: Query) -> tuple[str, ...]:
 
 
 def conditions(
-    query: Query, after: After, column: Callable[[str], str], literal: Callable[[str, str], str]
+    query: Query, form: Form, column: Callable[[str], str], literal: Callable[[str, str], str]
 ) -> list[str]:
     """Return the predicates of the query, to be joined by AND.
 
@@ -75,9 +103,10 @@ def conditions(
             found.append(f"{cursor} > {bound(query.after)}")
         if not query.nulls and query.up_to is not None:
             found.append(f"{cursor} <= {bound(query.up_to)}")
-    if query.position is not None:
-        literals = [literal(text, types[name]) for name, text in zip(ordered, query.position, strict=True)]
-        found.append(after([column(name) for name in ordered], literals))
+    for compare, key in ((form.after, query.position), (form.up_to, query.end)):
+        if key is not None:
+            literals = [literal(text, types[name]) for name, text in zip(ordered, key, strict=True)]
+            found.append(compare([column(name) for name in ordered], literals))
     return found
 
 

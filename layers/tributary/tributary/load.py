@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from . import paths
+from . import paths, results
 from .changes import columns_digest
 from .documents import Failure, Item, Ledger, Plan, TableLoad, TablePlan, TableResult
 from .errors import ImageRefused, LeaseLost, LoadFailed, PlanOutdated
@@ -71,10 +71,9 @@ class Loading:
         """Return the plan of a table."""
         return next(table for table in self.item(load.item).tables if table.number == load.number)
 
-    def result(self, number: int) -> TableResult | None:
+    def result(self, table: TablePlan) -> TableResult | None:
         """Return what Extract did with a table, None where it did not finish it."""
-        key = paths.result(self.plan.source, self.plan.run_id, number)
-        return self.bucket.document(key, TableResult)
+        return results.find(self.bucket, self.plan, table)
 
 
 def load_run(loading: Loading, failed_items: Mapping[int, str]) -> Progress:
@@ -110,9 +109,11 @@ def load_run(loading: Loading, failed_items: Mapping[int, str]) -> Progress:
 def _open(loading: Loading, key: str, failed_items: Mapping[int, str]) -> tuple[Ledger, str]:
     if loading.bucket.read(key) is None:
         with ThreadPoolExecutor(READERS) as readers:
-            items = readers.map(loading.item, range(loading.plan.items))
-            tables = [(number, table) for number, item in enumerate(items) for table in item.tables]
-            begun = readers.map(lambda entry: _begin(loading, entry[0], entry[1], failed_items), tables)
+            places: dict[int, list[tuple[int, TablePlan]]] = {}
+            for item, held in enumerate(readers.map(loading.item, range(loading.plan.items))):
+                for table in held.tables:
+                    places.setdefault(table.number, []).append((item, table))
+            begun = readers.map(lambda parts: _begin(loading, parts, failed_items), places.values())
             loading.bucket.create(key, body(Ledger(tables=tuple(begun))))
     return _read(loading, key)
 
@@ -124,12 +125,18 @@ def _read(loading: Loading, key: str) -> tuple[Ledger, str]:
     return Ledger.model_validate_json(found[0]), found[1]
 
 
-def _begin(loading: Loading, item: int, table: TablePlan, failed_items: Mapping[int, str]) -> TableLoad:
-    """Return a table's first entry in the ledger: waiting, or failed where it was not read."""
+def _begin(
+    loading: Loading, parts: list[tuple[int, TablePlan]], failed_items: Mapping[int, str]
+) -> TableLoad:
+    """Return a table's first entry in the ledger: waiting, or failed where it was not read.
+
+    `parts`: the items that read it, each with its plan of the part.
+    """
+    item, table = parts[0]
     load = TableLoad(number=table.number, item=item, table=table.name)
-    result = loading.result(table.number)
+    result = loading.result(table)
     if result is None:
-        error = failed_items.get(item, "Unfinished")
+        error = next((failed_items[item] for item, _ in parts if item in failed_items), "Unfinished")
         message = f"{table.name} was not read to its end: its extraction ended with {error}"
         return _failed(load, Failure(table=table.name, error=error, message=message))
     if result.failure:
@@ -275,7 +282,8 @@ def _submit_table(loading: Loading, batch: list[TableLoad]) -> list[TableLoad]:
 
 
 def _stage(loading: Loading, load: TableLoad) -> list[str]:
-    plan, table, result = loading.plan, loading.table(load), loading.result(load.number)
+    plan, table = loading.plan, loading.table(load)
+    result = loading.result(table)
     name = staging_name(plan.source, plan.run_id, load.number)
     if result is None or not result.chunks:
         return stage(table, name, None, loading.copy_role)
@@ -291,7 +299,8 @@ def _publish(loading: Loading, load: TableLoad) -> list[str]:
 
 
 def _control_row(loading: Loading, load: TableLoad) -> Committed:
-    plan, table, result = loading.plan, loading.table(load), loading.result(load.number)
+    plan, table = loading.plan, loading.table(load)
+    result = loading.result(table)
     return Committed(
         source=plan.source,
         table=table.name,

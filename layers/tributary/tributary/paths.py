@@ -77,9 +77,10 @@ def results(source: str, run_id: str) -> str:
     return f"{run(source, run_id)}results/"
 
 
-def result(source: str, run_id: str, number: int) -> str:
-    """Return the key of what Extract did with a table."""
-    return f"{results(source, run_id)}{number}.json"
+def result(source: str, run_id: str, number: int, part: int | None = None) -> str:
+    """Return the key of what Extract did with a table, or with a part of one that is read in parts."""
+    name = f"{number}" if part is None else f"{number}-{part}"
+    return f"{results(source, run_id)}{name}.json"
 
 
 def manifest(source: str, run_id: str, number: int) -> str:

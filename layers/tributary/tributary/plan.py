@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from . import __version__, config, engines, lease, names, news, paths, quiet, secret, standing
+from . import __version__, config, engines, lease, names, news, paths, quiet, ranges, secret, standing
 from .bounds import Bounds, Now, Reader, opens_at, whole
 from .catalog import Clock, SourceTable, TableName
 from .changes import columns_digest, go_on
@@ -176,7 +176,10 @@ class Survey:
         plans = failures.collect(
             chosen, lambda name: survey._plan(reader, now, chosen[name], targets.names[name])
         )
-        numbered = [plan.model_copy(update={"number": number}) for number, (_, plan) in enumerate(plans)]
+        cut = ranges.split(
+            engine, connection, [plan for _, plan in plans], chosen, self.source.max_connections
+        )
+        numbered = [plan.model_copy(update={"number": number}) for number, plan in enumerate(cut)]
         return Surveyed(numbered, tuple(failures.found), paused, resolution.notes)
 
     def _idle(
@@ -441,6 +444,10 @@ def _freeze(
 
 
 def _items(tables: Sequence[TablePlan]) -> list[Item]:
-    """Spread the tables over items: one each, or, where there are many, in turn."""
-    count = min(len(tables), ITEMS_AT_MOST)
-    return [Item(tables=tuple(tables[first::count])) for first in range(count)]
+    """Spread tables, and parts of big ones, over items: one each, or, where there are many, in turn.
+
+    The parts go first, since they take longest.
+    """
+    parts = sorted((part for table in tables for part in ranges.parts(table)), key=lambda part: -part.parts)
+    count = min(len(parts), ITEMS_AT_MOST)
+    return [Item(tables=tuple(parts[first::count])) for first in range(count)]

@@ -17,7 +17,7 @@ from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import BotoCoreError, ClientError
 
-from . import __version__, incident, lease, paths, quiet, standing
+from . import __version__, incident, lease, paths, quiet, results, standing
 from .documents import (
     Failure,
     Item,
@@ -176,21 +176,17 @@ def _planned(plan: Plan, bucket: Bucket) -> list[TablePlan]:
         items = readers.map(
             lambda number: bucket.document(paths.item(plan.prefix, number), Item), range(plan.items)
         )
-        return sorted(
-            (table for item in items if item for table in item.tables), key=lambda table: table.number
-        )
+        tables = {table.number: table for item in items if item for table in item.tables}
+        return [tables[number] for number in sorted(tables)]
 
 
 def _tables(plan: Plan, planned: list[TablePlan], ledger: Ledger | None, bucket: Bucket) -> list[TableReport]:
     loads = {table.number: table for table in ledger.tables} if ledger else {}
     with ThreadPoolExecutor(READERS) as readers:
-        results = readers.map(
-            lambda table: bucket.document(paths.result(plan.source, plan.run_id, table.number), TableResult),
-            planned,
-        )
+        read = readers.map(lambda table: results.find(bucket, plan, table), planned)
         told = [
             _table(table, result, loads.get(table.number))
-            for table, result in zip(planned, results, strict=True)
+            for table, result in zip(planned, read, strict=True)
         ]
     unchanged = [
         TableReport(table=table.table, target=table.target, mode=table.mode, status="loaded")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from ..catalog import Clock, SourceColumn, SourceTable, TableName
+from ..catalog import Clock, Size, SourceColumn, SourceTable, TableName
 from ..errors import ConfigError, InternalError, UnsupportedType
 from ..faults import Fault, Policies
 from ..secret import Secret
@@ -49,6 +49,7 @@ class Query:
     read of everything. `cursor` with `after` (exclusive) and `up_to` (inclusive) bounds an
     incremental read; `nulls` asks for the rows whose cursor is NULL instead.
     `position`: the texts of the `order` columns in the last row read; only rows strictly after it.
+    `end`: the same of the last row to read.
     `limit`: rows at most, None for no bound. `sql`: the user's query that is read in the table's place;
     `where`: the user's condition on its rows, in which the table is called `t`.
     """
@@ -61,6 +62,7 @@ class Query:
     up_to: str | None = None
     nulls: bool = False
     position: tuple[str, ...] | None = None
+    end: tuple[str, ...] | None = None
     limit: int | None = None
     sql: str | None = None
     where: str | None = None
@@ -142,6 +144,19 @@ class Engine(Protocol):
         """Return the highest value of such a column under which nothing can be committed any more.
 
         None where the server does not know: that is every type but a counter of its own.
+        """
+
+    def sizes(self, connection: Any, names: Collection[TableName]) -> dict[TableName, Size]:
+        """Return how large the catalog takes the tables to be, in one query; unknown ones are left out."""
+
+    def split(
+        self, connection: Any, table: TableName, key: Sequence[ReadColumn], count: int
+    ) -> list[tuple[str, ...]]:
+        """Return keys of the table, in its own order, that cut it into about `count` equal parts.
+
+        A part ends with its key; the last one has none, so there are fewer than `count`. They come
+        from statistics or samples of the table: reading all of it would cost what it is to save.
+        [] where the table cannot be cut.
         """
 
     def read(self, connection: Any, query: Query) -> Generator[Page]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import struct
 import time
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ import pymysql
 from pymysql.cursors import Cursor, SSCursor
 
 from .. import csv_pages, keyset
-from ..catalog import Clock, SourceColumn, SourceTable, TableName
+from ..catalog import Clock, Size, SourceColumn, SourceTable, TableName
 from ..errors import (
     InternalError,
     QueryCancelled,
@@ -36,6 +36,7 @@ from ..errors import (
 from ..secret import Secret
 from . import Page, Query, ReadColumn, hex_digits, mysql_packets, relation
 from . import mysql_catalog as catalog
+from . import mysql_ranges as ranges
 from .blocks import Block, Write, pumped
 from .mysql_packets import ROW_END, LineLost
 from .mysql_types import FAMILIES, family, kind, orders
@@ -58,6 +59,8 @@ __all__ = [  # the Protocol
     "rendered",
     "select",
     "settled",
+    "sizes",
+    "split",
 ]
 
 PORT = 3306
@@ -308,7 +311,7 @@ def _select(query: Query, columns: str) -> str:
                 f'column "{name}" of {query.table} has type {types[name]}, whose order and comparison '
                 "differ, so rows cannot be read by it; choose another key or cursor"
             )
-    where = " AND ".join(keyset.conditions(query, keyset.after_alternatives, _column, literal))
+    where = " AND ".join(keyset.conditions(query, keyset.ALTERNATIVES, _column, literal))
     return (
         f"SELECT {columns} FROM {relation(query.table, query.sql, quote)} AS t"
         + (f" WHERE {where}" if where else "")
@@ -509,3 +512,27 @@ def describe_query(session: Session, name: TableName, sql: str) -> SourceTable:
 
 def _named(name: str | bytes) -> str:
     return name.decode() if isinstance(name, bytes) else name
+
+
+def sizes(session: Session, names: Collection[TableName]) -> dict[TableName, Size]:
+    """Return how large the storage engine takes the tables to be; views are left out."""
+    if not names:
+        return {}
+    with _queries(session):
+        rows = _run(session.driver, catalog.named(ranges.SIZES, names))
+    found = {
+        TableName(str(schema), str(table)): Size(int(count or 0), int(size_bytes or 0))
+        for schema, table, count, size_bytes in rows
+    }
+    return {name: size for name, size in found.items() if name in names}
+
+
+def split(session: Session, table: TableName, key: Sequence[ReadColumn], count: int) -> list[tuple[str, ...]]:
+    """Return keys that the optimizer's looks into an index tell apart; see the Protocol."""
+    columns = tuple(_column(column.name) for column in key)
+    texts = tuple(
+        FAMILIES[family(column.type)].text.format(name) for column, name in zip(key, columns, strict=True)
+    )
+    types = tuple(column.type for column in key)
+    cut_up = ranges.Table(quote(table.schema, table.table), columns, texts, types, literal)
+    return ranges.cuts(lambda sql: ask(session, sql), cut_up, count)

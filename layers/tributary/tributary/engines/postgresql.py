@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 import struct
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from pg8000.converters import PG_TYPES
 from scramp import ScramException  # type: ignore[import-untyped]
 
 from .. import csv_pages, keyset
-from ..catalog import Clock, SourceColumn, SourceTable, TableName
+from ..catalog import Clock, Size, SourceColumn, SourceTable, TableName
 from ..errors import (
     InternalError,
     QueryCancelled,
@@ -30,8 +30,9 @@ from ..errors import (
     TributaryError,
 )
 from ..secret import Secret
-from . import Page, Query, postgresql_copy, relation
+from . import Page, Query, ReadColumn, postgresql_copy, relation
 from . import postgresql_catalog as catalog
+from . import postgresql_ranges as ranges
 from . import postgresql_types as types
 from .blocks import Block, Write, pumped
 from .network import SILENCE_S, address, cut, dial, hang_up, tls, tls_refused
@@ -41,6 +42,7 @@ PORT = 5432
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)  # protocol-flow.html, "SSL Session Encryption"
 FRACTION_DIGITS = 6  # of a second, in a time whose type names none
 LOCK_TIMEOUT_S = 30
+BLOCK_BYTES = 8192  # unless the server was built otherwise, which makes samples larger or smaller
 DRIVER_ERRORS = (pg8000.native.Error, OSError, struct.error, ValueError, AttributeError)
 
 __all__ = [  # the Protocol
@@ -60,6 +62,8 @@ __all__ = [  # the Protocol
     "rendered",
     "select",
     "settled",
+    "sizes",
+    "split",
 ]
 
 
@@ -254,7 +258,7 @@ def _column(name: str) -> str:
 
 
 def _select(query: Query, columns: list[str]) -> str:
-    where = " AND ".join(keyset.conditions(query, keyset.after_row, _column, literal))
+    where = " AND ".join(keyset.conditions(query, keyset.ROWS, _column, literal))
     return (
         f"SELECT {', '.join(columns)} FROM {relation(query.table, query.sql, quote)} AS t"
         + (f" WHERE {where}" if where else "")
@@ -377,3 +381,29 @@ def describe_query(session: Session, name: TableName, sql: str) -> SourceTable:
             for column, (type,) in zip(columns, types, strict=True)
         ),
     )
+
+
+def sizes(session: Session, names: Collection[TableName]) -> dict[TableName, Size]:
+    """Return how large the planner takes the tables to be; views are left out."""
+    if not names:
+        return {}
+    rows = _rows(session, catalog.named(ranges.SIZES, names))
+    return {
+        TableName(str(schema), str(table)): Size(int(count or 0), int(size_bytes or 0))
+        for schema, table, count, size_bytes in rows
+    }
+
+
+def split(session: Session, table: TableName, key: Sequence[ReadColumn], count: int) -> list[tuple[str, ...]]:
+    """Return keys of sampled blocks that cut the table; see the Protocol."""
+    size = sizes(session, [table]).get(table)
+    if size is None:
+        return []
+    sql = ranges.keys(
+        quote(table.schema, table.table),
+        [_column(column.name) for column in key],
+        [types.text(_column(column.name), column.type) for column in key],
+        ranges.percent(size.size_bytes, BLOCK_BYTES, count),
+        count,
+    )
+    return [tuple(map(str, row)) for row in _rows(session, sql)]

@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from .. import csv_pages, keyset
-from ..catalog import Clock, SourceColumn, SourceTable, TableName
+from ..catalog import Clock, Size, SourceColumn, SourceTable, TableName
 from ..errors import (
     InternalError,
     QueryCancelled,
@@ -27,7 +27,7 @@ from ..errors import (
     TributaryError,
 )
 from ..secret import Secret
-from . import Page, Query, hex_digits, relation
+from . import Page, Query, ReadColumn, hex_digits, relation
 from . import sqlite_catalog as catalog
 from . import sqlite_types as types
 from .blocks import collected
@@ -50,6 +50,8 @@ __all__ = [  # the Protocol
     "rendered",
     "select",
     "settled",
+    "sizes",
+    "split",
 ]
 
 FRACTION_DIGITS = 0  # as CURRENT_TIMESTAMP writes it
@@ -168,7 +170,7 @@ def rendered(name: str, type: str) -> str:
 
 def select(query: Query) -> str:
     """Return the SELECT of the query, its columns as they are."""
-    where = " AND ".join(keyset.conditions(query, keyset.after_row, _column, literal))
+    where = " AND ".join(keyset.conditions(query, keyset.ROWS, _column, literal))
     columns = ", ".join(f"{_column(column.name)} AS c{place}" for place, column in enumerate(query.columns))
     return (
         f"SELECT {columns} FROM {relation(query.table, query.sql, quote)} AS t"
@@ -250,3 +252,13 @@ def describe_query(session: Session, name: TableName, sql: str) -> SourceTable:
             session.driver.execute("PRAGMA query_only = ON")
     columns = (SourceColumn(str(row[1]), str(row[2]), nullable=True) for row in rows)
     return SourceTable(name, tuple(columns))
+
+
+def sizes(session: Session, names: Collection[TableName]) -> dict[TableName, Size]:
+    """Return nothing: SQLite keeps no count of a table's rows, and counting would read all of them."""
+    return {}
+
+
+def split(session: Session, table: TableName, key: Sequence[ReadColumn], count: int) -> list[tuple[str, ...]]:
+    """Return nothing: SQLite can neither sample a table nor estimate a part of an index."""
+    return []

@@ -19,10 +19,10 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
 from .. import keyset
-from ..catalog import Clock, SourceColumn, SourceTable, TableName
+from ..catalog import Clock, Size, SourceColumn, SourceTable, TableName
 from ..errors import InternalError, SecretError, TableRefused
 from ..secret import Secret
-from . import Page, Query, odbc, relation
+from . import Page, Query, ReadColumn, odbc, relation
 from . import sqlserver_catalog as catalog
 from .network import address
 from .odbc import Dialect, Meaning, Session, ask, close
@@ -45,6 +45,8 @@ __all__ = [  # the Protocol
     "rendered",
     "select",
     "settled",
+    "sizes",
+    "split",
 ]
 
 PORT = 1433
@@ -193,7 +195,7 @@ def _select(query: Query, columns: Sequence[str]) -> str:
                 "choose another key or cursor"
             )
     top = "" if query.limit is None else f"TOP ({query.limit:d}) "
-    where = " AND ".join(keyset.conditions(query, keyset.after_alternatives, _column, literal))
+    where = " AND ".join(keyset.conditions(query, keyset.ALTERNATIVES, _column, literal))
     order = ", ".join(map(_column, keyset.order(query)))
     return (
         f"SELECT {top}{', '.join(columns)} FROM {relation(query.table, query.sql, quote)} AS t"
@@ -283,3 +285,13 @@ def describe_query(session: Session, name: TableName, sql: str) -> SourceTable:
         name,
         tuple(SourceColumn(str(column), catalog.type_text(*type), nullable=True) for column, *type in rows),
     )
+
+
+def sizes(session: Session, names: Collection[TableName]) -> dict[TableName, Size]:
+    """Return nothing: no table is cut here, so its size decides nothing."""
+    return {}
+
+
+def split(session: Session, table: TableName, key: Sequence[ReadColumn], count: int) -> list[tuple[str, ...]]:
+    """Return nothing: how SQL Server samples keys could not be tried on one yet."""
+    return []
