@@ -66,6 +66,7 @@ class Range(Document):
     `order`: the columns to read by, () where the table has none and is read in one go.
     `nulls`: only the rows without a cursor value; otherwise `after < cursor <= up_to`, where None
     means no bound. `begin` and `end` bound the order itself in the same way: texts of its columns.
+    `run_id`: the earlier run that froze the range, under whose name its chunks stand.
     """
 
     number: int
@@ -75,6 +76,7 @@ class Range(Document):
     up_to: str | None = None
     begin: tuple[str, ...] | None = None
     end: tuple[str, ...] | None = None
+    run_id: str | None = None
 
 
 class TablePlan(Document):

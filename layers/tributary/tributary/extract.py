@@ -148,7 +148,8 @@ def _read_table(extraction: Extraction, table: TablePlan) -> TableResult:
 def read_range(extraction: Extraction, table: TablePlan, part: Range) -> Progress:
     """Read an ordered range to its end, going on after the chunks that exist."""
     plan = extraction.plan
-    prefix = paths.chunk_prefix(plan.source, plan.run_id, table.raw_name, str(part.number))
+    run_id = part.run_id or plan.run_id
+    prefix = paths.chunk_prefix(plan.source, run_id, table.raw_name, str(part.number))
     page_rows = PageRows(table.page_rows)
     while True:
         done = progress(extraction.bucket, prefix)

@@ -47,6 +47,11 @@ def serials(source: str) -> str:
     return f"_leases/{source}.serials.json"
 
 
+def begun(source: str) -> str:
+    """Return the key of which runs began to read the source's tables."""
+    return f"_leases/{source}.begun.json"
+
+
 def loaded(source: str) -> str:
     """Return the key of what the last publishes of the source committed."""
     return f"_leases/{source}.loaded.json"

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from . import __version__, config, engines, lease, names, news, paths, quiet, ranges, secret, standing
 from .bounds import Bounds, Now, Reader, opens_at, whole
+from .carry_on import Carrier, note_begun
 from .catalog import Clock, SourceTable, TableName
 from .changes import columns_digest, go_on
 from .choice import KEYED, Choice, choose
@@ -173,13 +174,15 @@ class Survey:
             return Surveyed(notes=resolution.notes, quiet=idle)
         survey = replace(self, landed=self.look())
         now = survey._now(reader, chosen, targets.names)
+        carrier = Carrier.of(self.bucket, self.source.name, survey.landed.tables)
         plans = failures.collect(
-            chosen, lambda name: survey._plan(reader, now, chosen[name], targets.names[name])
+            chosen, lambda name: survey._plan(reader, now, chosen[name], targets.names[name], carrier)
         )
         cut = ranges.split(
             engine, connection, [plan for _, plan in plans], chosen, self.source.max_connections
         )
         numbered = [plan.model_copy(update={"number": number}) for number, plan in enumerate(cut)]
+        note_begun(self.bucket, self.source.name, carrier, numbered, self.run_id)
         return Surveyed(numbered, tuple(failures.found), paused, resolution.notes)
 
     def _idle(
@@ -280,7 +283,12 @@ class Survey:
         plans: list[dict[str, Any]] = json.loads(found[0]) if found else []
         return plans
 
-    def _plan(self, reader: Reader, now: Now, choice: Choice, target: Target) -> TablePlan:
+    def _plan(self, reader: Reader, now: Now, choice: Choice, target: Target, carrier: Carrier) -> TablePlan:
+        """Return the table's plan, which goes on from an earlier run's unless every row is asked for."""
+        fresh = self._fresh(reader, now, choice, target)
+        return fresh if self.request.full_refresh else carrier.carry_on(fresh, choice, reader, now)
+
+    def _fresh(self, reader: Reader, now: Now, choice: Choice, target: Target) -> TablePlan:
         self.landed.check_types(choice, target)
         full_refresh = self.request.full_refresh
         loaded = self.landed.loaded(choice, target)

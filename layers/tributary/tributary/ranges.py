@@ -46,6 +46,8 @@ def _is_whole(table: TablePlan, choice: Choice) -> bool:
     if len(table.ranges) != 1 or choice.settings.ranges == 1 or choice.sql is not None:
         return False
     [part] = table.ranges
+    if part.run_id is not None:  # frozen, and in part read, by an earlier run
+        return False
     indexed = any(index[: len(table.key)] == table.key for index in choice.table.indexes)
     return bool(table.key) and indexed and part.order == table.key and part.after is None and not part.nulls
 
@@ -85,8 +87,8 @@ def cut(whole: Range, keys: Sequence[tuple[str, ...]]) -> tuple[Range, ...]:
 
 
 def parts(table: TablePlan) -> list[TablePlan]:
-    """Return the plan once for each part that is read on its own."""
-    if len(table.ranges) == 1 or not all(part.order == table.key for part in table.ranges):
+    """Return the plan once for each part that is read on its own, or itself where it is read as one."""
+    if not any(part.begin or part.end for part in table.ranges):
         return [table]
     return [
         table.model_copy(update={"ranges": (part,), "part": place, "parts": len(table.ranges)})

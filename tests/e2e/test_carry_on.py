@@ -1,0 +1,103 @@
+"""What a broken run has read is carried on by the next, and nothing that changed meanwhile is missed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from .company import Company, PostgresSource
+from .under_way import chunks, closed_gate, gated, gated_rows, readers, stop, until
+
+HOUR = "2026-01-01 10:00:00"
+
+
+@pytest.fixture
+def source(company: Company) -> PostgresSource:
+    made = company.source("postgresql")
+    assert isinstance(made, PostgresSource)
+    return made
+
+
+def run_of(key: str) -> str:
+    """Return the run in a chunk's key."""
+    return "_".join(key.rsplit("_", 4)[-4:-2])
+
+
+def test_a_first_load_that_is_stopped_in_the_middle_goes_on_after_its_last_chunk(
+    company: Company, source: PostgresSource
+) -> None:
+    gated(source, rows=9, gate_at=5)
+    source.file("tables: [{name: gated, mode: replace, page_rows: 2}]\n")
+    with closed_gate(source) as open_gate:
+        first = source.start()
+        until(lambda: readers(source))
+        stop(company, first)
+        before = chunks(company, source)
+        open_gate()
+        until(lambda: not readers(source))
+
+    ended = source.run()
+
+    assert ended.status == "SUCCEEDED", json.dumps(ended.report)
+    assert source.loaded("gated", "id, note") == gated_rows(9)
+    assert before
+    assert len(chunks(company, source)) == 5
+    assert {run_of(key) for key in chunks(company, source)} == {run_of(before[0])}
+    assert ended.table("public.gated")["rows_loaded"] == 9
+    assert any(note.startswith("carried on from run ") for note in ended.table("public.gated")["notes"])
+
+    source.sql("UPDATE gated SET note = 'changed' WHERE id = 1")
+    source.run()
+    assert source.loaded("gated", "note", "id")[0] == ("changed",)
+
+
+@pytest.mark.parametrize("settings", ["", ", ranges: 2"])
+def test_what_changed_in_rows_that_were_read_before_the_break_arrives_with_the_rest(
+    company: Company, source: PostgresSource, settings: str
+) -> None:
+    source.sql(
+        "CREATE TABLE orders (id int PRIMARY KEY, note text, day date, stamp timestamptz NOT NULL)",
+        f"INSERT INTO orders SELECT id, 'old', NULL, '{HOUR}+00' FROM generate_series(1, 16) AS id",
+        "UPDATE orders SET day = 'infinity' WHERE id = 15",
+    )
+    source.file(f"tables: [{{name: orders, mode: merge, cursor: stamp, page_rows: 2{settings}}}]")
+    broken = source.run()
+    assert broken.table("public.orders")["failure"]["error"] == "ValueRefused"
+    before = chunks(company, source)
+    source.sql(
+        "UPDATE orders SET day = NULL WHERE id = 15",
+        "UPDATE orders SET note = 'new', stamp = now() WHERE id IN (1, 16)",
+        "INSERT INTO orders VALUES (0, 'late', NULL, now())",
+    )
+
+    ended = source.run()
+
+    assert ended.status == "SUCCEEDED", json.dumps(ended.report)
+    assert source.loaded("orders", "id, note") == source.sql("SELECT id, note FROM orders ORDER BY id")
+    assert before
+    assert set(before) < set(chunks(company, source))
+    of_this_run = [key for key in chunks(company, source) if run_of(key) != run_of(before[0])]
+    assert len(of_this_run) == 2  # the three changed rows, in pages of two
+    assert source.watermark("public.orders") != f"{HOUR}+00"
+
+    assert source.run().table("public.orders")["rows_read"] == 0
+    assert len(source.control("public.orders")) == 1
+
+
+def test_other_columns_are_read_from_the_start(company: Company, source: PostgresSource) -> None:
+    source.sql(
+        "CREATE TABLE orders (id int PRIMARY KEY, day date)",
+        "INSERT INTO orders SELECT id, NULL FROM generate_series(1, 9) AS id",
+        "UPDATE orders SET day = 'infinity' WHERE id = 8",
+    )
+    source.file("tables: [{name: orders, mode: replace, page_rows: 2}]")
+    assert source.run().status == "FAILED"
+    before = chunks(company, source)
+    source.sql("ALTER TABLE orders ADD COLUMN more int NOT NULL DEFAULT 7", "UPDATE orders SET day = NULL")
+
+    assert source.run().status == "SUCCEEDED"
+
+    assert source.loaded("orders", "id, more") == [(number, 7) for number in range(1, 10)]
+    assert before
+    assert len(chunks(company, source)) == len(before) + 5

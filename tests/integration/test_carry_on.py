@@ -1,0 +1,233 @@
+"""What of earlier runs is carried on, from their documents and chunks on the local S3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from local.aws.clients import client
+from local.aws.gateway import Gateway
+from tributary import __version__, paths
+from tributary.carry_on import Begun, Carrier, note_begun
+from tributary.catalog import SourceTable, TableName
+from tributary.changes import Loaded
+from tributary.choice import Choice
+from tributary.config import Settings
+from tributary.documents import (
+    Column,
+    Failure,
+    Item,
+    Ledger,
+    Plan,
+    Range,
+    TableLoad,
+    TablePlan,
+    TableResult,
+)
+from tributary.storage import Bucket, body
+from tributary.types import Kind
+
+ID = Column(name="id", type="integer", kind=Kind("int32"), nullable=False, target="id")
+CHOICE = Choice(
+    SourceTable(TableName("public", "orders"), ()), Settings(), "replace", (ID,), ("id",), True, None, ()
+)
+WHOLE = (Range(number=0, order=("id",)),)
+CUT = (Range(number=0, order=("id",), end=("7",)), Range(number=1, order=("id",), begin=("7",)))
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[Bucket]:
+    gateway = Gateway()
+    made = client("s3", gateway.url)
+    made.create_bucket(Bucket="raw")
+    yield Bucket(made, "raw")
+    gateway.stop()
+
+
+def ago(**time: float) -> str:
+    return (datetime.now(UTC) - timedelta(**time)).strftime("%Y%m%d_%H%M%S")
+
+
+def orders(**changes: Any) -> TablePlan:
+    given: dict[str, Any] = {
+        "number": 0,
+        "schema_name": "public",
+        "table_name": "orders",
+        "target_schema": "shop",
+        "target_table": "orders",
+        "mode": "replace",
+        "columns": (ID,),
+        "key": ("id",),
+        "ranges": WHOLE,
+        "whole": True,
+        "swap": True,
+        "exists": False,
+    }
+    return TablePlan(**{**given, **changes})
+
+
+class Past:
+    """A source of its own with runs that lie behind it."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        self.bucket, self.source = bucket, f"s{uuid4().hex[:8]}"
+
+    def run(self, run_id: str, *parts: TablePlan, version: str = __version__) -> None:
+        """Freeze a run that read the table in these parts."""
+        plan = Plan(
+            version=version,
+            source=self.source,
+            engine="postgresql",
+            secret="s",
+            run_id=run_id,
+            generation=1,
+            execution_arn="arn",
+            started_at="2026-01-01T00:00:00Z",
+            prefix=f"{paths.run(self.source, run_id)}items/",
+            items=len(parts),
+            max_connections=1,
+            statement_timeout_s=30,
+            notify="all",
+        )
+        for number, part in enumerate(parts):
+            self.bucket.put(paths.item(plan.prefix, number), body(Item(tables=(part,))))
+        self.bucket.put(paths.plan(self.source, run_id), body(plan))
+        note_begun(self.bucket, self.source, self.carrier(), parts, run_id)
+
+    def chunks(self, run_id: str, *numbers: int, part: int = 0) -> None:
+        prefix = paths.chunk_prefix(self.source, run_id, "orders", str(part))
+        for number in numbers:
+            self.bucket.put(paths.chunk(prefix, number), b"rows")
+
+    def read(self, run_id: str, failure: Failure | None = None) -> None:
+        """Note that the table was read to its end, or failed."""
+        result = TableResult(number=0, table="public.orders", rows=1, failure=failure)
+        self.bucket.put(paths.result(self.source, run_id, 0), body(result))
+
+    def load_failed(self, run_id: str) -> None:
+        ledger = Ledger(tables=(TableLoad(number=0, item=0, table="public.orders", phase="failed"),))
+        self.bucket.put(paths.ledger(self.source, run_id), body(ledger))
+
+    def carrier(self, loaded: Loaded | None = None) -> Carrier:
+        return Carrier.of(self.bucket, self.source, {"public.orders": loaded} if loaded else {})
+
+    def carried(self, fresh: TablePlan, loaded: Loaded | None = None) -> list[str | None]:
+        """Return the runs whose chunks a fresh plan goes on from, [None] where it begins anew."""
+        reader: Any = None  # which is asked of tables with a cursor alone
+        now: Any = None
+        plan = self.carrier(loaded).carry_on(fresh, CHOICE, reader, now)
+        return [part.run_id for part in plan.ranges]
+
+
+@pytest.fixture
+def past(s3: Bucket) -> Past:
+    return Past(s3)
+
+
+def test_a_range_goes_on_under_the_run_that_began_it(past: Past) -> None:
+    past.run(begun := ago(hours=6), orders())
+    past.chunks(begun, 1, 2)
+    assert past.carried(orders()) == [begun]
+
+
+def test_parts_are_joined_where_one_of_them_has_chunks(past: Past) -> None:
+    parts = [orders(ranges=(part,), part=place, parts=2) for place, part in enumerate(CUT)]
+    past.run(begun := ago(hours=6), *reversed(parts))
+    past.chunks(begun, 1, part=1)
+
+    plan = past.carrier().carry_on(orders(), CHOICE, *([None] * 2))  # type: ignore[arg-type]
+
+    assert plan.ranges == tuple(part.model_copy(update={"run_id": begun}) for part in CUT)
+
+
+def test_a_run_that_carried_on_is_carried_on_itself(past: Past) -> None:
+    first, second = ago(hours=6), ago(hours=1)
+    past.run(first, orders())
+    past.chunks(first, 1)
+    past.run(second, orders(ranges=(WHOLE[0].model_copy(update={"run_id": first}),)))
+    assert past.carried(orders()) == [first]
+
+
+def test_a_run_whose_plan_was_never_frozen_hides_no_older_one(past: Past) -> None:
+    past.run(begun := ago(hours=6), orders())
+    past.chunks(begun, 1)
+    note_begun(past.bucket, past.source, past.carrier(), [orders()], ago(hours=1))
+    assert past.carried(orders()) == [begun]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"columns": (ID.model_copy(update={"kind": Kind("int64")}),)},
+        {"key": ("id", "id")},
+        {"mode": "append"},
+        {"target_table": "others"},
+        {"swap": False},
+        {"watermark": "7"},
+    ],
+)
+def test_a_table_that_is_read_otherwise_now_begins_anew(past: Past, changes: dict[str, Any]) -> None:
+    past.run(begun := ago(hours=6), orders())
+    past.chunks(begun, 1)
+    assert past.carried(orders(**changes)) == [None]
+
+
+def test_what_is_seven_days_old_begins_anew(past: Past) -> None:
+    past.run(begun := ago(days=6.9), orders())
+    past.chunks(begun, 1)
+    assert past.carried(orders()) == [begun]
+
+    old = Past(past.bucket)
+    old.run(begun := ago(days=7.1), orders())
+    old.chunks(begun, 1)
+    assert old.carried(orders()) == [None]
+
+
+def test_chunks_that_are_not_all_there_are_left_alone(past: Past) -> None:
+    past.run(begun := ago(hours=6), orders())
+    assert past.carried(orders()) == [None]
+    past.chunks(begun, 2, 3)
+    assert past.carried(orders()) == [None]
+
+
+def test_another_version_begins_anew(past: Past) -> None:
+    past.run(begun := ago(hours=6), orders(), version="0.0.0")
+    past.chunks(begun, 1)
+    assert past.carried(orders()) == [None]
+
+
+def test_what_was_loaded_since_is_done(past: Past) -> None:
+    past.run(begun := ago(hours=6), orders())
+    past.chunks(begun, 1)
+    done = Loaded(run_id=begun, mode="replace", target="shop.orders")
+    assert past.carried(orders(), done) == [None]
+
+    note_begun(past.bucket, past.source, past.carrier(done), [], ago(hours=1))
+    assert past.bucket.document(paths.begun(past.source), Begun) == Begun()
+
+
+def test_a_whole_image_is_read_anew_where_an_older_one_stands(past: Past) -> None:
+    past.run(begun := ago(hours=6), orders())
+    past.chunks(begun, 1)
+    assert past.carried(orders(), Loaded(run_id=ago(days=1), mode="replace", target="shop.orders")) == [None]
+
+
+def test_rows_that_the_warehouse_refused_are_read_anew(past: Past) -> None:
+    past.run(begun := ago(hours=6), orders())
+    past.chunks(begun, 1)
+    past.read(begun)
+    assert past.carried(orders()) == [begun]  # read to its end, and never come to its load
+    past.load_failed(begun)
+    assert past.carried(orders()) == [None]
+
+
+def test_a_table_that_failed_while_it_was_read_goes_on(past: Past) -> None:
+    past.run(begun := ago(hours=6), orders())
+    past.chunks(begun, 1)
+    past.read(begun, Failure(table="public.orders", error="ValueRefused", message="why"))
+    past.load_failed(begun)
+    assert past.carried(orders()) == [begun]
