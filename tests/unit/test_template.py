@@ -6,6 +6,7 @@ import importlib
 import json
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
 from statemachine import check
-from tributary import __version__, custom_resource
+from tributary import __version__, carry_on, custom_resource
 from tributary.pausing import Asked, Which
 from tributary.redshift import control
 
@@ -157,6 +158,13 @@ def test_every_log_group_forgets():
     groups = of_type("AWS::Logs::LogGroup")
     assert len(groups) == len(FUNCTIONS) + 1
     assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups.values())
+
+
+def test_chunks_outlive_the_run_that_carries_them_on():
+    longest = carry_on.CARRIED_FOR + timedelta(seconds=check.read()["TimeoutSeconds"])
+    allowed = re.compile(TEMPLATE["Parameters"]["RawRetentionDays"]["AllowedPattern"])
+    days = [day for day in range(400) if allowed.fullmatch(str(day))]
+    assert days == [0, *range(longest.days + 1, 400)]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
