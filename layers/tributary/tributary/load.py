@@ -50,16 +50,21 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """A run's load: where it was planned, where its chunks stand, where they go."""
+    """A run's load: where it was planned, where its chunks stand, where they go.
+
+    What is read of S3 is read once a call, and only for tables that are due: so a call's cost does not
+    grow with the run's tables, but for the ledger's own size.
+    """
 
     plan: Plan
     bucket: Bucket
     warehouse: Warehouse
     copy_role: str
     items: dict[int, Item] = field(default_factory=dict)
+    results: dict[int, TableResult | None] = field(default_factory=dict)
 
     def item(self, number: int) -> Item:
-        """Return an item's tables; each is read once a call."""
+        """Return an item's tables."""
         if number not in self.items:
             found = self.bucket.document(paths.item(self.plan.prefix, number), Item)
             if found is None:
@@ -73,7 +78,9 @@ class Loading:
 
     def result(self, table: TablePlan) -> TableResult | None:
         """Return what Extract did with a table, None where it did not finish it."""
-        return results.find(self.bucket, self.plan, table)
+        if table.number not in self.results:
+            self.results[table.number] = results.find(self.bucket, self.plan, table)
+        return self.results[table.number]
 
 
 def load_run(loading: Loading, failed_items: Mapping[int, str]) -> Progress:
@@ -93,9 +100,10 @@ def load_run(loading: Loading, failed_items: Mapping[int, str]) -> Progress:
         if moved or late:
             idle_calls = 0 if moved else ledger.idle_calls + 1
             advanced = ledger.model_copy(update={"tables": tables, "idle_calls": idle_calls})
-            if not loading.bucket.replace(key, body(advanced), etag):
+            written = loading.bucket.replace(key, body(advanced), etag)
+            if written is None:
                 return Progress(done=False, wait_s=1)  # another Load is at work on the same run
-            ledger, etag = _read(loading, key)
+            ledger, etag = advanced, written
         if moved:
             give_up = time.monotonic() + PATIENCE_S
         elif late:
@@ -147,15 +155,18 @@ def _begin(
 
 def _advance(loading: Loading, tables: Iterable[TableLoad]) -> tuple[TableLoad, ...]:
     """Ask after what is under way, then submit as much as may be."""
-    asked = [_ask(loading, table) for table in tables]
+    states: dict[str, State] = {}  # of one statement that holds many quiet tables, asked once
+    asked = [_ask(loading, table, states) for table in tables]
     statements = {table.statement for table in asked if table.phase in IN_FLIGHT}
     return _submit(loading, asked, IN_FLIGHT_AT_MOST - len(statements))
 
 
-def _ask(loading: Loading, load: TableLoad) -> TableLoad:
+def _ask(loading: Loading, load: TableLoad, states: dict[str, State]) -> TableLoad:
     if load.phase not in IN_FLIGHT or load.statement is None:
         return load
-    state = loading.warehouse.state(load.statement)
+    if load.statement not in states:
+        states[load.statement] = loading.warehouse.state(load.statement)
+    state = states[load.statement]
     if state.under_way:
         return load
     load = load.model_copy(update={"duration_ms": load.duration_ms + state.duration_ms})
@@ -300,7 +311,7 @@ def _publish(loading: Loading, load: TableLoad) -> list[str]:
 
 def _control_row(loading: Loading, load: TableLoad) -> Committed:
     plan, table = loading.plan, loading.table(load)
-    result = loading.result(table)
+    result = None if load.quiet else loading.result(table)  # a quiet table has no chunk
     return Committed(
         source=plan.source,
         table=table.name,

@@ -112,8 +112,7 @@ def change(bucket: Bucket, source: str, act: Callable[[Standing], Standing]) -> 
         after = act(before)
         if after == before:
             return before, after
-        written = bucket.replace(key, body(after), found[1]) if found else bucket.create(key, body(after))
-        if written:
+        if bucket.replace(key, body(after), found[1]) if found else bucket.create(key, body(after)):
             return before, after
     raise StorageUnavailable(f"the standing of {source} changed {ATTEMPTS} times while it was being written")
 

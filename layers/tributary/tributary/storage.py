@@ -56,27 +56,27 @@ class Bucket:
 
     def create(self, key: str, body: bytes) -> bool:
         """Write the object unless one is there already; say whether it was written."""
-        return self._put(key, body, IfNoneMatch="*")
+        return self._put(key, body, IfNoneMatch="*") is not None
 
     def create_raw(self, key: str, body: Readable) -> bool:
         """Like `create`, for a file and the raw layer: lifecycle rules find its objects by their tag."""
-        return self._put(key, body, IfNoneMatch="*", Tagging="layer=raw")
+        return self._put(key, body, IfNoneMatch="*", Tagging="layer=raw") is not None
 
-    def replace(self, key: str, body: bytes, etag: str) -> bool:
-        """Write the object if it still is the one that was read; say whether it was written."""
+    def replace(self, key: str, body: bytes, etag: str) -> str | None:
+        """Write the object if it still is the one that was read; return its new ETag, None if it is not."""
         return self._put(key, body, IfMatch=etag)
 
     def put(self, key: str, body: bytes) -> None:
         """Write an object whose content is the same whoever writes it."""
         self._put(key, body)
 
-    def _put(self, key: str, body: bytes | Readable, **condition: str) -> bool:
+    def _put(self, key: str, body: bytes | Readable, **condition: str) -> str | None:
         try:
             with translated(key):
-                self.client.put_object(Bucket=self.name, Key=key, Body=body, **condition)
+                answer = self.client.put_object(Bucket=self.name, Key=key, Body=body, **condition)
         except _Conflict:
-            return False
-        return True
+            return None
+        return str(answer["ETag"])
 
     def read(self, key: str) -> tuple[bytes, str] | None:
         """Return the object's content and its ETag, None where there is no such object."""
