@@ -7,7 +7,7 @@ import json
 import pytest
 
 from .company import Company, PostgresSource
-from .under_way import chunks, closed_gate, gated, gated_rows, readers, stop, until
+from .under_way import chunks, closed_gate, configured, gated, gated_rows
 
 HOUR = "2026-01-01 10:00:00"
 
@@ -24,18 +24,18 @@ def run_of(key: str) -> str:
     return "_".join(key.rsplit("_", 4)[-4:-2])
 
 
-def test_a_first_load_that_is_stopped_in_the_middle_goes_on_after_its_last_chunk(
+def test_a_first_load_that_is_killed_in_the_middle_goes_on_after_its_last_chunk(
     company: Company, source: PostgresSource
 ) -> None:
     gated(source, rows=9, gate_at=5)
     source.file("tables: [{name: gated, mode: replace, page_rows: 2}]\n")
-    with closed_gate(source) as open_gate:
-        first = source.start()
-        until(lambda: readers(source))
-        stop(company, first)
-        before = chunks(company, source)
-        open_gate()
-        until(lambda: not readers(source))
+    arn = company.stack.outputs["StateMachineArn"].replace(":stateMachine:", ":execution:") + ":killed"
+    planned = {"source": source.name, "execution_arn": arn, "started_at": "2026-01-01T00:00:00.000Z"}
+    old = company.invoke("PlanFunction", planned)
+    event = {"source": source.name, "run_id": old["run_id"], "item": 0}
+    with configured(company, "ExtractFunction", timeout_s=5), closed_gate(source):
+        assert company.invoke("ExtractFunction", event)["errorType"] == "Sandbox.Timedout"
+    before = chunks(company, source)
 
     ended = source.run()
 
@@ -43,7 +43,7 @@ def test_a_first_load_that_is_stopped_in_the_middle_goes_on_after_its_last_chunk
     assert source.loaded("gated", "id, note") == gated_rows(9)
     assert before
     assert len(chunks(company, source)) == 5
-    assert {run_of(key) for key in chunks(company, source)} == {run_of(before[0])}
+    assert {run_of(key) for key in chunks(company, source)} == {old["run_id"]}
     assert ended.table("public.gated")["rows_loaded"] == 9
     assert any(note.startswith("carried on from run ") for note in ended.table("public.gated")["notes"])
 
@@ -67,8 +67,8 @@ def test_what_changed_in_rows_that_were_read_before_the_break_arrives_with_the_r
     before = chunks(company, source)
     source.sql(
         "UPDATE orders SET day = NULL WHERE id = 15",
-        "UPDATE orders SET note = 'new', stamp = now() WHERE id IN (1, 16)",
-        "INSERT INTO orders VALUES (0, 'late', NULL, now())",
+        "UPDATE orders SET note = 'new', stamp = '2026-01-01 11:00:00+00' WHERE id IN (1, 16)",
+        "INSERT INTO orders VALUES (0, 'late', NULL, '2026-01-01 11:00:00+00')",
     )
 
     ended = source.run()
@@ -79,7 +79,7 @@ def test_what_changed_in_rows_that_were_read_before_the_break_arrives_with_the_r
     assert set(before) < set(chunks(company, source))
     of_this_run = [key for key in chunks(company, source) if run_of(key) != run_of(before[0])]
     assert len(of_this_run) == 2  # the three changed rows, in pages of two
-    assert source.watermark("public.orders") != f"{HOUR}+00"
+    assert source.watermark("public.orders") == "2026-01-01 11:00:00+00"
 
     assert source.run().table("public.orders")["rows_read"] == 0
     assert len(source.control("public.orders")) == 1

@@ -15,7 +15,20 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from . import __version__, config, engines, lease, names, news, paths, quiet, ranges, secret, standing
+from . import (
+    __version__,
+    config,
+    engines,
+    indexes,
+    lease,
+    names,
+    news,
+    paths,
+    quiet,
+    ranges,
+    secret,
+    standing,
+)
 from .bounds import Bounds, Now, Reader, opens_at, whole
 from .carry_on import Carrier, note_begun
 from .catalog import Clock, SourceTable, TableName
@@ -336,6 +349,7 @@ class Survey:
             unread_columns=self.landed.dropped_columns(choice, target),
             notes=(
                 *choice.notes,
+                *indexes.advice(reader.engine, choice),
                 *([way.note] if way.note else []),
                 *bounds.notes,
                 *self._drift_notes(choice, target, reread=reread, swap=way.swap),

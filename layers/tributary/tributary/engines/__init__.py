@@ -94,9 +94,11 @@ class Engine(Protocol):
     """What each module of this folder offers, as functions.
 
     `FRACTION_DIGITS`: the decimals of a second of a time type that does not say how many it has.
+    `INDEX_ENDS_WITH_KEY`: whether the primary key orders what is equal in an index.
     """
 
     FRACTION_DIGITS: int
+    INDEX_ENDS_WITH_KEY: bool
 
     def connect(self, secret: Secret, *, statement_timeout_s: int) -> Any:
         """Open a read-only, pinned session, TLS verified unless the secret says otherwise.
@@ -127,6 +129,9 @@ class Engine(Protocol):
 
     def literal(self, text: str, type: str) -> str:
         """Return the SQL literal for a value's own text, of the column's exact type."""
+
+    def create_index(self, name: str, table: TableName, columns: Sequence[str]) -> str:
+        """Return the statement that makes an index, for a person to run."""
 
     def select(self, query: Query) -> str:
         """Return the SELECT of the query, its columns as they are (not rendered): what EXPLAIN takes."""

@@ -44,10 +44,12 @@ from .network import CONNECT_TIMEOUT_S, SILENCE_S, address, cut, dial, hang_up, 
 
 __all__ = [  # the Protocol
     "FRACTION_DIGITS",
+    "INDEX_ENDS_WITH_KEY",
     "ask",
     "clock",
     "close",
     "connect",
+    "create_index",
     "describe",
     "describe_query",
     "kind",
@@ -65,6 +67,7 @@ __all__ = [  # the Protocol
 
 PORT = 3306
 FRACTION_DIGITS = 0  # DATETIME is DATETIME(0)
+INDEX_ENDS_WITH_KEY = True  # InnoDB
 LOCK_TIMEOUT_S = 30  # the server's own is a day
 NET_WRITE_TIMEOUT_S = 600  # how long the server waits for a reader that is busy uploading
 LOOKS, LOOK_AGAIN_S = 20, 0.12  # at the list of transactions, see `catalog.OLDEST_TRANSACTION`
@@ -260,6 +263,13 @@ def literal(text: str, type: str) -> str:
 def rendered(name: str, type: str) -> str:
     """Return the expression of a column's exact text."""
     return FAMILIES[family(type)].text.format(quote(name))
+
+
+def create_index(name: str, table: TableName, columns: Sequence[str]) -> str:
+    """Return the statement that makes an index."""
+    return (
+        f"CREATE INDEX {quote(name)} ON {quote(table.schema, table.table)} ({', '.join(map(quote, columns))})"
+    )
 
 
 def select(query: Query) -> str:

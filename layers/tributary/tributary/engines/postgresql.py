@@ -41,16 +41,19 @@ from .postgresql_types import kind, literal, orders
 PORT = 5432
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)  # protocol-flow.html, "SSL Session Encryption"
 FRACTION_DIGITS = 6  # of a second, in a time whose type names none
+INDEX_ENDS_WITH_KEY = False
 LOCK_TIMEOUT_S = 30
 BLOCK_BYTES = 8192  # unless the server was built otherwise, which makes samples larger or smaller
 DRIVER_ERRORS = (pg8000.native.Error, OSError, struct.error, ValueError, AttributeError)
 
 __all__ = [  # the Protocol
     "FRACTION_DIGITS",
+    "INDEX_ENDS_WITH_KEY",
     "ask",
     "clock",
     "close",
     "connect",
+    "create_index",
     "describe",
     "describe_query",
     "kind",
@@ -240,6 +243,13 @@ def quote(*names: str) -> str:
 def rendered(name: str, type: str) -> str:
     """Return the expression of a column's exact text."""
     return types.text(quote(name), type)
+
+
+def create_index(name: str, table: TableName, columns: Sequence[str]) -> str:
+    """Return the statement that makes an index."""
+    return (
+        f"CREATE INDEX {quote(name)} ON {quote(table.schema, table.table)} ({', '.join(map(quote, columns))})"
+    )
 
 
 def select(query: Query) -> str:

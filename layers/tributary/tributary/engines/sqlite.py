@@ -35,10 +35,12 @@ from .sqlite_types import declared, kind, orders
 
 __all__ = [  # the Protocol
     "FRACTION_DIGITS",
+    "INDEX_ENDS_WITH_KEY",
     "ask",
     "clock",
     "close",
     "connect",
+    "create_index",
     "describe",
     "describe_query",
     "kind",
@@ -55,6 +57,7 @@ __all__ = [  # the Protocol
 ]
 
 FRACTION_DIGITS = 0  # as CURRENT_TIMESTAMP writes it
+INDEX_ENDS_WITH_KEY = True  # the rowid, which an INTEGER PRIMARY KEY is
 BUSY_TIMEOUT_S = 10
 STEPS = 10_000  # of SQLite's machine between two looks at the time-out
 FETCHED_ROWS = 1_000
@@ -166,6 +169,12 @@ def rendered(name: str, type: str) -> str:
     """Return the expression of a column's exact text."""
     column = quote(name)
     return f"hex({column})" if declared(type).name == "binary" else column
+
+
+def create_index(name: str, table: TableName, columns: Sequence[str]) -> str:
+    """Return the statement that makes an index."""
+    listed = ", ".join(map(quote, columns))
+    return f"CREATE INDEX {quote(name)} ON {quote(table.table)} ({listed})"
 
 
 def select(query: Query) -> str:

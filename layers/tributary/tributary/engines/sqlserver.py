@@ -30,10 +30,12 @@ from .sqlserver_types import kind, literal, orders, quote, string, text, wire
 
 __all__ = [  # the Protocol
     "FRACTION_DIGITS",
+    "INDEX_ENDS_WITH_KEY",
     "ask",
     "clock",
     "close",
     "connect",
+    "create_index",
     "describe",
     "describe_query",
     "kind",
@@ -51,6 +53,7 @@ __all__ = [  # the Protocol
 
 PORT = 1433
 FRACTION_DIGITS = 2  # of datetime, whose third is rounded to 0, 3 or 7
+INDEX_ENDS_WITH_KEY = True  # the clustered key, which the primary key is by default
 LOCK_TIMEOUT_S = 30  # the server's own is for ever
 DRIVER = "ODBC Driver 18 for SQL Server"  # where Microsoft's own package installed it
 DRIVER_FILE = "libs/linux/rhel/{machine}/lib/libmsodbcsql-18.*.so.*"  # within mssql_python_odbc
@@ -175,6 +178,13 @@ ELSE BEGIN SET TRANSACTION ISOLATION LEVEL READ COMMITTED END
 def rendered(name: str, type: str) -> str:
     """Return the expression of a column's exact text."""
     return text(quote(name), type)
+
+
+def create_index(name: str, table: TableName, columns: Sequence[str]) -> str:
+    """Return the statement that makes an index."""
+    return (
+        f"CREATE INDEX {quote(name)} ON {quote(table.schema, table.table)} ({', '.join(map(quote, columns))})"
+    )
 
 
 def select(query: Query) -> str:
