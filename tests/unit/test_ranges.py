@@ -7,7 +7,7 @@ import pytest
 from tributary import ranges
 from tributary.catalog import Size
 from tributary.documents import Range
-from tributary.engines import mysql_ranges
+from tributary.engines import mysql, mysql_ranges, postgresql_ranges
 
 MILLION = 1_000_000
 GIB = 1 << 30
@@ -68,3 +68,55 @@ def test_intervals_are_halved_in_the_middle_of_their_values(
     low: str, high: str, type: str, middle: str | None
 ) -> None:
     assert mysql_ranges._middle(low, high, type) == middle
+
+
+def test_postgresql_ends_a_part_where_the_sample_fills_another_one() -> None:
+    sql = postgresql_ranges.keys('"public"."t"', ["t.a", "t.b"], ["t.a::text", "t.b::text"], 12.5, 8)
+    assert sql == (
+        "SELECT k0, k1 FROM (SELECT t.a::text AS k0, t.b::text AS k1, "
+        "pg_catalog.row_number() OVER (ORDER BY t.a, t.b) AS place, "
+        "pg_catalog.count(*) OVER () AS sampled "
+        'FROM "public"."t" AS t TABLESAMPLE SYSTEM (12.500000)) AS sample '
+        "WHERE place < sampled AND place * 8 / sampled > (place - 1) * 8 / sampled ORDER BY place"
+    )
+    assert postgresql_ranges.percent(8192 * 10_000, 8192, 8) == 8.0
+    assert postgresql_ranges.percent(8192, 8192, 8) == 100.0
+    assert postgresql_ranges.percent(0, 8192, 8) == 100.0
+
+
+def test_mysql_asks_for_a_key_near_the_middle_and_how_many_lie_on_both_sides() -> None:
+    asked = []
+    answers = iter(
+        [
+            ("1", "1"),  # the first key, and the last
+            ("9", "8"),
+            ('{"rows": 100}',),
+            ("4", "7"),  # the last key below the middle
+            ('{"rows": 50}',),
+            ('{"rows_examined_per_scan": 60}',),
+        ]
+    )
+
+    def ask(sql: str) -> tuple[str | None, ...] | None:
+        asked.append(sql)
+        return next(answers, None)
+
+    table = mysql_ranges.Table("`t`", ("t.a", "t.b"), ("t.a", "t.b"), ("int", "int"), mysql.literal)
+    mysql_ranges.cuts(ask, table, 2)
+
+    inside = "(t.a > 1 OR (t.a = 1 AND t.b > 1)) AND (t.a < 9 OR (t.a = 9 AND t.b <= 8))"
+    assert asked[:6] == [
+        "SELECT t.a, t.b FROM `t` AS t ORDER BY t.a, t.b LIMIT 1",
+        "SELECT t.a, t.b FROM `t` AS t ORDER BY t.a DESC, t.b DESC LIMIT 1",
+        f"EXPLAIN FORMAT=JSON SELECT 1 FROM `t` AS t WHERE {inside}",
+        f"SELECT t.a, t.b FROM `t` AS t WHERE {inside} AND t.a < 5 ORDER BY t.a DESC, t.b DESC LIMIT 1",
+        (
+            "EXPLAIN FORMAT=JSON SELECT 1 FROM `t` AS t "
+            "WHERE (t.a > 1 OR (t.a = 1 AND t.b > 1)) AND (t.a < 4 OR (t.a = 4 AND t.b <= 7))"
+        ),
+        (
+            "EXPLAIN FORMAT=JSON SELECT 1 FROM `t` AS t "
+            "WHERE (t.a > 4 OR (t.a = 4 AND t.b > 7)) AND (t.a < 9 OR (t.a = 9 AND t.b <= 8))"
+        ),
+    ]
+    assert table.between(("7", "1"), ("7", "5")) == "t.a = 7 AND t.b > 1 AND t.b <= 5"
