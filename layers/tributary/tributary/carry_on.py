@@ -121,6 +121,8 @@ SAME = (
     "target_schema",
     "target_table",
     "owner",
+    "sql",
+    "where",
     "mode",
     "columns",
     "key",

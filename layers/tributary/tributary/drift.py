@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from .catalog import TableName
 from .changes import Loaded
 from .choice import Choice
 from .documents import Column
@@ -60,6 +61,17 @@ class Landed:
         """
         found = self.tables.get(choice.name)
         return found if found and found.target == str(target) and self.known(target) is not None else None
+
+    def watermarks(
+        self, chosen: Mapping[TableName, Choice], targets: Mapping[TableName, Target]
+    ) -> dict[TableName, str]:
+        """Return the committed watermarks of the tables' cursors, where there are such."""
+        found: dict[TableName, str] = {}
+        for name, choice in chosen.items():
+            loaded = self.loaded(choice, targets[name])
+            if loaded and loaded.value is not None and choice.cursor and loaded.cursor == choice.cursor.name:
+                found[name] = loaded.value
+        return found
 
     def new_columns(self, columns: Iterable[Column], target: Target) -> tuple[Column, ...]:
         """Return the columns that the warehouse's table does not have yet."""

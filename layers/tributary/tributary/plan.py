@@ -6,11 +6,9 @@ further call for the same execution returns it, and an attempt that lost the rac
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -22,16 +20,16 @@ from . import (
     indexes,
     lease,
     names,
-    news,
     paths,
     quiet,
     ranges,
     secret,
+    serials,
     standing,
 )
 from .bounds import Bounds, Now, Reader, opens_at, whole
 from .carry_on import Carrier, note_begun
-from .catalog import Clock, SourceTable, TableName
+from .catalog import SourceTable, TableName
 from .changes import columns_digest, go_on
 from .choice import KEYED, Choice, choose
 from .config import Source
@@ -52,7 +50,6 @@ ITEMS_AT_MOST = 100  # tables share items beyond that: history and payloads stay
 CONCURRENCY_AT_MOST = 40  # of an inline Map (Step Functions quota)
 NEW_COLUMNS_AT_MOST = STATEMENTS_AT_MOST - OTHERS_AT_MOST
 MAY_VANISH = "50%"  # of a table, where nobody says otherwise
-PLANS_KEPT = 10  # whose maxima may still become a horizon
 WRITERS = 16
 
 ResultT = TypeVar("ResultT")
@@ -183,10 +180,14 @@ class Survey:
             targets.names, lambda name: self._choose(reader, described, name, resolution)
         )
         chosen = dict(choices)
-        if not failures.found and not paused and (idle := self._idle(reader, chosen, targets.names)):
-            return Surveyed(notes=resolution.notes, quiet=idle)
+        if self.kept and not (failures.found or paused or self._is_special):
+            still = quiet.still(self.kept, reader, chosen, targets.names)
+            if still:
+                return Surveyed(notes=resolution.notes, quiet=still)
         survey = replace(self, landed=self.look())
-        now = survey._now(reader, chosen, targets.names)
+        now = serials.now(
+            reader, self.bucket, self.source.name, chosen, survey.landed.watermarks(chosen, targets.names)
+        )
         carrier = Carrier.of(self.bucket, self.source.name, survey.landed.tables)
         plans = failures.collect(
             chosen, lambda name: survey._plan(reader, now, chosen[name], targets.names[name], carrier)
@@ -198,27 +199,10 @@ class Survey:
         note_begun(self.bucket, self.source.name, carrier, numbered, self.run_id)
         return Surveyed(numbered, tuple(failures.found), paused, resolution.notes)
 
-    def _idle(
-        self, reader: Reader, chosen: Mapping[TableName, Choice], targets: Mapping[TableName, Target]
-    ) -> tuple[QuietTable, ...]:
-        """Return all tables where the source has nothing new in any, () where the warehouse must be asked.
-
-        A run that names its tables, or asks for all of their rows, always asks it.
-        """
-        if self.kept is None or self.request.tables is not None or self.request.full_refresh:
-            return ()
-        questions: dict[TableName, str] = {}
-        for name, choice in chosen.items():
-            watermark = self.kept.watermark(choice, str(targets[name]))
-            if watermark is None or choice.cursor is None:
-                return ()
-            questions[name] = reader.is_news(choice, choice.cursor, watermark)
-        if len(news.still(reader.engine, reader.connection, questions, stop=True)) < len(questions):
-            return ()
-        return tuple(
-            QuietTable(table=choice.name, target=str(targets[name]), mode=choice.mode)
-            for name, choice in chosen.items()
-        )
+    @property
+    def _is_special(self) -> bool:
+        """Say whether a person asks for certain tables, or for all rows: the warehouse is asked then."""
+        return self.request.tables is not None or self.request.full_refresh
 
     def _without_paused(self, resolution: Resolution) -> tuple[Resolution, tuple[PausedTable, ...]]:
         """Return the resolution without the paused tables, and those of them that it had selected."""
@@ -247,54 +231,6 @@ class Survey:
         choice = choose(reader.engine, table, resolution.selected[name], sql)
         reader.check_own_sql(choice)
         return choice
-
-    def _now(
-        self, reader: Reader, chosen: Mapping[TableName, Choice], targets: Mapping[TableName, Target]
-    ) -> Now:
-        """Read the clock, after what the horizons of integer cursors rest on.
-
-        Whoever holds a value not above a maximum that a plan saw had begun by then: that maximum is
-        settled once every transaction still open began after the plan had read it.
-        """
-        counted = {
-            choice.name: f"({reader.top(choice, choice.cursor)})"
-            for choice in chosen.values()
-            if choice.cursor and choice.cursor.kind.orders_serials
-        }
-        maxima = {
-            name: value
-            for name, value in news.ask(reader.engine, reader.connection, counted).items()
-            if value is not None
-        }
-        clock = reader.engine.clock(reader.connection)
-        still = news.still(reader.engine, reader.connection, self._questions(reader, chosen, targets))
-        return Now(clock, self._settled(clock, maxima) if counted else {}, still)
-
-    def _questions(
-        self, reader: Reader, chosen: Mapping[TableName, Choice], targets: Mapping[TableName, Target]
-    ) -> dict[TableName, str]:
-        """Return for each table that is loaded up to a watermark what asks whether it has anything new."""
-        found: dict[TableName, str] = {}
-        for name, choice in chosen.items():
-            loaded = self.landed.loaded(choice, targets[name])
-            if loaded and loaded.value is not None and choice.cursor and loaded.cursor == choice.cursor.name:
-                found[name] = reader.is_news(choice, choice.cursor, loaded.value)
-        return found
-
-    def _settled(self, clock: Clock, maxima: dict[str, str]) -> dict[str, str]:
-        """Keep the maxima for later plans; return for each table the newest one that is settled by now."""
-        plans = [*self._earlier(), {"read": clock.now.isoformat(), "maxima": maxima}][-PLANS_KEPT:]
-        self.bucket.put(paths.serials(self.source.name), json.dumps(plans).encode())
-        settled: dict[str, str] = {}
-        for plan in plans:  # oldest first: the newest that qualifies holds
-            if clock.oldest is None or datetime.fromisoformat(plan["read"]) < clock.oldest:
-                settled.update(plan["maxima"])
-        return settled
-
-    def _earlier(self) -> list[dict[str, Any]]:
-        found = self.bucket.read(paths.serials(self.source.name))
-        plans: list[dict[str, Any]] = json.loads(found[0]) if found else []
-        return plans
 
     def _plan(self, reader: Reader, now: Now, choice: Choice, target: Target, carrier: Carrier) -> TablePlan:
         """Return the table's plan, which goes on from an earlier run's unless every row is asked for."""

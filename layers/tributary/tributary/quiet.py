@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from pydantic import Field
 
-from . import __version__, paths
+from . import __version__, news, paths
+from .bounds import Reader
+from .catalog import TableName
 from .choice import Choice
-from .documents import Lasting, Plan, TablePlan
+from .documents import Lasting, Plan, QuietTable, TablePlan
 from .lease import Lease
+from .names import Target
 from .storage import Bucket, body
 
 TRUSTED_FOR = timedelta(hours=24)
@@ -64,6 +67,24 @@ def find(bucket: Bucket, held: Lease, warehouse: str) -> Kept | None:
         return None
     same = (found.generation, found.version, found.warehouse) == (held.generation, __version__, warehouse)
     return found if same else None
+
+
+def still(
+    kept: Kept, reader: Reader, chosen: Mapping[TableName, Choice], targets: Mapping[TableName, Target]
+) -> tuple[QuietTable, ...]:
+    """Return all the tables where the source has nothing new in any, () where the warehouse must be asked."""
+    questions: dict[TableName, str] = {}
+    for name, choice in chosen.items():
+        watermark = kept.watermark(choice, str(targets[name]))
+        if watermark is None or choice.cursor is None:
+            return ()
+        questions[name] = reader.is_news(choice, choice.cursor, watermark)
+    if len(news.still(reader.engine, reader.connection, questions, stop=True)) < len(questions):
+        return ()
+    return tuple(
+        QuietTable(table=choice.name, target=str(targets[name]), mode=choice.mode)
+        for name, choice in chosen.items()
+    )
 
 
 def remember(bucket: Bucket, plan: Plan, tables: Iterable[TablePlan], loaded: Collection[int]) -> None:
