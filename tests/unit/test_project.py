@@ -111,7 +111,10 @@ def test_samconfig_asks_nothing_that_a_deploy_by_machine_could_not_answer():
 def deploys_with(folder: Path, environment: str) -> str:
     """Return the command by which make would deploy in the folder."""
     command = ["make", "--dry-run", "--makefile", str(ROOT / "Makefile"), "deploy", f"ENV={environment}"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    outer = {
+        name: value for name, value in os.environ.items() if not name.startswith("MAKE")
+    }  # of `make test`
+    done = subprocess.run(command, cwd=folder, env=outer, capture_output=True, text=True, check=True)
     return done.stdout.splitlines()[-1]
 
 
