@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-external soak lint format validate types sources build package-check deploy clean
+.PHONY: help setup demo test test-external soak bench lint format validate types sources build package-check deploy clean
 
 PYTHON := .venv/bin/python
 SAM := .venv-sam/bin/sam
@@ -38,6 +38,13 @@ SOAK_SECONDS ?= 600
 
 soak: setup ## Run more examples of the same tests, for about SOAK_SECONDS
 	TRIBUTARY_SOAK_SECONDS=$(SOAK_SECONDS) $(PYTHON) -m pytest -q --timeout 0 tests/integration tests/e2e
+
+bench/.venv/.ready: bench/requirements.txt local/setup.sh
+	@local/setup.sh python bench/.venv bench/requirements.txt
+	@touch $@
+
+bench: setup bench/.venv/.ready ## Measure extraction beside other tools, on the same data; not a test
+	$(PYTHON) -m bench $(BENCH)
 
 lint: setup validate ## Check style, types, template and state machine
 	$(PYTHON) -m ruff check .
