@@ -55,7 +55,7 @@ def test_an_extract_that_is_killed_at_its_deadline_goes_on_after_its_chunks(
     with configured(company, "ExtractFunction", timeout_s=5), closed_gate(source) as open_gate:
         arn = source.start()
         until(lambda: readers(source))
-        before = chunks(company, source)
+        before = until(lambda: chunks(company, source))  # they are stored beside the reading
         until(lambda: "Sandbox.Timedout" in failures_of(company, arn))
         open_gate()
         ended = company.wait(arn)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.engines.conftest import ENGINES, ODBC, OPEN
+from tests.integration.engines.conftest import HERE, OPEN
 from tests.integration.engines.source import Source
 from tributary import indexes
 from tributary.choice import Choice, choose
@@ -22,7 +22,7 @@ SORTS = r'"Sort"|Incremental Sort|filesort|TEMP B-TREE'
 RANGES = r'"Index Cond"|"access_type": "range"|SEARCH t USING (COVERING )?INDEX'
 
 
-@pytest.fixture(params=[name for name in ENGINES if name not in ODBC])
+@pytest.fixture(params=HERE)
 def native(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
     """One empty database on each engine with a driver of its own."""
     with OPEN[request.param](request, tmp_path) as opened:

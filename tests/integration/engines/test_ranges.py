@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.engines.conftest import ENGINES, ODBC, OPEN
+from tests.integration.engines.conftest import HERE, OPEN
 from tests.integration.engines.source import Source
 from tributary.engines import ReadColumn, postgresql_ranges
 
@@ -53,7 +53,7 @@ KEYS: dict[str, tuple[Sequence[str], Sequence[str], dict[str, str]]] = {
 }
 
 
-@pytest.fixture(params=[name for name in ENGINES if name not in {*ODBC, "sqlite"}])
+@pytest.fixture(params=[name for name in HERE if name != "sqlite"])
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
     """One empty database on each engine that cuts tables."""
     with OPEN[request.param](request, tmp_path) as opened:
