@@ -23,6 +23,7 @@ class Window:
         self.content = bytearray(edge + bytes(SIGHT_BYTES + ROOM_BYTES))
         self._file, self._edge = file, edge
         self._buffered = True
+        self._ending = False
 
     def read(self, ends: Callable[[bytearray, int, int], bool], *, at_least: int = 0) -> None:
         """Read a whole sight, or `at_least` so many bytes; less where the answer may end before that.
@@ -34,13 +35,16 @@ class Window:
         if self.start != self.front:
             self.content[self.front : self.front + left] = self.content[self.start : self.end]
         self.start, self.end = self.front, self.front + left
-        full = self.front + max(SIGHT_BYTES, at_least, left + 1)
+        # What may be the end and began in the last piece has to come whole, and nothing may come after it.
+        full = self.front + max(at_least, left + 1, 0 if self._ending else SIGHT_BYTES)
+        self._ending = self._ending and not at_least
         if len(self.content) < full + ROOM_BYTES:
             self.content.extend(bytes(full + ROOM_BYTES - len(self.content)))
         while self.end < full:
             seen = max(0, self.end - ENDING_BYTES)  # the end may have come in two pieces
             self.end += self._read_some()
             if ends(self.content, seen, self.end):
+                self._ending = True
                 return
 
     def _read_some(self) -> int:
