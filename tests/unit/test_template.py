@@ -335,22 +335,6 @@ def test_the_failed_state_is_what_the_rule_passes_over():
     assert allowed["SourceArn"] == {"Fn::GetAtt": ["UnreportedEnds", "Arn"]}
 
 
-def test_every_queue_and_every_bad_end_has_an_alarm_and_every_alarm_tells_the_topic():
-    alarms = of_type("AWS::CloudWatch::Alarm").values()
-    assert all(alarm["AlarmActions"] == [{"Ref": "AlertTopic"}] for alarm in alarms)
-    watched = {
-        (alarm["MetricName"], json.dumps(dimension["Value"]))
-        for alarm in alarms
-        for dimension in alarm["Dimensions"]
-    }
-    queues = {json.dumps({"Fn::GetAtt": [name, "QueueName"]}) for name in of_type("AWS::SQS::Queue")}
-    machine = json.dumps({"Ref": "StateMachine"})
-    ends = ("ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted")
-    assert watched == {("ApproximateNumberOfMessagesVisible", queue) for queue in queues} | {
-        (end, machine) for end in ends
-    }
-
-
 def test_alarms_may_use_the_topics_key_as_report_may():
     [key] = of_type("AWS::KMS::Key").values()
     assert of_type("AWS::SNS::Topic")["AlertTopic"]["KmsMasterKeyId"] == {"Ref": "AlertKey"}
@@ -363,6 +347,13 @@ def test_alarms_may_use_the_topics_key_as_report_may():
     assert set(actions(alarms)) == use
     [report] = [one for one in statements(RESOURCES["ReportRole"]) if "kms:Decrypt" in actions(one)]
     assert set(actions(report)) == use
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_is_traced_and_may_be(name: str):
+    assert function(name)["TracingConfig"] == {"Mode": "Active"}
+    role = RESOURCES[function(name)["Role"]["Fn::GetAtt"][0]]["Properties"]
+    assert {"Ref": "TraceAccess"} in role["ManagedPolicyArns"]
 
 
 @pytest.mark.parametrize("name", CUSTOM)

@@ -123,7 +123,8 @@ def extract_table(extraction: Extraction, table: TablePlan) -> None:
         logger.error("table failed", extra={"error": failure.error, "reason": failure.message})
     result = result.model_copy(update={"duration_s": round(time.monotonic() - started, 3)})
     bucket.create(key, body(result))
-    logger.info("table extracted", extra={"rows": result.rows, "size_bytes": result.size_bytes})
+    told = {"rows": result.rows, "size_bytes": result.size_bytes, "extract_s": result.duration_s}
+    logger.info("table extracted", extra=told)
 
 
 def _read_table(extraction: Extraction, table: TablePlan) -> TableResult:

@@ -209,7 +209,8 @@ def _refusal(table: TablePlan, arrived: int, standing: int = 0) -> Failure | Non
 
 def _after_publish(loading: Loading, load: TableLoad, state: State) -> TableLoad:
     if state.finished:
-        logger.info("table loaded", extra={"table": load.table, "rows": load.rows})
+        told = {"table": load.table, "rows": load.rows, "load_ms": load.duration_ms}
+        logger.info("table loaded", extra=told)
         return load.model_copy(update={"phase": "loaded", "statement": None})
     if state.failed_at == 0 and "zero" in state.message:
         raise LeaseLost(f"run {loading.plan.run_id} of {loading.plan.source} is fenced: a newer run loads")

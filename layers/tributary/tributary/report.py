@@ -14,10 +14,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools import Metrics
-from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import BotoCoreError, ClientError
 
-from . import __version__, incident, lease, paths, quiet, results, standing
+from . import __version__, incident, lease, measures, paths, quiet, results, standing
 from .documents import (
     Failure,
     Item,
@@ -91,7 +90,7 @@ def report_run(ended: Ended, bucket: Bucket, outlets: Outlets) -> RunReport:
     if first and _wanted(report, plan):
         told = [message(report), *incident.lines(after)]
         outlets.publish(subject(report), "\n".join(told), attributes(report))
-    _count(report, outlets.metrics)
+    measures.count(measures.Run(report, before, after), outlets.metrics)
     if after.paused and after.barren_runs:
         outlets.pause_schedule(source)
     incident.follow(outlets.ops_center, bucket, before, after)
@@ -100,6 +99,8 @@ def report_run(ended: Ended, bucket: Bucket, outlets: Outlets) -> RunReport:
         if plan and not plan.quiet:
             _remember(bucket, plan, planned, ledger)
         lease.release(bucket, source, ended.execution_arn)
+    for table, lag_s in measures.farthest_behind(after):
+        logger.info("table behind", extra={"table": table, "lag_s": lag_s})
     logger.info("run reported", extra={"status": report.status, "tables": len(report.tables)})
     return report
 
@@ -279,32 +280,6 @@ def _why(table: TableReport) -> str:
 def attributes(report: RunReport) -> dict[str, str]:
     """Return what a subscription can filter on."""
     return {"source": report.source, "status": report.status, "run_id": report.run_id or "none"}
-
-
-def _count(report: RunReport, metrics: Metrics) -> None:
-    tables = report.tables
-    metrics.add_dimension(name="source", value=report.source)
-    metrics.add_metric(
-        name="RowsExtracted", unit=MetricUnit.Count, value=sum(table.rows_read for table in tables)
-    )
-    metrics.add_metric(
-        name="RowsLoaded", unit=MetricUnit.Count, value=sum(table.rows_loaded for table in tables)
-    )
-    metrics.add_metric(
-        name="ValuesAltered",
-        unit=MetricUnit.Count,
-        value=sum(one.values for table in tables for one in table.altered),
-    )
-    metrics.add_metric(
-        name="BytesWritten", unit=MetricUnit.Bytes, value=sum(table.size_bytes for table in tables)
-    )
-    metrics.add_metric(
-        name="TablesFailed", unit=MetricUnit.Count, value=sum(table.status == "failed" for table in tables)
-    )
-    metrics.add_metric(name="TablesPaused", unit=MetricUnit.Count, value=len(report.paused))
-    metrics.add_metric(name="RunsFailed", unit=MetricUnit.Count, value=int(report.status == "failed"))
-    metrics.add_metric(name="RunsSkipped", unit=MetricUnit.Count, value=int(report.status == "skipped"))
-    metrics.add_metric(name="DurationMs", unit=MetricUnit.Milliseconds, value=report.duration_s * 1000)
 
 
 def publisher(client: Any, topic_arn: str) -> Callable[[str, str, dict[str, str]], None]:

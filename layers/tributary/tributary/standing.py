@@ -9,12 +9,14 @@ table's success in a run that asked for it by name, brings them back.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 from pydantic import Field
 
-from . import paths
+from . import pace, paths
 from .documents import Lasting, PausedTable, RunReport
 from .errors import StorageUnavailable
+from .pace import Pace
 from .storage import Bucket, body
 
 ATTEMPTS = 5  # a lost race is read again
@@ -39,6 +41,8 @@ class Standing(Lasting):
     """How a source stands. `run_id` is the newest run counted; `ops_item` the open OpsItem's id.
 
     `barren_runs`: runs in a row that loaded nothing at all; `paused`: its schedule is disabled.
+    `loaded_at`: when the run began that loaded a table last, or the first one that tried;
+    `recent`: what the last runs took.
     """
 
     source: str
@@ -48,6 +52,13 @@ class Standing(Lasting):
     paused: bool = False
     tables: dict[str, TableStanding] = Field(default_factory=dict)
     ops_item: str | None = None
+    loaded_at: dict[str, str] = Field(default_factory=dict)
+    recent: tuple[Pace, ...] = ()
+
+    @property
+    def behind_since(self) -> str | None:
+        """Return when the table was loaded that is farthest behind; None where none is known."""
+        return min(self.loaded_at.values(), key=datetime.fromisoformat, default=None)
 
     @property
     def paused_tables(self) -> tuple[PausedTable, ...]:
@@ -80,8 +91,27 @@ class Standing(Lasting):
                 "tables": tables,
                 "barren_runs": barren_runs,
                 "paused": self.paused or barren_runs >= self.pause_after,
+                "loaded_at": self._loaded_after(report),
+                "recent": self._recent_after(report),
             }
         )
+
+    def _loaded_after(self, report: RunReport) -> dict[str, str]:
+        """Return when each table was loaded; tables that the source's file has no more are forgotten."""
+        if report.started_at is None or not report.tables:
+            return self.loaded_at
+        named = {told.table for told in report.tables} | {held.table for held in report.paused}
+        left = {name: at for name, at in self.loaded_at.items() if report.partial or name in named}
+        for told in report.tables:
+            if told.status == "loaded":
+                left[told.table] = report.started_at
+            else:
+                left.setdefault(told.table, report.started_at)
+        return left
+
+    def _recent_after(self, report: RunReport) -> tuple[Pace, ...]:
+        this = pace.of(report)
+        return (*self.recent, this)[-pace.KEPT :] if this else self.recent
 
     def _barren_after(self, report: RunReport) -> int:
         if any(told.status == "loaded" for told in report.tables):

@@ -1,0 +1,232 @@
+"""The dashboard and the alarms watch what the code measures, all of it and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_lambda_powertools import Metrics
+from samtranslator.yaml_helper import yaml_parse
+
+from tributary import measures, pace
+from tributary.documents import Altered, Failure, PausedTable, RunReport, TableReport
+from tributary.measures import MEASURES, Run
+from tributary.pace import Pace
+from tributary.standing import Standing
+
+ROOT = Path(__file__).parents[2]
+HOUSE = yaml_parse((ROOT / "template.yaml").read_text())
+PART = yaml_parse((ROOT / "template-monitoring.yaml").read_text())
+ALARMS = {
+    name: item["Properties"]
+    for name, item in PART["Resources"].items()
+    if item["Type"] == "AWS::CloudWatch::Alarm"
+}
+BODY: str = PART["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+NOW = datetime.now(UTC)
+
+
+def report(
+    hours_ago: float = 0, status: str = "succeeded", *, partial: bool = False, **fields: Any
+) -> RunReport:
+    """Return the report of a run that began so long ago."""
+    at = NOW - timedelta(hours=hours_ago)
+    return RunReport(
+        version="1",
+        source="shop",
+        run_id=at.strftime("%Y%m%d_%H%M%S"),
+        execution_arn="arn",
+        status=status,  # type: ignore[arg-type]
+        started_at=at.isoformat(),
+        partial=partial,
+        **{"duration_s": 60.0, **fields},
+    )
+
+
+def loaded(table: str, rows: int = 1, **fields: Any) -> TableReport:
+    return TableReport(table=table, status="loaded", rows_read=rows, rows_loaded=rows, **fields)
+
+
+def failed(table: str, error: str = "LoadFailed") -> TableReport:
+    return TableReport(table=table, status="failed", failure=Failure(table=table, error=error, message="why"))
+
+
+def standing(*reports: RunReport) -> Standing:
+    found = Standing(source="shop", pause_after=9)
+    for told in reports:
+        found = found.after(told)
+    return found
+
+
+def emitted(capsys: pytest.CaptureFixture[str], run: Run) -> dict[str, Any]:
+    """Return what the run writes to the log, which CloudWatch makes metrics of."""
+    metrics = Metrics(namespace="Tributary/test", service="tributary")
+    measures.count(run, metrics)
+    metrics.flush_metrics()
+    written: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return written
+
+
+def a_run(*before: RunReport, this: RunReport) -> Run:
+    was = standing(*before)
+    return Run(this, was, was.after(this))
+
+
+@pytest.fixture
+def eventful() -> Run:
+    runs = [report(hours, tables=(loaded("a"), loaded("b"))) for hours in range(50, 2, -8)]
+    altered = (Altered(column="c", fault="too_long", values=7),)
+    tables = (loaded("a", 3, size_bytes=9, altered=altered), failed("b", "ValueRefused"))
+    paused = (PausedTable(table="c", failures=3, run_id="r", error="LoadFailed"),)
+    return a_run(*runs, this=report(status="failed", tables=tables, paused=paused))
+
+
+def test_every_metric_shown_is_emitted_and_every_emitted_one_is_shown(
+    capsys: pytest.CaptureFixture[str], eventful: Run
+) -> None:
+    fine = a_run(
+        *[report(hours, tables=(loaded("a"),)) for hours in range(9, 1, -1)],
+        this=report(tables=(loaded("a"),)),
+    )
+    names = set()
+    for run in (eventful, fine):
+        [written] = emitted(capsys, run)["_aws"]["CloudWatchMetrics"]
+        [dimensions] = written["Dimensions"]
+        assert set(dimensions) == {"service", "source"}
+        names |= {metric["Name"] for metric in written["Metrics"]}
+    assert names == set(MEASURES)
+    assert set(re.findall(r'MetricName=\\"(\w+)\\"', BODY)) == names
+
+
+def test_an_alarm_on_a_measure_watches_one_that_is_emitted() -> None:
+    asked = [
+        query["Expression"]["Fn::Sub"] for alarm in ALARMS.values() for query in alarm.get("Metrics", [])
+    ]
+    found = [
+        re.match(r"SELECT (?:SUM|MAX)\((\w+)\) FROM SCHEMA\((.*)\) GROUP BY source", one) for one in asked
+    ]
+    assert {match[1] for match in found if match} == {
+        "Slowdown",
+        "TablesRefused",
+        "ValuesAltered",
+        "WatermarkLagSeconds",
+    }
+    assert {match[2] for match in found if match} == {'"${MetricsNamespace}", service, source'}
+    assert len(asked) == len(found) == 4
+
+
+def test_a_run_is_counted(capsys: pytest.CaptureFixture[str], eventful: Run) -> None:
+    written = emitted(capsys, eventful)
+    lag = written.pop("WatermarkLagSeconds")
+    assert {name: values for name, values in written.items() if name in MEASURES} == {
+        "RunsSucceeded": [0],
+        "RunsFailed": [1],
+        "RunsSkipped": [0],
+        "RowsExtracted": [3],
+        "RowsLoaded": [3],
+        "BytesWritten": [9],
+        "ValuesAltered": [7],
+        "TablesRefused": [1],
+        "TablesFailed": [1],
+        "TablesPaused": [1],
+        "DurationMs": [60_000],
+    }
+    assert lag == [pytest.approx(10 * 3600, abs=60)]
+
+
+def test_the_namespace_is_the_one_that_the_functions_write_to() -> None:
+    variables = HOUSE["Globals"]["Function"]["Environment"]["Variables"]
+    given = HOUSE["Resources"]["Monitoring"]["Properties"]["Parameters"]
+    assert variables["POWERTOOLS_METRICS_NAMESPACE"] == given["MetricsNamespace"]
+
+
+def test_lag_counts_from_the_last_load_or_the_first_attempt_and_forgets_what_is_no_table_now() -> None:
+    found = standing(
+        report(9, tables=(loaded("a"), loaded("gone"), failed("never"))),
+        report(8, tables=(loaded("a"), failed("b"), failed("never"))),
+        report(7, partial=True, tables=(loaded("a"),)),
+        report(6, "failed", failure=Failure(table="shop", error="SourceUnavailable", message="why")),
+    )
+    assert {table: round(age / 3600) for table, age in measures.farthest_behind(found)} == {
+        "never": 9,
+        "b": 8,
+        "a": 7,
+    }
+    assert [table for table, _ in measures.farthest_behind(found)] == ["never", "b", "a"]
+
+
+def test_a_paused_table_falls_behind() -> None:
+    paused = (PausedTable(table="b", failures=3, run_id="r", error="LoadFailed"),)
+    found = standing(
+        report(9, tables=(loaded("a"), loaded("b"))), report(1, tables=(loaded("a"),), paused=paused)
+    )
+    assert measures.farthest_behind(found)[0] == ("b", pytest.approx(9 * 3600, abs=60))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rows", "times"),
+    [
+        (200, 1000, 1.0),
+        (1000, 1000, 5.0),  # as many rows, five times the time
+        (2000, 10_000, 1.0),  # ten times the rows
+        (200, 100, 1.0),  # few rows, and no longer than usual
+        (6, 1000, 0.3),  # counts as a minute
+    ],
+)
+def test_a_run_is_slow_where_it_is_as_a_whole_and_per_row(seconds: float, rows: int, times: float) -> None:
+    usual = [Pace(duration_s=200.0, rows=1000)] * pace.ENOUGH
+    assert pace.slowdown(usual, Pace(duration_s=seconds, rows=rows)) == pytest.approx(times)
+    assert pace.slowdown(usual[1:], Pace(duration_s=seconds, rows=rows)) is None
+
+
+def test_only_whole_runs_that_loaded_rows_make_the_baseline_and_the_last_twenty_of_them() -> None:
+    said = [report(40 - hours, tables=(loaded("a", hours + 1),)) for hours in range(30)]
+    others = [
+        report(9, partial=True, tables=(loaded("a"),)),
+        report(8, tables=(loaded("a", 0),)),
+        report(7, "failed", tables=(loaded("a"), failed("b"))),
+    ]
+    assert [run.rows for run in standing(*said, *others).recent] == list(range(11, 31))
+
+
+def test_every_alarm_tells_the_topic_is_shown_and_is_explained() -> None:
+    explained = (ROOT / "docs/operations.md").read_text()
+    conditional = {name for name, item in PART["Resources"].items() if "Condition" in item}
+    for name, alarm in ALARMS.items():
+        assert alarm["AlarmActions"] == [{"Ref": "TopicArn"}], name
+        assert f"`{name}`" in explained, name
+        assert f"${{{name}.Arn}}" in BODY or name in conditional, name
+
+
+def test_every_queue_and_every_bad_end_has_an_alarm() -> None:
+    given = HOUSE["Resources"]["Monitoring"]["Properties"]["Parameters"]
+    watched = {
+        (alarm["MetricName"], json.dumps(given[dimension["Value"]["Ref"]]))
+        for alarm in ALARMS.values()
+        for dimension in alarm.get("Dimensions", [])
+        if alarm["Namespace"] in ("AWS/SQS", "AWS/States")
+    }
+    queues = [name for name, item in HOUSE["Resources"].items() if item["Type"] == "AWS::SQS::Queue"]
+    machine = json.dumps({"Ref": "StateMachine"})
+    assert watched == {
+        ("ApproximateNumberOfMessagesVisible", json.dumps({"Fn::GetAtt": [name, "QueueName"]}))
+        for name in queues
+    } | {(end, machine) for end in ("ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted")}
+
+
+def test_the_dashboard_is_json_without_gaps_or_overlaps_and_names_only_what_it_is_given() -> None:
+    names = set(re.findall(r"\$\{([A-Za-z]+)(?:\.Arn)?\}", BODY))
+    assert names <= PART["Parameters"].keys() | ALARMS.keys()
+    assert PART["Parameters"].keys() == HOUSE["Resources"]["Monitoring"]["Properties"]["Parameters"].keys()
+    plain = re.sub(r"\$\{!(.*?)\}", r"${\1}", re.sub(r"\$\{(?!!)([A-Za-z:.]+)\}", "x", BODY))
+    covered = [
+        (x, y)
+        for widget in json.loads(plain)["widgets"]
+        for x in range(widget["x"], widget["x"] + widget["width"])
+        for y in range(widget["y"], widget["y"] + widget["height"])
+    ]
+    assert len(covered) == len(set(covered)) == 24 * (max(y for _, y in covered) + 1)
