@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from tributary.redshift import control
 from tributary.redshift.bootstrap import bootstrap
 from tributary.redshift.control import Committed
 from tributary.redshift.data_api import Warehouse as Pipeline
+from tributary.redshift.sql import FRESHNESS, STATUS
 
 from .redshift_warehouse import Warehouse, serve
 
@@ -89,15 +91,46 @@ def test_an_older_versions_tables_become_this_ones_with_their_rows_and_grants(wa
     prepare(warehouse)
     warehouse.run(control.commit([COMMITTED]), role="Loader")
     warehouse.run(  # as a version without this column had them
-        f"DROP VIEW {control.WATERMARKS}",
+        *(f"DROP VIEW {view}" for view in (control.WATERMARKS, STATUS, FRESHNESS)),
         f"ALTER TABLE {control.CONTROL} DROP COLUMN unread_columns",
         f"CREATE VIEW {control.WATERMARKS} AS SELECT source_name, watermark FROM {control.CONTROL}",
+        f"CREATE VIEW {STATUS} AS SELECT source_name FROM {control.CONTROL}",
     )
 
     prepare(warehouse)
 
     assert warehouse.run(control.watermarks("shop"), role="Loader") == [NEWEST]
     warehouse.run(control.commit([COMMITTED]), role="Loader")
+    assert warehouse.run(f"SELECT runs FROM {STATUS}") == [(2,)]
+    assert warehouse.run(f"SELECT verdict FROM {FRESHNESS}") == [("fresh",)]
+
+
+def test_the_views_say_where_each_table_stands_and_which_is_late(warehouse: Warehouse) -> None:
+    prepare(warehouse)
+    hours = {"hourly": (32, 31, 30), "daily": (72, 48, 30), "once": (80,), "new": (1,)}
+    for table, ages in hours.items():
+        for number, age in enumerate(ages):
+            row = replace(
+                COMMITTED, table=table, target=f"shop.{table}", run_id=f"2026010{number}_000000", rows=age
+            )
+            warehouse.run(
+                control.commit([row]).replace("GETDATE()", f"DATEADD(hour, -{age}, GETDATE())"), role="Loader"
+            )
+
+    hours_of = "lag_seconds / 3600, usual_gap_seconds / 3600"
+    assert warehouse.run(f"SELECT table_name, {hours_of}, verdict FROM {FRESHNESS} ORDER BY 1") == [
+        ("daily", 30, 21, "fresh"),
+        ("hourly", 30, 1, "late"),
+        ("new", 1, None, "fresh"),
+        ("once", 80, None, "late"),
+    ]
+    counts = "records_processed, runs, records_in_all"
+    assert warehouse.run(f"SELECT table_name, target_table, run_id, {counts} FROM {STATUS} ORDER BY 1") == [
+        ("daily", "shop.daily", "20260102_000000", 30, 3, "150"),
+        ("hourly", "shop.hourly", "20260102_000000", 30, 3, "93"),
+        ("new", "shop.new", "20260100_000000", 1, 1, "1"),
+        ("once", "shop.once", "20260100_000000", 80, 1, "80"),
+    ]
 
 
 def test_who_is_no_administrator_bootstraps_nothing(warehouse: Warehouse) -> None:

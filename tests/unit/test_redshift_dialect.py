@@ -56,7 +56,8 @@ def around() -> Iterator[str]:
     """Return what is asked and said beside the tables' own batches."""
     yield from (control.find_user("IAMR:loader"), control.create_user("IAMR:loader"))
     yield from (*control.create(), *control.grant("IAMR:loader", "dev"))
-    yield from control.upgrade({table: ["source_name"] for table in (*control.TABLES, control.WATERMARKS)})
+    older = [*control.TABLES, *(view.name for view in control.VIEWS)]
+    yield from control.upgrade({name: ["source_name"] for name in older})
     yield from (
         control.create_schema("shop"),
         control.watermarks("shop"),

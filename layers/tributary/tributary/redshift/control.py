@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from .. import __version__
 from .sql import CONTROL, FENCE, STAGING_SCHEMA, WATERMARKS, comma, literal, quote
+from .views import VIEWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +66,6 @@ TABLES = {
         "fenced_at": "TIMESTAMP NOT NULL",
     },
 }
-WATERMARK_COLUMNS = (
-    "source_name",
-    "table_name",
-    "last_successful_run",
-    "records_processed",
-    "run_id",
-    "generation",
-    "mode",
-    "target_table",
-    "cursor_column",
-    "watermark",
-    "unread_columns",
-)
 
 
 def create() -> list[str]:
@@ -85,15 +73,7 @@ def create() -> list[str]:
     return [
         f"CREATE SCHEMA IF NOT EXISTS {STAGING_SCHEMA}",
         *(f"CREATE TABLE IF NOT EXISTS {table} (\n{_lines(columns)}\n)" for table, columns in TABLES.items()),
-        f"""CREATE OR REPLACE VIEW {WATERMARKS} AS
-SELECT {comma(WATERMARK_COLUMNS)}
-FROM (
-  SELECT *, ROW_NUMBER() OVER (
-    PARTITION BY source_name, table_name ORDER BY generation DESC, run_id DESC
-  ) AS newest
-  FROM {CONTROL}
-) AS runs
-WHERE newest = 1""",
+        *(view.create() for view in VIEWS),
     ]
 
 
@@ -106,8 +86,11 @@ def upgrade(found: Mapping[str, Sequence[str]]) -> list[str]:
 
     A view can only be replaced by one of the same columns (r_CREATE_VIEW): another one is dropped first.
     """
-    view = found.get(WATERMARKS)
-    dropped = [f"DROP VIEW {WATERMARKS}"] if view and tuple(view) != WATERMARK_COLUMNS else []
+    dropped = [
+        f"DROP VIEW {view.name}"
+        for view in VIEWS
+        if view.name in found and tuple(found[view.name]) != view.columns
+    ]
     added = [
         f"ALTER TABLE {table} ADD COLUMN {name} {type}"
         for table, columns in TABLES.items()

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 STAGING_SCHEMA = "etl_staging"
 CONTROL = "public.etl_control"
 WATERMARKS = "public.etl_watermarks"
+STATUS = "public.etl_status"
+FRESHNESS = "public.etl_freshness"
 FENCE = "public.etl_fence"
 STATEMENT_BYTES_AT_MOST = 95_000  # the Data API refuses 100 KB (data-api limits)
 
