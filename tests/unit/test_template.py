@@ -203,20 +203,81 @@ def test_an_execution_is_logged_without_its_data():
     assert machine["StateMachineType"] == "STANDARD"
 
 
-def test_the_raw_bucket_is_closed_encrypted_and_kept():
-    bucket = RESOURCES["RawBucket"]
-    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("Retain", "Retain")
-    assert set(bucket["Properties"]["PublicAccessBlockConfiguration"].values()) == {True}
-    assert "BucketEncryption" in bucket["Properties"]
+def test_buckets_are_closed_take_only_tls_and_are_kept():
+    policies = of_type("AWS::S3::BucketPolicy").values()
+    tls_only = {
+        policy["Bucket"]["Ref"]
+        for policy in policies
+        for one in statements(policy)
+        if one["Effect"] == "Deny"
+        and (one["Principal"], one["Action"]) == ("*", "s3:*")
+        and one["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    }
+    assert tls_only == set(of_type("AWS::S3::Bucket")) == {"RawBucket", "AccessLogBucket"}
+    for name in tls_only:
+        bucket = RESOURCES[name]
+        assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("Retain", "Retain")
+        assert set(bucket["Properties"]["PublicAccessBlockConfiguration"].values()) == {True}
 
 
-def test_no_lifecycle_rule_touches_leases():
+def test_the_raw_layer_is_encrypted_by_the_stacks_key_versioned_and_its_readers_are_logged():
+    bucket = RESOURCES["RawBucket"]["Properties"]
+    assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"] == [
+        {
+            "ServerSideEncryptionByDefault": {
+                "SSEAlgorithm": "aws:kms",
+                "KMSMasterKeyID": {"Fn::GetAtt": ["DataKey", "Arn"]},
+            },
+            "BucketKeyEnabled": True,
+        }
+    ]
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    logging = bucket["LoggingConfiguration"]
+    assert logging["DestinationBucketName"] == {"Ref": "AccessLogBucket"}
+    [deliver] = [one for one in statements(RESOURCES["AccessLogBucketPolicy"]) if one["Effect"] == "Allow"]
+    assert deliver["Resource"] == {"Fn::Sub": f"${{AccessLogBucket.Arn}}/{logging['LogFilePrefix']}*"}
+    assert deliver["Principal"] == {"Service": "logging.s3.amazonaws.com"}
+
+
+def test_keys_rotate_and_the_raw_layers_stays_with_it():
+    assert all(key["EnableKeyRotation"] is True for key in of_type("AWS::KMS::Key").values())
+    assert (RESOURCES["DataKey"]["DeletionPolicy"], RESOURCES["DataKey"]["UpdateReplacePolicy"]) == (
+        "Retain",
+        "Retain",
+    )
+
+
+def test_who_may_read_or_write_the_raw_layer_may_use_its_key_for_that_and_nobody_else():
+    for name, role in of_type("AWS::IAM::Role").items():
+        objects, key = set(), set()
+        for one in statements(role["Policies"]):
+            where = json.dumps(one["Resource"])
+            objects |= set(actions(one)) if "${RawBucket.Arn}/" in where else set()
+            key |= set(actions(one)) if "DataKey" in where else set()
+        wanted = {"kms:Decrypt"} if "s3:GetObject" in objects else set()
+        wanted |= {"kms:GenerateDataKey"} if "s3:PutObject" in objects else set()
+        assert key == wanted, name
+
+
+def test_no_lifecycle_rule_touches_leases_but_what_they_overwrote():
     rules = RESOURCES["RawBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
-    expiring = [rule for rule in rules if "ExpirationInDays" in rule]
-    assert [(rule.get("Prefix"), rule.get("TagFilters")) for rule in expiring] == [
+    always = [rule for rule in rules if "Id" in rule]
+    [[condition, cold, nothing]] = [rule["Fn::If"] for rule in rules if "Id" not in rule]
+    assert (condition, nothing) == ("GoesCold", {"Ref": "AWS::NoValue"})
+    touching = {"ExpirationInDays", "Transitions"}
+    assert [
+        (rule.get("Prefix"), rule.get("TagFilters")) for rule in [*always, cold] if touching & rule.keys()
+    ] == [
         (None, [{"Key": "layer", "Value": "raw"}]),
         ("_runs/", None),
+        (None, [{"Key": "layer", "Value": "raw"}]),
     ]
+    overwritten = [rule for rule in always if "NoncurrentVersionExpiration" in rule]
+    assert [rule["NoncurrentVersionExpiration"]["NoncurrentDays"] for rule in overwritten] == [30]
+
+
+def test_the_warehouses_logs_hold_no_statement():
+    assert RESOURCES["Namespace"]["Properties"]["LogExports"] == ["connectionlog", "userlog"]
 
 
 def test_old_layers_go_with_the_update_that_replaces_them():
@@ -336,7 +397,7 @@ def test_the_failed_state_is_what_the_rule_passes_over():
 
 
 def test_alarms_may_use_the_topics_key_as_report_may():
-    [key] = of_type("AWS::KMS::Key").values()
+    key = of_type("AWS::KMS::Key")["AlertKey"]
     assert of_type("AWS::SNS::Topic")["AlertTopic"]["KmsMasterKeyId"] == {"Ref": "AlertKey"}
     use = {"kms:Decrypt", "kms:GenerateDataKey"}
     [alarms] = [
@@ -345,7 +406,11 @@ def test_alarms_may_use_the_topics_key_as_report_may():
         if one["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
     ]
     assert set(actions(alarms)) == use
-    [report] = [one for one in statements(RESOURCES["ReportRole"]) if "kms:Decrypt" in actions(one)]
+    [report] = [
+        one
+        for one in statements(RESOURCES["ReportRole"])
+        if one.get("Resource") == {"Fn::GetAtt": ["AlertKey", "Arn"]}
+    ]
     assert set(actions(report)) == use
 
 
