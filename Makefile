@@ -57,7 +57,7 @@ format: setup ## Put the code into the house's format
 	$(PYTHON) -m ruff format .
 
 validate: setup .venv-sam/.ready ## Check the template, without an AWS account
-	.venv/bin/cfn-lint template.yaml template-monitoring.yaml
+	.venv/bin/cfn-lint template.yaml template-monitoring.yaml template-network.yaml
 	$(SAM) validate --lint
 
 types: setup ## Write docs/types.md from the code

@@ -33,7 +33,7 @@ NAMED_ONLY = frozenset(
         "AWS::RedshiftServerless::Workgroup",
         "AWS::Redshift::Cluster",
         "AWS::Scheduler::Schedule",
-        "AWS::CloudFormation::Stack",  # the dashboard and the alarms
+        "AWS::CloudFormation::Stack",  # the dashboard and the alarms; a network that no run needs here
         "AWS::Lambda::EventInvokeConfig",
         "AWS::SQS::QueuePolicy",
         "AWS::S3::BucketPolicy",  # it asks for TLS, which is not spoken here

@@ -17,6 +17,7 @@ from tributary import __version__
 ROOT = Path(__file__).parents[2]
 HOSTS = {  # of documents and examples; packages come from wherever pip is told to get them
     "127.0.0.1",
+    "aws.amazon.com",
     "dev.mysql.com",
     "docs.aws.amazon.com",
     "host.docker.internal",
