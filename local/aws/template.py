@@ -35,6 +35,7 @@ NAMED_ONLY = frozenset(
         "AWS::Scheduler::Schedule",
         "AWS::CloudFormation::Stack",  # the dashboard and the alarms; a network that no run needs here
         "AWS::Lambda::EventInvokeConfig",
+        "AWS::Budgets::Budget",
         "AWS::SQS::QueuePolicy",
         "AWS::S3::BucketPolicy",  # it asks for TLS, which is not spoken here
     }

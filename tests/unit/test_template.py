@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import tomllib
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -58,6 +59,10 @@ def transformed() -> dict[str, Any]:
 
 TEMPLATE = transformed()
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
+PARTS = {
+    path.name: yaml_parse(path.read_text())["Resources"] for path in sorted(ROOT.glob("template-*.yaml"))
+}
+EVERYWHERE = {"template.yaml": RESOURCES, **PARTS}  # every policy of the house and of its parts
 
 
 def of_type(kind: str) -> dict[str, dict[str, Any]]:
@@ -91,12 +96,13 @@ def read_from_environment(path: Path) -> set[str]:
 
 
 def test_nothing_is_allowed_by_a_wildcard_action():
-    allowed = [one for one in statements(RESOURCES) if one["Effect"] == "Allow"]
+    allowed = [one for one in statements(list(EVERYWHERE.values())) if one["Effect"] == "Allow"]
     assert [action for one in allowed for action in actions(one) if "*" in action] == []
 
 
 def test_every_action_is_one_that_aws_knows():
-    allowed = {action for one in statements(RESOURCES) if one["Effect"] == "Allow" for action in actions(one)}
+    every = statements(list(EVERYWHERE.values()))
+    allowed = {action for one in every if one["Effect"] == "Allow" for action in actions(one)}
     assert {action for action in allowed - TRUST if not get_action_data(*action.split(":"))} == set()
 
 
@@ -104,7 +110,9 @@ def test_only_actions_that_take_no_resource_are_allowed_on_all():
     keys = of_type("AWS::KMS::Key")  # whose policies mean the key itself by *
     others = {name: item for name, item in RESOURCES.items() if name not in keys}
     everywhere = [
-        one for one in statements(others) if one["Effect"] == "Allow" and one.get("Resource") == "*"
+        one
+        for one in statements([others, *PARTS.values()])
+        if one["Effect"] == "Allow" and one.get("Resource") == "*"
     ]
     on_all = {action for one in everywhere for action in actions(one)}
     assert {action for action in on_all - LAMBDAS_OWN if resources_of(action)} == set()
@@ -278,6 +286,18 @@ def test_no_lifecycle_rule_touches_leases_but_what_they_overwrote():
 
 def test_the_warehouses_logs_hold_no_statement():
     assert RESOURCES["Namespace"]["Properties"]["LogExports"] == ["connectionlog", "userlog"]
+
+
+def test_every_environment_gives_all_of_its_stack_the_tag_that_the_budget_counts():
+    budget = RESOURCES["Budget"]["Properties"]["Budget"]
+    [counted] = budget["CostFilters"]["TagKeyValue"]
+    prefix, stack_name = counted["Fn::Join"][1]
+    [tag] = re.findall(r"^user:([a-z-]+)\$$", prefix)
+    assert stack_name == {"Ref": "AWS::StackName"}
+    for name, environment in tomllib.loads((ROOT / "samconfig.toml").read_text()).items():
+        if name != "version":
+            stack = environment["global"]["parameters"]["stack_name"]
+            assert environment["deploy"]["parameters"]["tags"] == f"{tag}={stack}"
 
 
 def test_old_layers_go_with_the_update_that_replaces_them():
