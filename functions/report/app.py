@@ -35,7 +35,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         ops_center=settings.client("ssm"),
         metrics=metrics,
     )
-    report = report_run(ended, settings.raw_bucket(), outlets)
+    rpus = int(settings.variable("WAREHOUSE_RPUS"))
+    report = report_run(ended, settings.raw_bucket(), outlets, rpus=rpus)
     return {"source": report.source, "run_id": report.run_id, "status": report.status}
 
 

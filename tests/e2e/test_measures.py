@@ -41,6 +41,12 @@ def test_a_table_that_is_refused_counts_as_that_and_falls_behind_while_its_neigh
     assert declared["Namespace"] == "Tributary/tributary"
     assert (first["RunsSucceeded"], first["TablesRefused"], first["RowsLoaded"]) == ([1], [0], [3])
     assert (second["RunsFailed"], second["TablesRefused"], second["RowsLoaded"]) == ([1], [1], [2])
+    waking = 8 * 0.375 / 60  # a minute of the warehouse
+    assert waking < first["EstimatedCostUsd"][0] < 2 * waking
+    assert ended.report["cost_usd"] == second["EstimatedCostUsd"][0]
+    assert ended.table("public.fine")["cost_usd"] > 0
+    [told] = company.mailbox.about(ended.arn)
+    assert f"Estimated cost: {ended.report['cost_usd']:.4f} USD" in told["Message"]
     assert second["WatermarkLagSeconds"][0] > second["DurationMs"][0] / 1000 >= 0
 
     by_message: dict[str, list[dict[str, Any]]] = {}

@@ -82,7 +82,7 @@ def eventful() -> Run:
     altered = (Altered(column="c", fault="too_long", values=7),)
     tables = (loaded("a", 3, size_bytes=9, altered=altered), failed("b", "ValueRefused"))
     paused = (PausedTable(table="c", failures=3, run_id="r", error="LoadFailed"),)
-    return a_run(*runs, this=report(status="failed", tables=tables, paused=paused))
+    return a_run(*runs, this=report(status="failed", cost_usd=0.25, tables=tables, paused=paused))
 
 
 def test_every_metric_shown_is_emitted_and_every_emitted_one_is_shown(
@@ -134,6 +134,7 @@ def test_a_run_is_counted(capsys: pytest.CaptureFixture[str], eventful: Run) -> 
         "TablesFailed": [1],
         "TablesPaused": [1],
         "DurationMs": [60_000],
+        "EstimatedCostUsd": [0.25],
     }
     assert lag == [pytest.approx(10 * 3600, abs=60)]
 

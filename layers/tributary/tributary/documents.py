@@ -303,8 +303,10 @@ class TableReport(Document):
     rows_read: int = 0
     rows_loaded: int = 0
     size_bytes: int = 0
+    chunks: int = 0
     extract_s: float = 0.0
     load_s: float = 0.0
+    cost_usd: float = 0.0
     future_rows: int = 0
     altered: tuple[Altered, ...] = ()
     notes: tuple[str, ...] = ()
@@ -314,6 +316,7 @@ class TableReport(Document):
 class RunReport(Document):
     """What a run did, as stored and as told by SNS: no watermark, no value of a row.
 
+    `cost_usd` is an estimate, and not the sum of the tables': these share the warehouse's time.
     `paused`: the tables that the next runs leave out; `schedule_paused`: no next run comes by itself.
     """
 
@@ -325,6 +328,7 @@ class RunReport(Document):
     status: Literal["succeeded", "failed", "skipped"]
     started_at: str | None = None
     duration_s: float = 0.0
+    cost_usd: float = 0.0
     partial: bool = False
     failure: Failure | None = None
     notes: tuple[str, ...] = ()

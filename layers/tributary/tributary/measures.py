@@ -75,6 +75,10 @@ def _duration_ms(run: Run) -> float:
     return run.report.duration_s * 1000
 
 
+def _estimated_cost_usd(run: Run) -> float:
+    return run.report.cost_usd
+
+
 def _watermark_lag_seconds(run: Run) -> float | None:
     """Return the age of what the warehouse has of the table that is farthest behind."""
     oldest = run.after.behind_since
@@ -99,6 +103,7 @@ MEASURES: dict[str, tuple[MetricUnit, Callable[[Run], float | None]]] = {
     "TablesFailed": (MetricUnit.Count, _tables_failed),
     "TablesPaused": (MetricUnit.Count, _tables_paused),
     "DurationMs": (MetricUnit.Milliseconds, _duration_ms),
+    "EstimatedCostUsd": (MetricUnit.NoUnit, _estimated_cost_usd),
     "Slowdown": (MetricUnit.NoUnit, _slowdown),
 }
 

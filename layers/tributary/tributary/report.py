@@ -16,7 +16,7 @@ from typing import Any
 from aws_lambda_powertools import Metrics
 from botocore.exceptions import BotoCoreError, ClientError
 
-from . import __version__, incident, lease, measures, paths, quiet, results, standing
+from . import __version__, cost, incident, lease, measures, paths, quiet, results, standing
 from .documents import (
     Failure,
     Item,
@@ -66,11 +66,11 @@ class Outlets:
     metrics: Metrics
 
 
-def report_run(ended: Ended, bucket: Bucket, outlets: Outlets) -> RunReport:
+def report_run(ended: Ended, bucket: Bucket, outlets: Outlets, *, rpus: int = 0) -> RunReport:
     """Count the run, write the report, send the message once, and give the lease back.
 
     The lease stays where batches may still be under way in the warehouse: the next run then takes
-    it over, behind the fence.
+    it over, behind the fence. `rpus`: of the warehouse, for the estimate of what the run cost.
     """
     source = ended.source or "unknown"
     run_id = ended.run_id or _run_of(bucket, ended)
@@ -80,10 +80,11 @@ def report_run(ended: Ended, bucket: Bucket, outlets: Outlets) -> RunReport:
         plan = _plan(bucket, ended, source, run_id) if run_id else None
         ledger = _ledger(bucket, plan) if plan else None
         planned = _planned(plan, bucket) if plan else []
-        tables = _tables(plan, planned, ledger, bucket) if plan else []
+        tables = _tables(plan, planned, ledger, bucket, rpus) if plan else []
     except PlanOutdated:  # a deploy came in between: what its tables got to, the next run finds out
         plan, ledger, tables, outdated = None, None, [], True
     report = _report(ended, source, run_id, plan, tables)
+    report = report.model_copy(update={"cost_usd": cost.of_run(tables, report.duration_s, rpus)})
     before, after = standing.count(bucket, report)
     report = report.model_copy(update={"paused": after.paused_tables, "schedule_paused": after.paused})
     first = ended.skipped or bucket.create(_key(ended, source, run_id), body(report))
@@ -181,12 +182,14 @@ def _planned(plan: Plan, bucket: Bucket) -> list[TablePlan]:
         return [tables[number] for number in sorted(tables)]
 
 
-def _tables(plan: Plan, planned: list[TablePlan], ledger: Ledger | None, bucket: Bucket) -> list[TableReport]:
+def _tables(
+    plan: Plan, planned: list[TablePlan], ledger: Ledger | None, bucket: Bucket, rpus: int
+) -> list[TableReport]:
     loads = {table.number: table for table in ledger.tables} if ledger else {}
     with ThreadPoolExecutor(READERS) as readers:
         read = readers.map(lambda table: results.find(bucket, plan, table), planned)
         told = [
-            _table(table, result, loads.get(table.number))
+            _table(table, result, loads.get(table.number), rpus)
             for table, result in zip(planned, read, strict=True)
         ]
     unchanged = [
@@ -199,12 +202,14 @@ def _tables(plan: Plan, planned: list[TablePlan], ledger: Ledger | None, bucket:
     return [*told, *unchanged, *unplanned]
 
 
-def _table(table: TablePlan, result: TableResult | None, load: TableLoad | None) -> TableReport:
+def _table(table: TablePlan, result: TableResult | None, load: TableLoad | None, rpus: int) -> TableReport:
     loaded = load is not None and load.phase == "loaded"
     failure = load.failure if load else result.failure if result else None
     if not loaded and failure is None:
         message = f"the run ended before {table.name} was loaded; the next run reads it again"
         failure = Failure(table=table.name, error="Unfinished", message=message)
+    chunks, extract_s = (len(result.chunks), result.duration_s) if result else (0, 0.0)
+    load_s = round(load.duration_ms / 1000, 3) if load else 0.0
     return TableReport(
         table=table.name,
         target=f"{table.target_schema}.{table.target_table}",
@@ -214,8 +219,10 @@ def _table(table: TablePlan, result: TableResult | None, load: TableLoad | None)
         rows_read=result.rows if result else 0,
         rows_loaded=load.rows if load and loaded else 0,
         size_bytes=result.size_bytes if result else 0,
-        extract_s=result.duration_s if result else 0.0,
-        load_s=round(load.duration_ms / 1000, 3) if load else 0.0,
+        chunks=chunks,
+        extract_s=extract_s,
+        load_s=load_s,
+        cost_usd=cost.of_table(extract_s, chunks, load_s, rpus),
         future_rows=table.future_rows,
         altered=result.altered if result and loaded else (),
         notes=table.notes,
@@ -269,6 +276,8 @@ def message(report: RunReport) -> str:
     future = [f"  {table.table}: {table.future_rows} rows" for table in report.tables if table.future_rows]
     if future:
         lines += ["\nDated beyond the source's clock (read, and read again until it gets there):", *future]
+    if report.cost_usd:
+        lines.append(f"\nEstimated cost: {report.cost_usd:.4f} USD")
     lines.append(f"\nExecution: {report.execution_arn}")
     return "\n".join(lines)
 
