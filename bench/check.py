@@ -26,7 +26,7 @@ class Written:
 def written(place: Path) -> Written:
     """Read the file, or every file of the folder in the order of their names."""
     files = sorted(place.rglob("*.parquet")) if place.is_dir() else [place]
-    sums = dict.fromkeys(LINEITEM.columns, 0)
+    sums: dict[tuple[str, int], int] = {}
     rows, decimals = 0, "none"
     for file in files:
         parquet = pq.ParquetFile(file)
@@ -34,14 +34,14 @@ def written(place: Path) -> Written:
         for batch in parquet.iter_batches(65_536, columns=list(LINEITEM.columns)):
             rows += batch.num_rows
             for name, type in LINEITEM.columns.items():
-                for part in _canonical(batch.column(name), type):
-                    sums[name] = crc32(part, sums[name])
+                for number, part in enumerate(_canonical(batch.column(name), type)):
+                    sums[name, number] = crc32(part, sums.get((name, number), 0))
     total = crc32(repr(sorted(sums.items())).encode())
     return Written(rows, f"{total:08x}", sum(file.stat().st_size for file in files), decimals)
 
 
 def _canonical(values: pa.Array, type: str) -> list[bytes]:
-    """Return the values' bytes in one form, whatever type a contender chose for them.
+    """Return the values' bytes in one form, whatever type and batches a contender chose for them.
 
     A decimal of 15 digits is counted in hundredths, which a double holds exactly.
     """

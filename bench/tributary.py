@@ -22,7 +22,7 @@ from tributary.documents import Column, Plan, Range, TablePlan
 from tributary.secret import Secret
 from tributary.storage import Bucket
 
-CHUNK_SIZE_BYTES = 32 << 20  # as template.yaml sets it
+CHUNK_SIZE_BYTES = 64 << 20  # as template.yaml sets it
 MODULES = {"postgresql": "postgresql", "mariadb": "mysql", "mariadb odbc": "mysql"}
 
 
@@ -32,13 +32,14 @@ class Folder:
 
     folder: Path
 
-    def put_object(self, *, Bucket: str, Key: str, Body: Any, **_: str) -> None:  # noqa: N803
+    def put_object(self, *, Bucket: str, Key: str, Body: Any, **_: str) -> dict[str, str]:  # noqa: N803
         """Create the object's file."""
         path = self.folder / Key
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as file:
             while part := Body.read(1 << 20):
                 file.write(part)
+        return {"ETag": "new"}
 
     def get_object(self, *, Bucket: str, Key: str, Range: str) -> dict[str, Any]:  # noqa: N803
         """Return the end of the object's file."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
@@ -171,6 +172,35 @@ def test_an_empty_table_has_a_result_without_chunks(postgres: Postgres, bucket: 
     assert workshop.extract(workshop.plan())
 
     assert (workshop.result().rows, workshop.result().chunks) == (0, ())
+
+
+def test_a_page_of_far_too_many_bytes_is_left_and_every_row_arrives_once(
+    postgres: Postgres, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workshop = Workshop(postgres, bucket, rows=2_000)
+    session = postgres.connect()
+    session.run(f'UPDATE "{workshop.source}".orders SET note = repeat(note, 700)')
+    session.close()
+    monkeypatch.setattr(extract, "PAGE_SIZE_BYTES_AT_MOST", 1 << 20)
+    queries = count_of_queries(monkeypatch)
+
+    assert workshop.extract(workshop.plan(page_rows=None))
+
+    assert ids(workshop.rows()) == list(range(1, 2_001))
+    assert len(queries) > 2  # of which the first asked for a thousand rows, and was left
+
+
+def count_of_queries(monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
+    """Return a list that grows by the limit of each page asked for."""
+    limits: list[int | None] = []
+    query = TablePlan.query
+
+    def noted(self: TablePlan, part: Range, position: Any, limit: int | None) -> Any:
+        limits.append(limit)
+        return query(self, part, position, limit)
+
+    monkeypatch.setattr(TablePlan, "query", noted)
+    return limits
 
 
 def test_extract_goes_on_where_an_attempt_ran_out_of_time(postgres: Postgres, bucket: Bucket) -> None:

@@ -2,17 +2,18 @@
 
 Whoever reads the source hands pages on and reads on. Chunks are stored in order, one at a time; what
 fails in one step is raised where the next thing is handed to it, and nothing after it is stored.
-Memory is bounded: one page waits while one is encoded, and one chunk grows while one is stored.
+Memory and disk are bounded: one page waits while one is encoded, one chunk grows while one is stored.
 """
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from queue import Queue
 from threading import BoundedSemaphore, Thread
-from typing import Generic, TypeVar
+from typing import BinaryIO, Generic, TypeVar
 
 from . import paths
 from .chunks import ChunkBuilder, Footer
@@ -20,7 +21,7 @@ from .csv_pages import Counts
 from .documents import Altered, Column
 from .engines import Page
 from .observability import logger
-from .storage import Bucket, Readable
+from .storage import Bucket
 
 CHUNK_ROWS_AT_MOST = 4_000_000
 WAITING_PAGES = 1
@@ -125,6 +126,7 @@ class Assembly:
         """Leave what is not stored, after `finish` or instead of it; never raises."""
         self._encoding.stop()
         self._storing.stop()
+        self._chunk.drop()
 
     def _add(self, page: Page) -> None:
         full = self._chunk.size_bytes >= self._chunk_size_bytes or self._chunk.rows >= CHUNK_ROWS_AT_MOST
@@ -141,16 +143,21 @@ class Assembly:
         number, rows = self._number, self._chunk.rows
         self._number += 1
         self._chunk = self._new_chunk()
-        self._storing.put((number, rows, content))
+        try:
+            self._storing.put((number, rows, content))
+        except BaseException:
+            content.close()
+            raise
 
     def _new_chunk(self) -> ChunkBuilder:
         return ChunkBuilder(self._columns, self._place.range_number, self._number, ordered_by=self._order)
 
-    def _put(self, finished: tuple[int, int, Readable]) -> None:
+    def _put(self, finished: tuple[int, int, BinaryIO]) -> None:
         number, rows, content = finished
-        size_bytes = content.size()
-        if not self._place.bucket.create_raw(paths.chunk(self._place.prefix, number), content):
-            raise Overtaken
+        with content:
+            size_bytes = os.fstat(content.fileno()).st_size
+            if not self._place.bucket.create_raw(paths.chunk(self._place.prefix, number), content):
+                raise Overtaken
         self.stored += 1
         logger.info("chunk stored", extra={"number": number, "rows": rows, "size_bytes": size_bytes})
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from pydantic import BaseModel, ConfigDict
 
 from . import paths
 from .documents import FORMAT, Altered, Chunk, Column
 from .errors import InternalError, PlanOutdated
-from .storage import Bucket, Readable, Stored
+from .storage import Bucket, Stored
 from .types import arrow
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ SEQUENCE = "_tributary_seq"  # the order of reading; among rows of equal key the
 FOOTER_KEY = b"tributary"
 TAIL_BYTES = 131_072  # more than a footer takes; a longer one is read again whole
 ROWS_AT_MOST = 1 << 23  # a row's number within its chunk has 24 bits
-ROW_GROUP_BYTES = 12 << 20  # of Arrow columns, before encoding
+ROW_GROUP_BYTES = 8 << 20  # of Arrow columns, before encoding
 COMPRESSED = 4  # times, about
 SAMPLE_ROWS = 50_000
 
@@ -102,7 +103,9 @@ def schema(columns: Sequence[Column]) -> pyarrow.Schema:
 
 
 class ChunkBuilder:
-    """One chunk under construction, in memory, compressed as it grows.
+    """One chunk under construction, in a file without a name, compressed as it grows.
+
+    So memory holds a few pages and no chunk, however large chunks are; the file goes when it is closed.
 
     Rows are gathered until they make a row group: few large ones take less time and space than many.
     A dictionary is made of columns whose values repeat, and only of them: where they do not, building
@@ -113,13 +116,11 @@ class ChunkBuilder:
     def __init__(
         self, columns: Sequence[Column], range_number: int, number: int, *, ordered_by: Sequence[str] = ()
     ) -> None:
-        import pyarrow as pa
-
         self.schema = schema(columns)
         self.rows = 0
         self._first = (range_number << 48) | (number << 24)
         self._ordered_by = [column.target for column in columns if column.name in ordered_by]
-        self._sink = pa.BufferOutputStream()
+        self._file = TemporaryFile(prefix="chunk-")  # noqa: SIM115 - finish hands it on, drop closes it
         self._writer: Any = None
         self._waiting: list[pyarrow.Table] = []
         self._waiting_bytes = 0
@@ -127,7 +128,7 @@ class ChunkBuilder:
     @property
     def size_bytes(self) -> int:
         """Return the bytes written so far, and about those that the waiting rows will make."""
-        return int(self._sink.tell()) + self._waiting_bytes // COMPRESSED
+        return self._file.tell() + self._waiting_bytes // COMPRESSED
 
     def add(self, rows: pyarrow.Table) -> None:
         """Append rows, in reading order."""
@@ -149,7 +150,7 @@ class ChunkBuilder:
         self._waiting, self._waiting_bytes = [], 0
         if self._writer is None:
             self._writer = pq.ParquetWriter(
-                self._sink,
+                self._file,
                 self.schema,
                 compression="zstd",
                 compression_level=1,
@@ -160,17 +161,19 @@ class ChunkBuilder:
 
     def finish(
         self, position: tuple[str, ...] | None, total_rows: int, altered: tuple[Altered, ...], *, last: bool
-    ) -> Readable:
-        """Return the object's content, its footer saying where it ends."""
-        import pyarrow as pa
-
+    ) -> BinaryIO:
+        """Return the object's content, to be closed by the caller; its footer says where its rows end."""
         if self._waiting or self._writer is None:
             self._write_group()
         footer = Footer(position=position, last=last, rows=self.rows, total_rows=total_rows, altered=altered)
         self._writer.add_key_value_metadata({FOOTER_KEY.decode(): footer.model_dump_json()})
         self._writer.close()
-        content: Readable = pa.BufferReader(self._sink.getvalue())
-        return content
+        self._file.seek(0)
+        return cast(BinaryIO, self._file)
+
+    def drop(self) -> None:
+        """Forget a chunk that will not be finished."""
+        self._file.close()
 
 
 def repetitive(rows: pyarrow.Table) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ValidationError
@@ -21,22 +21,6 @@ DocumentT = TypeVar("DocumentT", bound=BaseModel)
 CONFLICTS = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 MISSING = ("NoSuchKey", "404")
 BUSY = ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "503", "500", "OperationAborted")
-
-
-class Readable(Protocol):
-    """A file to upload, from which S3's client reads, and again where it tries again."""
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Return the next bytes."""
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Go to a place and return it."""
-
-    def tell(self) -> int:
-        """Return the place."""
-
-    def size(self) -> int:
-        """Return how many bytes there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +42,7 @@ class Bucket:
         """Write the object unless one is there already; say whether it was written."""
         return self._put(key, body, IfNoneMatch="*") is not None
 
-    def create_raw(self, key: str, body: Readable) -> bool:
+    def create_raw(self, key: str, body: BinaryIO) -> bool:
         """Like `create`, for a file and the raw layer: lifecycle rules find its objects by their tag."""
         return self._put(key, body, IfNoneMatch="*", Tagging="layer=raw") is not None
 
@@ -70,7 +54,7 @@ class Bucket:
         """Write an object whose content is the same whoever writes it."""
         self._put(key, body)
 
-    def _put(self, key: str, body: bytes | Readable, **condition: str) -> str | None:
+    def _put(self, key: str, body: bytes | BinaryIO, **condition: str) -> str | None:
         try:
             with translated(key):
                 answer = self.client.put_object(Bucket=self.name, Key=key, Body=body, **condition)

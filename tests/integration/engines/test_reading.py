@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration.engines.source import Source
 from tributary.catalog import TableName
-from tributary.engines import Query
+from tributary.engines import Query, mysql, postgresql
 from tributary.errors import QueryCancelled, SourceUnavailable, TableRefused, TributaryError
 from tributary.secret import Secret
 
@@ -58,6 +58,42 @@ def test_a_slow_reader_slows_the_source_down_instead_of_filling_memory(server_so
         rows = next(pages).table.num_rows
         time.sleep(0.5)
         assert rows + sum(page.table.num_rows for page in pages) == 40_000
+
+
+def quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+@pytest.mark.parametrize("name", ["pg", "maria"])
+def test_the_drivers_public_interface_reads_the_same_as_their_sockets(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    source: Source = request.getfixturevalue(name)
+    source.execute("CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, a TEXT, b VARCHAR(40) NOT NULL)")
+    odd = ["", "a", 'q"q', "line\nend\r\n", ",", "\r\n\r\n", "x" * 300, "ç" * 30_000]
+    for first in range(0, 4_000, 100):
+        values = [
+            f"({n}, {'NULL' if n % 7 == 0 else quoted(odd[n % 8])}, {quoted(odd[n % 7][:40])})"
+            for n in range(first, first + 100)
+        ]
+        source.execute(f"INSERT INTO t VALUES {', '.join(values)}")
+    query = source.query("t", order=("id",))
+    inside = {"pg": postgresql.postgresql_copy, "maria": mysql.mysql_packets}[name]
+
+    def read() -> list[dict[str, Any]]:
+        with source.session() as connection:
+            assert inside.usable(connection.driver) is direct
+            pages = list(source.engine.read(connection, query))
+            assert source.engine.ask(connection, "SELECT 1") == ("1",)
+        assert len(pages) > 2
+        return [row for page in pages for row in page.table.to_pylist()]
+
+    direct = True
+    at_once = read()
+    direct = False
+    monkeypatch.setattr(inside, "usable", lambda driver: False)
+    assert read() == at_once
+    assert [row["id"] for row in at_once] == list(range(4_000))
 
 
 def slow(source: Source) -> Query:

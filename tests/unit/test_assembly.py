@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from tributary.assembly import Step
+from tributary.extract import PAGE_ROWS_AT_MOST, PAGE_S, PAGE_SIZE_BYTES, PageRows
+
+
+def test_a_step_does_one_thing_after_the_other_and_is_waited_for() -> None:
+    done: list[int] = []
+    step: Step[int] = Step("step", done.append, waiting=1)
+    for number in range(20):
+        step.put(number)
+    step.close()
+    assert done == list(range(20))
+
+
+def test_after_a_failure_nothing_more_is_done_and_whoever_hands_on_learns_of_it() -> None:
+    done: list[int] = []
+
+    def work(number: int) -> None:
+        if number == 2:
+            raise ValueError("the third")
+        done.append(number)
+
+    def hand_on() -> None:
+        for number in range(20):
+            step.put(number)
+
+    step: Step[int] = Step("step", work, waiting=0)
+    with pytest.raises(ValueError, match="the third"):
+        hand_on()
+    with pytest.raises(ValueError, match="the third"):
+        step.close()
+    assert done == [0, 1]
+
+
+def test_a_step_takes_no_more_than_there_is_room_for() -> None:
+    go_on, taken = threading.Event(), []
+    step: Step[int] = Step("step", lambda _: go_on.wait(), waiting=1)
+
+    def hand_on() -> None:
+        for number in range(5):
+            step.put(number)
+            taken.append(number)
+
+    thread = threading.Thread(target=hand_on)
+    thread.start()
+    thread.join(0.2)
+    assert taken == [0, 1]
+    go_on.set()
+    thread.join()
+    step.close()
+
+
+def test_stopping_forgets_what_waits_and_leaves_no_thread() -> None:
+    before, go_on, done = threading.active_count(), threading.Event(), []
+    step: Step[int] = Step("step", lambda number: done.append(number) or go_on.wait(), waiting=3)  # type: ignore[func-returns-value]
+    for number in range(4):
+        step.put(number)
+    go_on.set()
+    step.stop()
+    step.stop()
+    assert len(done) <= 4
+    assert threading.active_count() == before
+
+
+def learnt(rows: int, size_bytes: int, took_s: float, left_s: float) -> int:
+    page_rows = PageRows(None, rows=rows)
+    page_rows.learn(rows, size_bytes, took_s, left_s)
+    return page_rows.rows
+
+
+def test_a_page_comes_to_its_size_whatever_the_rows_width() -> None:
+    assert learnt(1_000, 20_000, 0.01, 900) == 16_000  # no more than sixteen times the last
+    assert learnt(100_000, 13_000_000, 0.2, 900) == 100_000 * PAGE_SIZE_BYTES // 13_000_000
+    assert learnt(400_000, 8_000_000, 0.2, 900) == PAGE_ROWS_AT_MOST
+    assert learnt(1_000, 5_000_000_000, 60, 900) == 6
+
+
+def test_a_page_takes_no_longer_than_it_may_and_half_of_what_is_left() -> None:
+    assert learnt(10_000, 1_000_000, 40, 900) == 10_000 * PAGE_S // 40
+    assert learnt(10_000, 1_000_000, 40, 8) == 1_000
+    assert learnt(10_000, 1_000_000, 40, -5) == 1
+
+
+def test_a_page_of_fixed_rows_learns_nothing() -> None:
+    page_rows = PageRows(7)
+    page_rows.learn(7, 1 << 30, 100, 1)
+    assert page_rows.rows == 7
