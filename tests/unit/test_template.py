@@ -189,6 +189,12 @@ def test_every_variable_that_a_function_reads_is_declared_and_every_declared_one
     assert wanted == declared - READ_BY_LIBRARIES
 
 
+def test_two_chunks_of_the_largest_size_find_room_in_extracts_tmp():
+    largest = TEMPLATE["Parameters"]["ChunkSizeBytes"]["MaxValue"]
+    room = function("extract")["EphemeralStorage"]["Size"] * 1024 * 1024
+    assert room >= 3 * largest  # a chunk ends with its row group, and so a little late
+
+
 def test_every_function_can_be_pointed_elsewhere_and_is_not():
     for name in FUNCTIONS:
         assert function(name)["Environment"]["Variables"]["AWS_ENDPOINT_URL"] == ""
