@@ -189,6 +189,13 @@ def test_every_variable_that_a_function_reads_is_declared_and_every_declared_one
     assert wanted == declared - READ_BY_LIBRARIES
 
 
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_has_its_memory_and_extract_a_whole_processor(name: str):
+    a_processor = 1769  # MB of a function that has one vCPU (Lambda, "Configure memory")
+    memory = function(name)["MemorySize"]
+    assert memory >= a_processor if name == "extract" else 512 <= memory < a_processor
+
+
 def test_two_chunks_of_the_largest_size_find_room_in_extracts_tmp():
     largest = TEMPLATE["Parameters"]["ChunkSizeBytes"]["MaxValue"]
     room = function("extract")["EphemeralStorage"]["Size"] * 1024 * 1024

@@ -177,10 +177,10 @@ def _ask(loading: Loading, load: TableLoad, states: dict[str, State]) -> TableLo
 def _after_stage(loading: Loading, load: TableLoad, state: State) -> TableLoad:
     if not state.finished:
         return _again(load, "waiting", state) or _broken(load, "COPY", _copy_reason(loading, state))
-    [[staged, *standing]] = [map(_number, row) for row in loading.warehouse.rows(state.parts[-1])]
+    [[staged, *there]] = [map(_number, row) for row in loading.warehouse.rows(state.parts[-1])]
     if staged != load.rows:
         return _broken(load, "COPY", f"{staged} rows arrived where the chunks hold {load.rows}")
-    refusal = _refusal(loading.table(load), staged, *standing)
+    refusal = _refusal(loading.table(load), staged, *there)
     if refusal:
         return _failed(load, refusal)
     return load.model_copy(update={"phase": "staged", "statement": None, "attempt": 1})
@@ -190,17 +190,17 @@ def _number(text: str | None) -> int:
     return int(text or 0)
 
 
-def _refusal(table: TablePlan, arrived: int, standing: int = 0) -> Failure | None:
+def _refusal(table: TablePlan, arrived: int, there: int = 0) -> Failure | None:
     """Return why a whole image may not take the place of what stands there, None where it may.
 
     A source that answers with less than it has is caught here, not in the warehouse. Where few rows
     would go, only an empty image is suspicious.
     """
-    gone = standing - arrived
-    if gone * 100 <= standing * table.may_vanish or (gone <= FEW_ROWS and arrived):
+    gone = there - arrived
+    if gone * 100 <= there * table.may_vanish or (gone <= FEW_ROWS and arrived):
         return None
     message = (
-        f"{table.name} has {arrived} rows now, and {standing} stand in the warehouse: more would go than "
+        f"{table.name} has {arrived} rows now, and {there} stand in the warehouse: more would go than "
         f"may_vanish allows ({table.may_vanish}%); look into the source, and if that is right, start one "
         'run with "may_vanish": "100%"'
     )

@@ -397,8 +397,7 @@ def _freeze(
     key = paths.plan(source.name, held.run_id)
     if bucket.create(key, body(plan)):
         return plan
-    standing = bucket.document(key, Plan)
-    return standing or plan
+    return bucket.document(key, Plan) or plan
 
 
 def _items(tables: Sequence[TablePlan]) -> list[Item]:
