@@ -42,8 +42,12 @@ def _change(reader: Reader, table: str, names: LongNames, *, in_block: bool) -> 
 
 def _add(reader: Reader, table: str, names: LongNames) -> list[str]:
     if reader.peek().word in ("PRIMARY", "UNIQUE", "FOREIGN", "CONSTRAINT"):
+        name = identifier(reader.peek(1), names) if reader.sees("CONSTRAINT") else ""
         keyed = tables.key(reader)
-        return [f"ALTER TABLE {table} ALTER COLUMN {identifier(k, names)} SET ({tables.KEY})" for k in keyed]
+        # A constraint that has a name has one here too, and checks nothing: it can be seen and dropped.
+        named = [f"ALTER TABLE {table} ADD CONSTRAINT {name} CHECK (TRUE)"] if name else []
+        marks = [f"ALTER TABLE {table} ALTER COLUMN {identifier(k, names)} SET ({tables.KEY})" for k in keyed]
+        return [*named, *marks]
     reader.take("COLUMN")
     if reader.sees("IF"):
         reader.unexpected()
@@ -59,9 +63,9 @@ def _add(reader: Reader, table: str, names: LongNames) -> list[str]:
 
 def _drop(reader: Reader, table: str, names: LongNames) -> list[str]:
     if reader.take("CONSTRAINT"):
-        reader.name()
-        reader.take_any("CASCADE", "RESTRICT")
-        return []  # a key holds nothing, so nothing ends with it
+        name = identifier(reader.name(), names)
+        behaviour = reader.take_any("CASCADE", "RESTRICT")
+        return [f"ALTER TABLE {table} DROP CONSTRAINT {name} {behaviour}".rstrip()]
     reader.take("COLUMN")
     name = identifier(reader.name(), names)
     behaviour = reader.take_any("CASCADE", "RESTRICT")

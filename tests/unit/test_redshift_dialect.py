@@ -9,7 +9,7 @@ import pytest
 from sqlfluff.core import Linter
 
 from tributary.documents import TablePlan
-from tributary.redshift import control
+from tributary.redshift import care, comments, control, unique
 from tributary.redshift.publish import publish, quiet
 from tributary.redshift.stage import drop, stage
 from tributary.types import Kind
@@ -19,6 +19,15 @@ from .test_publish_sql import LIVES, NAME, column, committed, orders
 URL = "s3://raw/_runs/shop/20261123_233901/manifests/3.json"
 PLANS = {
     "merge": orders(new_columns=("doc", "size")),
+    "made as the file says": orders(
+        distkey="Id",
+        sortkey=("size", "Id"),
+        encode={"code": "zstd", "size": "az64"},
+        key=("Id",),
+        exists=False,
+    ),
+    "explained": orders(comments=((None, "all orders"), ("code", "it's a \\ code"))),
+    "of a key that holds no more": orders(mode="append", swap=True, unique="tributary_key_9d5ddeb338e7ca6f"),
     "merge by delete and insert": orders(repeated_keys=True),
     "merge in a shared target": orders(owner="shop"),
     "replace": orders(swap=True),
@@ -50,6 +59,8 @@ PLANS = {
 def statements(table: TablePlan) -> Iterator[str]:
     yield from stage(table, NAME, URL, "arn:aws:iam::1:role/copy")
     yield from publish(table, NAME, committed(mode=table.mode))
+    for batch in care.batches(table, care.LARGE_ROWS):  # the grammar's ANALYZE lacks Redshift's own clause
+        yield from (sql.removesuffix(" PREDICATE COLUMNS") for sql in batch)
 
 
 def around() -> Iterator[str]:
@@ -65,6 +76,7 @@ def around() -> Iterator[str]:
     )
     yield from (control.staging_tables(), *drop([NAME]), *quiet([committed(), committed(cursor=None)]))
     yield from (control.raise_fence("shop", 3, "20261123_233901"), control.load_error(7))
+    yield from (comments.ask(["shop", "company"]), unique.ask(["shop"]))
     yield control.committed("shop", "public.orders", "20261123_233901")
 
 

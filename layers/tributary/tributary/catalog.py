@@ -30,6 +30,7 @@ class SourceColumn:
     name: str
     type: str
     nullable: bool
+    comment: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class SourceTable:
     primary_key: tuple[str, ...] = ()
     unique_keys: tuple[tuple[str, ...], ...] = ()
     indexes: tuple[tuple[str, ...], ...] = field(default=())
+    comment: str | None = None
 
     def column(self, name: str) -> SourceColumn | None:
         """Return the column of that exact name, None where there is none."""

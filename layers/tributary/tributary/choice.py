@@ -15,6 +15,7 @@ from .documents import Column, Mode
 from .engines import Engine
 from .errors import TableRefused, UnsupportedType
 from .faults import Fault, Policy
+from .redshift import physical
 from .redshift.stage import added
 from .types import Kind
 
@@ -65,6 +66,15 @@ class Choice:
         return str(self.table.name)
 
     @property
+    def comments(self) -> dict[str | None, str]:
+        """Return what the source says of the columns, by target, and under None of the table."""
+        if self.settings.comments is False:
+            return {}
+        of_columns = {column.name: column.comment for column in self.table.columns}
+        said = [(column.target, of_columns[column.name]) for column in self.columns]
+        return {target: text for target, text in [(None, self.table.comment), *said] if text}
+
+    @property
     def overlap(self) -> timedelta | int | None:
         """Return how much is read again, None for what the source's clock says; an append repeats nothing."""
         return None if self.mode == "append" else self.settings.overlap
@@ -86,6 +96,7 @@ def choose(engine: Engine, table: SourceTable, settings: Settings, sql: str | No
             f"{table.name} has no primary key: set key to columns that are unique and not null, "
             "or use mode: replace"
         )
+    _check_physical(table, settings, columns)
     proven = _is_proven(table, key)
     columns = _with_policies(table, settings, columns, {*key, *([cursor.name] if cursor else [])})
     return Choice(table, settings, mode, columns, key, proven, cursor, tuple(notes), sql)
@@ -177,6 +188,34 @@ def _treated(table: SourceTable, settings: Settings, column: Column) -> Column:
         return column.model_copy(update={"policies": policies})
     text = Kind("text")
     return column.model_copy(update={"kind": text, "policies": faults.meant(text, said)})
+
+
+def _check_physical(table: SourceTable, settings: Settings, columns: tuple[Column, ...]) -> None:
+    """Raise TableRefused where distkey, sortkey or encode name what Redshift cannot do."""
+    taken = {column.name: column for column in columns}
+    asked = [
+        *(("distkey", name) for name in [settings.distkey] if name),
+        *(("sortkey", name) for name in settings.sortkey or ()),
+        *(("encode", name) for name in settings.encode or ()),
+    ]
+    for field, name in asked:
+        _existing(table, name, field)
+        if name not in taken:
+            raise TableRefused(
+                f'{field}: column "{name}" of {table.name} is left out by columns; take it along'
+            )
+        if field != "encode" and taken[name].kind.name in ("json", "binary"):
+            raise TableRefused(
+                f'{field}: column "{name}" of {table.name} is {taken[name].type}, which Redshift can neither '
+                "distribute nor sort by; choose another"
+            )
+    for name, encoding in (settings.encode or {}).items():
+        possible = physical.encodings(taken[name])
+        if encoding not in possible:
+            raise TableRefused(
+                f'encode: column "{name}" of {table.name} is {taken[name].type} and cannot be {encoding}; '
+                f"use {', '.join(possible)}"
+            )
 
 
 def _own_policies(table: SourceTable, settings: Settings, column: Column) -> dict[Fault, Policy]:

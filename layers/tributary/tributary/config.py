@@ -18,6 +18,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    StrictBool,
     StrictInt,
     ValidationError,
     ValidationInfo,
@@ -120,6 +121,7 @@ POLICIES: tuple[Policy, ...] = get_args(Policy)
 Text = Annotated[str, Field(min_length=1)]
 ColumnPolicy = Policy | dict[Fault, Policy]
 Share = Annotated[str, BeforeValidator(_share)]  # 50%
+Encoding = Literal["raw", "az64", "lzo", "zstd"]  # those of redshift.physical
 Names = Annotated[tuple[Text, ...], Field(min_length=1), BeforeValidator(_several)]
 
 
@@ -163,7 +165,9 @@ class Settings(BaseModel):
     can do something about, or by fault too. `booleans`: integer columns that become BOOLEAN.
     `append`: what mode `append` adds.
     `rename`: columns' names in the source and in the warehouse. `where`: a condition of the source's SQL.
-    `may_vanish`: the share of a table's rows that one whole image may take away.
+    `may_vanish`: the share of a table's rows that one whole image may take away. `distkey`, `sortkey` and
+    `encode`: how a table that is made lies in the warehouse, AUTO where they say nothing. `comments`: whether
+    the source's are said in the warehouse.
     """
 
     model_config = FROZEN
@@ -185,8 +189,12 @@ class Settings(BaseModel):
     column_policies: Annotated[dict[Text, ColumnPolicy], BeforeValidator(_column_policies)] | None = None
     booleans: Names | None = None
     ranges: Literal["auto"] | Annotated[StrictInt, Field(ge=1, le=RANGES_AT_MOST)] | None = None
+    distkey: Text | None = None
+    sortkey: Names | None = None
+    encode: Annotated[dict[Text, Encoding], Field(min_length=1)] | None = None
+    comments: StrictBool | None = None
 
-    @field_validator("key")
+    @field_validator("key", "sortkey")
     @classmethod
     def _key(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
         return _distinct(value) if value is not None else None

@@ -17,8 +17,8 @@ from .engines import Query, ReadColumn
 from .faults import Fault, Policy
 from .types import Kind
 
-FORMAT: Final = 2
-Format = Literal[2]
+FORMAT: Final = 3
+Format = Literal[3]
 
 Mode = Literal["merge", "append", "replace", "history"]
 
@@ -95,6 +95,9 @@ class TablePlan(Document):
     are the source's own text, None where there is none. `whole` says that every row is read.
     `new_columns` (targets) are added to the warehouse's table in the publish; `unread_columns` are
     those that it has and the source no longer gives.
+    `distkey`, `sortkey` and `encode` are said of a table that is made, by source names; `comments`, by
+    target (None: the table's own), are those that the warehouse lacks; `unique` names the constraint of
+    ours that its table has.
     `future_rows` counts rows dated beyond the source's clock; `notes` say in words what was taken
     without being told, and why.
     A big table's plan stands in several items, one per part: each has the part's `ranges` and all else.
@@ -129,6 +132,11 @@ class TablePlan(Document):
     future_rows: int = 0
     new_columns: tuple[str, ...] = ()
     unread_columns: tuple[str, ...] = ()
+    distkey: str | None = None
+    sortkey: tuple[str, ...] = ()
+    encode: dict[str, str] = {}
+    comments: tuple[tuple[str | None, str], ...] = ()
+    unique: str | None = None
     notes: tuple[str, ...] = ()
 
     @property

@@ -17,7 +17,8 @@ from .choice import Choice
 from .documents import Column
 from .errors import TableRefused
 from .names import Target
-from .redshift import control
+from .redshift import comments, control, unique
+from .redshift.comments import Comments
 from .redshift.data_api import Row, Warehouse
 from .redshift.stage import added, drop
 from .types import warehouse as warehouse_type
@@ -44,11 +45,14 @@ class Landed:
     """What the warehouse has of a source: how far each table is, by its source name, columns by target.
 
     `columns`: schema and table -> column -> type, in the words of `types.warehouse`, a VARCHAR without its
-    length; a type that SVV_COLUMNS calls otherwise stands as it calls it.
+    length; a type that SVV_COLUMNS calls otherwise stands as it calls it. `unique`: the name of a table's
+    constraint of ours.
     """
 
     tables: Mapping[str, Loaded] = field(default_factory=dict)
     columns: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
+    comments: Comments = field(default_factory=Comments)
+    unique: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def known(self, target: Target) -> Mapping[str, str] | None:
         """Return the types of the target's columns by their names, None where there is no such table."""
@@ -123,12 +127,14 @@ def look(warehouse: Warehouse, source: str, schemas: Sequence[str], run_id: str)
     making = [control.create_schema(schema) for schema in schemas]
     while len(making) > SCHEMAS_AT_ONCE:
         warehouse.run([making.pop() for _ in range(SCHEMAS_AT_ONCE)], name)
-    *_, watermarks, columns, staged = warehouse.run(
+    *_, watermarks, columns, staged, said, constraints = warehouse.run(
         [
             *making,
             control.watermarks(source),
             control.columns(schemas),
             control.staging_tables(),
+            comments.ask(schemas),
+            unique.ask(schemas),
         ],
         name,
     )
@@ -139,7 +145,12 @@ def look(warehouse: Warehouse, source: str, schemas: Sequence[str], run_id: str)
     ]
     if left:
         warehouse.run(drop(left[:40]), f"{name}/clear")
-    return Landed(_loaded(watermarks), _columns(columns))
+    return Landed(
+        _loaded(watermarks),
+        _columns(columns),
+        Comments.of(said),
+        {(str(schema), str(table)): str(name) for schema, table, name in constraints},
+    )
 
 
 def shut_out(warehouse: Warehouse, source: str, generation: int, run_id: str) -> None:

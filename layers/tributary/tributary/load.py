@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from . import paths, results
 from .changes import columns_digest
 from .documents import Failure, Item, Ledger, Plan, TableLoad, TablePlan, TableResult
-from .errors import ImageRefused, LeaseLost, LoadFailed, PlanOutdated
+from .errors import ImageRefused, LeaseLost, LoadFailed, PlanOutdated, WarehouseUnavailable
 from .observability import logger
-from .redshift import control
+from .redshift import care, control
 from .redshift.control import Committed
 from .redshift.data_api import State, Warehouse
 from .redshift.publish import publish, quiet
@@ -211,6 +211,7 @@ def _after_publish(loading: Loading, load: TableLoad, state: State) -> TableLoad
     if state.finished:
         told = {"table": load.table, "rows": load.rows, "load_ms": load.duration_ms}
         logger.info("table loaded", extra=told)
+        _care(loading, load)
         return load.model_copy(update={"phase": "loaded", "statement": None})
     if state.failed_at == 0 and "zero" in state.message:
         raise LeaseLost(f"run {loading.plan.run_id} of {loading.plan.source} is fenced: a newer run loads")
@@ -220,6 +221,15 @@ def _after_publish(loading: Loading, load: TableLoad, state: State) -> TableLoad
     if _committed(loading, load):  # the batch was sent twice, and the first one had passed
         return load.model_copy(update={"phase": "loaded", "statement": None})
     return _broken(load, "publish", state.reason)
+
+
+def _care(loading: Loading, load: TableLoad) -> None:
+    """Send what else there is to do for a table; nobody waits for it, and tokens keep it to once."""
+    try:
+        for number, batch in enumerate(care.batches(loading.table(load), load.rows)):
+            loading.warehouse.submit(batch, _name(loading.plan, load, f"care-{number}"))
+    except (LoadFailed, WarehouseUnavailable) as error:
+        logger.warning("care put off", extra={"table": load.table, "error": type(error).__name__})
 
 
 def _again(load: TableLoad, phase: str, state: State) -> TableLoad | None:

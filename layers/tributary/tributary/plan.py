@@ -283,6 +283,11 @@ class Survey:
             future_rows=bounds.future_rows,
             new_columns=(*(column.target for column in new), *own),
             unread_columns=self.landed.dropped_columns(choice, target),
+            distkey=choice.settings.distkey,
+            sortkey=choice.settings.sortkey or (),
+            encode=dict(choice.settings.encode or {}),
+            comments=() if target.shared else self.landed.comments.changed(target, choice.comments),
+            unique=self.landed.unique.get((target.schema, target.table)),
             notes=(
                 *choice.notes,
                 *indexes.advice(reader.engine, choice),

@@ -20,7 +20,10 @@ COLUMNS = """
 SELECT table_schema, table_name, column_name,
   CONCAT(column_type, IF(character_set_name IN ('utf8mb4', 'utf8mb3', 'utf8', 'latin1', 'ucs2', 'utf16',
     'utf16le', 'utf32', 'binary') OR character_set_name IS NULL,
-    '', CONCAT(' character set ', character_set_name))), is_nullable
+    '', CONCAT(' character set ', character_set_name))), is_nullable, column_comment,
+  (SELECT table_comment FROM information_schema.tables AS t
+   WHERE t.table_schema = columns.table_schema AND t.table_name = columns.table_name
+     AND t.table_type <> 'VIEW')
 FROM information_schema.columns
 WHERE table_schema IN ({schemas}) AND table_name IN ({tables})
 ORDER BY table_schema, table_name, ordinal_position
@@ -80,17 +83,22 @@ def tables(
 ) -> dict[TableName, SourceTable]:
     """Return the named tables as the answers to COLUMNS and INDEXES describe them."""
     found: dict[TableName, list[SourceColumn]] = {}
-    for schema, table, column, type, nullable in columns:
+    comments: dict[TableName, str | None] = {}
+    for schema, table, column, type, nullable, said, of_table in columns:
         if (name := TableName(str(schema), str(table))) in names:
-            found.setdefault(name, []).append(SourceColumn(str(column), str(type), nullable == "YES"))
+            comments[name] = of_table or None
+            read = SourceColumn(str(column), str(type), nullable == "YES", said or None)
+            found.setdefault(name, []).append(read)
     parts: dict[TableName, dict[str, list[Row]]] = {name: {} for name in found}
     for row in indexes:
         if (name := TableName(str(row[0]), str(row[1]))) in parts:
             parts[name].setdefault(str(row[2]), []).append(row)
-    return {name: _table(name, listed, parts[name]) for name, listed in found.items()}
+    return {name: _table(name, listed, parts[name], comments[name]) for name, listed in found.items()}
 
 
-def _table(name: TableName, columns: list[SourceColumn], indexes: dict[str, list[Row]]) -> SourceTable:
+def _table(
+    name: TableName, columns: list[SourceColumn], indexes: dict[str, list[Row]], comment: str | None
+) -> SourceTable:
     whole = {
         index: tuple(str(row[5]) for row in rows)
         for index, rows in indexes.items()
@@ -107,6 +115,7 @@ def _table(name: TableName, columns: list[SourceColumn], indexes: dict[str, list
         whole.get("PRIMARY", ()),
         tuple(key for index, key in whole.items() if index in keys),
         tuple(whole.values()),
+        comment,
     )
 
 

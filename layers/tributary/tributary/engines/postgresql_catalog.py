@@ -49,7 +49,8 @@ ORDER BY v.place
 COLUMNS = f"""
 SELECT n.nspname, c.relname, a.attname,
        {WORD} || pg_catalog.format_type(t.oid, d.mod),
-       NOT (a.attnotnull OR d.not_null)
+       NOT (a.attnotnull OR d.not_null),
+       pg_catalog.col_description(c.oid, a.attnum), pg_catalog.obj_description(c.oid, 'pg_class')
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -114,9 +115,11 @@ def _string(text: str) -> str:
 def tables(columns: Iterable[Row], indexes: Iterable[Row]) -> dict[TableName, SourceTable]:
     """Return the tables that the answers to COLUMNS and INDEXES describe."""
     found: dict[TableName, list[SourceColumn]] = {}
-    for schema, table, column, type, nullable in columns:
+    comments: dict[TableName, str | None] = {}
+    for schema, table, column, type, nullable, said, of_table in columns:
         name = TableName(str(schema), str(table))
-        found.setdefault(name, []).append(SourceColumn(str(column), str(type), nullable == "t"))
+        comments[name] = of_table
+        found.setdefault(name, []).append(SourceColumn(str(column), str(type), nullable == "t", said))
     keys: dict[TableName, list[tuple[str, str, str, tuple[str, ...]]]] = {name: [] for name in found}
     for schema, table, primary, unique, orders, names in indexes:
         name = TableName(str(schema), str(table))
@@ -129,6 +132,7 @@ def tables(columns: Iterable[Row], indexes: Iterable[Row]) -> dict[TableName, So
             next((key for primary, _, _, key in keys[name] if primary == "t"), ()),
             tuple(key for primary, unique, _, key in keys[name] if primary == "f" and unique == "t"),
             tuple(key for _, _, orders, key in keys[name] if orders == "t"),
+            comments[name],
         )
         for name, listed in found.items()
     }

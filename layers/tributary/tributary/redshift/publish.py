@@ -1,8 +1,8 @@
 """Publish: the one short transaction that makes a table's rows visible and moves its watermark.
 
-Its statements are always fence, new columns, the rows in the way of their mode, the end of the
-staging table, and last the control row. The staging table goes with the transaction, so a publish
-that is sent twice finds it gone and changes nothing.
+Its statements are always fence, new columns, the rows in the way of their mode, what the planner may
+know of the key, the end of the staging table, and last the control row. The staging table goes with the
+transaction, so a publish that is sent twice finds it gone and changes nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from ..documents import TablePlan
 from ..types import warehouse
-from . import control
+from . import control, unique
 from .append import append
 from .control import Committed
 from .history import open_versions
@@ -22,7 +22,7 @@ from .sql import STAGING_SCHEMA, quote
 from .stage import added, target
 
 STATEMENTS_AT_MOST = 40  # of a batch
-OTHERS_AT_MOST = 14  # statements of a publish beside those that add the source's columns
+OTHERS_AT_MOST = 15  # statements of a publish beside those that add the source's columns
 
 
 def publish(table: TablePlan, name: str, committed: Committed) -> list[str]:
@@ -30,7 +30,9 @@ def publish(table: TablePlan, name: str, committed: Committed) -> list[str]:
     return [
         control.fence(committed.source, committed.generation),
         *_add_columns(table),
+        *unique.drop(table),
         *_rows(table, name, committed),
+        *unique.add(table),
         f"DROP TABLE {quote(STAGING_SCHEMA, name)}",
         control.commit([committed]),
     ]

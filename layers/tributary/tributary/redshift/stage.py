@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from ..chunks import SEQUENCE
 from ..documents import Chunk, Mode, TablePlan
-from ..types import staging, warehouse
+from ..types import staging
+from . import physical
 from .digest import DIGEST, FROM, mark
 from .sql import STAGING_SCHEMA, comma, literal, quote
 
@@ -44,9 +45,9 @@ def target(table: TablePlan) -> str:
 
 def create_target(table: TablePlan) -> str:
     """Return the statement that creates the table people read, where it is missing."""
-    declared = [f"{quote(column.target)} {warehouse(column.kind)}" for column in table.columns]
     own = [f"{quote(name)} {type}" for name, type in added(table.mode).items()]
-    return f"CREATE TABLE IF NOT EXISTS {target(table)} ({comma([*declared, *own])})"
+    columns = comma([*physical.declared(table), *own])
+    return f"CREATE TABLE IF NOT EXISTS {target(table)} ({columns}){physical.attributes(table)}"
 
 
 def stage(table: TablePlan, name: str, manifest_url: str | None, copy_role: str) -> list[str]:
@@ -62,7 +63,7 @@ def stage(table: TablePlan, name: str, manifest_url: str | None, copy_role: str)
     statements = [
         create_target(table),
         f"DROP TABLE IF EXISTS {staged}",
-        f"CREATE TABLE {staged} ({comma(declared)})",
+        f"CREATE TABLE {staged} ({comma(declared)}){physical.staged(table)}",
     ]
     if manifest_url:
         names = comma(quote(column) for column in [*(column.target for column in table.columns), SEQUENCE])

@@ -1,0 +1,128 @@
+"""How tables are made and kept: where rows lie, what the planner and people are told, what is analysed."""
+
+import pytest
+
+from tributary.catalog import SourceColumn, SourceTable, TableName
+from tributary.choice import choose
+from tributary.config import Settings
+from tributary.engines import get
+from tributary.errors import TableRefused
+from tributary.names import Target
+from tributary.redshift import care, comments, unique
+from tributary.redshift.publish import publish
+from tributary.redshift.stage import stage
+
+from .test_publish_sql import NAME, STAGED, committed, orders
+
+NUMBERED = orders(key=("Id",), exists=False)
+CONSTRAINT = "tributary_key_" + "9d5ddeb338e7ca6f"
+ADDED = f'ALTER TABLE "shop"."orders" ADD CONSTRAINT "{CONSTRAINT}" UNIQUE ("id")'
+DROPPED = f'ALTER TABLE "shop"."orders" DROP CONSTRAINT "{CONSTRAINT}"'
+
+
+def test_a_table_lies_as_the_file_says_and_its_staged_rows_beside_its_own() -> None:
+    table = orders(distkey="Id", sortkey=("size", "Id"), encode={"code": "zstd", "size": "az64"})
+
+    first, _, third, *_ = stage(table, NAME, None, "role")
+
+    assert first == (
+        'CREATE TABLE IF NOT EXISTS "shop"."orders" ("id" BIGINT, "code" VARCHAR(40) ENCODE ZSTD, '
+        '"doc" SUPER, "size" SMALLINT ENCODE AZ64, "source_system" VARCHAR(50), "load_timestamp" TIMESTAMP, '
+        '"run_id" VARCHAR(15)) DISTSTYLE KEY DISTKEY ("id") COMPOUND SORTKEY ("size", "id")'
+    )
+    assert third == (
+        f'CREATE TABLE {STAGED} ("id" BIGINT, "code" VARCHAR(40), "doc" VARCHAR(65535), "size" INTEGER, '
+        '"_tributary_seq" BIGINT) DISTSTYLE KEY DISTKEY ("id")'
+    )
+
+
+@pytest.mark.parametrize("change", [{"distkey": "size"}, {"distkey": "size", "key": ("Id", "size")}])
+def test_staged_rows_are_not_distributed_by_what_does_not_join_them(change: dict[str, object]) -> None:
+    assert "DISTKEY" not in stage(orders(**change), NAME, None, "role")[2]
+
+
+def test_what_redshift_cannot_do_with_a_column_is_refused_by_its_name() -> None:
+    table = SourceTable(
+        TableName("public", "orders"),
+        (SourceColumn("id", "bigint", False), SourceColumn("doc", "jsonb", True)),
+        ("id",),
+    )
+    asked = {
+        "distkey": (Settings(distkey="doc"), 'column "doc" of public.orders is jsonb, which Redshift can'),
+        "sortkey": (Settings(sortkey=("id", "gone")), 'public.orders has no column "gone"'),
+        "encode": (Settings(encode={"doc": "az64"}), "cannot be az64; use raw, lzo, zstd"),
+    }
+    for field, (settings, said) in asked.items():
+        with pytest.raises(TableRefused, match=rf"^{field}: ") as refused:
+            choose(get("postgresql"), table, settings)
+        assert said in str(refused.value)
+
+
+def test_the_planner_learns_the_key_in_the_publish_that_makes_or_replaces_the_table() -> None:
+    for table in (NUMBERED, orders(key=("Id",), swap=True), orders(key=("Id",), mode="replace", swap=True)):
+        assert publish(table, NAME, committed())[-3] == ADDED
+    assert unique.name(NUMBERED) == CONSTRAINT
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"exists": True},  # what stands there may be older than the mode
+        {"unique": CONSTRAINT},  # it knows
+        {"mode": "append", "cursor": None},
+        {"mode": "history", "opens_at": "2026-11-23 23:39:01"},
+        {"owner": "shop"},
+        {"repeated_keys": True},
+        {"key": ("Id", "code")},  # a text is equal to itself with blanks behind it
+        {"key": ()},
+    ],
+)
+def test_the_planner_is_told_no_key_that_may_repeat(change: dict[str, object]) -> None:
+    statements = publish(NUMBERED.model_copy(update=change), NAME, committed())
+    assert not any("CONSTRAINT" in sql and "ADD" in sql for sql in statements)
+
+
+@pytest.mark.parametrize("change", [{"mode": "append"}, {"key": ("size",)}, {"repeated_keys": True}])
+def test_a_key_that_a_publish_makes_untrue_is_taken_back_before_its_rows(change: dict[str, object]) -> None:
+    table = orders(key=("Id",), swap=True, unique=CONSTRAINT).model_copy(update=change)
+    assert publish(table, NAME, committed())[1] == DROPPED
+
+
+def test_comments_are_said_where_they_changed_and_never_taken_away() -> None:
+    stand = comments.Comments.of([("shop", "orders", None, "by hand"), ("shop", "orders", "id", "number")])
+    said = {"id": "number", "code": "it's a \\ \0code", "size": "x" * 9000}
+
+    changed = stand.changed(Target("shop", "orders"), said)
+
+    assert changed == (("code", "it's a \\ code"), ("size", "x" * 8000))
+    table = orders(comments=(*changed[:1], (None, "all orders")))
+    assert care.batches(table, 7) == [
+        [
+            'COMMENT ON COLUMN "shop"."orders"."code" IS \'it\'\'s a \\\\ code\'',
+            'COMMENT ON TABLE "shop"."orders" IS \'all orders\'',
+        ]
+    ]
+    assert comments.ask(["shop"]) == (
+        "SELECT table_schema, table_name, NULL AS column_name, remarks FROM svv_tables "
+        "WHERE table_schema IN ('shop') AND remarks IS NOT NULL UNION ALL "
+        "SELECT table_schema, table_name, column_name, remarks FROM svv_columns "
+        "WHERE table_schema IN ('shop') AND remarks IS NOT NULL"
+    )
+    assert unique.ask(["shop"]) == (
+        "SELECT table_schema, table_name, constraint_name FROM information_schema.table_constraints "
+        "WHERE table_schema IN ('shop') AND constraint_name LIKE 'tributary_key_%'"
+    )
+
+
+def test_many_and_long_comments_keep_within_the_data_apis_batches() -> None:
+    table = orders(comments=tuple(("id", "x" * size) for size in [10] * 90 + [8000] * 20))
+
+    batches = care.batches(table, 0)
+
+    assert [len(batch) for batch in batches] == [40, 40, 21, 9]
+    assert max(sum(len(sql) for sql in batch) for batch in batches) < 100_000
+
+
+def test_only_large_loads_are_analysed_at_once() -> None:
+    assert care.batches(orders(), 99_999) == []
+    assert care.batches(orders(), 100_000) == [['ANALYZE "shop"."orders" PREDICATE COLUMNS']]
