@@ -1,0 +1,98 @@
+"""Why a COPY failed, as the report has it: code, column, type and file, and no value."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from local.databases.postgres import Postgres
+from tributary import __version__, paths
+from tributary.chunks import SEQUENCE
+from tributary.documents import Chunk, Column, Item, Ledger, Plan, Range, TablePlan, TableResult
+from tributary.load import Loading, load_run
+from tributary.redshift.data_api import Warehouse as Pipeline
+from tributary.storage import Bucket, body
+from tributary.types import Kind
+
+from .redshift_warehouse import BUCKET, ROLE, Warehouse, serve
+
+RUN = "20261123_233901"
+KEY = f"shop/2026/11/23/orders/orders_{RUN}_0_000001.parquet"
+PLANTED = "a text that no report may tell"
+
+
+@pytest.fixture
+def warehouse(postgres: Postgres) -> Iterator[Warehouse]:
+    with serve(postgres) as warehouse:
+        yield warehouse
+
+
+def test_the_real_reason_of_a_failed_copy_is_told_without_its_value(warehouse: Warehouse) -> None:
+    warehouse.run("CREATE SCHEMA shop", "CREATE SCHEMA etl_staging")
+    bucket = Bucket(warehouse.s3(), BUCKET)
+    loading = Loading(
+        plan(),
+        bucket,
+        Pipeline(warehouse.client(), {"Database": warehouse.api.database, "WorkgroupName": "any"}),
+        ROLE,
+    )
+    rows = io.BytesIO()
+    pq.write_table(pa.table({"note": [PLANTED], SEQUENCE: pa.array([1], pa.int64())}), rows)
+    bucket.put(KEY, rows.getvalue())
+    chunk = Chunk(key=KEY, size_bytes=len(rows.getvalue()))
+    bucket.put(paths.item(loading.plan.prefix, 0), body(Item(tables=(orders(),))))
+    result = TableResult(number=0, table="public.orders", chunks=(chunk,), rows=1)
+    bucket.put(paths.result("shop", RUN, 0), body(result))
+
+    while not load_run(loading, {}).done:
+        time.sleep(0.05)
+
+    ledger = bucket.document(paths.ledger("shop", RUN), Ledger)
+    assert ledger
+    failure = ledger.tables[0].failure
+    assert failure
+    assert failure.message == (
+        f"COPY of public.orders failed: code 15007, column note, type character varying, file s3://{BUCKET}/{KEY}"
+    )
+
+
+def plan() -> Plan:
+    return Plan(
+        version=__version__,
+        source="shop",
+        engine="postgresql",
+        secret="tributary/shop",
+        run_id=RUN,
+        generation=1,
+        execution_arn="arn",
+        started_at="2026-11-23T23:39:01Z",
+        prefix=f"_runs/shop/{RUN}/items-1/",
+        items=1,
+        max_connections=1,
+        statement_timeout_s=60,
+        notify="failures",
+    )
+
+
+def orders() -> TablePlan:
+    """Return a table whose column is shorter than the value that is on its way."""
+    kind = Kind("text", size_bytes=len(PLANTED) - 1)
+    return TablePlan(
+        number=0,
+        schema_name="public",
+        table_name="orders",
+        target_schema="shop",
+        target_table="orders",
+        mode="replace",
+        columns=(Column(name="note", type="text", kind=kind, nullable=True, target="note"),),
+        key=(),
+        ranges=(Range(number=0, order=()),),
+        whole=True,
+        swap=True,
+        exists=False,
+    )
