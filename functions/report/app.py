@@ -1,5 +1,6 @@
 """Report: tells how the run ended, counts it, and gives the source's lease back."""
 
+import os
 from typing import Any
 
 from aws_lambda_powertools import Metrics
@@ -8,7 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from tributary import settings, status_change
 from tributary.documents import Document
 from tributary.observability import guarded, logger
-from tributary.report import Ended, Outlets, pauser, publisher, report_run
+from tributary.report import Ended, Outlets, access_giver, pauser, publisher, report_run
 
 metrics = Metrics()
 
@@ -34,6 +35,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         pause_schedule=pauser(settings.client("lambda"), settings.variable("SCHEDULES_FUNCTION")),
         ops_center=settings.client("ssm"),
         metrics=metrics,
+        give_access=access_giver(settings.client("lambda"), os.environ.get("ACCESS_FUNCTION", "")),
     )
     rpus = int(settings.variable("WAREHOUSE_RPUS"))
     report = report_run(ended, settings.raw_bucket(), outlets, rpus=rpus)

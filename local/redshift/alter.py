@@ -25,19 +25,25 @@ def _change(reader: Reader, table: str, names: LongNames, *, in_block: bool) -> 
         return _add(reader, table, names)
     if reader.take("DROP"):
         return _drop(reader, table, names)
-    if reader.take("RENAME", "TO"):
-        return [f"ALTER TABLE {table} RENAME TO {identifier(reader.name(), names)}"]
     if reader.take("RENAME"):
-        reader.take("COLUMN")
-        old = identifier(reader.name(), names)
-        reader.expect("TO")
-        return [f"ALTER TABLE {table} RENAME COLUMN {old} TO {identifier(reader.name(), names)}"]
+        return [_rename(reader, table, names)]
     if reader.take("OWNER", "TO"):
         return [f"ALTER TABLE {table} OWNER TO {identifier(reader.name(), names)}"]
+    if reader.take("ROW", "LEVEL", "SECURITY", "ON") or reader.take("ROW", "LEVEL", "SECURITY", "OFF"):
+        return []
     if reader.take("APPEND"):
         raise Refused(APPEND_IN_BLOCK if in_block else "ALTER TABLE APPEND is not part of the stand-in")
     reader.expect("ALTER")
     return _alter(reader, table, names, in_block=in_block)
+
+
+def _rename(reader: Reader, table: str, names: LongNames) -> str:
+    if reader.take("TO"):
+        return f"ALTER TABLE {table} RENAME TO {identifier(reader.name(), names)}"
+    reader.take("COLUMN")
+    old = identifier(reader.name(), names)
+    reader.expect("TO")
+    return f"ALTER TABLE {table} RENAME COLUMN {old} TO {identifier(reader.name(), names)}"
 
 
 def _add(reader: Reader, table: str, names: LongNames) -> list[str]:

@@ -67,6 +67,26 @@ SELECT usesysid::integer AS user_id, query_id, transaction_id, session_id, datab
 FROM stand_in.load_history LEFT JOIN pg_user ON usename = user_name
 WHERE user_name = current_user OR (SELECT usesuper FROM pg_user WHERE usename = current_user);
 
+-- Policies are remembered and have no effect; only an administrator may see or change them.
+CREATE TABLE stand_in.policy (name text PRIMARY KEY, kind text NOT NULL);
+CREATE TABLE stand_in.attached_policy (
+  name text NOT NULL REFERENCES stand_in.policy, relation regclass NOT NULL, column_name text NOT NULL,
+  grantee text NOT NULL, PRIMARY KEY (name, relation, column_name, grantee)
+);
+CREATE FUNCTION stand_in.detach_policy(policy text, of regclass, of_column text, from_role text)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  DELETE FROM stand_in.attached_policy
+  WHERE name = policy AND relation = of AND column_name = of_column AND grantee = from_role;
+  IF NOT FOUND THEN
+    RAISE 'policy "%" is not attached', policy;
+  END IF;
+END $$;
+CREATE VIEW pg_catalog.svv_masking_policy AS
+SELECT name AS policy_name FROM stand_in.policy WHERE kind = 'masking';
+CREATE VIEW pg_catalog.svv_rls_policy AS SELECT name AS polname FROM stand_in.policy WHERE kind = 'rls';
+CREATE VIEW pg_catalog.svv_roles AS SELECT oid AS role_id, rolname::text AS role_name FROM pg_roles;
+
 GRANT SELECT ON pg_catalog.svv_tables, pg_catalog.svv_columns, pg_catalog.sys_load_error_detail,
   pg_catalog.sys_load_history TO PUBLIC;
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from local.redshift import alter, tables
+from local.redshift import alter, policies, tables
 from local.redshift.errors import Refused
 from local.redshift.lexer import Reader
 from local.redshift.rewrite import identifier, literal, render
@@ -21,6 +21,9 @@ def create(statement: Statement) -> Translated:
         return _create_schema(statement)
     if reader.take_any("USER", "ROLE", "GROUP"):
         return _create_user(statement)
+    policy = policies.kind(reader)
+    if policy:
+        return policies.create(statement, policy)
     local = reader.take("LOCAL")
     temporary = bool(reader.take_any("TEMP", "TEMPORARY"))
     if reader.take("TABLE"):

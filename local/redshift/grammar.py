@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from local.redshift import copy_command, definitions, merge
+from local.redshift import copy_command, definitions, merge, policies
 from local.redshift.errors import Refused
 from local.redshift.lexer import END, Reader, tokens
 from local.redshift.names import LongNames
-from local.redshift.rewrite import render
+from local.redshift.rewrite import identifier, literal, render
 from local.redshift.translation import Statement, Translated
 
 VACUUM_IN_BLOCK = "VACUUM cannot run inside a transaction block"
@@ -109,7 +109,12 @@ def _copy(statement: Statement) -> Translated:
 
 
 def _privileges(statement: Statement) -> Translated:
-    """GRANT and REVOKE: the words are PostgreSQL's own, but for roles that are named as such."""
+    """GRANT and REVOKE: the words are PostgreSQL's own, but for roles that are named as such.
+
+    A role's right to see past policies on rows has nothing to do where these have no effect.
+    """
+    if statement.reader.take("GRANT", "IGNORE", "RLS", "TO", "ROLE"):
+        return Translated(f"SELECT {literal(identifier(statement.reader.name(), statement.names))}::regrole")
     return Translated(statement.plain())
 
 
@@ -173,6 +178,8 @@ STATEMENTS: dict[str, Callable[[Statement], Translated]] = {
     "CREATE": definitions.create,
     "DROP": definitions.drop,
     "ALTER": definitions.change,
+    "ATTACH": policies.attach,
+    "DETACH": policies.detach,
     "GRANT": _privileges,
     "REVOKE": _privileges,
     "COMMENT": _privileges,

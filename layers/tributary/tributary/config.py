@@ -20,6 +20,7 @@ from pydantic import (
     Field,
     StrictBool,
     StrictInt,
+    StrictStr,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -77,6 +78,11 @@ def _several(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def _listed(value: Any) -> Any:
+    """Take a single value for a list of one."""
+    return value if isinstance(value, list | tuple) else [value]
+
+
 def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
     twice = next((value for value in values if values.count(value) > 1), None)
     if twice is not None:
@@ -123,6 +129,7 @@ ColumnPolicy = Policy | dict[Fault, Policy]
 Share = Annotated[str, BeforeValidator(_share)]  # 50%
 Encoding = Literal["raw", "az64", "lzo", "zstd"]  # those of redshift.physical
 Names = Annotated[tuple[Text, ...], Field(min_length=1), BeforeValidator(_several)]
+Values = Annotated[tuple[StrictInt | StrictStr, ...], Field(min_length=1), BeforeValidator(_listed)]
 
 
 class Columns(BaseModel):
@@ -156,6 +163,23 @@ class Columns(BaseModel):
         return tuple(name for name in self.take or self.exclude or () if name not in available)
 
 
+class Access(BaseModel):
+    """What the analysts' role may see of a table: columns (left out: all), values unmasked, rows."""
+
+    model_config = FROZEN
+
+    columns: Columns | None = None
+    mask: dict[Text, Literal["hash", "null"]] = {}
+    rows: dict[Text, Values] | None = None
+
+    @field_validator("rows")
+    @classmethod
+    def _of_one_column(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is not None and len(value) != 1:
+            raise ValueError("write one column with the values that may be seen: {region: [EU, US]}")
+        return value
+
+
 class Settings(BaseModel):
     """How a table is read; None where nothing is said.
 
@@ -167,7 +191,7 @@ class Settings(BaseModel):
     `rename`: columns' names in the source and in the warehouse. `where`: a condition of the source's SQL.
     `may_vanish`: the share of a table's rows that one whole image may take away. `distkey`, `sortkey` and
     `encode`: how a table that is made lies in the warehouse, AUTO where they say nothing. `comments`: whether
-    the source's are said in the warehouse.
+    the source's are said in the warehouse. `access`: what analysts see there; None leaves all grants alone.
     """
 
     model_config = FROZEN
@@ -193,6 +217,7 @@ class Settings(BaseModel):
     sortkey: Names | None = None
     encode: Annotated[dict[Text, Encoding], Field(min_length=1)] | None = None
     comments: StrictBool | None = None
+    access: Access | Literal["none"] | None = None
 
     @field_validator("key", "sortkey")
     @classmethod

@@ -79,6 +79,32 @@ class Range(Document):
     run_id: str | None = None
 
 
+class Access(Document):
+    """What the analysts' role sees of a table, by targets.
+
+    `columns`: None for all; `mask`: what stands in the place of a column's values; `rows`: a column and
+    the values of the rows that it sees, None for all rows.
+    """
+
+    columns: tuple[str, ...] | None = None
+    mask: dict[str, Literal["hash", "null"]] = {}
+    rows: tuple[str, tuple[str | int, ...]] | None = None
+
+
+class TableAccess(Document):
+    """A table of the warehouse with the access that it is to have; None: nobody but the pipeline's user."""
+
+    schema_name: str
+    table_name: str
+    access: Access | None = None
+
+
+class AccessEvent(Document):
+    """What the keeper of the warehouse is asked: to give tables their access."""
+
+    access: tuple[TableAccess, ...]
+
+
 class TablePlan(Document):
     """All that a run decided about one table, frozen before the first row is read.
 
@@ -97,7 +123,7 @@ class TablePlan(Document):
     those that it has and the source no longer gives.
     `distkey`, `sortkey` and `encode` are said of a table that is made, by source names; `comments`, by
     target (None: the table's own), are those that the warehouse lacks; `unique` names the constraint of
-    ours that its table has.
+    ours that its table has; `access` is given after the run, None where the file says nothing of it.
     `future_rows` counts rows dated beyond the source's clock; `notes` say in words what was taken
     without being told, and why.
     A big table's plan stands in several items, one per part: each has the part's `ranges` and all else.
@@ -137,6 +163,7 @@ class TablePlan(Document):
     encode: dict[str, str] = {}
     comments: tuple[tuple[str | None, str], ...] = ()
     unique: str | None = None
+    access: TableAccess | None = None
     notes: tuple[str, ...] = ()
 
     @property

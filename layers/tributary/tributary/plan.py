@@ -27,6 +27,7 @@ from . import (
     serials,
     standing,
 )
+from .access import access
 from .bounds import Bounds, Now, Reader, opens_at, whole
 from .carry_on import Carrier, note_begun
 from .catalog import SourceTable, TableName
@@ -288,6 +289,7 @@ class Survey:
             encode=dict(choice.settings.encode or {}),
             comments=() if target.shared else self.landed.comments.changed(target, choice.comments),
             unique=self.landed.unique.get((target.schema, target.table)),
+            access=access(choice, target),
             notes=(
                 *choice.notes,
                 *indexes.advice(reader.engine, choice),

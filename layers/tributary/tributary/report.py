@@ -7,7 +7,7 @@ Nothing it writes holds a watermark or a row's value.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,11 +18,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from . import __version__, cost, incident, lease, measures, paths, quiet, results, standing
 from .documents import (
+    AccessEvent,
     Failure,
     Item,
     Ledger,
     Plan,
     RunReport,
+    TableAccess,
     TableLoad,
     TablePlan,
     TableReport,
@@ -33,6 +35,7 @@ from .observability import logger
 from .storage import Bucket, body
 
 READERS = 16
+ACCESS_AT_ONCE = 100  # tables of one call, whose event may have 256 KB
 QUIET = "no table has anything new; the warehouse was not asked"
 SUBJECT_AT_MOST = 100  # characters of an SNS subject
 MESSAGE_TABLES_AT_MOST = 50  # named in a message; the rest stands in the report
@@ -57,13 +60,15 @@ class Ended:
 class Outlets:
     """Where a report goes: the topic, the metrics, OpsCenter, and whoever disables a schedule.
 
-    `publish` takes subject, message and attributes; `pause_schedule` the source's name.
+    `publish` takes subject, message and attributes; `pause_schedule` the source's name; `give_access` tables,
+    and says what stands in the way where something does.
     """
 
     publish: Callable[[str, str, dict[str, str]], None]
     pause_schedule: Callable[[str], None]
     ops_center: Any
     metrics: Metrics
+    give_access: Callable[[Sequence[TableAccess]], str | None] = lambda tables: None
 
 
 def report_run(ended: Ended, bucket: Bucket, outlets: Outlets, *, rpus: int = 0) -> RunReport:
@@ -85,6 +90,9 @@ def report_run(ended: Ended, bucket: Bucket, outlets: Outlets, *, rpus: int = 0)
         plan, ledger, tables, outdated = None, None, [], True
     report = _report(ended, source, run_id, plan, tables)
     report = report.model_copy(update={"cost_usd": cost.of_run(tables, report.duration_s, rpus)})
+    said = outlets.give_access(_access(planned, ledger))
+    if said:
+        report = report.model_copy(update={"notes": (*report.notes, said)})
     before, after = standing.count(bucket, report)
     report = report.model_copy(update={"paused": after.paused_tables, "schedule_paused": after.paused})
     first = ended.skipped or bucket.create(_key(ended, source, run_id), body(report))
@@ -305,6 +313,39 @@ def publisher(client: Any, topic_arn: str) -> Callable[[str, str, dict[str, str]
         )
 
     return publish
+
+
+def _access(planned: Sequence[TablePlan], ledger: Ledger | None) -> list[TableAccess]:
+    """Return the access that the loaded tables are to have, where their file says any."""
+    loaded = {table.number for table in ledger.tables if table.phase == "loaded"} if ledger else set()
+    return [table.access for table in planned if table.access and table.number in loaded]
+
+
+def access_giver(client: Any, function: str) -> Callable[[Sequence[TableAccess]], str | None]:
+    """Return what asks the keeper of the warehouse to give tables their access; '' where there is none.
+
+    The calls are asynchronous, and may be lost: the next run asks again, and what is given stays given.
+    """
+
+    def give_access(tables: Sequence[TableAccess]) -> str | None:
+        if tables and not function:
+            return (
+                "access is written in the source's file and was not given, since the stack has no "
+                "administrator's secret; deploy with AdminSecretName, or take access out"
+            )
+        for first in range(0, len(tables), ACCESS_AT_ONCE):
+            asked = AccessEvent(access=tuple(tables[first : first + ACCESS_AT_ONCE]))
+            try:
+                payload = asked.model_dump_json().encode()
+                client.invoke(FunctionName=function, InvocationType="Event", Payload=payload)
+            except (ClientError, BotoCoreError) as error:
+                logger.warning("access not given", extra={"error": type(error).__name__})
+                return (
+                    "access was not given, since its function did not take the call; the next run asks again"
+                )
+        return None
+
+    return give_access
 
 
 def pauser(client: Any, function: str) -> Callable[[str], None]:

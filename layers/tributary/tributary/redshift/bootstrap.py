@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from . import control
+from . import access, control, roles
 from .data_api import Warehouse
 
 
 def bootstrap(warehouse: Warehouse, *, loader: str, database: str) -> None:
-    """Create the pipeline's database user, the control tables and the grants, where missing.
+    """Create the pipeline's database user, the control tables, the roles and the grants, where missing.
 
     An older version's tables are brought to this one's, their rows kept. Raises LoadFailed where the
     caller is no administrator of the warehouse.
     """
     name = "tributary/bootstrap"
-    users, columns = warehouse.run([control.find_user(loader), control.columns(["public"])], name)
+    users, columns, there = warehouse.run(
+        [control.find_user(loader), control.columns(["public"]), roles.ask()], name
+    )
     found: defaultdict[str, list[str]] = defaultdict(list)
     for schema, table, column, *_ in columns:
         found[f"{schema}.{table}"].append(str(column))
     user = [] if users else [control.create_user(loader)]
     tables = [*control.upgrade(found), *control.create()]
     warehouse.run([*user, *tables, *control.grant(loader, database)], name)
+    made = roles.create(str(role[0]) for role in there)
+    warehouse.run([*made, *roles.grant(loader), access.create()], name)

@@ -1,0 +1,160 @@
+"""Who sees what: the statements by their exact text, and what a file may ask for."""
+
+import pytest
+
+from tributary.access import access
+from tributary.catalog import SourceColumn, SourceTable, TableName
+from tributary.choice import choose
+from tributary.config import Access as Said
+from tributary.config import Columns, Settings
+from tributary.documents import Access, TableAccess
+from tributary.engines import get
+from tributary.errors import TableRefused
+from tributary.names import Target
+from tributary.redshift import access as sql
+from tributary.redshift import roles
+from tributary.redshift.access import Done, Known
+
+PEOPLE = SourceTable(
+    TableName("public", "people"),
+    (
+        SourceColumn("Id", "bigint", False),
+        SourceColumn("email", "character varying(80)", True),
+        SourceColumn("born", "date", True),
+        SourceColumn("region", "character varying(2)", True),
+    ),
+    ("Id",),
+)
+KNOWN = Known(
+    "77",
+    {
+        "id": ("1", "bigint"),
+        "email": ("2", "character varying(320)"),
+        "born": ("3", "date"),
+        "region": ("4", "character varying(8)"),
+    },
+)
+WANTED = TableAccess(
+    schema_name="shop",
+    table_name="people",
+    access=Access(
+        columns=("id", "email", "born", "run_id"),
+        mask={"email": "hash", "born": "null"},
+        rows=("region", ("EU", "it's")),
+    ),
+)
+ANALYST, ADMIN = 'ROLE "tributary_analyst"', 'ROLE "tributary_admin"'
+EMAIL = "WITH (value character varying(320)) USING (CAST(SHA2(value, 256) AS character varying(320)))"
+BORN = "WITH (value date) USING (CAST(NULL AS date))"
+ROWS = """WITH ("region" character varying(8)) USING ("region" IN ('EU', 'it''s'))"""
+MASKS = [f'"{sql._name("mask", rule)}"' for rule in (EMAIL, BORN)]
+POLICY = f'"{sql._name("rows", ROWS)}"'
+REVOKED = [
+    f'REVOKE ALL ON "shop"."people" FROM {ANALYST}',
+    f'REVOKE ALL ("id", "email", "born", "region") ON "shop"."people" FROM {ANALYST}',
+]
+
+
+def test_what_protects_stands_before_what_grants() -> None:
+    *steps, forgotten, noted = sql.statements(WANTED, KNOWN, None, ())
+
+    assert steps == [
+        *REVOKED,
+        f"CREATE MASKING POLICY {MASKS[0]} {EMAIL}",
+        f"CREATE MASKING POLICY {MASKS[1]} {BORN}",
+        f"CREATE RLS POLICY {POLICY} {ROWS}",
+        f'ATTACH MASKING POLICY {MASKS[0]} ON "shop"."people" ("email") TO {ANALYST}',
+        f'ATTACH MASKING POLICY {MASKS[1]} ON "shop"."people" ("born") TO {ANALYST}',
+        f'ATTACH RLS POLICY {POLICY} ON "shop"."people" TO {ANALYST}',
+        'ALTER TABLE "shop"."people" ROW LEVEL SECURITY ON',
+        f'GRANT USAGE ON SCHEMA "shop" TO {ADMIN}',
+        f'GRANT USAGE ON SCHEMA "shop" TO {ANALYST}',
+        f'GRANT SELECT ON "shop"."people" TO {ADMIN}',
+        f'GRANT SELECT ("id", "email", "born") ON "shop"."people" TO {ANALYST}',
+    ]
+    assert forgotten == "DELETE FROM public.etl_access WHERE schema_name = 'shop' AND table_name = 'people'"
+    assert noted.startswith("INSERT INTO public.etl_access (schema_name, table_name, digest, table_oid,")
+    made = {MASKS[0].strip('"'), MASKS[1].strip('"'), POLICY.strip('"')}
+    assert not any(step.startswith("CREATE") for step in sql.statements(WANTED, KNOWN, None, made))
+
+
+def test_access_that_ends_takes_everything_back() -> None:
+    policies = [each.strip('"') for each in (*MASKS, POLICY)]
+    attached = (("email", "2", policies[0]), ("born", "9", policies[1]), (None, "", policies[2]))
+    ended = WANTED.model_copy(update={"access": None})
+
+    steps = sql.statements(ended, KNOWN, Done("d", "77", attached), ())
+
+    assert steps[:-2] == [
+        *REVOKED,
+        f'DETACH MASKING POLICY {MASKS[0]} ON "shop"."people" ("email") FROM {ANALYST}',
+        # born was made anew since, and has no mask that could be taken off
+        f'DETACH RLS POLICY {POLICY} ON "shop"."people" FROM {ANALYST}',
+        'ALTER TABLE "shop"."people" ROW LEVEL SECURITY OFF',
+        f'REVOKE ALL ON "shop"."people" FROM {ADMIN}',
+    ]
+    anew = sql.statements(ended, KNOWN, Done("d", "12", attached), ())
+    assert not any("POLICY" in step or "ROW LEVEL" in step for step in anew)
+
+
+def test_nothing_is_done_twice_and_all_of_it_for_a_column_that_was_made_anew() -> None:
+    done = sql.digest(WANTED, KNOWN)
+    assert sql.digest(WANTED, Known("77", dict(KNOWN.columns))) == done
+    assert sql.digest(WANTED, Known("78", KNOWN.columns)) != done
+    assert sql.digest(WANTED, Known("77", {**KNOWN.columns, "born": ("9", "date")})) != done
+
+
+def test_the_roles_are_made_once_and_the_one_that_loads_sees_every_row() -> None:
+    assert roles.create(iter(["tributary_analyst"])) == [
+        'CREATE ROLE "tributary_loader"',
+        'CREATE ROLE "tributary_admin"',
+    ]
+    assert roles.grant("IAMR:l")[:3] == [
+        'GRANT ROLE "tributary_loader" TO "IAMR:l"',
+        'GRANT IGNORE RLS TO ROLE "tributary_loader"',
+        'GRANT IGNORE RLS TO ROLE "tributary_admin"',
+    ]
+
+
+def asked(said: Said | str, *, shared: bool = False) -> TableAccess | None:
+    choice = choose(get("postgresql"), PEOPLE, Settings.model_validate({"access": said}))
+    return access(choice, Target("shop", "people", shared=shared))
+
+
+def test_a_files_access_is_of_the_warehouses_columns() -> None:
+    said = Said(
+        columns=Columns(exclude=("region",)), mask={"email": "hash", "born": "null"}, rows={"region": "EU"}
+    )
+    assert asked(said) == TableAccess(
+        schema_name="shop",
+        table_name="people",
+        access=Access(
+            columns=("id", "email", "born", "source_system", "load_timestamp", "run_id"),
+            mask={"email": "hash", "born": "null"},
+            rows=("region", ("EU",)),
+        ),
+    )
+    assert asked("none") == TableAccess(schema_name="shop", table_name="people", access=None)
+    assert asked(Said()) == TableAccess(schema_name="shop", table_name="people", access=Access())
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (Said(columns=Columns(take=("gone",))), 'access.columns: public.people has no column "gone"'),
+        (Said(mask={"gone": "null"}), 'access.mask: public.people has no column "gone"'),
+        (Said(mask={"born": "hash"}), 'is date, and a hash is a text of 64 bytes; write "null"'),
+        (Said(mask={"region": "hash"}), "is character varying(2), and a hash is a text of 64 bytes"),
+        (Said(rows={"Id": ("EU",)}), 'access.rows: column "Id" of public.people is bigint, and the values'),
+        (Said(rows={"born": ("2000-01-01",)}), "rows are told by texts and by integers"),
+    ],
+)
+def test_what_a_table_cannot_be_asked_for_is_refused_by_name(said: Said, message: str) -> None:
+    with pytest.raises(TableRefused) as refused:
+        asked(said)
+    assert message in str(refused.value)
+
+
+def test_no_source_speaks_for_a_shared_table() -> None:
+    with pytest.raises(TableRefused, match="none of them can speak for all"):
+        asked(Said(), shared=True)
