@@ -158,3 +158,4 @@ def test_what_a_table_cannot_be_asked_for_is_refused_by_name(said: Said, message
 def test_no_source_speaks_for_a_shared_table() -> None:
     with pytest.raises(TableRefused, match="none of them can speak for all"):
         asked(Said(), shared=True)
+    assert asked("none", shared=True) is None

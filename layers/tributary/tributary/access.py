@@ -20,11 +20,13 @@ def access(choice: Choice, target: Target) -> TableAccess | None:
     if said is None:
         return None
     if target.shared:
+        if not said.given:
+            return None
         raise TableRefused(
             f"access: {choice.name} is written to {target}, where other sources may write too, and none of "
-            "them can speak for all; take access out, and let an administrator grant it"
+            "them can speak for all; write access: none for it, and let an administrator grant it"
         )
-    if said == "none":
+    if not said.given:
         return TableAccess(schema_name=target.schema, table_name=target.table, access=None)
     columns = {column.name: column for column in choice.columns}
     seen = None

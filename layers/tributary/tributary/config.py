@@ -164,13 +164,28 @@ class Columns(BaseModel):
 
 
 class Access(BaseModel):
-    """What the analysts' role may see of a table: columns (left out: all), values unmasked, rows."""
+    """What the analysts' role may see of a table: columns (left out: all), values unmasked, rows.
+
+    `given` is false where the file says `none`: what was given is taken back.
+    """
 
     model_config = FROZEN
 
+    given: Annotated[StrictBool, Field(exclude=True)] = True
     columns: Columns | None = None
     mask: dict[Text, Literal["hash", "null"]] = {}
     rows: dict[Text, Values] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            if value != "none":
+                raise ValueError(f'"{value}" is no access; write none, or what is seen: {{columns: [id]}}')
+            return {"given": False}
+        if isinstance(value, dict) and "given" in value:
+            raise ValueError("given is not a setting; write access: none")
+        return value
 
     @field_validator("rows")
     @classmethod
@@ -217,7 +232,7 @@ class Settings(BaseModel):
     sortkey: Names | None = None
     encode: Annotated[dict[Text, Encoding], Field(min_length=1)] | None = None
     comments: StrictBool | None = None
-    access: Access | Literal["none"] | None = None
+    access: Access | None = None
 
     @field_validator("key", "sortkey")
     @classmethod

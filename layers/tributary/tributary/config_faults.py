@@ -52,6 +52,13 @@ EXPECTED = {
     "columns": "a list of column names, or {exclude: [names]}",
     "policies": "faults with their policies: {too_long: truncate}",
     "column_policies": "columns with their policies: {valid_until: clamp}",
+    "distkey": "the name of a column",
+    "sortkey": "the name of a column, or a list of them: [updated_at, id]",
+    "encode": "columns with their compressions: {note: zstd}",
+    "comments": "true or false",
+    "access": "none, or what analysts see: {columns: [id, name], mask: {email: hash}}",
+    "mask": "columns with what stands for their values: {email: hash}",
+    "rows": "one column with the values that may be seen: {region: [EU, US]}",
     "booleans": "the name of a column, or a list of them: [is_active]",
     "take": "a list of column names",
     "may_vanish": "a share of the table: 50%",
@@ -119,17 +126,22 @@ def _said(detail: ErrorDetails, path: Path, marked: Marked) -> str:
 
 
 def _unknown(detail: ErrorDetails, path: Path, marked: Marked) -> str:
-    from .config import Columns, Settings, Source, TableEntry
+    from .config import Access, Columns, Settings, Source, TableEntry
     from .schedule import Schedule
 
     models: dict[str, type[BaseModel]] = {
         "defaults": Settings,
         "tables": TableEntry,
         "columns": Columns,
+        "access": Access,
         "schedule": Schedule,
     }
     container = _field(path[:-1])
-    known = [key for key in models.get(container, Source).model_fields if container or key != "name"]
+    known = [
+        key
+        for key, field in models.get(container, Source).model_fields.items()
+        if (container or key != "name") and not field.exclude
+    ]
     key = str(path[-1])
     if not container and key in TableEntry.model_fields:
         return f'"{key}" belongs to tables; write it under defaults, or in an entry of tables'

@@ -7,7 +7,7 @@ Nothing it writes holds a watermark or a row's value.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,7 +35,7 @@ from .observability import logger
 from .storage import Bucket, body
 
 READERS = 16
-ACCESS_AT_ONCE = 100  # tables of one call, whose event may have 256 KB
+ACCESS_BYTES = 200_000  # of one call
 QUIET = "no table has anything new; the warehouse was not asked"
 SUBJECT_AT_MOST = 100  # characters of an SNS subject
 MESSAGE_TABLES_AT_MOST = 50  # named in a message; the rest stands in the report
@@ -333,19 +333,31 @@ def access_giver(client: Any, function: str) -> Callable[[Sequence[TableAccess]]
                 "access is written in the source's file and was not given, since the stack has no "
                 "administrator's secret; deploy with AdminSecretName, or take access out"
             )
-        for first in range(0, len(tables), ACCESS_AT_ONCE):
-            asked = AccessEvent(access=tuple(tables[first : first + ACCESS_AT_ONCE]))
+        for asked in _calls(tables):
+            payload = AccessEvent(access=asked).model_dump_json().encode()
             try:
-                payload = asked.model_dump_json().encode()
                 client.invoke(FunctionName=function, InvocationType="Event", Payload=payload)
             except (ClientError, BotoCoreError) as error:
                 logger.warning("access not given", extra={"error": type(error).__name__})
-                return (
-                    "access was not given, since its function did not take the call; the next run asks again"
-                )
+                return "access was not given, since its function took no call; the next run asks again"
         return None
 
     return give_access
+
+
+def _calls(tables: Sequence[TableAccess]) -> Iterator[tuple[TableAccess, ...]]:
+    """Yield the tables in parts that an asynchronous call can carry, as few as may be."""
+    part: list[TableAccess] = []
+    room = ACCESS_BYTES
+    for table in tables:
+        size = len(table.model_dump_json().encode())
+        if part and size > room:
+            yield tuple(part)
+            part, room = [], ACCESS_BYTES
+        part.append(table)
+        room -= size
+    if part:
+        yield tuple(part)
 
 
 def pauser(client: Any, function: str) -> Callable[[str], None]:
