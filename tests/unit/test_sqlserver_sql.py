@@ -317,7 +317,8 @@ def test_a_users_query_and_condition_are_wrapped_and_described_by_the_server():
 
 def test_the_catalogs_answers_become_tables():
     def column(name: str, *about: str | None) -> tuple[str | None, ...]:
-        return ("dbo", "orders", name, *about)
+        said = "in euros" if name == "price" else None
+        return ("dbo", "orders", name, *about, said, "what was bought")
 
     columns = [
         column("id", "bigint", "8", "19", "0", None, "0", None),
@@ -328,7 +329,7 @@ def test_the_catalogs_answers_become_tables():
         column("at", "datetime2", "8", "27", "7", None, "0", None),
         column("version", "timestamp", "8", "0", "0", None, "0", None),
         column("card", "varchar", "20", "0", "0", "Latin1_General_CI_AS", "1", "masked"),
-        ("dbo", "ORDERS", "id", "int", "4", "10", "0", None, "0", None),
+        ("dbo", "ORDERS", "id", "int", "4", "10", "0", None, "0", None, None, None),
     ]
 
     def index(name: str, *about: str) -> tuple[str, ...]:
@@ -354,7 +355,7 @@ def test_the_catalogs_answers_become_tables():
                 SourceColumn("code", LATIN, False),
                 SourceColumn("note", "nvarchar(max)", True),
                 SourceColumn("name", "nvarchar(20)", True),
-                SourceColumn("price", "decimal(10,2)", True),
+                SourceColumn("price", "decimal(10,2)", True, "in euros"),
                 SourceColumn("at", "datetime2(7)", False),
                 SourceColumn("version", "rowversion", False),
                 SourceColumn("card", "masked varchar", True),
@@ -362,6 +363,7 @@ def test_the_catalogs_answers_become_tables():
             ("id",),
             (("code",),),
             (("id",), ("code",), ("name",), ("at", "id")),
+            "what was bought",
         )
     }
 

@@ -21,6 +21,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from statemachine import check
 from tributary import __version__, carry_on, custom_resource
+from tributary.documents import AccessEvent
 from tributary.pausing import Asked, Which
 from tributary.redshift import control
 
@@ -467,6 +468,11 @@ def test_a_custom_resources_event_is_the_templates(name: str):
 def test_the_event_that_resumes_is_one_that_the_function_takes():
     asked = Asked.parse(json.loads((ROOT / "events" / "resume.json").read_text()))
     assert asked.resume == Which(source="shop", table="public.orders")
+
+
+def test_the_event_that_gives_access_is_one_that_the_function_takes():
+    asked = AccessEvent.model_validate_json((ROOT / "events" / "access.json").read_text())
+    assert [table.table_name for table in asked.access] == ["customers", "salaries"]
 
 
 def test_the_variables_for_a_local_call_are_declared_ones():

@@ -21,7 +21,8 @@ WHERE o.type IN ('U', 'V') AND o.is_ms_shipped = 0
 """
 
 # An alias type has the id of its system type, a CLR type has only one of its own. A masked column
-# gives its mask instead of its values, without an error, to a user who may not unmask it.
+# gives its mask instead of its values, without an error, to a user who may not unmask it. Comments are
+# extended properties, under the name that Microsoft's own tools give them.
 COLUMNS = """
 SELECT s.name, o.name, c.name, COALESCE(b.name, t.name), c.max_length, c.precision, c.scale,
        c.collation_name, c.is_nullable,
@@ -29,12 +30,17 @@ SELECT s.name, o.name, c.name, COALESCE(b.name, t.name), c.max_length, c.precisi
             WHEN c.is_masked = 1 AND COALESCE(HAS_PERMS_BY_NAME(DB_NAME(), 'DATABASE', 'UNMASK'), 0) = 0
              AND COALESCE(HAS_PERMS_BY_NAME(QUOTENAME(s.name) + N'.' + QUOTENAME(o.name), 'OBJECT', 'UNMASK',
                                             QUOTENAME(c.name), 'COLUMN'), 0) = 0 THEN 'masked'
-       END
+       END,
+       CAST(x.value AS nvarchar(4000)), CAST(y.value AS nvarchar(4000))
 FROM sys.columns AS c
 JOIN sys.objects AS o ON o.object_id = c.object_id
 JOIN sys.schemas AS s ON s.schema_id = o.schema_id
 JOIN sys.types AS t ON t.user_type_id = c.user_type_id
 LEFT JOIN sys.types AS b ON b.user_type_id = c.system_type_id
+LEFT JOIN sys.extended_properties AS x
+  ON x.class = 1 AND x.major_id = o.object_id AND x.minor_id = c.column_id AND x.name = N'MS_Description'
+LEFT JOIN sys.extended_properties AS y
+  ON y.class = 1 AND y.major_id = o.object_id AND y.minor_id = 0 AND y.name = N'MS_Description'
 WHERE o.type IN ('U', 'V') AND c.is_hidden = 0 AND c.is_column_set = 0
   AND s.name IN ({schemas}) AND o.name IN ({tables})
 ORDER BY s.name, o.name, c.column_id
@@ -107,19 +113,22 @@ def tables(
 ) -> dict[TableName, SourceTable]:
     """Return the named tables as the answers to COLUMNS and INDEXES describe them."""
     found: dict[TableName, list[SourceColumn]] = {}
+    comments: dict[TableName, str | None] = {}
     for schema, table, column, *about in columns:
         if (name := TableName(str(schema), str(table))) in names:
-            *declared, nullable, kept_from_us = about
+            *declared, nullable, kept_from_us, said, comments[name] = about
             type = type_text(*declared) if kept_from_us is None else f"{kept_from_us} {declared[0]}"
-            found.setdefault(name, []).append(SourceColumn(str(column), type, nullable == "1"))
+            found.setdefault(name, []).append(SourceColumn(str(column), type, nullable == "1", said))
     parts: dict[TableName, dict[str, list[Row]]] = {name: {} for name in found}
     for row in indexes:
         if (name := TableName(str(row[0]), str(row[1]))) in parts:
             parts[name].setdefault(str(row[2]), []).append(row)
-    return {name: _table(name, listed, parts[name]) for name, listed in found.items()}
+    return {name: _table(name, listed, parts[name], comments[name]) for name, listed in found.items()}
 
 
-def _table(name: TableName, columns: list[SourceColumn], indexes: dict[str, list[Row]]) -> SourceTable:
+def _table(
+    name: TableName, columns: list[SourceColumn], indexes: dict[str, list[Row]], comment: str | None
+) -> SourceTable:
     primary: tuple[str, ...] = ()
     unique, usable = [], []
     for rows in indexes.values():
@@ -130,7 +139,7 @@ def _table(name: TableName, columns: list[SourceColumn], indexes: dict[str, list
             unique.append(index)
         if all(row[7] == "1" for row in rows):
             usable.append(index)
-    return SourceTable(name, tuple(columns), primary, tuple(unique), tuple(usable))
+    return SourceTable(name, tuple(columns), primary, tuple(unique), tuple(usable), comment)
 
 
 def type_text(
