@@ -6,9 +6,9 @@ asynchronously, each call in a PostgreSQL session of its own, in the database `w
 How it is made
 - `api`, `requests`, `answers`: the API's operations, what a request may hold, what is told back.
 - `statements`, `session`: statements under way and the sessions they run in.
-- `grammar` with `definitions`, `tables`, `alter`, `columns`, `merge`, `copy_command`: Redshift's grammar,
-  each statement read and turned into PostgreSQL's (`translation`); `lexer`, `rewrite`, `names`, `words`:
-  what these are made of.
+- `grammar` with `definitions`, `tables`, `alter`, `columns`, `merge`, `copy_command`, `policies`: Redshift's
+  grammar, each statement read and turned into PostgreSQL's (`translation`); `lexer`, `rewrite`, `names`,
+  `words`: what these are made of.
 - `loading`, `parquet`, `loads`: COPY at work, its rules for types, and the system views of loads.
 - `functions.sql`, `catalog.sql`: what makes PostgreSQL itself behave: strings compare without trailing
   blanks and VARCHAR(n) counts bytes, in every expression; functions and system views of Redshift.
@@ -37,12 +37,13 @@ transaction; INSERT and COPY go together; snapshots are taken at the first state
 waits, error 1023 and deadlocks come where Redshift has them, though COPY and INSERT never wait in a write
 phase of their own.
 
-What stays out of reach: distribution, sorting, encodings and their speed; workload management and quotas per
-second (`throttle` imitates their errors); sessions that outlive a call; the CSV result format; the IAM role
-of a COPY; UNLOAD, stored procedures, materialised and external tables; navigation into SUPER (`a.b[0]`);
-QUALIFY, TOP, MINUS, PIVOT, LISTAGG; the scale of a divided DECIMAL and the type of AVG; ACCEPTINVCHARS
-(taken, without effect); PostgreSQL's own functions, which are not refused; exact error texts where no source
-shows them.
+What stays out of reach: the effect of masks and of policies on rows, which are read, remembered and attached
+(`policies`); what the planner makes of keys; distribution, sorting, encodings and their speed; workload
+management and quotas per second (`throttle` imitates their errors); sessions that outlive a call; the CSV
+result format; the IAM role of a COPY; UNLOAD, stored procedures, materialised and external tables; navigation
+into SUPER (`a.b[0]`); QUALIFY, TOP, MINUS, PIVOT, LISTAGG; the scale of a divided DECIMAL and the type of
+AVG; ACCEPTINVCHARS (taken, without effect); PostgreSQL's own functions, which are not refused; exact error
+texts where no source shows them.
 """
 
 from local.redshift.api import DataApi

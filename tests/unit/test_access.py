@@ -1,5 +1,8 @@
 """Who sees what: the statements by their exact text, and what a file may ask for."""
 
+from dataclasses import dataclass, field
+from typing import Any
+
 import pytest
 
 from tributary.access import access
@@ -7,13 +10,14 @@ from tributary.catalog import SourceColumn, SourceTable, TableName
 from tributary.choice import choose
 from tributary.config import Access as Said
 from tributary.config import Columns, Settings
-from tributary.documents import Access, TableAccess
+from tributary.documents import Access, AccessEvent, TableAccess
 from tributary.engines import get
 from tributary.errors import TableRefused
 from tributary.names import Target
 from tributary.redshift import access as sql
 from tributary.redshift import roles
 from tributary.redshift.access import Done, Known
+from tributary.report import access_giver
 
 PEOPLE = SourceTable(
     TableName("public", "people"),
@@ -159,3 +163,32 @@ def test_no_source_speaks_for_a_shared_table() -> None:
     with pytest.raises(TableRefused, match="none of them can speak for all"):
         asked(Said(), shared=True)
     assert asked("none", shared=True) is None
+
+
+@dataclass
+class Lambda:
+    """Takes calls, as Lambda's client does."""
+
+    payloads: list[bytes] = field(default_factory=list)
+
+    def invoke(self, **asked: Any) -> None:
+        assert (asked["FunctionName"], asked["InvocationType"]) == ("keeper", "Event")
+        self.payloads.append(asked["Payload"])
+
+
+def test_many_wide_tables_are_asked_for_in_calls_that_can_carry_them() -> None:
+    wide = Access(columns=tuple(f"column_{number:05}" for number in range(1600)))
+    tables = [TableAccess(schema_name="shop", table_name=f"t{number}", access=wide) for number in range(20)]
+    called = Lambda()
+
+    assert access_giver(called, "keeper")(tables) is None
+
+    calls = [AccessEvent.model_validate_json(payload).access for payload in called.payloads]
+    assert [table for call in calls for table in call] == tables
+    assert (len(calls), max(map(len, called.payloads)) < 250_000) == (3, True)
+
+
+def test_access_without_an_administrator_is_told_in_the_report() -> None:
+    give = access_giver(Lambda(), "")
+    assert "deploy with AdminSecretName" in (give([WANTED]) or "")
+    assert give([]) is None

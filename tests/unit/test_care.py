@@ -103,7 +103,7 @@ def test_comments_are_said_where_they_changed_and_never_taken_away() -> None:
         ]
     ]
     assert comments.ask(["shop"]) == (
-        "SELECT table_schema, table_name, NULL AS column_name, remarks FROM svv_tables "
+        "SELECT table_schema, table_name, CAST(NULL AS VARCHAR) AS column_name, remarks FROM svv_tables "
         "WHERE table_schema IN ('shop') AND remarks IS NOT NULL UNION ALL "
         "SELECT table_schema, table_name, column_name, remarks FROM svv_columns "
         "WHERE table_schema IN ('shop') AND remarks IS NOT NULL"

@@ -45,7 +45,8 @@ def ask(schemas: Sequence[str]) -> str:
     """Return the query of the comments that stand there (SVV_TABLES, SVV_COLUMNS)."""
     there = f"table_schema IN ({comma(map(literal, schemas))}) AND remarks IS NOT NULL"
     return (
-        f"SELECT table_schema, table_name, NULL AS column_name, remarks FROM svv_tables WHERE {there} "
+        "SELECT table_schema, table_name, CAST(NULL AS VARCHAR) AS column_name, remarks "
+        f"FROM svv_tables WHERE {there} "
         f"UNION ALL SELECT table_schema, table_name, column_name, remarks FROM svv_columns WHERE {there}"
     )
 
