@@ -32,7 +32,7 @@ FEW_ROWS = 100  # may go from a table whatever share of it they are
 ATTEMPTS = 5  # of a batch that met a conflict
 PATIENCE_S = 2.0  # a call goes on while tables move: a Wait would cost each of them a second
 CALL_AT_MOST_S = 60.0  # well below the function's time-out
-PAUSE_S = 0.1
+PAUSES_S = (0.03, 0.1)  # after something moved, and the most between two looks while nothing does
 WAIT_AT_MOST_S = 60
 READERS = 16
 
@@ -93,7 +93,8 @@ def load_run(loading: Loading, failed_items: Mapping[int, str]) -> Progress:
     ledger, etag = _open(loading, key, failed_items)
     ends = time.monotonic() + CALL_AT_MOST_S
     give_up = time.monotonic() + PATIENCE_S
-    while not all(table.phase in ENDED for table in ledger.tables):
+    pause_s = PAUSES_S[0]
+    while not _over(ledger):
         late = time.monotonic() > min(give_up, ends)
         tables = _advance(loading, ledger.tables)
         moved = tables != ledger.tables
@@ -105,13 +106,19 @@ def load_run(loading: Loading, failed_items: Mapping[int, str]) -> Progress:
                 return Progress(done=False, wait_s=1)  # another Load is at work on the same run
             ledger, etag = advanced, written
         if moved:
-            give_up = time.monotonic() + PATIENCE_S
+            give_up, pause_s = time.monotonic() + PATIENCE_S, PAUSES_S[0]
         elif late:
             return Progress(done=False, wait_s=min(WAIT_AT_MOST_S, round(1.3**ledger.idle_calls)))
         if time.monotonic() > ends:
             return Progress(done=False, wait_s=1)
-        time.sleep(PAUSE_S)
+        if not _over(ledger):
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, PAUSES_S[1])
     return Progress(done=True)
+
+
+def _over(ledger: Ledger) -> bool:
+    return all(table.phase in ENDED for table in ledger.tables)
 
 
 def _open(loading: Loading, key: str, failed_items: Mapping[int, str]) -> tuple[Ledger, str]:
