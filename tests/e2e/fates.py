@@ -26,6 +26,7 @@ class Fate:
 
     kind: Kind = "lives"
     at: int = 0
+    meanwhile: Callable[[], object] | None = None  # what the world does just before that call
     calls: int = 0
     frozen: threading.Event = field(default_factory=threading.Event)
     let_go: threading.Event = field(default_factory=threading.Event)
@@ -36,6 +37,8 @@ class Fate:
         with self.lock:
             self.calls += 1
             mine = self.calls
+        if self.meanwhile and mine == self.at:
+            self.meanwhile()
         if self.kind == "freezes" and mine >= self.at:
             self.frozen.set()
             self.let_go.wait(GIVE_UP_S)

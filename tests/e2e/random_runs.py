@@ -146,16 +146,17 @@ class RandomRuns:
     def _steps(self, run: Run, *, faults: bool) -> None:
         broken = self.chance.choice([None, "plan", "extract", "extract", "load", "load"]) if faults else None
         self.made.tell(f"run, full_refresh {run.full_refresh}, broken {broken}")
-        outcome = self._step(run, "plan", broken, lambda fate: self._plan(run, fate))
+        outcome = self._step("plan", broken, lambda fate: self._plan(run, fate), faults=faults)
         plan = outcome.plan
         assert plan is not None, "the lease is held by an execution that runs"
         for item in range(plan.items):
             self._meanwhile(run, faults=faults)
             extract = lambda fate, item=item: self._extract(plan.run_id, item, fate)  # noqa: E731
-            while not self._step(run, "extract", broken, extract):
+            while not self._step("extract", broken, extract, faults=faults):
                 pass
         self._meanwhile(run, faults=faults)
-        while not self._step(run, "load", broken, lambda fate: self._load(plan.run_id, fate)).done:
+        load = lambda fate: self._load(plan.run_id, fate)  # noqa: E731
+        while not self._step("load", broken, load, faults=faults).done:
             time.sleep(0.1)
         self._meanwhile(run, faults=faults)
         self._report(run, plan.run_id)
@@ -181,7 +182,7 @@ class RandomRuns:
             self.zombies.remove(zombie)
             assert zombie.error is None or isinstance(zombie.error, (*LOST, TransientError)), zombie.error
 
-    def _step(self, run: Run, name: str, broken: str | None, step: Callable[[Fate], Any]) -> Any:
+    def _step(self, name: str, broken: str | None, step: Callable[[Fate], Any], *, faults: bool) -> Any:
         """Make a step, by as many attempts as it takes; raise BrokenOff where the execution ends in it."""
         if name == broken and self.chance.random() < 0.7:
             kind = self.chance.choice(["dies before", "dies after", "freezes"])
@@ -200,8 +201,11 @@ class RandomRuns:
                 raise BrokenOff
             self.made.tell(f"  {name} is tried again")
         for _ in range(5):
+            fate = Fate()
+            if faults and name == "extract" and self.chance.random() < 0.5:
+                fate = Fate("lives", self.chance.randint(3, 12), meanwhile=lambda: self.made.move(ddl=False))
             try:
-                return step(Fate())
+                return step(fate)
             except TransientError as error:
                 self.made.tell(f"  {name}: {type(error).__name__}")
                 time.sleep(0.2)
