@@ -16,7 +16,7 @@ import pymysql
 
 from .committed import BASE, Change, Committed, Values
 from .company import Source
-from .compare import full_name
+from .compare import ago, full_name
 
 MODES = {
     "merged": "mode: merge, cursor: stamp",
@@ -74,7 +74,9 @@ class RandomSource:
             "pause_after: 1000\nmax_connections: 2\ndefaults: {may_vanish: 100%}\n"
             f"tables: [{', '.join(tables)}]\n"
         )
-        for _ in range(chance.randint(0, 12)):
+        for name in names:
+            made.fill(name, chance.randint(0, 8))
+        for _ in range(chance.randint(0, 8)):
             made.change()
         return made
 
@@ -120,11 +122,24 @@ class RandomSource:
         self.begin()
         self.close(self.open[-1], commit=True)
 
+    def fill(self, name: str, rows: int) -> None:
+        """Commit rows that are an hour old, so that the first run has something to settle."""
+        session = self.source.connect()
+        self._execute(session, "BEGIN")
+        self._prepare(session)
+        changes: list[Change] = []
+        for _ in range(rows):
+            self._insert(session, changes, name, ago(self.source.engine, "1 HOUR"), set())
+        self._execute(session, "COMMIT")
+        session.close()
+        for change in changes:
+            self.tables[name].commit(change)
+
     def settle(self) -> None:
         """End every transaction, and wait until what they wrote is below the horizon."""
         while self.open:
             self.close(self.open[0], commit=self.chance.random() < 0.8)
-        time.sleep(1.2)
+        time.sleep({"postgresql": 1.2, "mysql": 3.2}[self.source.engine])  # ages are in whole seconds there
 
     def alter(self) -> bool:
         """Add a column to a table, or drop one; where somebody is in the way, leave it."""
