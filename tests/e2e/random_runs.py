@@ -171,7 +171,7 @@ class RandomRuns:
             return
         for _ in range(self.chance.choice([0, 0, 1, 2])):
             run.altered |= self.made.move(ddl=True)
-        if self.zombies and self.chance.random() < 0.4:
+        if self.zombies and self.chance.random() < 0.5:
             self.release(self.chance.choice(self.zombies), wait=self.chance.random() < 0.6)
 
     def release(self, zombie: Attempt, *, wait: bool = True) -> None:
@@ -187,7 +187,7 @@ class RandomRuns:
         """Make a step, by as many attempts as it takes; raise BrokenOff where the execution ends in it."""
         if name == broken and self.chance.random() < 0.7:
             kind = self.chance.choice(["dies before", "dies after", "freezes", "freezes"])
-            fate = Fate(kind, self.chance.randint(1, CALLS[name]))
+            fate = Fate(kind, self.chance.randint(1, self.chance.choice([8, CALLS[name]])))
             attempt = Attempt(step, fate).watch()
             if attempt.alive:
                 self.made.tell(f"  {name} freezes at call {fate.at}")
