@@ -18,7 +18,8 @@ from .random_source import RandomSource
 
 SOAK_S = float(os.environ.get("TRIBUTARY_SOAK_SECONDS", "0"))
 SEED = os.environ.get("TRIBUTARY_SEED")
-SEEDS = 150 if SOAK_S else 2  # of each server
+SEEDS = 150  # of each server in a soak
+FEW = {"postgresql": (0, 41), "mysql": (0, 1)}  # 41 is one that finds a publish without its fence
 RUNS = 6
 
 
@@ -42,9 +43,11 @@ def history(company: Company, engine: str, seed: int) -> None:
 @pytest.mark.parametrize("engine", SERVERS)
 def test_what_was_committed_arrives_whatever_becomes_of_the_runs(company: Company, engine: str) -> None:
     until = time.monotonic() + SOAK_S / 2
-    seed = int(SEED or 0)
-    while True:
+    if SEED or not SOAK_S:
+        for seed in (int(SEED),) if SEED else FEW[engine]:
+            history(company, engine, seed)
+        return
+    seed = 0
+    while seed < SEEDS or time.monotonic() < until:
         history(company, engine, seed)
         seed += 1
-        if SEED or (seed >= SEEDS and time.monotonic() >= until):
-            break
