@@ -35,6 +35,11 @@ CALL_AT_MOST_S = 60.0  # well below the function's time-out
 PAUSE_S = 0.1
 WAIT_AT_MOST_S = 60
 READERS = 16
+DEPENDS = "other objects depend on it"
+VIEWS = (
+    ": the table takes a new form, and views that are bound to it stand in the way; make them anew WITH NO "
+    "SCHEMA BINDING, or drop them before the next run and make them again after it"
+)
 
 ENDED = ("loaded", "failed")
 IN_FLIGHT = ("staging", "publishing")
@@ -149,7 +154,7 @@ def _begin(
         return _failed(load, Failure(table=table.name, error=error, message=message))
     if result.failure:
         return _failed(load, result.failure)
-    nothing = not result.rows and not table.swap and table.exists and not table.new_columns
+    nothing = not result.rows and not table.swap and table.exists and not (table.changes or table.remade)
     return load.model_copy(update={"rows": result.rows, "quiet": nothing})
 
 
@@ -219,7 +224,7 @@ def _after_publish(loading: Loading, load: TableLoad, state: State) -> TableLoad
         return again
     if _committed(loading, load):  # the batch was sent twice, and the first one had passed
         return load.model_copy(update={"phase": "loaded", "statement": None})
-    return _broken(load, "publish", state.reason)
+    return _broken(load, "publish", state.reason + (VIEWS if DEPENDS in state.reason else ""))
 
 
 def _again(load: TableLoad, phase: str, state: State) -> TableLoad | None:

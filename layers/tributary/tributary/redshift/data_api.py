@@ -45,6 +45,7 @@ CAUSES = (  # safe to repeat: words of the warehouse in which no value stands
     "is not a valid JSON",
     "invalid input syntax",
     "already exists",
+    "other objects depend on it",
 )
 
 Row = tuple[str | None, ...]
