@@ -8,7 +8,7 @@ import pytest
 
 from .company import Company, PostgresSource, Row, Source
 from .compare import SERVERS, full_name, in_source, in_warehouse
-from .under_way import closed_gate, gated, newest_run, readers, until
+from .under_way import closed_gate, gated, load_again, newest_run, readers, until
 
 NAIVE = {"postgresql": "timestamp(6)", "mysql": "datetime(6)"}
 HOUR, LATER = "2026-01-01 10:00:00", "2026-01-01 11:00:00"
@@ -260,3 +260,26 @@ def test_a_table_as_wide_as_the_warehouse_takes_loads_and_a_wider_one_says_what_
     failure = source.run().table("public.wide")["failure"]
     assert failure["error"] == "TableRefused"
     assert "public.wide has 1598 columns to read, and 1597 can be loaded" in failure["message"]
+
+
+def test_a_table_that_is_made_anew_twice_by_one_run_is_the_same(company: Company) -> None:
+    source = company.source("postgresql")
+    source.sql(
+        f"CREATE TABLE prices (id int PRIMARY KEY, amount numeric(10,2), at timestamp(6) DEFAULT '{HOUR}')",
+        "INSERT INTO prices VALUES (1, 1.25), (2, -2.5)",
+        "ALTER TABLE prices ALTER at SET NOT NULL",
+    )
+    source.file(f"tables: [{{name: prices, {MERGED}}}]")
+    source.run()
+    source.sql(
+        "ALTER TABLE prices ALTER amount TYPE numeric(12,4)",
+        f"UPDATE prices SET amount = 1.2345, at = '{LATER}' WHERE id = 1",
+    )
+    assert source.run().status == "SUCCEEDED"
+    once = source.loaded("prices")
+
+    load_again(company, source)
+
+    assert [row[:2] for row in once] == [(1, "1.2345"), (2, "-2.5000")]
+    assert [row[:3] for row in source.loaded("prices")] == [row[:3] for row in once]
+    assert types(source, "prices")["amount"] == "numeric(12,4)"

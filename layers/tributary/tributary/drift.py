@@ -27,7 +27,7 @@ WORDS = {  # SVV_COLUMNS' words for the types whose change can be told without d
     "timestamp with time zone": "TIMESTAMPTZ",
     "super": "SUPER",
 }
-SIZED = {"character varying": "VARCHAR", "binary varying": "VARBYTE"}
+VARBYTES = {"64000": "VARBYTE", "16777216": "VARBYTE(16777216)"}  # those that Tributary makes
 
 SCHEMAS_AT_ONCE = 30  # made by one batch
 
@@ -143,6 +143,8 @@ def _columns(rows: Sequence[Row]) -> dict[tuple[str, str], dict[str, str]]:
 def _type(word: str, precision: str | None, scale: str | None, size_bytes: str | None) -> str:
     if word == "numeric":
         return f"DECIMAL({precision},{scale})"
-    if word in SIZED and size_bytes:
-        return f"{SIZED[word]}({size_bytes})"
+    if word == "character varying" and size_bytes:
+        return f"VARCHAR({size_bytes})"
+    if word == "binary varying":
+        return VARBYTES.get(str(size_bytes), word)
     return WORDS.get(word, word)

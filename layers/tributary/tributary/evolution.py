@@ -25,6 +25,7 @@ from .types import VARBYTE_BYTES
 from .types import warehouse as warehouse_type
 
 DIGITS = {"SMALLINT": 5, "INTEGER": 10, "BIGINT": 19}  # that the largest value has
+DIGITS_AT_MOST = 38  # of a DECIMAL
 COLUMNS_AT_MOST = 1_600  # of a table (c_redshift-limits)
 STAGED_BESIDE = {"history": 3}  # columns of a staging table beside those of the source, 1 in other modes
 WIDE = 200  # columns, below which no statement can be too long
@@ -172,7 +173,8 @@ def _holds_decimals(to: str, size: list[int], precision: int, scale: int) -> boo
     if to == "DECIMAL":
         return size[1] >= scale and size[0] - size[1] >= precision - scale
     if to == "VARCHAR":
-        return size[0] >= precision + 3  # a sign, a point and a 0 before it
+        # with a sign, a point and a 0 before it; the widest stands for numbers that state no digits
+        return precision < DIGITS_AT_MOST and size[0] >= precision + 3
     return scale == 0 and DIGITS.get(to, 0) > precision
 
 
