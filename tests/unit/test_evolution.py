@@ -12,12 +12,15 @@ from tributary.choice import Choice
 from tributary.config import Settings
 from tributary.documents import Column, Remade, SchemaChange
 from tributary.errors import TableRefused
-from tributary.evolution import Evolution, evolve, go_on_with, holds, remade
+from tributary.evolution import Evolution, check_width, evolve, go_on_with, holds, remade
 from tributary.names import Target
 from tributary.redshift.stage import ADDED
 from tributary.types import Kind
 
+from .test_publish_sql import orders
+
 TARGET = Target("shop", "orders")
+OPENS = "2026-11-23 23:39:01"
 KNOWN = {"id": "INTEGER", "amount": "DECIMAL(10,2)", "note": "VARCHAR(20)", **ADDED}
 TYPES = [
     ["SMALLINT", "INTEGER", "BIGINT", "REAL", "DOUBLE PRECISION", "BOOLEAN", "SUPER"],
@@ -181,3 +184,23 @@ def test_a_table_is_made_anew_for_another_type_and_for_more_columns_than_can_be_
     assert form(column("id", Kind("int64"))) == tuple(stands(id="BIGINT"))
     text = form(column("note", Kind("date")))
     assert text[2] == Remade(name="note", type="DATE", kept=False)
+
+
+def test_a_table_is_as_wide_as_the_warehouses_staging_tables_and_statements_let_it_be() -> None:
+    def refusal(count: int, letters: int = 11, mode: str = "merge", known: int = 0) -> str | None:
+        columns = tuple(column(f"c{number:0{letters - 1}}", Kind("int32")) for number in range(count))
+        table = orders(columns=columns, key=(columns[0].name,), cursor=None, mode=mode, opens_at=OPENS)
+        stands = {**ADDED, **{f"old_{number}": "DATE" for number in range(known)}}
+        try:
+            check_width(table, stands if known else None)
+        except TableRefused as error:
+            return str(error)
+        return None
+
+    assert [refusal(1597), refusal(1593, mode="history"), refusal(1500, known=97)] == [None] * 3
+    wide = "public.orders has {} columns to read, and {} can be loaded beside the {} that "
+    assert str(refusal(1598)).startswith(wide.format(1598, 1597, 3))
+    assert str(refusal(1594, mode="history")).startswith(wide.format(1594, 1593, 7))
+    assert str(refusal(1500, known=98)).startswith(wide.format(1500, 1499, 101))
+    assert "names make a statement of" in str(refusal(1597, letters=20))
+    assert refusal(1000, letters=20) is None
