@@ -189,7 +189,8 @@ MADE = '"shop"."_tributary_shop__20261123_233901_3"'
 def test_another_type_makes_a_new_table_that_keeps_the_rows_and_takes_the_name() -> None:
     statements = publish(REMADE, NAME, committed())
 
-    assert statements[:5] == [
+    assert statements[:6] == [
+        'LOCK "shop"."orders"',
         FENCE,
         (
             f'CREATE TABLE {MADE} ("id" BIGINT, "code" VARCHAR(40), "size" INTEGER, '
@@ -214,6 +215,17 @@ def test_another_type_makes_a_new_table_that_keeps_the_rows_and_takes_the_name()
         ),
         CONTROL_ROW,
     ]
+
+
+def test_a_shared_table_is_made_anew_only_from_the_columns_that_the_plan_saw() -> None:
+    assert publish(REMADE.model_copy(update={"owner": "shop", "form": (7, 90, 123)}), NAME, committed())[
+        2
+    ] == (
+        "SELECT 1 / CASE WHEN COUNT(*) = 7 AND SUM(LEN(column_name) + LEN(data_type)) = 90 AND "
+        "SUM(COALESCE(numeric_precision, 0) + COALESCE(numeric_scale, 0) + "
+        "COALESCE(character_maximum_length, 0)) = 123 THEN 1 ELSE 0 END AS same_form FROM svv_columns "
+        "WHERE table_schema = 'shop' AND table_name = 'orders'"
+    )
 
 
 def test_a_whole_image_needs_no_copy_of_the_rows_that_it_replaces_unless_others_stand_there() -> None:

@@ -112,7 +112,8 @@ class TablePlan(Document):
     are the source's own text, None where there is none. `whole` says that every row is read.
     `new_columns` (targets) are added to the warehouse's table in the publish; `unread_columns` are
     those that it has and the source no longer gives. `remade`: all columns of a new table that takes its
-    place, () where it stays the same table; `changes`: what is new about its columns.
+    place, () where it stays the same table; `form`, of a shared one, is that of the old table: its number
+    of columns, and sums over their names and types, and over their sizes. `changes`: what is new of them.
     `future_rows` counts rows dated beyond the source's clock; `notes` say in words what was taken
     without being told, and why.
     A big table's plan stands in several items, one per part: each has the part's `ranges` and all else.
@@ -148,6 +149,7 @@ class TablePlan(Document):
     new_columns: tuple[str, ...] = ()
     unread_columns: tuple[str, ...] = ()
     remade: tuple[Remade, ...] = ()
+    form: tuple[int, int, int] | None = None
     changes: tuple[SchemaChange, ...] = ()
     notes: tuple[str, ...] = ()
 

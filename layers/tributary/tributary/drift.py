@@ -37,11 +37,12 @@ class Landed:
     """What the warehouse has of a source: how far each table is, by its source name, columns by target.
 
     `columns`: schema and table -> column -> type, in the words of `types.warehouse`; a type that
-    SVV_COLUMNS calls otherwise stands as it calls it.
+    SVV_COLUMNS calls otherwise stands as it calls it. `forms`: see `documents.TablePlan.form`.
     """
 
     tables: Mapping[str, Loaded] = field(default_factory=dict)
     columns: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
+    forms: Mapping[tuple[str, str], tuple[int, int, int]] = field(default_factory=dict)
 
     def known(self, target: Target) -> Mapping[str, str] | None:
         """Return the types of the target's columns by their names, None where there is no such table."""
@@ -102,7 +103,7 @@ def look(warehouse: Warehouse, source: str, schemas: Sequence[str], run_id: str)
     ]
     if left:
         warehouse.run(drop(left[:40]), f"{name}/clear")
-    return Landed(_loaded(watermarks), _columns(columns))
+    return Landed(_loaded(watermarks), _columns(columns), forms=_forms(columns))
 
 
 def shut_out(warehouse: Warehouse, source: str, generation: int, run_id: str) -> None:
@@ -138,6 +139,15 @@ def _columns(rows: Sequence[Row]) -> dict[tuple[str, str], dict[str, str]]:
     for schema, table, column, word, *sizes in rows:
         columns.setdefault((str(schema), str(table)), {})[str(column)] = _type(str(word), *sizes)
     return columns
+
+
+def _forms(rows: Sequence[Row]) -> dict[tuple[str, str], tuple[int, int, int]]:
+    forms: dict[tuple[str, str], tuple[int, int, int]] = {}
+    for schema, table, column, word, *sizes in rows:
+        count, words, size = forms.get((str(schema), str(table)), (0, 0, 0))
+        words, size = words + len(str(column)) + len(str(word)), size + sum(int(one or 0) for one in sizes)
+        forms[str(schema), str(table)] = (count + 1, words, size)
+    return forms
 
 
 def _type(word: str, precision: str | None, scale: str | None, size_bytes: str | None) -> str:

@@ -21,7 +21,7 @@ from .observability import logger
 from .redshift import control
 from .redshift.control import Committed
 from .redshift.data_api import State, Warehouse
-from .redshift.publish import publish, quiet
+from .redshift.publish import fenced_at, publish, quiet
 from .redshift.stage import manifest, stage, staging_name
 from .storage import Bucket, body
 
@@ -35,6 +35,9 @@ CALL_AT_MOST_S = 60.0  # well below the function's time-out
 PAUSE_S = 0.1
 WAIT_AT_MOST_S = 60
 READERS = 16
+OTHER_FORM = (
+    "another source changed the target's columns since the plan; the next run takes that into account"
+)
 DEPENDS = "other objects depend on it"
 VIEWS = (
     ": the table takes a new form, and views that are bound to it stand in the way; make them anew WITH NO "
@@ -217,8 +220,14 @@ def _after_publish(loading: Loading, load: TableLoad, state: State) -> TableLoad
         told = {"table": load.table, "rows": load.rows, "load_ms": load.duration_ms}
         logger.info("table loaded", extra=told)
         return load.model_copy(update={"phase": "loaded", "statement": None})
-    if state.failed_at == 0 and "zero" in state.message:
-        raise LeaseLost(f"run {loading.plan.run_id} of {loading.plan.source} is fenced: a newer run loads")
+    if "zero" in state.message and state.failed_at is not None:
+        place = 0 if load.quiet else fenced_at(loading.table(load))
+        if state.failed_at == place:
+            raise LeaseLost(
+                f"run {loading.plan.run_id} of {loading.plan.source} is fenced: a newer run loads"
+            )
+        if state.failed_at == place + 1:
+            return _broken(load, "publish", OTHER_FORM)
     again = _again(load, "waiting" if load.quiet else "staged", state)
     if again:
         return again

@@ -279,6 +279,7 @@ class Survey:
             new_columns=(*(column.target for column in found.new), *own),
             unread_columns=self.landed.dropped_columns(choice, target),
             remade=remade(choice, known, found, own),
+            form=self.landed.forms.get((target.schema, target.table)) if target.shared else None,
             changes=found.changes(known or {}),
             notes=(
                 *choice.notes,
