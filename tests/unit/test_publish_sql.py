@@ -3,7 +3,7 @@
 import pytest
 
 from tributary import __version__
-from tributary.documents import Chunk, Column, Range, TablePlan
+from tributary.documents import Chunk, Column, Range, Remade, SchemaChange, TablePlan
 from tributary.redshift import control
 from tributary.redshift.control import Committed
 from tributary.redshift.digest import parts
@@ -164,6 +164,87 @@ def test_new_columns_are_added_in_the_publishing_transaction_one_by_one() -> Non
         'ALTER TABLE "shop"."orders" ADD COLUMN "doc" SUPER',
         'ALTER TABLE "shop"."orders" ADD COLUMN "size" SMALLINT',
     ]
+
+
+REMADE = orders(
+    columns=(column("Id", Kind("int64")), column("doc", Kind("json")), column("size", Kind("int32"))),
+    key=("Id",),
+    new_columns=("doc",),
+    remade=(
+        Remade(name="id", type="BIGINT", kept=True),
+        Remade(name="code", type="VARCHAR(40)", kept=True),
+        Remade(name="size", type="INTEGER", kept=True),
+        Remade(name="source_system", type="VARCHAR(50)", kept=True),
+        Remade(name="doc", type="SUPER", kept=False),
+    ),
+    changes=(
+        SchemaChange(column="code", change="dropped", before="VARCHAR(40)"),
+        SchemaChange(column="doc", change="added", after="SUPER"),
+        SchemaChange(column="size", change="type_changed", before="SMALLINT", after="INTEGER"),
+    ),
+)
+MADE = '"shop"."_tributary_shop__20261123_233901_3"'
+
+
+def test_another_type_makes_a_new_table_that_keeps_the_rows_and_takes_the_name() -> None:
+    statements = publish(REMADE, NAME, committed())
+
+    assert statements[:6] == [
+        'LOCK "shop"."orders"',
+        FENCE,
+        (
+            f'CREATE TABLE {MADE} ("id" BIGINT, "code" VARCHAR(40), "size" INTEGER, '
+            '"source_system" VARCHAR(50), "doc" SUPER)'
+        ),
+        (
+            f'INSERT INTO {MADE} ("id", "code", "size", "source_system") '
+            'SELECT "id", "code", CAST("size" AS INTEGER), "source_system" FROM "shop"."orders"'
+        ),
+        'DROP TABLE "shop"."orders"',
+        f'ALTER TABLE {MADE} RENAME TO "orders"',
+    ]
+    assert statements[-3:] == [
+        f"DROP TABLE {STAGED}",
+        (
+            "INSERT INTO public.etl_schema_change (source_name, table_name, column_name, change, "
+            "type_before, type_after, run_id, generation, changed_at) VALUES "
+            "('shop', 'public.orders', 'code', 'dropped', 'VARCHAR(40)', NULL, '20261123_233901', 2, "
+            "GETDATE()), ('shop', 'public.orders', 'doc', 'added', NULL, 'SUPER', '20261123_233901', 2, "
+            "GETDATE()), ('shop', 'public.orders', 'size', 'type_changed', 'SMALLINT', 'INTEGER', "
+            "'20261123_233901', 2, GETDATE())"
+        ),
+        CONTROL_ROW,
+    ]
+
+
+def test_a_shared_table_is_made_anew_only_from_the_columns_that_the_plan_saw() -> None:
+    assert publish(REMADE.model_copy(update={"owner": "shop", "form": (7, 90, 123)}), NAME, committed())[
+        2
+    ] == (
+        "SELECT 1 / CASE WHEN COUNT(*) = 7 AND SUM(LEN(column_name) + LEN(data_type)) = 90 AND "
+        "SUM(COALESCE(numeric_precision, 0) + COALESCE(numeric_scale, 0) + "
+        "COALESCE(character_maximum_length, 0)) = 123 THEN 1 ELSE 0 END AS same_form FROM svv_columns "
+        "WHERE table_schema = 'shop' AND table_name = 'orders'"
+    )
+
+
+def test_a_whole_image_needs_no_copy_of_the_rows_that_it_replaces_unless_others_stand_there() -> None:
+    def copied(**changes: object) -> int:
+        statements = publish(REMADE.model_copy(update={"swap": True, **changes}), NAME, committed())
+        return sum(sql.startswith(f"INSERT INTO {MADE}") for sql in statements)
+
+    assert [copied(), copied(owner="shop"), copied(swap=False)] == [0, 1, 1]
+
+
+def test_what_changed_of_very_many_columns_is_noted_in_statements_that_the_data_api_takes() -> None:
+    changes = [
+        SchemaChange(column=f"{n:0127}", change="dropped", before="VARCHAR(65535)") for n in range(1600)
+    ]
+
+    noted = control.note_changes(committed(), changes)
+
+    assert [max(len(sql.encode()) for sql in noted) < 100_000, len(noted)] == [True, 4]
+    assert sum(sql.count("GETDATE()") for sql in noted) == 1600
 
 
 def test_swap_replaces_all_rows_without_truncate() -> None:
@@ -461,8 +542,8 @@ def test_plan_asks_for_the_newest_control_row_of_each_table_and_for_columns() ->
         "WHERE source_name = 'shop') AS runs WHERE newest = 1"
     )
     assert control.columns(["shop", "company"]) == (
-        "SELECT table_schema, table_name, column_name, data_type, numeric_precision, numeric_scale "
-        "FROM svv_columns WHERE table_schema IN ('shop', 'company') "
+        "SELECT table_schema, table_name, column_name, data_type, numeric_precision, numeric_scale, "
+        "character_maximum_length FROM svv_columns WHERE table_schema IN ('shop', 'company') "
         "ORDER BY table_schema, table_name, ordinal_position"
     )
 

@@ -14,11 +14,12 @@ from tributary.redshift.publish import publish, quiet
 from tributary.redshift.stage import drop, stage
 from tributary.types import Kind
 
-from .test_publish_sql import LIVES, NAME, column, committed, orders
+from .test_publish_sql import LIVES, NAME, REMADE, column, committed, orders
 
 URL = "s3://raw/_runs/shop/20261123_233901/manifests/3.json"
 PLANS = {
     "merge": orders(new_columns=("doc", "size")),
+    "merge into a table of another form": REMADE.model_copy(update={"owner": "shop", "form": (7, 90, 123)}),
     "merge by delete and insert": orders(repeated_keys=True),
     "merge in a shared target": orders(owner="shop"),
     "replace": orders(swap=True),

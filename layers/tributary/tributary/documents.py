@@ -17,8 +17,8 @@ from .engines import Query, ReadColumn
 from .faults import Fault, Policy
 from .types import Kind
 
-FORMAT: Final = 2
-Format = Literal[2]
+FORMAT: Final = 3
+Format = Literal[3]
 
 Mode = Literal["merge", "append", "replace", "history"]
 
@@ -79,6 +79,23 @@ class Range(Document):
     run_id: str | None = None
 
 
+class Remade(Document):
+    """A column of the table that takes the old one's place; `kept`: with the values that stand there."""
+
+    name: str
+    type: str
+    kept: bool
+
+
+class SchemaChange(Document):
+    """What a publish changes of a column in the warehouse: its type before and after, where it has one."""
+
+    column: str
+    change: Literal["added", "returned", "dropped", "type_changed"]
+    before: str | None = None
+    after: str | None = None
+
+
 class TablePlan(Document):
     """All that a run decided about one table, frozen before the first row is read.
 
@@ -94,7 +111,9 @@ class TablePlan(Document):
     `watermark` is the committed one, `next_watermark` what the publish commits with the rows; both
     are the source's own text, None where there is none. `whole` says that every row is read.
     `new_columns` (targets) are added to the warehouse's table in the publish; `unread_columns` are
-    those that it has and the source no longer gives.
+    those that it has and the source no longer gives. `remade`: all columns of a new table that takes its
+    place, () where it stays the same table; `form`, of a shared one, is that of the old table: its number
+    of columns, and sums over their names and types, and over their sizes. `changes`: what is new of them.
     `future_rows` counts rows dated beyond the source's clock; `notes` say in words what was taken
     without being told, and why.
     A big table's plan stands in several items, one per part: each has the part's `ranges` and all else.
@@ -129,6 +148,9 @@ class TablePlan(Document):
     future_rows: int = 0
     new_columns: tuple[str, ...] = ()
     unread_columns: tuple[str, ...] = ()
+    remade: tuple[Remade, ...] = ()
+    form: tuple[int, int, int] | None = None
+    changes: tuple[SchemaChange, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property

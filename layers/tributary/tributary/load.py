@@ -21,7 +21,7 @@ from .observability import logger
 from .redshift import control
 from .redshift.control import Committed
 from .redshift.data_api import State, Warehouse
-from .redshift.publish import publish, quiet
+from .redshift.publish import fenced_at, publish, quiet
 from .redshift.stage import manifest, stage, staging_name
 from .storage import Bucket, body
 
@@ -35,6 +35,14 @@ CALL_AT_MOST_S = 60.0  # well below the function's time-out
 PAUSES_S = (0.03, 0.1)  # after something moved, and the most between two looks while nothing does
 WAIT_AT_MOST_S = 60
 READERS = 16
+OTHER_FORM = (
+    "another source changed the target's columns since the plan; the next run takes that into account"
+)
+DEPENDS = "other objects depend on it"
+VIEWS = (
+    ": the table takes a new form, and views that are bound to it stand in the way; make them anew WITH NO "
+    "SCHEMA BINDING, or drop them before the next run and make them again after it"
+)
 
 ENDED = ("loaded", "failed")
 IN_FLIGHT = ("staging", "publishing")
@@ -156,7 +164,7 @@ def _begin(
         return _failed(load, Failure(table=table.name, error=error, message=message))
     if result.failure:
         return _failed(load, result.failure)
-    nothing = not result.rows and not table.swap and table.exists and not table.new_columns
+    nothing = not result.rows and not table.swap and table.exists and not (table.changes or table.remade)
     return load.model_copy(update={"rows": result.rows, "quiet": nothing})
 
 
@@ -219,14 +227,20 @@ def _after_publish(loading: Loading, load: TableLoad, state: State) -> TableLoad
         told = {"table": load.table, "rows": load.rows, "load_ms": load.duration_ms}
         logger.info("table loaded", extra=told)
         return load.model_copy(update={"phase": "loaded", "statement": None})
-    if state.failed_at == 0 and "zero" in state.message:
-        raise LeaseLost(f"run {loading.plan.run_id} of {loading.plan.source} is fenced: a newer run loads")
+    if "zero" in state.message and state.failed_at is not None:
+        place = 0 if load.quiet else fenced_at(loading.table(load))
+        if state.failed_at == place:
+            raise LeaseLost(
+                f"run {loading.plan.run_id} of {loading.plan.source} is fenced: a newer run loads"
+            )
+        if state.failed_at == place + 1:
+            return _broken(load, "publish", OTHER_FORM)
     again = _again(load, "waiting" if load.quiet else "staged", state)
     if again:
         return again
     if _committed(loading, load):  # the batch was sent twice, and the first one had passed
         return load.model_copy(update={"phase": "loaded", "statement": None})
-    return _broken(load, "publish", state.reason)
+    return _broken(load, "publish", state.reason + (VIEWS if DEPENDS in state.reason else ""))
 
 
 def _again(load: TableLoad, phase: str, state: State) -> TableLoad | None:

@@ -37,18 +37,17 @@ from .documents import Failure, Item, PausedTable, Plan, QuietTable, TablePlan
 from .drift import Landed, look, shut_out
 from .engines import Engine
 from .errors import ConfigError, PermanentError, TableRefused
+from .evolution import Evolution, check_width, evolve, go_on_with, remade
 from .lease import Lease
 from .names import Target
 from .observability import logger
 from .quiet import Kept
 from .redshift.data_api import Warehouse
-from .redshift.publish import OTHERS_AT_MOST, STATEMENTS_AT_MOST
 from .selection import Resolution, only, resolve
 from .storage import Bucket, body
 
 ITEMS_AT_MOST = 100  # tables share items beyond that: history and payloads stay small
 CONCURRENCY_AT_MOST = 40  # of an inline Map (Step Functions quota)
-NEW_COLUMNS_AT_MOST = STATEMENTS_AT_MOST - OTHERS_AT_MOST
 MAY_VANISH = "50%"  # of a table, where nobody says otherwise
 WRITERS = 16
 
@@ -238,24 +237,20 @@ class Survey:
         return fresh if self.request.full_refresh else carrier.carry_on(fresh, choice, reader, now)
 
     def _fresh(self, reader: Reader, now: Now, choice: Choice, target: Target) -> TablePlan:
-        self.landed.check_types(choice, target)
-        full_refresh = self.request.full_refresh
+        known = self.landed.known(target)
         loaded = self.landed.loaded(choice, target)
+        choice, found = evolve(choice, target, known, loaded)
+        full_refresh = self.request.full_refresh
         way = go_on(loaded, choice, full_refresh=full_refresh)
-        new = self.landed.new_columns(choice.columns, target)
-        if len(new) > NEW_COLUMNS_AT_MOST:
-            raise TableRefused(
-                f"{choice.name} has {len(new)} new columns; {NEW_COLUMNS_AT_MOST} can be added in one run: "
-                "leave some out with columns: exclude, and take them along in the next run"
-            )
+        way = go_on_with(way, choice, target, found, full_refresh=full_refresh)
         own = self.landed.missing_own_columns(choice, target)
         self._check_shared(choice, target, own)
-        reread = choice.mode in KEYED and self._reread(reader, choice, target)
+        reread = choice.mode in KEYED and self._reread(reader, choice, target, found)
         all_rows = full_refresh or reread or way.all_rows
         bounds = self._bounds(reader, now, choice, way.watermark, all_rows=all_rows)
         if all_rows or choice.table.name not in now.still:
             reader.check_unique(choice, None if all_rows else bounds.watermark)
-        return TablePlan(
+        plan = TablePlan(
             number=0,
             schema_name=choice.table.name.schema,
             table_name=choice.table.name.table,
@@ -279,18 +274,24 @@ class Survey:
             rebuild=way.rebuild or bool(own),
             may_vanish=int((self.request.may_vanish or choice.settings.may_vanish or MAY_VANISH).rstrip("%")),
             opens_at=opens_at(self.run_id, choice) if choice.mode == "history" else None,
-            exists=self.landed.known(target) is not None,
+            exists=known is not None,
             future_rows=bounds.future_rows,
-            new_columns=(*(column.target for column in new), *own),
+            new_columns=(*(column.target for column in found.new), *own),
             unread_columns=self.landed.dropped_columns(choice, target),
+            remade=remade(choice, known, found, own),
+            form=self.landed.forms.get((target.schema, target.table)) if target.shared else None,
+            changes=found.changes(known or {}),
             notes=(
                 *choice.notes,
                 *indexes.advice(reader.engine, choice),
                 *([way.note] if way.note else []),
                 *bounds.notes,
-                *self._drift_notes(choice, target, reread=reread, swap=way.swap),
+                *found.notes(),
+                *self._drift_notes(choice, target, found, reread=reread, swap=way.swap),
             ),
         )
+        check_width(plan, known)
+        return plan
 
     def _check_shared(self, choice: Choice, target: Target, own: Sequence[str]) -> None:
         """Raise TableRefused where other sources' rows stand there in another form."""
@@ -308,7 +309,7 @@ class Survey:
             return Bounds(ranges=whole(choice))
         return reader.bounds(choice, now, watermark, all_rows=all_rows)
 
-    def _reread(self, reader: Reader, choice: Choice, target: Target) -> bool:
+    def _reread(self, reader: Reader, choice: Choice, target: Target, found: Evolution) -> bool:
         """Say whether columns have values that no row's cursor tells of."""
         if choice.settings.on_new_column == "null":
             return False
@@ -316,14 +317,14 @@ class Survey:
         read = columns_digest(column.target for column in choice.columns)
         if target.shared and loaded and loaded.columns not in (None, read):
             return True  # another source may have brought the column there before this one had it
-        if self.landed.returned_columns(choice, target):  # also where it is all NULL now: it was not before
+        if found.returned:  # also where it is all NULL now: it was not before
             return True
-        new = self.landed.new_columns(choice.columns, target)
-        return any(reader.has_values(choice, column.name) for column in new)
+        return any(reader.has_values(choice, column.name) for column in found.new)
 
-    def _drift_notes(self, choice: Choice, target: Target, *, reread: bool, swap: bool) -> Iterable[str]:
-        added = self.landed.new_columns(choice.columns, target)
-        new = ", ".join(column.name for column in (*added, *self.landed.returned_columns(choice, target)))
+    def _drift_notes(
+        self, choice: Choice, target: Target, found: Evolution, *, reread: bool, swap: bool
+    ) -> Iterable[str]:
+        new = ", ".join(column.name for column in (*found.new, *found.returned))
         dropped = ", ".join(self.landed.dropped_columns(choice, target))
         if new:
             appended = choice.mode == "append" and not swap

@@ -3,6 +3,7 @@
 `etl_control` is append-only: a publish inserts one row as its last statement and neither reads nor
 updates it, so tables that load at the same time cannot deadlock or conflict (error 1023) on it.
 `etl_fence` holds the generations that take-overs have raised; each publish begins by asking it.
+`etl_schema_change` says what a publish changed of a table's columns, in the same transaction.
 """
 
 from __future__ import annotations
@@ -11,7 +12,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .. import __version__
-from .sql import CONTROL, FENCE, STAGING_SCHEMA, WATERMARKS, comma, literal, quote
+from ..documents import SchemaChange
+from .sql import (
+    CHANGES,
+    CONTROL,
+    FENCE,
+    STAGING_SCHEMA,
+    STATEMENT_BYTES_AT_MOST,
+    WATERMARKS,
+    comma,
+    literal,
+    quote,
+)
 from .views import VIEWS
 
 
@@ -64,6 +76,17 @@ TABLES = {
         "generation": "BIGINT NOT NULL",
         "run_id": "VARCHAR(15) NOT NULL",
         "fenced_at": "TIMESTAMP NOT NULL",
+    },
+    CHANGES: {
+        "source_name": "VARCHAR(50) NOT NULL",
+        "table_name": "VARCHAR(512) NOT NULL",
+        "column_name": "VARCHAR(127) NOT NULL",
+        "change": "VARCHAR(16) NOT NULL",
+        "type_before": "VARCHAR(64)",
+        "type_after": "VARCHAR(64)",
+        "run_id": "VARCHAR(15) NOT NULL",
+        "generation": "BIGINT NOT NULL",
+        "changed_at": "TIMESTAMP NOT NULL",
     },
 }
 
@@ -124,6 +147,7 @@ def grant(loader: str, database: str) -> list[str]:
         f"GRANT USAGE, CREATE ON SCHEMA {STAGING_SCHEMA} TO {user}",
         f"GRANT SELECT, INSERT ON {CONTROL} TO {user}",
         f"GRANT SELECT, INSERT ON {FENCE} TO {user}",
+        f"GRANT INSERT ON {CHANGES} TO {user}",
         f"GRANT SELECT ON {WATERMARKS} TO {user}",
     ]
 
@@ -159,6 +183,25 @@ def _values(row: Committed) -> str:
     return f"({literal(row.source)}, {literal(row.table)}, GETDATE(), {row.rows}, {said})"
 
 
+def note_changes(committed: Committed, changes: Sequence[SchemaChange]) -> list[str]:
+    """Return the INSERTs of what changed of a table's columns, as few as the Data API takes."""
+    begin = f"INSERT INTO {CHANGES} ({comma(TABLES[CHANGES])}) VALUES "
+    statements: list[str] = []
+    for change in changes:
+        row = _change(committed, change)
+        if statements and len((statements[-1] + row).encode()) < STATEMENT_BYTES_AT_MOST:
+            statements[-1] += f", {row}"
+        else:
+            statements.append(begin + row)
+    return statements
+
+
+def _change(committed: Committed, change: SchemaChange) -> str:
+    what = (change.column, change.change, change.before, change.after, committed.run_id, committed.generation)
+    said = comma(map(literal, (committed.source, committed.table, *what)))
+    return f"({said}, GETDATE())"
+
+
 def watermarks(source: str) -> str:
     """Return the query of the newest control row of each table of the source."""
     return (
@@ -180,7 +223,8 @@ def committed(source: str, table: str, run_id: str) -> str:
 def columns(schemas: Sequence[str]) -> str:
     """Return the query of the columns that the warehouse has in the schemas (SVV_COLUMNS)."""
     return (
-        "SELECT table_schema, table_name, column_name, data_type, numeric_precision, numeric_scale "
+        "SELECT table_schema, table_name, column_name, data_type, numeric_precision, numeric_scale, "
+        "character_maximum_length "
         f"FROM svv_columns WHERE table_schema IN ({comma(map(literal, schemas))}) "
         "ORDER BY table_schema, table_name, ordinal_position"
     )

@@ -10,6 +10,7 @@ WATERMARKS = "public.etl_watermarks"
 STATUS = "public.etl_status"
 FRESHNESS = "public.etl_freshness"
 FENCE = "public.etl_fence"
+CHANGES = "public.etl_schema_change"
 STATEMENT_BYTES_AT_MOST = 95_000  # the Data API refuses 100 KB (data-api limits)
 
 
