@@ -3,7 +3,7 @@
 import pytest
 
 from tributary import __version__
-from tributary.documents import Chunk, Column, Range, TablePlan
+from tributary.documents import Asked, Chunk, Column, Range, TablePlan
 from tributary.redshift import control
 from tributary.redshift.control import Committed
 from tributary.redshift.digest import parts
@@ -56,6 +56,7 @@ def committed(**changes: object) -> Committed:
         "size_bytes": 1234,
         "key": '["Id", "code"]',
         "columns_digest": "d1",
+        "contents": "changes",
     }
     return Committed(**(fields | changes))  # type: ignore[arg-type]
 
@@ -69,9 +70,10 @@ FENCE = (
 CONTROL_ROW = (
     "INSERT INTO public.etl_control (source_name, table_name, last_successful_run, records_processed, "
     "run_id, generation, mode, target_table, cursor_column, watermark, chunks, size_bytes, "
-    "tributary_version, unread_columns, key_columns, columns_digest) VALUES "
-    "('shop', 'public.orders', GETDATE(), 7, '20261123_233901', 2, 'merge', "
-    f"'shop.orders', 'Id', '41', 1, 1234, '{__version__}', NULL, '[\"Id\", \"code\"]', 'd1')"
+    "tributary_version, unread_columns, key_columns, columns_digest, contents, asked_for, asked_from, "
+    "asked_to) VALUES ('shop', 'public.orders', GETDATE(), 7, '20261123_233901', 2, 'merge', "
+    f"'shop.orders', 'Id', '41', 1, 1234, '{__version__}', NULL, '[\"Id\", \"code\"]', 'd1', "
+    "'changes', NULL, NULL, NULL)"
 )
 DEDUPLICATE = (
     f'DELETE FROM {STAGED} USING (SELECT "id" AS "id", "code" AS "code", '
@@ -183,6 +185,23 @@ def test_append_takes_away_what_no_watermark_covers_and_adds_the_rows() -> None:
         'DELETE FROM "shop"."orders" WHERE "run_id" > \'20261122_233901\'',
         INSERT,
     ]
+
+
+def test_what_is_read_again_of_an_append_is_added_only_where_it_is_missing() -> None:
+    window = Asked(what="window", since="10", before="20")
+    table = orders(mode="append", last_run="20261122_233901", asked=window)
+
+    statements = publish(table, NAME, committed(mode="append", asked=window))
+
+    assert statements[2:5] == [
+        'DELETE FROM "shop"."orders" WHERE "run_id" > \'20261122_233901\'',
+        (
+            f'DELETE FROM {STAGED} USING "shop"."orders" WHERE {SAME_AS_STAGED} '
+            f'AND "orders"."id" = "{NAME}"."id"'
+        ),
+        INSERT,
+    ]
+    assert statements[-1].endswith("'changes', 'window', '10', '20')")
 
 
 def test_a_snapshot_takes_the_place_of_none_but_its_own_runs() -> None:
@@ -420,10 +439,14 @@ def test_in_a_shared_target_only_rows_of_the_source_are_met() -> None:
 
 
 def test_a_control_table_of_an_earlier_version_gets_the_columns_that_it_lacks() -> None:
-    *older, _, _ = control.TABLES["public.etl_control"]
+    older = list(control.TABLES["public.etl_control"])[:-6]
     assert control.upgrade({"public.etl_control": older}) == [
         "ALTER TABLE public.etl_control ADD COLUMN key_columns VARCHAR(4096)",
         "ALTER TABLE public.etl_control ADD COLUMN columns_digest VARCHAR(32)",
+        "ALTER TABLE public.etl_control ADD COLUMN contents VARCHAR(16)",
+        "ALTER TABLE public.etl_control ADD COLUMN asked_for VARCHAR(16)",
+        "ALTER TABLE public.etl_control ADD COLUMN asked_from VARCHAR(1024)",
+        "ALTER TABLE public.etl_control ADD COLUMN asked_to VARCHAR(1024)",
     ]
 
 

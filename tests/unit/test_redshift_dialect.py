@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from sqlfluff.core import Linter
 
-from tributary.documents import TablePlan
+from tributary.documents import Asked, TablePlan
 from tributary.redshift import control
 from tributary.redshift.publish import publish, quiet
 from tributary.redshift.stage import drop, stage
@@ -17,12 +17,14 @@ from tributary.types import Kind
 from .test_publish_sql import LIVES, NAME, column, committed, orders
 
 URL = "s3://raw/_runs/shop/20261123_233901/manifests/3.json"
+WINDOW = Asked(what="window", since="2026-01-01", before="2026-02-01")
 PLANS = {
     "merge": orders(new_columns=("doc", "size")),
     "merge by delete and insert": orders(repeated_keys=True),
     "merge in a shared target": orders(owner="shop"),
     "replace": orders(swap=True),
     "append": orders(mode="append", last_run="20261122_233901", owner="shop"),
+    "append of what is read again": orders(mode="append", last_run="20261122_233901", asked=WINDOW),
     "snapshots": orders(mode="append", cursor=None, key=()),
     "history": LIVES,
     "history of every kind": LIVES.model_copy(

@@ -21,6 +21,8 @@ FORMAT: Final = 2
 Format = Literal[2]
 
 Mode = Literal["merge", "append", "replace", "history"]
+Asking = Literal["full_refresh", "from", "window", "replay"]
+MOVES_NOTHING: Final = ("window", "replay")  # what leaves a table no further than it was
 
 
 class Document(BaseModel):
@@ -60,12 +62,24 @@ class Column(Document):
         return ReadColumn(self.name, self.type, self.kind, self.policies, self.nullable)
 
 
+class Asked(Document):
+    """What a person asked of a run: all rows, those of a part of the cursor's values, or the raw layer's.
+
+    `from` reads every row from `since` on, `window` those of `since <= cursor < before` and no others.
+    """
+
+    what: Asking
+    since: str | None = None
+    before: str | None = None
+
+
 class Range(Document):
     """A part of a table, read on its own as one chunk sequence.
 
     `order`: the columns to read by, () where the table has none and is read in one go.
-    `nulls`: only the rows without a cursor value; otherwise `after < cursor <= up_to`, where None
-    means no bound. `begin` and `end` bound the order itself in the same way: texts of its columns.
+    `nulls`: only the rows without a cursor value; otherwise `after < cursor <= up_to` and
+    `since <= cursor < before`, where None means no bound. `begin` and `end` bound the order itself as
+    `after` and `up_to` do the cursor: texts of its columns.
     `run_id`: the earlier run that froze the range, under whose name its chunks stand.
     """
 
@@ -74,6 +88,8 @@ class Range(Document):
     nulls: bool = False
     after: str | None = None
     up_to: str | None = None
+    since: str | None = None
+    before: str | None = None
     begin: tuple[str, ...] | None = None
     end: tuple[str, ...] | None = None
     run_id: str | None = None
@@ -90,6 +106,7 @@ class TablePlan(Document):
     of a table that is appended to by its cursor, is the run whose watermark holds. `rebuild` says that
     what stands there is no history yet and gives way to one; `opens_at` is the instant from which a
     version holds that has no time of its own.
+    `asked`: what a person asked beside the usual, None for nothing.
     `may_vanish`: the percentage of what stands there that a whole image may take away.
     `watermark` is the committed one, `next_watermark` what the publish commits with the rows; both
     are the source's own text, None where there is none. `whole` says that every row is read.
@@ -124,6 +141,7 @@ class TablePlan(Document):
     last_run: str | None = None
     rebuild: bool = False
     opens_at: str | None = None
+    asked: Asked | None = None
     may_vanish: int = 100
     exists: bool
     future_rows: int = 0
@@ -146,19 +164,27 @@ class TablePlan(Document):
         """Return the name that the table has in the raw layer, which no other of its source shares."""
         return self.target_table if self.owner is None else f"{self.target_schema}!{self.target_table}"
 
+    @property
+    def is_image(self) -> bool:
+        """Say whether the rows read are all that the source's part of the table has after the load."""
+        return (self.swap and self.mode != "history") or self.rebuild or not self.exists
+
     def column(self, name: str) -> Column:
         """Return the column of that source name."""
         return next(column for column in self.columns if column.name == name)
 
     def query(self, part: Range, position: tuple[str, ...] | None, limit: int | None) -> Query:
         """Return the query that reads the range after the position."""
+        bounds = (part.after, part.up_to, part.since, part.before)
         return Query(
             table=self.source_table,
             columns=tuple(column.read() for column in self.columns),
             order=part.order,
-            cursor=self.cursor if part.nulls or part.after or part.up_to else None,
+            cursor=self.cursor if part.nulls or any(bounds) else None,
             after=part.after,
             up_to=part.up_to,
+            since=part.since,
+            before=part.before,
             nulls=part.nulls,
             position=position or part.begin,
             end=part.end,
@@ -293,11 +319,12 @@ class Ledger(Document):
 
 
 class TableReport(Document):
-    """What a run did with one table, for a person."""
+    """What a run did with one table, for a person; `asked`: what somebody asked beside the usual."""
 
     table: str
     target: str | None = None
     mode: Mode | None = None
+    asked: Asking | None = None
     status: Literal["loaded", "failed"]
     whole: bool = False
     rows_read: int = 0

@@ -328,6 +328,8 @@ def _control_row(loading: Loading, load: TableLoad) -> Committed:
         unread_columns=json.dumps(table.unread_columns) if table.unread_columns else None,
         key=_key(table),
         columns_digest=columns_digest(column.target for column in table.columns),
+        contents="image" if table.is_image else "changes",
+        asked=table.asked,
     )
 
 

@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from . import (
     __version__,
+    backfill,
     config,
     engines,
     indexes,
@@ -33,7 +34,7 @@ from .catalog import SourceTable, TableName
 from .changes import columns_digest, go_on
 from .choice import KEYED, Choice, choose
 from .config import Source
-from .documents import Failure, Item, PausedTable, Plan, QuietTable, TablePlan
+from .documents import Asked, Failure, Item, PausedTable, Plan, QuietTable, TablePlan
 from .drift import Landed, look, shut_out
 from .engines import Engine
 from .errors import ConfigError, PermanentError, TableRefused
@@ -57,7 +58,7 @@ ResultT = TypeVar("ResultT")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What an execution asks for: a source, or some of its tables, or all of their rows.
+    """What an execution asks for: a source, or some of its tables, or all of their rows, or a part of them.
 
     `may_vanish` stands for this run in the place of what the source's file says.
     """
@@ -67,6 +68,7 @@ class Request:
     started_at: str
     tables: tuple[str, ...] | None = None
     full_refresh: bool = False
+    asked: Asked | None = None
     may_vanish: str | None = None
 
 
@@ -100,6 +102,7 @@ def plan_run(request: Request, around: Surroundings) -> Outcome:
     SourceUnavailable for the source, LoadFailed and WarehouseUnavailable for the warehouse.
     """
     source = config.find(around.sources, request.source)
+    backfill.check(request.asked, request.tables, full_refresh=request.full_refresh)
     held = lease.acquire(around.bucket, source.name, request.execution_arn, is_running=around.is_running)
     if held is None:
         return Outcome(None)
@@ -235,7 +238,7 @@ class Survey:
     def _plan(self, reader: Reader, now: Now, choice: Choice, target: Target, carrier: Carrier) -> TablePlan:
         """Return the table's plan, which goes on from an earlier run's unless every row is asked for."""
         fresh = self._fresh(reader, now, choice, target)
-        return fresh if self.request.full_refresh else carrier.carry_on(fresh, choice, reader, now)
+        return fresh if fresh.asked else carrier.carry_on(fresh, choice, reader, now)
 
     def _fresh(self, reader: Reader, now: Now, choice: Choice, target: Target) -> TablePlan:
         self.landed.check_types(choice, target)
@@ -252,8 +255,16 @@ class Survey:
         self._check_shared(choice, target, own)
         reread = choice.mode in KEYED and self._reread(reader, choice, target)
         all_rows = full_refresh or reread or way.all_rows
-        bounds = self._bounds(reader, now, choice, way.watermark, all_rows=all_rows)
-        if all_rows or choice.table.name not in now.still:
+        asked = Asked(what="full_refresh") if full_refresh else None
+        if self.request.asked:
+            asked = backfill.settled(reader, choice, self.request.asked)
+            backfill.check_way(choice, way, loaded=loaded is not None, reread=reread)
+            bounds = backfill.bounds(reader, choice, now, way.watermark or "", asked)
+        else:
+            bounds = self._bounds(reader, now, choice, way.watermark, all_rows=all_rows)
+        if self.request.asked:
+            reader.check_unique(choice, None)
+        elif all_rows or choice.table.name not in now.still:
             reader.check_unique(choice, None if all_rows else bounds.watermark)
         return TablePlan(
             number=0,
@@ -277,6 +288,7 @@ class Survey:
             repeated_keys=way.repeated_keys,
             last_run=loaded.run_id if loaded and choice.cursor else None,
             rebuild=way.rebuild or bool(own),
+            asked=asked,
             may_vanish=int((self.request.may_vanish or choice.settings.may_vanish or MAY_VANISH).rstrip("%")),
             opens_at=opens_at(self.run_id, choice) if choice.mode == "history" else None,
             exists=self.landed.known(target) is not None,
