@@ -86,7 +86,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return {
         "source": outcome.plan.source,
         "run_id": outcome.plan.run_id,
-        "status": "planned",
+        "status": "replaying" if outcome.plan.replay else "planned",
         "items": outcome.plan.items,
         "max_concurrency": outcome.concurrency,
     }

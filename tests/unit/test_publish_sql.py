@@ -3,11 +3,11 @@
 import pytest
 
 from tributary import __version__
-from tributary.documents import Asked, Chunk, Column, Range, TablePlan
-from tributary.redshift import control
+from tributary.documents import Asked, Chunk, Column, Range, Rebuilt, TablePlan
+from tributary.redshift import control, rebuild
 from tributary.redshift.control import Committed
 from tributary.redshift.digest import parts
-from tributary.redshift.publish import publish, quiet
+from tributary.redshift.publish import publish, quiet, rows
 from tributary.redshift.sql import literal, quote
 from tributary.redshift.stage import drop, manifest, stage, staging_name
 from tributary.types import Kind
@@ -211,6 +211,67 @@ def test_a_snapshot_takes_the_place_of_none_but_its_own_runs() -> None:
         'DELETE FROM "shop"."orders" WHERE "run_id" = \'20261123_233901\'',
         INSERT,
     ]
+
+
+OURS = '"orders"."source_system" = \'shop\''
+REBUILT = orders(
+    swap=True, rebuilt=Rebuilt(runs=2), asked=Asked(what="replay"), owner="shop", new_columns=("size",)
+)
+
+
+def test_a_replay_begins_with_an_empty_image_of_the_table() -> None:
+    target, *others = rebuild.begin(REBUILT, NAME)
+
+    assert target == stage(orders(), NAME, None, "role")[0]
+    assert others == [
+        f'DROP TABLE IF EXISTS "etl_staging"."{NAME}_0"',
+        f'CREATE TABLE "etl_staging"."{NAME}_0" (LIKE "shop"."orders")',
+        f'ALTER TABLE "etl_staging"."{NAME}_0" ADD COLUMN "size" SMALLINT',
+    ]
+
+
+def test_each_run_of_a_replay_does_to_the_image_what_it_did_to_the_table() -> None:
+    run = orders(mode="append", key=(), last_run="20261121_233901")
+    there = rebuild.of_image(run, NAME, 1)
+    image = f'"etl_staging"."{NAME}_1"'
+
+    assert rebuild.stage_run(run, NAME, 2, "s3://m", "role") == stage(run, NAME, "s3://m", "role")[1:]
+    assert rows(there, NAME, committed(run_id="20261122_233901")) == [
+        f"DELETE FROM {image} WHERE \"run_id\" > '20261121_233901'",
+        INSERT.replace('"shop"."orders"', image).replace("'20261123_233901'", "'20261122_233901'"),
+    ]
+    assert rebuild.end_run(REBUILT, NAME, 2) == [
+        f"DROP TABLE {STAGED}",
+        f'DROP TABLE IF EXISTS "etl_staging"."{NAME}_2"',
+        f'ALTER TABLE {image} RENAME TO "{NAME}_2"',
+        (
+            f'SELECT arrived, standing FROM (SELECT COUNT(*) AS arrived FROM "etl_staging"."{NAME}_2") AS a '
+            f'CROSS JOIN (SELECT COUNT(*) AS standing FROM "shop"."orders" WHERE {OURS}) AS s'
+        ),
+    ]
+
+
+def test_a_replay_publishes_the_image_in_one_transaction() -> None:
+    asked = committed(asked=Asked(what="replay"))
+
+    assert publish(REBUILT, f"{NAME}_2", asked) == [
+        FENCE,
+        'ALTER TABLE "shop"."orders" ADD COLUMN "size" SMALLINT',
+        f'DELETE FROM "shop"."orders" WHERE {OURS}',
+        f'INSERT INTO "shop"."orders" ({COLUMNS}) SELECT {COLUMNS} FROM "etl_staging"."{NAME}_2"',
+        f'DROP TABLE "etl_staging"."{NAME}_2"',
+        control.commit([asked]),
+    ]
+
+
+def test_a_replay_asks_for_the_runs_that_changed_a_table() -> None:
+    assert control.log("shop", ["public.orders"]) == (
+        "SELECT table_name, run_id, mode, target_table, records_processed, contents FROM public.etl_control "
+        "WHERE source_name = 'shop' AND table_name IN ('public.orders') "
+        "AND COALESCE(asked_for, 'usual') <> 'replay' "
+        "AND (records_processed > 0 OR COALESCE(contents, 'unknown') <> 'changes') "
+        "ORDER BY table_name, generation, run_id"
+    )
 
 
 def test_keys_that_stand_there_more_than_once_are_replaced_not_merged() -> None:

@@ -9,12 +9,11 @@ import pytest
 from sqlfluff.core import Linter
 
 from tributary.documents import Asked, TablePlan
-from tributary.redshift import control
-from tributary.redshift.publish import publish, quiet
+from tributary.redshift import control, publish, rebuild
 from tributary.redshift.stage import drop, stage
 from tributary.types import Kind
 
-from .test_publish_sql import LIVES, NAME, column, committed, orders
+from .test_publish_sql import LIVES, NAME, REBUILT, column, committed, orders
 
 URL = "s3://raw/_runs/shop/20261123_233901/manifests/3.json"
 WINDOW = Asked(what="window", since="2026-01-01", before="2026-02-01")
@@ -51,7 +50,16 @@ PLANS = {
 
 def statements(table: TablePlan) -> Iterator[str]:
     yield from stage(table, NAME, URL, "arn:aws:iam::1:role/copy")
-    yield from publish(table, NAME, committed(mode=table.mode))
+    yield from publish.publish(table, NAME, committed(mode=table.mode))
+
+
+def replayed() -> Iterator[str]:
+    """Return what makes a table anew from the raw layer."""
+    table, run = REBUILT, orders(swap=True)
+    yield from rebuild.begin(table, NAME)
+    yield from rebuild.stage_run(run, NAME, 1, URL, "arn:aws:iam::1:role/copy")
+    yield from publish.rows(rebuild.of_image(run, NAME, 0), NAME, committed())
+    yield from (*rebuild.end_run(table, NAME, 1), *publish.publish(table, f"{NAME}_1", committed()))
 
 
 def around() -> Iterator[str]:
@@ -65,7 +73,12 @@ def around() -> Iterator[str]:
         control.watermarks("shop"),
         control.columns(["shop", "company"]),
     )
-    yield from (control.staging_tables(), *drop([NAME]), *quiet([committed(), committed(cursor=None)]))
+    yield control.log("shop", ["public.orders", "public.countries"])
+    yield from (
+        control.staging_tables(),
+        *drop([NAME]),
+        *publish.quiet([committed(), committed(cursor=None)]),
+    )
     yield from (control.raise_fence("shop", 3, "20261123_233901"), control.load_error(7))
     yield control.committed("shop", "public.orders", "20261123_233901")
 
@@ -88,6 +101,10 @@ def fault(sql: str) -> str | None:
 @pytest.mark.parametrize("plan", PLANS)
 def test_every_statement_of_a_load_is_redshifts(plan: str) -> None:
     assert [found for sql in statements(PLANS[plan]) if (found := fault(sql))] == []
+
+
+def test_every_statement_of_a_replay_is_redshifts() -> None:
+    assert [found for sql in replayed() if (found := fault(sql))] == []
 
 
 def test_every_other_statement_is_redshifts() -> None:

@@ -31,7 +31,14 @@ INSTEAD = 'start a run with "full_refresh": true, or leave the table out'
 
 def check(asked: Asked | None, tables: Sequence[str] | None, *, full_refresh: bool) -> None:
     """Raise ConfigError where an execution's input asks for bounds in a way that can mean nothing."""
-    if asked is None or asked.what not in ("from", "window"):
+    if asked is None:
+        return
+    if asked.what == "replay":
+        if full_refresh or asked.since is not None or asked.before is not None:
+            raise ConfigError(
+                'the input has "replay" beside "full_refresh", "from" or "to"; a replay reads no source and '
+                "takes all that the raw layer has: leave the others out"
+            )
         return
     if asked.since is None:
         raise ConfigError('the input has "to" without "from"; write both, "to" is the first value left out')

@@ -95,6 +95,14 @@ class Range(Document):
     run_id: str | None = None
 
 
+class Rebuilt(Document):
+    """That a table is made anew from the raw layer: of how many runs, and what its control row said."""
+
+    runs: int
+    key: str | None = None
+    columns_digest: str | None = None
+
+
 class TablePlan(Document):
     """All that a run decided about one table, frozen before the first row is read.
 
@@ -106,7 +114,8 @@ class TablePlan(Document):
     of a table that is appended to by its cursor, is the run whose watermark holds. `rebuild` says that
     what stands there is no history yet and gives way to one; `opens_at` is the instant from which a
     version holds that has no time of its own.
-    `asked`: what a person asked beside the usual, None for nothing.
+    `asked`: what a person asked beside the usual, None for nothing; `rebuilt`: nothing is read, and the
+    table is made anew of what earlier runs read.
     `may_vanish`: the percentage of what stands there that a whole image may take away.
     `watermark` is the committed one, `next_watermark` what the publish commits with the rows; both
     are the source's own text, None where there is none. `whole` says that every row is read.
@@ -142,6 +151,7 @@ class TablePlan(Document):
     rebuild: bool = False
     opens_at: str | None = None
     asked: Asked | None = None
+    rebuilt: Rebuilt | None = None
     may_vanish: int = 100
     exists: bool
     future_rows: int = 0
@@ -226,6 +236,7 @@ class Plan(Document):
     its tables; `warehouse` names the one that the run was planned for.
     `failures` are the tables that could not be planned, `paused` those that the run leaves out;
     `quiet` are all of a run's tables where none had anything new, and there is no item then.
+    `replay`: the tables are made anew from the raw layer, and none is read.
     """
 
     format: Format = FORMAT
@@ -244,6 +255,7 @@ class Plan(Document):
     notify: Literal["failures", "all"]
     warehouse: str = ""
     partial: bool = False
+    replay: bool = False
     failures: tuple[Failure, ...] = ()
     paused: tuple[PausedTable, ...] = ()
     quiet: tuple[QuietTable, ...] = ()
@@ -272,6 +284,16 @@ class Chunk(Document):
     size_bytes: int
 
 
+class ReplayedRun(Document):
+    """What a run had read of a table and loaded: its own plan and chunks, to be loaded once more."""
+
+    format: Format = FORMAT
+    run_id: str
+    table: TablePlan
+    chunks: tuple[Chunk, ...]
+    rows: int
+
+
 class TableResult(Document):
     """What Extract did with a table, or with a part of it: its chunks in order, or the failure."""
 
@@ -292,7 +314,8 @@ Phase = Literal["waiting", "staging", "staged", "publishing", "loaded", "failed"
 class TableLoad(Document):
     """How far the load of a table is; `statement` is the Data API's id of the batch under way.
 
-    `item` is where the table's plan stands; `duration_ms` sums the warehouse's time.
+    `item` is where the table's plan stands; `duration_ms` sums the warehouse's time; `run`, of a table
+    that is made anew, is the place of the run whose rows are due, 0 before there is an image.
     """
 
     number: int
@@ -300,6 +323,7 @@ class TableLoad(Document):
     table: str
     phase: Phase = "waiting"
     attempt: int = 1
+    run: int = 0
     statement: str | None = None
     rows: int = 0
     quiet: bool = False

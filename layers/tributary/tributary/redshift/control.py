@@ -22,7 +22,8 @@ class Committed:
 
     `unread_columns`: what the warehouse's table has and the run did not read, as JSON; None for nothing.
     `key`: the key's columns as JSON; `columns_digest`: of the names of the columns that were read.
-    `contents`: `image` where the rows are all that the table has of the source, `changes` where not.
+    `contents`: `image` where the rows are all that the table has of the source afterwards, `whole` where
+    they are all of the source's beside what stood there, else `changes`.
     `asked`: what a person asked of the run, by which its rows are told from those of usual runs.
     """
 
@@ -176,6 +177,17 @@ def watermarks(source: str) -> str:
         "unread_columns, columns_digest FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY table_name "
         f"ORDER BY generation DESC, run_id DESC) AS newest FROM {CONTROL} "
         f"WHERE source_name = {literal(source)}) AS runs WHERE newest = 1"
+    )
+
+
+def log(source: str, tables: Sequence[str]) -> str:
+    """Return the query of the runs that changed the tables, oldest first."""
+    return (
+        "SELECT table_name, run_id, mode, target_table, records_processed, contents "
+        f"FROM {CONTROL} WHERE source_name = {literal(source)} "
+        f"AND table_name IN ({comma(map(literal, tables))}) AND COALESCE(asked_for, 'usual') <> 'replay' "
+        "AND (records_processed > 0 OR COALESCE(contents, 'unknown') <> 'changes') "
+        "ORDER BY table_name, generation, run_id"
     )
 
 

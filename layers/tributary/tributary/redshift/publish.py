@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..documents import TablePlan
-from ..types import warehouse
 from . import control
 from .append import append
 from .control import Committed
 from .history import open_versions
 from .merge import merge, replace_keys
+from .rebuild import new_columns, put_in_place
 from .replace import swap
 from .rows import deduplicate
 from .sql import STAGING_SCHEMA, quote
-from .stage import added, target
+from .stage import target
 
 STATEMENTS_AT_MOST = 40  # of a batch
 OTHERS_AT_MOST = 14  # statements of a publish beside those that add the source's columns
@@ -30,13 +30,16 @@ def publish(table: TablePlan, name: str, committed: Committed) -> list[str]:
     return [
         control.fence(committed.source, committed.generation),
         *_add_columns(table),
-        *_rows(table, name, committed),
+        *rows(table, name, committed),
         f"DROP TABLE {quote(STAGING_SCHEMA, name)}",
         control.commit([committed]),
     ]
 
 
-def _rows(table: TablePlan, name: str, committed: Committed) -> list[str]:
+def rows(table: TablePlan, name: str, committed: Committed) -> list[str]:
+    """Return the statements that do with the staged rows what the table's mode says."""
+    if table.rebuilt:
+        return put_in_place(table, name, committed)
     if table.mode == "history":
         return open_versions(table, name, committed)
     way = _way(table)
@@ -60,9 +63,6 @@ def quiet(committed: list[Committed]) -> list[str]:
 def _add_columns(table: TablePlan) -> list[str]:
     # In the publish, not before it: a run that breaks off must leave the column new, so that the
     # next run reads the table whole again.
-    new = {column.target: warehouse(column.kind) for column in table.columns}
     return [
-        f"ALTER TABLE {target(table)} ADD COLUMN {quote(name)} {type}"
-        for name, type in (new | added(table.mode)).items()
-        if name in table.new_columns
+        f"ALTER TABLE {target(table)} ADD COLUMN {quote(name)} {type}" for name, type in new_columns(table)
     ]
