@@ -52,9 +52,7 @@ def notes(source: Source, mode: str) -> list[tuple[int, str]]:
 
 
 @pytest.mark.parametrize("engine", SERVERS)
-def test_a_window_is_read_again_once_more_and_leaves_the_watermark_where_it_was(
-    company: Company, engine: str
-) -> None:
+def test_a_window_leaves_the_watermark_and_from_a_value_on_it_goes_on(company: Company, engine: str) -> None:
     source = tables(company, engine)
     names = {mode: full_name(source, mode) for mode in MODES}
     before = {mode: source.watermark(names[mode]) for mode in MODES}
@@ -84,34 +82,26 @@ def test_a_window_is_read_again_once_more_and_leaves_the_watermark_where_it_was(
     assert [usual.table(name)["rows_read"] for name in names.values()] == [1, 1, 1]
     for mode in MODES:
         assert [number for number, _ in notes(source, mode)] == [1, 2, 3, 4, 5, 6, 33]
-
-
-@pytest.mark.parametrize("engine", SERVERS)
-def test_from_a_value_on_all_is_read_again_and_the_watermark_goes_on(company: Company, engine: str) -> None:
-    source = tables(company, engine)
-    change_quietly(source)
-    for mode in MODES:
-        source.sql(f"INSERT INTO {mode} VALUES (6, 'next', '{DAY.format(6)}')")
-
-    assert again(source, *MODES, since=DAY.format(3)) == dict.fromkeys(MODES, 5)
-    assert again(source, *MODES, since=DAY.format(5)) == dict.fromkeys(MODES, 2)  # also where nothing is new
-    assert notes(source, "merge") == [
-        (1, "old"), (2, "old"), (3, "old"), (4, "new"), (5, "old"), (6, "next"), (33, "late"),
-    ]  # fmt: skip
-    assert notes(source, "history") == notes(source, "merge")
-    assert [number for number, _ in notes(source, "append")] == [1, 2, 3, 4, 5, 6, 33]
-    assert {(source.watermark(full_name(source, mode)) or "")[:10] for mode in MODES} == {"2026-01-06"}
-
-    for mode in MODES:
-        source.sql(f"INSERT INTO {mode} VALUES (7, 'new', '{DAY.format(7)}')")
-    beyond = source.run(tables=[full_name(source, mode) for mode in MODES], **{"from": DAY.format(9)})
-    assert beyond.status == "SUCCEEDED"  # and skips nothing
-    for mode in MODES:
-        told = beyond.table(full_name(source, mode))
-        assert (told["rows_read"], told["asked"]) == (1, "from")
-        assert (
-            "from is not below the watermark, so the run reads what is new and nothing again" in told["notes"]
+        source.sql(
+            f"UPDATE {mode} SET note = 'newest' WHERE id = 5",
+            f"INSERT INTO {mode} VALUES (7, 'next', '{DAY.format(7)}')",
         )
+
+    assert again(source, *MODES, since=DAY.format(5)) == dict.fromkeys(MODES, 3)
+    assert again(source, *MODES, since=DAY.format(7)) == dict.fromkeys(MODES, 1)  # though nothing is new
+    changed = [(1, "old"), (2, "new"), (3, "old"), (4, "new"), (5, "newest"), (6, "next"), (7, "next")]
+    assert notes(source, "merge") == notes(source, "history") == [*changed, (33, "late")]
+    assert [number for number, _ in notes(source, "append")] == [1, 2, 3, 4, 5, 6, 7, 33]
+    assert {(source.watermark(name) or "")[:10] for name in names.values()} == {"2026-01-07"}
+
+    for mode in MODES:
+        source.sql(f"INSERT INTO {mode} VALUES (8, 'next', '{DAY.format(8)}')")
+    beyond = source.run(tables=list(names.values()), **{"from": DAY.format(9)})
+    assert beyond.status == "SUCCEEDED"  # and skips nothing
+    for name in names.values():
+        told = beyond.table(name)
+        assert (told["rows_read"], told["asked"]) == (1, "from")
+        assert "from is above the watermark, so the run reads what is new and nothing again" in told["notes"]
     assert [in_warehouse(source, mode, "id", "at") for mode in MODES] == [
         in_source(source, mode, "id", "at") for mode in MODES
     ]

@@ -213,7 +213,7 @@ def test_a_snapshot_takes_the_place_of_none_but_its_own_runs() -> None:
     ]
 
 
-OURS = '"orders"."source_system" = \'shop\''
+SHOPS = '"orders"."source_system" = \'shop\''
 REBUILT = orders(
     swap=True, rebuilt=Rebuilt(runs=2), asked=Asked(what="replay"), owner="shop", new_columns=("size",)
 )
@@ -246,7 +246,7 @@ def test_each_run_of_a_replay_does_to_the_image_what_it_did_to_the_table() -> No
         f'ALTER TABLE {image} RENAME TO "{NAME}_2"',
         (
             f'SELECT arrived, standing FROM (SELECT COUNT(*) AS arrived FROM "etl_staging"."{NAME}_2") AS a '
-            f'CROSS JOIN (SELECT COUNT(*) AS standing FROM "shop"."orders" WHERE {OURS}) AS s'
+            f'CROSS JOIN (SELECT COUNT(*) AS standing FROM "shop"."orders" WHERE {SHOPS}) AS s'
         ),
     ]
 
@@ -257,7 +257,7 @@ def test_a_replay_publishes_the_image_in_one_transaction() -> None:
     assert publish(REBUILT, f"{NAME}_2", asked) == [
         FENCE,
         'ALTER TABLE "shop"."orders" ADD COLUMN "size" SMALLINT',
-        f'DELETE FROM "shop"."orders" WHERE {OURS}',
+        f'DELETE FROM "shop"."orders" WHERE {SHOPS}',
         f'INSERT INTO "shop"."orders" ({COLUMNS}) SELECT {COLUMNS} FROM "etl_staging"."{NAME}_2"',
         f'DROP TABLE "etl_staging"."{NAME}_2"',
         control.commit([asked]),

@@ -100,8 +100,8 @@ def bounds(reader: Reader, choice: Choice, now: Now, watermark: str, asked: Aske
         part = Range(number=1, order=order, since=since, before=asked.before, up_to=up_to)
         return Bounds(ranges=(part,), watermark=watermark, next_watermark=watermark)
     usual = reader.bounds(choice, now, watermark, all_rows=False)
-    if not _is_below(reader, cursor, since, watermark):
-        said = "from is not below the watermark, so the run reads what is new and nothing again"
+    if _is_below(reader, cursor, watermark, since):
+        said = "from is above the watermark, so the run reads what is new and nothing again"
         return replace(usual, notes=(*usual.notes, said))
     nulls = [part for part in usual.ranges if part.nulls]
     news = next((part for part in usual.ranges if not part.nulls), None)
