@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import pytest
@@ -84,11 +85,22 @@ def wreck(source: Source, tables: Sequence[str]) -> None:
     source.company.warehouse(f"DROP TABLE {name}.{tables[-1]}")
 
 
+def age_documents(source: Source) -> None:
+    """Make the runs' documents ones of another version, which knew a field that this one does not."""
+    company = source.company
+    bucket, s3 = company.stack.outputs["RawBucketName"], company.client("s3")
+    for key in company.keys(f"_runs/{source.name}/"):
+        if not key.endswith(("/load.json", "/report.json")):
+            older = {**company.document(key), "format": 1, "of_another_version": [1]}
+            s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(older))
+
+
 def rebuilt(company: Company, engine: str, tables: Sequence[str]) -> Source:
     """Return a source whose tables were spoilt and made anew, while nothing of it could be read."""
     source = lived(company, engine, tables)
     before, stood = rows(source, tables), {table: control(source, table) for table in tables}
     wreck(source, tables)
+    age_documents(source)
     source.put_secret(OUT_OF_REACH)
 
     ended = source.run(replay=True)

@@ -17,8 +17,8 @@ from .engines import Query, ReadColumn
 from .faults import Fault, Policy
 from .types import Kind
 
-FORMAT: Final = 2
-Format = Literal[2]
+FORMAT: Final = 3
+Format = Literal[3]
 
 Mode = Literal["merge", "append", "replace", "history"]
 Asking = Literal["full_refresh", "from", "window", "replay"]

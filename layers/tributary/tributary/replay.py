@@ -15,8 +15,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from pydantic import ValidationError
-
 from . import paths, results
 from .catalog import TableName
 from .changes import Loaded
@@ -56,9 +54,13 @@ class Archive(Bucket):
     def document(self, key: str, kind: type[DocumentT]) -> DocumentT | None:
         """Return the document, None where it is gone or does not say what is needed."""
         found = self.read(key)
+        if found is None:
+            return None
         try:
-            return kind.model_validate_json(found[0], extra="ignore") if found else None
-        except ValidationError:
+            content = json.loads(found[0])
+            content.pop("format", None)
+            return kind.model_validate(content, extra="ignore")
+        except (ValueError, AttributeError):
             return None
 
 
