@@ -22,7 +22,10 @@ def image_name(name: str, runs: int) -> str:
 
 
 def begin(table: TablePlan, name: str) -> list[str]:
-    """Return the batch that makes the empty image, of the columns and types of the table."""
+    """Return the batch that makes the empty image, of the columns and types of the table.
+
+    LIKE takes over its distribution and sort keys as well (r_CREATE_TABLE_NEW).
+    """
     image = quote(STAGING_SCHEMA, image_name(name, 0))
     return [
         create_target(table),
