@@ -85,7 +85,7 @@ def test_a_table_of_which_no_beginning_is_known_is_refused(log):
 
 def replay() -> Replay:
     loaded = {"public.orders": Loaded("3", "merge", "shop.orders")}
-    return Replay(None, "shop", loaded, 50)  # type: ignore[arg-type]
+    return Replay(None, "shop", frozenset(loaded), loaded, 50)  # type: ignore[arg-type]
 
 
 def test_only_tables_that_were_loaded_can_be_named():

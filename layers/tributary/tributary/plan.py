@@ -367,8 +367,8 @@ def _replayed(request: Request, source: Source, held: Lease, around: Surrounding
     log = replay.ask(around.warehouse, source.name, chosen, held.run_id)
     archive = replay.Archive(around.bucket.client, around.bucket.name)
     may_vanish = _percentage(request.may_vanish or MAY_VANISH)
-    raw_layer = replay.Replay(archive, source.name, landed.tables, may_vanish)
-    tables, failures = replay.plan(raw_layer, chosen, log, landed)
+    raw_layer = replay.Replay(archive, source.name, frozenset(chosen), landed.tables, may_vanish)
+    tables, failures = replay.plan(raw_layer, log, landed)
     runs = {table.number: of_table for table, of_table in tables}
     return Surveyed([table for table, _ in tables], tuple(failures), runs=runs)
 

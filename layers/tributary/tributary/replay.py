@@ -66,10 +66,14 @@ class Archive(Bucket):
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """One look at the raw layer: what the warehouse says was committed, and what is left of it."""
+    """One look at the raw layer: what the warehouse says was committed, and what is left of it.
+
+    Of each run's plan only the `chosen` tables are kept: a source may have hundreds of both.
+    """
 
     archive: Archive
     source: str
+    chosen: frozenset[str]
     loaded: Mapping[str, Loaded]
     may_vanish: int
     heads: dict[str, tuple[Plan, dict[str, TablePlan]] | None] = field(default_factory=dict)
@@ -160,7 +164,8 @@ class Replay:
             head = self.archive.document(paths.plan(self.source, run_id), Plan)
             keys = [paths.item(head.prefix, number) for number in range(head.items)] if head else []
             items = [self.archive.document(key, Item) for key in keys]
-            tables = {table.name: table for item in items if item for table in item.tables}
+            planned = (table for item in items if item for table in item.tables)
+            tables = {table.name: table for table in planned if table.name in self.chosen}
             self.heads[run_id] = (head, tables) if head else None
         return self.heads[run_id]
 
@@ -261,12 +266,12 @@ def ask(warehouse: Warehouse, source: str, tables: Sequence[str], run_id: str) -
 
 
 def plan(
-    replay: Replay, chosen: Sequence[str], log: Mapping[str, list[Logged]], landed: Landed
+    replay: Replay, log: Mapping[str, list[Logged]], landed: Landed
 ) -> tuple[list[tuple[TablePlan, list[ReplayedRun]]], list[Failure]]:
     """Return the tables that can be made anew, numbered, each with its runs, and why others cannot."""
     tables: list[tuple[TablePlan, list[ReplayedRun]]] = []
     failures = []
-    for name in chosen:
+    for name in sorted(replay.chosen):
         try:
             table, runs = replay.table(name, log.get(name, []), landed)
         except ReplayRefused as error:
