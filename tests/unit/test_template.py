@@ -430,6 +430,14 @@ def test_the_sql_for_an_administrator_is_what_the_setup_would_run():
     assert values["Loader"] == RESOURCES["WarehouseSetup"]["Properties"]["Loader"]
 
 
+@pytest.mark.parametrize("name", ["backfill", "replay"])
+def test_the_input_of_an_execution_is_one_that_plan_takes(name: str):
+    app = importlib.import_module("functions.plan.app")
+    asked = json.loads((ROOT / "events" / f"{name}.json").read_text())
+    event = app.Event.parse({**asked, "execution_arn": "arn", "started_at": "now"})
+    assert event.request.asked.what == {"backfill": "window", "replay": "replay"}[name]
+
+
 @pytest.mark.parametrize("name", ["plan", "extract", "load", "report"])
 def test_the_event_of_a_function_is_one_that_it_takes(name: str):
     event = json.loads((ROOT / "events" / f"{name}.json").read_text())

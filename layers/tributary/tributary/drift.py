@@ -99,7 +99,7 @@ def look(warehouse: Warehouse, source: str, schemas: Sequence[str], run_id: str)
     left = [
         str(row[0])
         for row in staged
-        if re.fullmatch(rf"{re.escape(source.lower())}__\d{{8}}_\d{{6}}_\d+", str(row[0]))
+        if re.fullmatch(rf"{re.escape(source.lower())}__\d{{8}}_\d{{6}}_\d+(_\d+)?", str(row[0]))
     ]
     if left:
         warehouse.run(drop(left[:40]), f"{name}/clear")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from . import paths, results
+from . import paths, rebuilding, results
 from .changes import columns_digest
 from .documents import Failure, Item, Ledger, Plan, TableLoad, TablePlan, TableResult
 from .errors import ImageRefused, LeaseLost, LoadFailed, PlanOutdated
@@ -157,6 +157,8 @@ def _begin(
     """
     item, table = parts[0]
     load = TableLoad(number=table.number, item=item, table=table.name)
+    if table.rebuilt:
+        return load
     result = loading.result(table)
     if result is None:
         error = next((failed_items[item] for item, _ in parts if item in failed_items), "Unfinished")
@@ -192,13 +194,40 @@ def _ask(loading: Loading, load: TableLoad, states: dict[str, State]) -> TableLo
 def _after_stage(loading: Loading, load: TableLoad, state: State) -> TableLoad:
     if not state.finished:
         return _again(load, "waiting", state) or _broken(load, "COPY", _copy_reason(loading, state))
-    [[staged, *there]] = [map(_number, row) for row in loading.warehouse.rows(state.parts[-1])]
+    if loading.table(load).rebuilt:
+        return _after_run(loading, load, state)
+    staged, *there = _counts(loading, state.parts[-1])
     if staged != load.rows:
         return _broken(load, "COPY", f"{staged} rows arrived where the chunks hold {load.rows}")
     refusal = _refusal(loading.table(load), staged, *there)
     if refusal:
         return _failed(load, refusal)
     return load.model_copy(update={"phase": "staged", "statement": None, "attempt": 1})
+
+
+def _after_run(loading: Loading, load: TableLoad, state: State) -> TableLoad:
+    """Return a table that is made anew, one run further, or staged where that was the last."""
+    plan, table = loading.plan, loading.table(load)
+    further = {"phase": "waiting", "statement": None, "attempt": 1, "run": load.run + 1}
+    if load.run == 0:
+        return load.model_copy(update=further)
+    place, expected = rebuilding.arrived_at(loading.bucket, plan, table, load)
+    arrived, *_ = _counts(loading, state.parts[place])
+    if arrived != expected:
+        return _broken(load, "COPY", f"{arrived} rows arrived where the chunks hold {expected}")
+    if not table.rebuilt or load.run < table.rebuilt.runs:
+        return load.model_copy(update=further)
+    counts = _counts(loading, state.parts[-1])
+    refused = rebuilding.refusal(table, counts)
+    if refused:
+        return _failed(load, Failure(table=table.name, error=ImageRefused.__name__, message=refused))
+    return load.model_copy(update={**further, "phase": "staged", "run": load.run, "rows": counts[0]})
+
+
+def _counts(loading: Loading, statement: str) -> list[int]:
+    """Return the one row of a statement that counts."""
+    [row] = loading.warehouse.rows(statement)
+    return [_number(value) for value in row]
 
 
 def _number(text: str | None) -> int:
@@ -308,7 +337,8 @@ def _submit_table(loading: Loading, batch: list[TableLoad]) -> list[TableLoad]:
     [load] = batch
     staging = load.phase == "waiting"
     statements = _stage(loading, load) if staging else _publish(loading, load)
-    name = _name(loading.plan, load, "stage" if staging else "publish")
+    step = f"stage-{load.run}" if load.run else "stage"
+    name = _name(loading.plan, load, step if staging else "publish")
     identifier = loading.warehouse.submit(statements, name)
     phase = "staging" if staging else "publishing"
     return [load.model_copy(update={"phase": phase, "statement": identifier})]
@@ -316,6 +346,8 @@ def _submit_table(loading: Loading, batch: list[TableLoad]) -> list[TableLoad]:
 
 def _stage(loading: Loading, load: TableLoad) -> list[str]:
     plan, table = loading.plan, loading.table(load)
+    if table.rebuilt:
+        return rebuilding.batch(loading.bucket, plan, table, load, loading.copy_role)
     result = loading.result(table)
     name = staging_name(plan.source, plan.run_id, load.number)
     if result is None or not result.chunks:
@@ -326,14 +358,16 @@ def _stage(loading: Loading, load: TableLoad) -> list[str]:
 
 
 def _publish(loading: Loading, load: TableLoad) -> list[str]:
-    plan = loading.plan
+    plan, table = loading.plan, loading.table(load)
     name = staging_name(plan.source, plan.run_id, load.number)
-    return publish(loading.table(load), name, _control_row(loading, load))
+    if table.rebuilt:
+        name = rebuilding.image(plan, table)
+    return publish(table, name, _control_row(loading, load))
 
 
 def _control_row(loading: Loading, load: TableLoad) -> Committed:
     plan, table = loading.plan, loading.table(load)
-    result = None if load.quiet else loading.result(table)  # a quiet table has no chunk
+    result = None if load.quiet or table.rebuilt else loading.result(table)  # these have no chunk
     return Committed(
         source=plan.source,
         table=table.name,
@@ -347,15 +381,30 @@ def _control_row(loading: Loading, load: TableLoad) -> Committed:
         chunks=len(result.chunks) if result else 0,
         size_bytes=result.size_bytes if result else 0,
         unread_columns=json.dumps(table.unread_columns) if table.unread_columns else None,
-        key=_key(table),
-        columns_digest=columns_digest(column.target for column in table.columns),
+        key=table.rebuilt.key if table.rebuilt else _key(table),
+        columns_digest=_columns(table),
+        contents=_contents(table),
+        asked=table.asked,
     )
+
+
+def _columns(table: TablePlan) -> str | None:
+    if table.rebuilt:
+        return table.rebuilt.columns_digest
+    return columns_digest(column.target for column in table.columns)
 
 
 def _key(table: TablePlan) -> str | None:
     """Return the key's columns as JSON; None, which is not known, where they are too many to write down."""
     key = json.dumps(table.key, ensure_ascii=False)
     return key if table.key and len(key.encode()) <= KEY_BYTES_AT_MOST else None
+
+
+def _contents(table: TablePlan) -> str:
+    """Return what the rows of a run are of the table: what a replay begins with, or may not leave out."""
+    if table.is_image:
+        return "image"
+    return "whole" if table.whole else "changes"
 
 
 def _name(plan: Plan, load: TableLoad, step: str) -> str:

@@ -6,7 +6,7 @@ further call for the same execution returns it, and an attempt that lost the rac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from . import (
     __version__,
+    backfill,
     config,
     engines,
     indexes,
@@ -23,6 +24,7 @@ from . import (
     paths,
     quiet,
     ranges,
+    replay,
     secret,
     serials,
     standing,
@@ -33,7 +35,7 @@ from .catalog import SourceTable, TableName
 from .changes import columns_digest, go_on
 from .choice import KEYED, Choice, choose
 from .config import Source
-from .documents import Failure, Item, PausedTable, Plan, QuietTable, TablePlan
+from .documents import Asked, Failure, Item, PausedTable, Plan, QuietTable, ReplayedRun, TablePlan
 from .drift import Landed, look, shut_out
 from .engines import Engine
 from .errors import ConfigError, PermanentError, TableRefused
@@ -56,7 +58,7 @@ ResultT = TypeVar("ResultT")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What an execution asks for: a source, or some of its tables, or all of their rows.
+    """What an execution asks for: a source, or some of its tables, or all of their rows, or a part of them.
 
     `may_vanish` stands for this run in the place of what the source's file says.
     """
@@ -66,7 +68,13 @@ class Request:
     started_at: str
     tables: tuple[str, ...] | None = None
     full_refresh: bool = False
+    asked: Asked | None = None
     may_vanish: str | None = None
+
+    @property
+    def replays(self) -> bool:
+        """Say whether tables are to be made anew from the raw layer, and no source is asked."""
+        return self.asked is not None and self.asked.what == "replay"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +107,7 @@ def plan_run(request: Request, around: Surroundings) -> Outcome:
     SourceUnavailable for the source, LoadFailed and WarehouseUnavailable for the warehouse.
     """
     source = config.find(around.sources, request.source)
+    backfill.check(request.asked, request.tables, full_refresh=request.full_refresh)
     held = lease.acquire(around.bucket, source.name, request.execution_arn, is_running=around.is_running)
     if held is None:
         return Outcome(None)
@@ -108,6 +117,8 @@ def plan_run(request: Request, around: Surroundings) -> Outcome:
         return Outcome(frozen)
     if held.taken_over:
         shut_out(around.warehouse, source.name, held.generation, held.run_id)
+    if request.replays:
+        return Outcome(_freeze(request, source, held, around, _replayed(request, source, held, around)))
     stands = standing.expect(around.bucket, source.name, source.pause_after)
     paused = () if request.tables else stands.paused_tables  # a table that is asked for by name is tried
     survey = Survey(
@@ -127,7 +138,8 @@ def plan_run(request: Request, around: Surroundings) -> Outcome:
 class Surveyed:
     """What a survey found: the plans of the tables, the failures of others, those left out, and notes.
 
-    `quiet` are all tables where none has anything new; nothing else was asked then.
+    `quiet` are all tables where none has anything new; nothing else was asked then. `runs`: what tables
+    that are made anew are made of, by their numbers.
     """
 
     tables: Sequence[TablePlan] = ()
@@ -135,6 +147,7 @@ class Surveyed:
     paused: tuple[PausedTable, ...] = ()
     notes: tuple[str, ...] = ()
     quiet: tuple[QuietTable, ...] = ()
+    runs: Mapping[int, Sequence[ReplayedRun]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +247,7 @@ class Survey:
     def _plan(self, reader: Reader, now: Now, choice: Choice, target: Target, carrier: Carrier) -> TablePlan:
         """Return the table's plan, which goes on from an earlier run's unless every row is asked for."""
         fresh = self._fresh(reader, now, choice, target)
-        return fresh if self.request.full_refresh else carrier.carry_on(fresh, choice, reader, now)
+        return fresh if fresh.asked else carrier.carry_on(fresh, choice, reader, now)
 
     def _fresh(self, reader: Reader, now: Now, choice: Choice, target: Target) -> TablePlan:
         known = self.landed.known(target)
@@ -247,8 +260,16 @@ class Survey:
         self._check_shared(choice, target, own)
         reread = choice.mode in KEYED and self._reread(reader, choice, target, found)
         all_rows = full_refresh or reread or way.all_rows
-        bounds = self._bounds(reader, now, choice, way.watermark, all_rows=all_rows)
-        if all_rows or choice.table.name not in now.still:
+        asked = Asked(what="full_refresh") if full_refresh else None
+        if self.request.asked:
+            asked = backfill.settled(reader, choice, self.request.asked)
+            backfill.check_way(choice, way, loaded=loaded is not None, reread=reread)
+            bounds = backfill.bounds(reader, choice, now, way.watermark or "", asked)
+        else:
+            bounds = self._bounds(reader, now, choice, way.watermark, all_rows=all_rows)
+        if self.request.asked:
+            reader.check_unique(choice, None)
+        elif all_rows or choice.table.name not in now.still:
             reader.check_unique(choice, None if all_rows else bounds.watermark)
         plan = TablePlan(
             number=0,
@@ -272,7 +293,8 @@ class Survey:
             repeated_keys=way.repeated_keys,
             last_run=loaded.run_id if loaded and choice.cursor else None,
             rebuild=way.rebuild or bool(own),
-            may_vanish=int((self.request.may_vanish or choice.settings.may_vanish or MAY_VANISH).rstrip("%")),
+            asked=asked,
+            may_vanish=_percentage(self.request.may_vanish or choice.settings.may_vanish or MAY_VANISH),
             opens_at=opens_at(self.run_id, choice) if choice.mode == "history" else None,
             exists=known is not None,
             future_rows=bounds.future_rows,
@@ -337,6 +359,25 @@ class Survey:
             yield f"columns no longer read: {dropped}; {kept}"
 
 
+def _replayed(request: Request, source: Source, held: Lease, around: Surroundings) -> Surveyed:
+    """Return the plans of the tables that are made anew from the raw layer."""
+    newest = look(around.warehouse, source.name, source.schemas, held.run_id)
+    chosen = replay.wanted(newest.tables, request.tables)
+    schemas = {newest.tables[name].target.partition(".")[0] for name in chosen}
+    landed = look(around.warehouse, source.name, sorted({*source.schemas, *schemas}), held.run_id)
+    log = replay.ask(around.warehouse, source.name, chosen, held.run_id)
+    archive = replay.Archive(around.bucket.client, around.bucket.name)
+    may_vanish = _percentage(request.may_vanish or MAY_VANISH)
+    raw_layer = replay.Replay(archive, source.name, frozenset(chosen), landed.tables, may_vanish)
+    tables, failures = replay.plan(raw_layer, log, landed)
+    runs = {table.number: of_table for table, of_table in tables}
+    return Surveyed([table for table, _ in tables], tuple(failures), runs=runs)
+
+
+def _percentage(share: str) -> int:
+    return int(share.rstrip("%"))
+
+
 @dataclass(slots=True)
 class Failures:
     """Gathers the tables that cannot be planned, so that they stop no other."""
@@ -384,7 +425,8 @@ def _freeze(
         statement_timeout_s=source.statement_timeout_s,
         notify=source.notify,
         warehouse=around.warehouse.name,
-        partial=request.tables is not None,
+        partial=request.tables is not None or request.replays,
+        replay=request.replays,
         failures=surveyed.failures,
         paused=surveyed.paused,
         notes=surveyed.notes,
@@ -395,6 +437,7 @@ def _freeze(
             lambda entry: bucket.put(paths.item(prefix, entry[0]), body(entry[1])), enumerate(items)
         )
         list(written)
+    replay.write(bucket, prefix, surveyed.runs)
     key = paths.plan(source.name, held.run_id)
     if bucket.create(key, body(plan)):
         return plan

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .. import __version__
-from ..documents import SchemaChange
+from ..documents import Asked, SchemaChange
 from .sql import (
     CHANGES,
     CONTROL,
@@ -33,6 +33,9 @@ class Committed:
 
     `unread_columns`: what the warehouse's table has and the run did not read, as JSON; None for nothing.
     `key`: the key's columns as JSON; `columns_digest`: of the names of the columns that were read.
+    `contents`: `image` where the rows are all that the table has of the source afterwards, `whole` where
+    they are all of the source's beside what stood there, else `changes`.
+    `asked`: what a person asked of the run, by which its rows are told from those of usual runs.
     """
 
     source: str
@@ -49,6 +52,8 @@ class Committed:
     unread_columns: str | None = None
     key: str | None = None
     columns_digest: str | None = None
+    contents: str | None = None
+    asked: Asked | None = None
 
 
 # A column that a later version adds goes to the end and may be NULL: ADD COLUMN asks for no more.
@@ -70,6 +75,10 @@ TABLES = {
         "unread_columns": "VARCHAR(65535)",
         "key_columns": "VARCHAR(4096)",
         "columns_digest": "VARCHAR(32)",
+        "contents": "VARCHAR(16)",
+        "asked_for": "VARCHAR(16)",
+        "asked_from": "VARCHAR(1024)",
+        "asked_to": "VARCHAR(1024)",
     },
     FENCE: {
         "source_name": "VARCHAR(50) NOT NULL",
@@ -178,8 +187,9 @@ def commit(rows: Sequence[Committed]) -> str:
 
 def _values(row: Committed) -> str:
     what = (row.run_id, row.generation, row.mode, row.target, row.cursor, row.watermark)
-    which = (row.unread_columns, row.key, row.columns_digest)
-    said = comma(literal(value) for value in (*what, row.chunks, row.size_bytes, __version__, *which))
+    which = (row.unread_columns, row.key, row.columns_digest, row.contents)
+    asked = (row.asked.what, row.asked.since, row.asked.before) if row.asked else (None, None, None)
+    said = comma(literal(value) for value in (*what, row.chunks, row.size_bytes, __version__, *which, *asked))
     return f"({literal(row.source)}, {literal(row.table)}, GETDATE(), {row.rows}, {said})"
 
 
@@ -209,6 +219,17 @@ def watermarks(source: str) -> str:
         "unread_columns, columns_digest FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY table_name "
         f"ORDER BY generation DESC, run_id DESC) AS newest FROM {CONTROL} "
         f"WHERE source_name = {literal(source)}) AS runs WHERE newest = 1"
+    )
+
+
+def log(source: str, tables: Sequence[str]) -> str:
+    """Return the query of the runs that changed the tables, oldest first."""
+    return (
+        "SELECT table_name, run_id, mode, target_table, records_processed, contents "
+        f"FROM {CONTROL} WHERE source_name = {literal(source)} "
+        f"AND table_name IN ({comma(map(literal, tables))}) AND COALESCE(asked_for, 'usual') <> 'replay' "
+        "AND (records_processed > 0 OR COALESCE(contents, 'unknown') <> 'changes') "
+        "ORDER BY table_name, generation, run_id"
     )
 
 

@@ -11,17 +11,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..documents import TablePlan
-from ..types import warehouse
 from . import control
 from .append import append
 from .control import Committed
 from .history import open_versions
 from .merge import merge, replace_keys
+from .rebuild import new_columns, put_in_place
 from .remake import lock, remake
 from .replace import swap
 from .rows import deduplicate
 from .sql import STAGING_SCHEMA, quote
-from .stage import added, target
+from .stage import target
 
 NEW_COLUMNS_AT_MOST = 20  # added one by one: a batch has 40 statements at most
 
@@ -32,7 +32,7 @@ def publish(table: TablePlan, name: str, committed: Committed) -> list[str]:
         *([lock(table)] if table.remade else []),
         control.fence(committed.source, committed.generation),
         *(remake(table, name) if table.remade else _add_columns(table)),
-        *_rows(table, name, committed),
+        *rows(table, name, committed),
         f"DROP TABLE {quote(STAGING_SCHEMA, name)}",
         *control.note_changes(committed, table.changes),
         control.commit([committed]),
@@ -44,7 +44,10 @@ def fenced_at(table: TablePlan) -> int:
     return 1 if table.remade else 0
 
 
-def _rows(table: TablePlan, name: str, committed: Committed) -> list[str]:
+def rows(table: TablePlan, name: str, committed: Committed) -> list[str]:
+    """Return the statements that do with the staged rows what the table's mode says."""
+    if table.rebuilt:
+        return put_in_place(table, name, committed)
     if table.mode == "history":
         return open_versions(table, name, committed)
     way = _way(table)
@@ -68,9 +71,6 @@ def quiet(committed: list[Committed]) -> list[str]:
 def _add_columns(table: TablePlan) -> list[str]:
     # In the publish, not before it: a run that breaks off must leave the column new, so that the
     # next run reads the table whole again.
-    new = {column.target: warehouse(column.kind) for column in table.columns}
     return [
-        f"ALTER TABLE {target(table)} ADD COLUMN {quote(name)} {type}"
-        for name, type in (new | added(table.mode)).items()
-        if name in table.new_columns
+        f"ALTER TABLE {target(table)} ADD COLUMN {quote(name)} {type}" for name, type in new_columns(table)
     ]
