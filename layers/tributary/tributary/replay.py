@@ -23,7 +23,7 @@ from .drift import Landed
 from .errors import ConfigError, ReplayRefused
 from .redshift import control
 from .redshift.data_api import Row, Warehouse
-from .redshift.publish import OTHERS_AT_MOST, STATEMENTS_AT_MOST
+from .redshift.publish import NEW_COLUMNS_AT_MOST
 from .redshift.stage import added
 from .selection import matching
 from .storage import Bucket, DocumentT, body
@@ -89,7 +89,7 @@ class Replay:
         columns = together(name, runs, known)
         all_targets = (*columns, *added(last.mode))
         new = tuple(target for target in all_targets if known is not None and target not in known)
-        if len(new) > STATEMENTS_AT_MOST - OTHERS_AT_MOST:
+        if len(new) > NEW_COLUMNS_AT_MOST:
             raise ReplayRefused(
                 f"{name}: the warehouse's table lacks {len(new)} of its columns; drop it, and replay again"
             )
@@ -114,6 +114,9 @@ class Replay:
             "exists": known is not None,
             "future_rows": 0,
             "new_columns": new,
+            "remade": (),  # what the last run changed of the table stands there now
+            "form": None,
+            "changes": (),
             "unread_columns": tuple(sorted(loaded.unread)),
             "notes": (f"made anew of {len(runs)} runs of the raw layer, from {runs[0].run_id} on",),
         }
