@@ -76,6 +76,9 @@ def run(options: argparse.Namespace) -> int:
         given["tables"] = options.tables.split(",")
     if options.full_refresh:
         given["full_refresh"] = True
+    if options.replay:
+        given["replay"] = True
+    given |= {name: text for name, text in (("from", options.since), ("to", options.before)) if text}
     return 0 if run_source(Pipeline.at(options.endpoint), options.source, **given) else 1
 
 
@@ -154,6 +157,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--endpoint", default=default, help=f"the stack's address (default {default})")
     started.add_argument("--tables", help="names, separated by commas; all of them if not given")
     started.add_argument("--full-refresh", action="store_true", help="read every row again")
+    started.add_argument("--from", dest="since", help="read again from this value of the cursor on")
+    started.add_argument("--to", dest="before", help="with --from: up to this value, and no further")
+    started.add_argument("--replay", action="store_true", help="rebuild from the raw layer")
     return parser
 
 

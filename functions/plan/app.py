@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
 from tributary import settings
 from tributary.config import Share
+from tributary.documents import Asked
 from tributary.errors import ConfigError
 from tributary.observability import guarded, logger
 from tributary.plan import Request, Surroundings, plan_run
@@ -22,6 +23,9 @@ class Event(BaseModel):
     source: str
     tables: tuple[str, ...] | None = None
     full_refresh: bool = Field(default=False, strict=True)
+    since: StrictStr | StrictInt | None = Field(default=None, alias="from")
+    before: StrictStr | StrictInt | None = Field(default=None, alias="to")
+    replay: bool = Field(default=False, strict=True)
     may_vanish: Share | None = None
     execution_arn: str
     started_at: str
@@ -36,8 +40,31 @@ class Event(BaseModel):
             field = ".".join(map(str, first["loc"])) or "the input"
             raise ConfigError(
                 f'execution input, {field}: {first["msg"]}; write {{"source": "shop"}}, optionally with '
-                '"tables": ["public.orders"], "full_refresh": true and "may_vanish": "100%"'
+                '"tables": ["public.orders"], "full_refresh": true, "from": "2026-01-01 00:00:00", "to": '
+                '"2026-02-01 00:00:00", "replay": true and "may_vanish": "100%"'
             ) from None
+
+    @property
+    def request(self) -> Request:
+        """Return what is asked for."""
+        return Request(
+            source=self.source,
+            execution_arn=self.execution_arn,
+            started_at=self.started_at,
+            tables=self.tables,
+            full_refresh=self.full_refresh,
+            asked=self._asked,
+            may_vanish=self.may_vanish,
+        )
+
+    @property
+    def _asked(self) -> Asked | None:
+        bounds = [None if bound is None else str(bound) for bound in (self.since, self.before)]
+        if self.replay:
+            return Asked(what="replay", since=bounds[0], before=bounds[1])
+        if bounds == [None, None]:
+            return None
+        return Asked(what="from" if bounds[1] is None else "window", since=bounds[0], before=bounds[1])
 
 
 @guarded
@@ -52,14 +79,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         secrets=settings.client("secretsmanager"),
         is_running=_is_running,
     )
-    outcome = plan_run(Request(**asked.model_dump()), around)
+    outcome = plan_run(asked.request, around)
     if outcome.plan is None:
         logger.info("run skipped")
         return {"source": asked.source, "run_id": None, "status": "skipped"}
     return {
         "source": outcome.plan.source,
         "run_id": outcome.plan.run_id,
-        "status": "planned",
+        "status": "replaying" if outcome.plan.replay else "planned",
         "items": outcome.plan.items,
         "max_concurrency": outcome.concurrency,
     }

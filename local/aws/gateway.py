@@ -6,6 +6,7 @@ Whatever no route claims is moto's: also unsigned requests and S3's virtual host
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import re
@@ -31,7 +32,10 @@ class Gateway:
     """A threaded HTTP server; `moto` is the application behind all routes."""
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        self.moto: App = DomainDispatcherApplication(create_backend_app)
+        dispatcher = DomainDispatcherApplication(create_backend_app)
+        # moto lists its own folder for each request to find out whose it is.
+        vars(dispatcher)["get_backend_for_host"] = functools.cache(dispatcher.get_backend_for_host)
+        self.moto: App = dispatcher
         self._routes: list[tuple[Match, App]] = []
         self._server: BaseWSGIServer = make_server(
             host, port, self, threaded=True, request_handler=QuietRequestHandler

@@ -36,6 +36,8 @@ NAMED_ONLY = frozenset(
         "AWS::CloudFormation::Stack",  # the dashboard and the alarms; a network that no run needs here
         "AWS::Lambda::EventInvokeConfig",
         "AWS::Budgets::Budget",
+        "AWS::CloudTrail::Trail",
+        "AWS::SecretsManager::RotationSchedule",
         "AWS::SQS::QueuePolicy",
         "AWS::S3::BucketPolicy",  # it asks for TLS, which is not spoken here
     }

@@ -35,7 +35,8 @@ Where it is stricter than Redshift, so that nobody relies on what is unsure or h
 How it locks: UPDATE, DELETE and MERGE take their table exclusively against other writers until the end of the
 transaction; INSERT and COPY go together; snapshots are taken at the first statement that reads or writes. So
 waits, error 1023 and deadlocks come where Redshift has them, though COPY and INSERT never wait in a write
-phase of their own.
+phase of their own. A table that was made after a transaction's snapshot is empty to it, where Redshift has
+error 1018.
 
 What stays out of reach: the effect of masks and of policies on rows, which are read, remembered and attached
 (`policies`); what the planner makes of keys; distribution, sorting, encodings and their speed; workload

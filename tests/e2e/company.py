@@ -105,7 +105,7 @@ class Company:
         states = self.client("stepfunctions")
         while (told := states.describe_execution(executionArn=arn))["status"] == "RUNNING":
             assert time.monotonic() < give_up, f"{arn} still runs after {seconds} s"
-            time.sleep(0.1)  # the run needs the processor more than we do
+            time.sleep(0.05)  # the run needs the processor more than we do
         return Ended(
             arn=arn,
             status=told["status"],

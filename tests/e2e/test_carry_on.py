@@ -85,6 +85,31 @@ def test_what_changed_in_rows_that_were_read_before_the_break_arrives_with_the_r
     assert len(source.control("public.orders")) == 1
 
 
+def test_rows_of_which_none_was_settled_at_the_break_are_read_anew(
+    company: Company, source: PostgresSource
+) -> None:
+    source.sql("CREATE TABLE orders (id int PRIMARY KEY, note text, day date, stamp timestamptz NOT NULL)")
+    source.file("tables: [{name: orders, mode: merge, cursor: stamp, page_rows: 2}]")
+    with source.transaction() as older:
+        older.run("SELECT 1")
+        source.sql(
+            "INSERT INTO orders SELECT id, 'old', NULL, now() FROM generate_series(1, 8) AS id",
+            "UPDATE orders SET day = 'infinity' WHERE id = 7",
+        )
+        broken = source.run()
+    assert broken.table("public.orders")["failure"]["error"] == "ValueRefused"
+    assert chunks(company, source)
+    source.sql(
+        "UPDATE orders SET day = NULL, stamp = now() WHERE id = 7",
+        "UPDATE orders SET note = 'new', stamp = now() WHERE id = 1",
+    )
+
+    ended = source.run()
+
+    assert ended.status == "SUCCEEDED", json.dumps(ended.report)
+    assert source.loaded("orders", "id, note") == source.sql("SELECT id, note FROM orders ORDER BY id")
+
+
 def test_other_columns_are_read_from_the_start(company: Company, source: PostgresSource) -> None:
     source.sql(
         "CREATE TABLE orders (id int PRIMARY KEY, day date)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import dataclass
 
 import pytest
 
@@ -13,6 +14,7 @@ from .compare import (
     SERVERS,
     STAMP,
     ago,
+    failures,
     full_name,
     in_source,
     in_warehouse,
@@ -36,23 +38,53 @@ def orders(company: Company, engine: str, settings: str = "", stamp: str = "") -
     return source
 
 
+@dataclass(frozen=True)
+class Stamped:
+    """A type of `stamp` and the zone that it is written in; `now` writes it."""
+
+    type: str
+    zone: str
+    settings: str = ""
+    now: str = ""
+
+
+def stamped(company: Company, engine: str, kinds: list[Stamped]) -> Source:
+    """Return a source with an empty table for each kind of `stamp`: `orders_0` and on."""
+    source = company.source(engine)
+    tables = []
+    for number, kind in enumerate(kinds):
+        source.sql(
+            f"CREATE TABLE orders_{number} (id int NOT NULL PRIMARY KEY, note varchar(20), "
+            f"stamp {kind.type} NOT NULL)"
+        )
+        name = full_name(source, f"orders_{number}")
+        tables.append(
+            f'{{name: {name}, mode: merge, cursor: stamp, cursor_time_zone: "{kind.zone}"{kind.settings}}}'
+        )
+    source.file(f"tables: [{', '.join(tables)}]")
+    return source
+
+
 # --- ties ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page_rows", [2, 3])
 @RUNS_ON_ALL
-def test_equal_cursor_values_are_not_split_by_the_border_of_a_page(
-    company: Company, engine: str, page_rows: int
-) -> None:
-    source = orders(company, engine, f", page_rows: {page_rows}")
-    source.sql(f"INSERT INTO orders VALUES (0, 'first', '{HOUR}')")
-    only_table(source.run())
+def test_equal_cursor_values_are_not_split_by_the_border_of_a_page(company: Company, engine: str) -> None:
+    by_two, by_three = (Stamped(STAMP[engine], "UTC", f", page_rows: {rows}") for rows in (2, 3))
+    source = stamped(company, engine, [by_two, by_three])
     times = ["10:00:01"] * 7 + ["10:00:02"] * 2 + ["10:00:03"] * 6
     rows = ", ".join(f"({20 - n}, 'n', '2026-01-01 {time}')" for n, time in enumerate(times))
-    source.sql(f"INSERT INTO orders VALUES {rows}")
+    for table in ("orders_0", "orders_1"):
+        source.sql(f"INSERT INTO {table} VALUES (0, 'first', '{HOUR}')")
+    assert failures(source.run()) == []
+    for table in ("orders_0", "orders_1"):
+        source.sql(f"INSERT INTO {table} VALUES {rows}")
 
-    assert only_table(source.run())["rows_read"] == 15
-    assert in_warehouse(source, "orders", "id, note") == in_source(source, "orders", "id, note")
+    ended = source.run()
+
+    for table in ("orders_0", "orders_1"):
+        assert ended.table(full_name(source, table))["rows_read"] == 15, failures(ended)
+        assert in_warehouse(source, table, "id, note") == in_source(source, table, "id, note")
 
 
 @RUNS_ON_SERVERS
@@ -114,105 +146,96 @@ def test_a_run_without_news_leaves_the_watermark_byte_identical_and_is_recorded(
     assert in_warehouse(source, "orders", "id, note") == [(1, "one")]
 
 
-@pytest.mark.parametrize(
-    ("engine", "stamp", "expected"),
-    [
-        (engine, stamp, expected)
-        for engine, stamp, expected in [
-            ("postgresql", "timestamptz", "2026-01-01 10:00:00.123457+00"),
-            ("postgresql", "timestamp", "2026-01-01 10:00:00.123457"),
-            ("postgresql", "timestamp(3)", "2026-01-01 10:00:00.123"),
-            ("mysql", "datetime(6)", "2026-01-01 10:00:00.123457"),
-            ("mysql", "datetime(3)", "2026-01-01 10:00:00.123"),
-            ("mysql", "timestamp(6)", "2026-01-01 10:00:00.123457Z"),
-        ]
-        if engine in SERVERS
-    ],
-)
-def test_the_watermark_is_the_sources_own_value_in_full_precision(
-    company: Company, engine: str, stamp: str, expected: str
-) -> None:
-    source = orders(company, engine, stamp=stamp)
-    source.sql(f"INSERT INTO orders VALUES (1, 'a', '{HOUR}.123456'), (2, 'b', '{HOUR}.123457')")
-    only_table(source.run())
-    assert source.watermark(full_name(source)) == expected
-    source.sql(f"INSERT INTO orders VALUES (3, 'c', '{HOUR}.124458')")
-    assert only_table(source.run())["rows_read"] == 1
-    assert in_warehouse(source, "orders", "id, note", "stamp") == in_source(
-        source, "orders", "id, note", "stamp"
-    )
+IN_FULL_PRECISION = {
+    "postgresql": {
+        "timestamptz": "2026-01-01 10:00:00.123457+00",
+        "timestamp": "2026-01-01 10:00:00.123457",
+        "timestamp(3)": "2026-01-01 10:00:00.123",
+    },
+    "mysql": {
+        "datetime(6)": "2026-01-01 10:00:00.123457",
+        "datetime(3)": "2026-01-01 10:00:00.123",
+        "timestamp(6)": "2026-01-01 10:00:00.123457Z",
+    },
+}
+
+
+@RUNS_ON_SERVERS
+def test_the_watermark_is_the_sources_own_value_in_full_precision(company: Company, engine: str) -> None:
+    expected = IN_FULL_PRECISION[engine]
+    tables = {f"orders_{number}": text for number, text in enumerate(expected.values())}
+    source = stamped(company, engine, [Stamped(stamp, "UTC") for stamp in expected])
+    for table in tables:
+        source.sql(f"INSERT INTO {table} VALUES (1, 'a', '{HOUR}.123456'), (2, 'b', '{HOUR}.123457')")
+    assert failures(source.run()) == []
+    assert {table: source.watermark(full_name(source, table)) for table in tables} == tables
+    for table in tables:
+        source.sql(f"INSERT INTO {table} VALUES (3, 'c', '{HOUR}.124458')")
+    ended = source.run()
+    for table in tables:
+        assert ended.table(full_name(source, table))["rows_read"] == 1, failures(ended)
+        assert in_warehouse(source, table, "id, note", "stamp") == in_source(
+            source, table, "id, note", "stamp"
+        )
 
 
 # --- open transactions --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("stamp", "zone", "value"),
-    [
-        ("timestamptz", "UTC", "now()"),
-        ("timestamp", "UTC", "now() AT TIME ZONE 'UTC'"),
-        ("timestamp", "America/New_York", "now() AT TIME ZONE 'America/New_York'"),
-        ("timestamp", "Asia/Tokyo", "now() AT TIME ZONE 'Asia/Tokyo'"),
+WRITTEN_AT_ONCE = {
+    "postgresql": [
+        Stamped("timestamptz", "UTC", now="now()"),
+        Stamped("timestamp", "UTC", now="now() AT TIME ZONE 'UTC'"),
+        Stamped("timestamp", "America/New_York", now="now() AT TIME ZONE 'America/New_York'"),
+        Stamped("timestamp", "Asia/Tokyo", now="now() AT TIME ZONE 'Asia/Tokyo'"),
     ],
-)
-def test_postgresql_rows_committed_after_the_run_with_times_before_it_arrive_in_the_next(
-    company: Company, stamp: str, zone: str, value: str
-) -> None:
-    source = orders(company, "postgresql", f", cursor_time_zone: {zone}", stamp=stamp)
-    assert isinstance(source, PostgresSource)
-    source.sql(f"INSERT INTO orders VALUES (1, 'old', {value} - interval '3 hours'), (2, 'changed', {value})")
-    with source.transaction() as late:
-        late.run(f"INSERT INTO orders VALUES (3, 'late', {value})")
-        late.run(f"UPDATE orders SET note = 'late too', stamp = {value} WHERE id = 2")
-        late.run("SELECT pg_sleep(1.2)")
-        source.sql(f"INSERT INTO orders VALUES (4, 'fresh', {value})")
-        only_table(source.run())
-        assert in_warehouse(source, "orders", "id, note") == [(1, "old"), (2, "changed"), (4, "fresh")]
-
-    second = only_table(source.run())
-
-    assert in_warehouse(source, "orders", "id, note", "stamp") == in_source(
-        source, "orders", "id, note", "stamp"
-    )
-    assert second["rows_read"] == 3  # not the old one: the watermark had moved past it
-
-
-@pytest.mark.parametrize(
-    ("stamp", "zone", "value"),
-    [
-        ("datetime(6)", "UTC", "UTC_TIMESTAMP(6)"),
-        ("datetime", "UTC", "UTC_TIMESTAMP()"),
-        ("datetime(6)", "+09:00", "UTC_TIMESTAMP(6) + INTERVAL 9 HOUR"),
-        ("timestamp(6)", "UTC", "NOW(6)"),
+    "mysql": [
+        Stamped("datetime(6)", "UTC", now="UTC_TIMESTAMP(6)"),
+        Stamped("datetime", "UTC", now="UTC_TIMESTAMP()"),
+        Stamped("datetime(6)", "+09:00", now="UTC_TIMESTAMP(6) + INTERVAL 9 HOUR"),
+        Stamped("timestamp(6)", "UTC", now="NOW(6)"),
     ],
-)
-@pytest.mark.parametrize("engine", SERVERS[1:])
-def test_mariadb_rows_committed_after_the_run_with_times_before_it_arrive_in_the_next(
-    company: Company, engine: str, stamp: str, zone: str, value: str
+}
+
+
+@RUNS_ON_SERVERS
+def test_rows_committed_after_the_run_with_times_before_it_arrive_in_the_next(
+    company: Company, engine: str
 ) -> None:
-    source = orders(company, engine, f', cursor_time_zone: "{zone}"', stamp=stamp)
-    source.sql(
-        f"INSERT INTO orders VALUES (1, 'old', {value} - INTERVAL 3 HOUR)",
-        f"INSERT INTO orders VALUES (2, 'changed', {value})",
-    )
-    late = source.connect()
-    with closing(late):
-        late.query("SET time_zone = '+00:00'")
-        late.query("START TRANSACTION")
-        late.query(f"INSERT INTO orders VALUES (3, 'late', {value})")
-        late.query(f"UPDATE orders SET note = 'late too', stamp = {value} WHERE id = 2")
-        late.query("DO SLEEP(1.2)")
-        source.sql(f"INSERT INTO orders VALUES (4, 'fresh', {value})")
-        only_table(source.run())
-        assert in_warehouse(source, "orders", "id, note") == [(1, "old"), (2, "changed"), (4, "fresh")]
-        late.commit()
+    kinds = WRITTEN_AT_ONCE[engine]
+    source = stamped(company, engine, kinds)
+    hours_ago = {"postgresql": "- interval '3 hours'", "mysql": "- INTERVAL 3 HOUR"}[engine]
+    for number, kind in enumerate(kinds):
+        source.sql(
+            f"INSERT INTO orders_{number} VALUES (1, 'old', {kind.now} {hours_ago})",
+            f"INSERT INTO orders_{number} VALUES (2, 'changed', {kind.now})",
+        )
+    with closing(source.connect()) as late:
+        run = late.run if engine == "postgresql" else late.query
+        if engine == "mysql":
+            run("SET time_zone = '+00:00'")
+        run("BEGIN")
+        for number, kind in enumerate(kinds):
+            run(f"INSERT INTO orders_{number} VALUES (3, 'late', {kind.now})")
+            run(f"UPDATE orders_{number} SET note = 'late too', stamp = {kind.now} WHERE id = 2")
+        run("SELECT pg_sleep(1.2)" if engine == "postgresql" else "DO SLEEP(1.2)")
+        for number, kind in enumerate(kinds):
+            source.sql(f"INSERT INTO orders_{number} VALUES (4, 'fresh', {kind.now})")
+        assert failures(source.run()) == []
+        seen = [(1, "old"), (2, "changed"), (4, "fresh")]
+        for number, kind in enumerate(kinds):
+            assert in_warehouse(source, f"orders_{number}", "id, note") == seen, kind
+        run("COMMIT")
 
-    second = only_table(source.run())
+    second = source.run()
 
-    assert in_warehouse(source, "orders", "id, note", "stamp") == in_source(
-        source, "orders", "id, note", "stamp"
-    )
-    assert second["rows_read"] == 3  # not the old one: the watermark had moved past it
+    for number, kind in enumerate(kinds):
+        table = f"orders_{number}"
+        assert in_warehouse(source, table, "id, note", "stamp") == in_source(
+            source, table, "id, note", "stamp"
+        ), kind
+        # not the old one: the watermark had moved past it
+        assert second.table(full_name(source, table))["rows_read"] == 3, (kind, failures(second))
 
 
 def reader(source: Source) -> dict[str, str]:

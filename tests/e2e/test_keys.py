@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 
 from .company import Company, Source
-from .compare import ENGINES, SERVERS, STAMP, full_name, in_source, in_warehouse, only_table
+from .compare import (
+    ENGINES,
+    MICROSECONDS,
+    SERVERS,
+    STAMP,
+    failures,
+    full_name,
+    in_source,
+    in_warehouse,
+    only_table,
+)
 
 FIRST, SECOND = "2026-01-01 10:00:00", "2026-01-01 10:00:01"
 TRICKY = ["a", "B", "c", "D", " a", "o'brien", 'say "hi"', "back\\slash", "🦊", "🦊🦊", "ü", "Z", "z1"]
@@ -33,127 +45,127 @@ def text(engine: str, value: str) -> str:
     return "'" + (doubled.replace("\\", "\\\\") if engine == "mysql" else doubled) + "'"
 
 
-def things(company: Company, engine: str, key_type: str, values: list[str], settings: str = "") -> Source:
-    """Return a source with a row for each key, given as literals of the engine."""
+@dataclass(frozen=True)
+class Keys:
+    """A type of key, with keys as literals of the engine; how source and warehouse show them alike."""
+
+    engine: str
+    type: str
+    values: list[str]
+    shown: str = "k"
+    arrived: str = "k"
+
+
+def texts(engine: str, type: str, values: list[str]) -> Keys:
+    return Keys(engine, type, [text(engine, value) for value in dict.fromkeys(values)])
+
+
+def others(engine: str, type: str, values: list[str]) -> Keys:
+    as_text = {"postgresql": "k::text", "mysql": "CAST(k AS CHAR)"}[engine]
+    if type == "char(4)":  # PostgreSQL pads to the width, MariaDB takes the blanks away
+        return Keys(engine, type, values, "rpad(k, 4, ' ')", "rpad(k, 4, ' ')")
+    return Keys(engine, type, values, as_text, "k::varchar")
+
+
+def times(engine: str, type: str) -> Keys:
+    shown = MICROSECONDS[engine].format("k")
+    values = [f"'2026-01-01 00:00:00.00000{n}'" for n in range(5)]
+    return Keys(engine, type, values, shown, MICROSECONDS["postgresql"].format("k"))
+
+
+def bytes_of(engine: str, type: str) -> Keys:
+    written = ["000000", "616220", "612020", "ff00ff", "27225c", "0a0d09", "80ffff"]
+    if type != "binary(3)":
+        written += ["61", "6120", "6100"]
+    values = [f"'\\x{value}'::bytea" if engine == "postgresql" else f"x'{value}'" for value in written]
+    shown = "encode(k, 'hex')" if engine == "postgresql" else "LOWER(HEX(k))"
+    return Keys(engine, type, values, shown)
+
+
+UUIDS = [f"'{n}0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1{n}'" for n in "fa3901c"]
+KEYS = [
+    texts("postgresql", "text", TRICKY + BLANKS[1:3]),
+    others("postgresql", "uuid", UUIDS),
+    others("postgresql", "numeric(38,0)", ["-1", "0", "9", "10", "99999999999999999999999999999999999999"]),
+    others("postgresql", "bigint", ["-9223372036854775808", "-1", "0", "2", "10", "9223372036854775807"]),
+    times("postgresql", "timestamp"),
+    others("postgresql", "date", ["'0001-01-01'", "'1969-12-31'", "'1970-01-01'", "'9999-12-31'"]),
+    others("postgresql", "char(4)", ["'a'", "'ab'", "'b'", "'abcd'", "''"]),
+    bytes_of("postgresql", "bytea"),
+    texts("mysql", "varchar(40) COLLATE utf8mb4_bin", TRICKY),
+    texts("mysql", "varchar(40) COLLATE utf8mb4_general_ci", [t for t in TRICKY if t != "🦊"]),
+    texts("mysql", "varchar(40) COLLATE utf8mb4_unicode_ci", TRICKY),
+    texts("mysql", "varchar(40) COLLATE utf8mb4_nopad_bin", TRICKY + BLANKS[1:]),
+    texts("mysql", "varchar(40) CHARACTER SET latin1", ["a", "B", "ü", "z", "é'", "ß", "c\\"]),
+    others("mysql", "uuid", UUIDS),
+    others("mysql", "bigint unsigned", ["0", "2", "10", "9223372036854775808", "18446744073709551615"]),
+    others("mysql", "decimal(10,2)", ["-1.50", "-1.49", "0.00", "10.00", "9.00"]),
+    times("mysql", "datetime(6)"),
+    others("mysql", "char(4)", ["'a'", "'ab'", "'b'", "'abcd'", "''"]),
+    bytes_of("mysql", "varbinary(16)"),
+    bytes_of("mysql", "binary(3)"),
+    texts("sqlite", "text", TRICKY + BLANKS[1:3]),
+    texts("sqlite", "varchar(40) COLLATE NOCASE", TRICKY),
+    bytes_of("sqlite", "blob"),
+]
+
+
+def things(company: Company, engine: str, *keys: Keys) -> Source:
+    """Return a source with a table for each type, `things_0` and on, and a row in it for each key."""
     source = company.source(engine)
-    source.sql(
-        f"CREATE TABLE things (k {key_type} NOT NULL PRIMARY KEY, note varchar(20), "
-        f"stamp {STAMP[engine]} NOT NULL)",
-        *(f"INSERT INTO things VALUES ({value}, 'one', '{FIRST}')" for value in values),
-    )
+    tables = []
+    for number, kind in enumerate(keys):
+        source.sql(
+            f"CREATE TABLE things_{number} (k {kind.type} NOT NULL PRIMARY KEY, note varchar(20), "
+            f"stamp {STAMP[engine]} NOT NULL)",
+            *(f"INSERT INTO things_{number} VALUES ({value}, 'one', '{FIRST}')" for value in kind.values),
+        )
+        tables.append(f"{{name: {full_name(source, f'things_{number}')}}}")
     source.file(
-        f"tables: [{{name: {full_name(source, 'things')}, mode: merge, cursor: stamp, cursor_time_zone: UTC, "
-        f"page_rows: 3{settings}}}]"
+        "defaults: {mode: merge, cursor: stamp, cursor_time_zone: UTC, page_rows: 3}\n"
+        f"tables: [{', '.join(tables)}]\n"
     )
     return source
 
 
-def moves(source: Source, values: list[str], shown: str = "k", arrived: str = "k") -> None:
-    """Run thrice: all rows arrive, all rows change at one time, one row changes alone."""
-    for note, stamp, changed in [
-        ("one", FIRST, []),
-        ("two", SECOND, values),
-        ("three", "2026-01-01 10:00:02", values[:1]),
+@pytest.mark.parametrize("engine", ENGINES)
+def test_keys_of_any_type_page_and_merge(company: Company, engine: str) -> None:
+    """Run thrice: all rows arrive, all rows change at one time, one row of each table changes alone."""
+    keys = [kind for kind in KEYS if kind.engine == engine]
+    source = things(company, engine, *keys)
+    for note, stamp, changes in [
+        ("one", FIRST, slice(0)),
+        ("two", SECOND, slice(None)),
+        ("three", "2026-01-01 10:00:02", slice(1)),
     ]:
-        source.sql(
-            "SELECT 1",
-            *(f"UPDATE things SET note = '{note}', stamp = '{stamp}' WHERE k = {value}" for value in changed),
-        )
-        told = only_table(source.run())
-        assert told["rows_read"] == (len(changed) or len(values))
-        assert in_warehouse(source, "things", f"{arrived}, note", "stamp") == in_source(
-            source, "things", f"{shown}, note", "stamp"
-        )
-
-
-TEXTS = [
-    ("postgresql", "text", TRICKY + BLANKS[1:3]),
-    ("mysql", "varchar(40) COLLATE utf8mb4_bin", TRICKY),
-    ("mysql", "varchar(40) COLLATE utf8mb4_general_ci", [t for t in TRICKY if t != "🦊"]),
-    ("mysql", "varchar(40) COLLATE utf8mb4_unicode_ci", TRICKY),
-    ("mysql", "varchar(40) COLLATE utf8mb4_nopad_bin", TRICKY + BLANKS[1:]),
-    ("mysql", "varchar(40) CHARACTER SET latin1", ["a", "B", "ü", "z", "é'", "ß", "c\\"]),
-    ("sqlite", "text", TRICKY + BLANKS[1:3]),
-    ("sqlite", "varchar(40) COLLATE NOCASE", TRICKY),
-]
-
-
-@pytest.mark.parametrize(
-    ("engine", "key_type", "values"),
-    [known for known in TEXTS if known[0] in ENGINES],
-    ids=lambda v: str(v)[:45],
-)
-def test_texts_of_any_collation_are_keys(
-    company: Company, engine: str, key_type: str, values: list[str]
-) -> None:
-    literals = [text(engine, value) for value in dict.fromkeys(values)]
-    moves(things(company, engine, key_type, literals), literals)
-
-
-OTHERS = [
-    ("postgresql", "uuid", [f"'{n}0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1{n}'" for n in "fa3901c"]),
-    ("postgresql", "numeric(38,0)", ["-1", "0", "9", "10", "99999999999999999999999999999999999999"]),
-    ("postgresql", "bigint", ["-9223372036854775808", "-1", "0", "2", "10", "9223372036854775807"]),
-    ("postgresql", "timestamp", [f"'2026-01-01 00:00:00.00000{n}'" for n in range(5)]),
-    ("postgresql", "date", ["'0001-01-01'", "'1969-12-31'", "'1970-01-01'", "'9999-12-31'"]),
-    ("postgresql", "char(4)", ["'a'", "'ab'", "'b'", "'abcd'", "''"]),
-    ("mysql", "uuid", [f"'{n}0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1{n}'" for n in "fa3901c"]),
-    ("mysql", "bigint unsigned", ["0", "2", "10", "9223372036854775808", "18446744073709551615"]),
-    ("mysql", "decimal(10,2)", ["-1.50", "-1.49", "0.00", "10.00", "9.00"]),
-    ("mysql", "datetime(6)", [f"'2026-01-01 00:00:00.00000{n}'" for n in range(5)]),
-    ("mysql", "char(4)", ["'a'", "'ab'", "'b'", "'abcd'", "''"]),
-]
-
-
-@pytest.mark.parametrize(
-    ("engine", "key_type", "values"),
-    [known for known in OTHERS if known[0] in ENGINES],
-    ids=lambda v: str(v)[:30],
-)
-def test_keys_of_other_types_page_and_merge(
-    company: Company, engine: str, key_type: str, values: list[str]
-) -> None:
-    source = things(company, engine, key_type, values)
-    as_text = {"postgresql": "k::text", "mysql": "CAST(k AS CHAR)"}[engine]
-    if key_type == "timestamp" or key_type.startswith("datetime"):
-        moves(source, values, "note", "note")
-        assert in_warehouse(source, "things", "note", "k") == in_source(source, "things", "note", "k")
-    elif key_type == "char(4)":  # PostgreSQL pads to the width, MariaDB takes the blanks away
-        moves(source, values, "rpad(k, 4, ' ')", "rpad(k, 4, ' ')")
-    else:
-        moves(source, values, as_text, "k::varchar")
-
-
-@pytest.mark.parametrize(
-    ("engine", "key_type", "shown"),
-    [
-        known
-        for known in [
-            ("postgresql", "bytea", "encode(k, 'hex')"),
-            ("mysql", "varbinary(16)", "LOWER(HEX(k))"),
-            ("mysql", "binary(3)", "LOWER(HEX(k))"),
-            ("sqlite", "blob", "lower(hex(k))"),
-        ]
-        if known[0] in ENGINES
-    ],
-)
-def test_bytes_are_keys(company: Company, engine: str, key_type: str, shown: str) -> None:
-    written = ["000000", "616220", "612020", "ff00ff", "27225c", "0a0d09", "80ffff"]
-    if key_type != "binary(3)":
-        written += ["61", "6120", "6100"]
-    literals = [f"'\\x{value}'::bytea" if engine == "postgresql" else f"x'{value}'" for value in written]
-    moves(things(company, engine, key_type, literals), literals, shown)
+        for number, kind in enumerate(keys):
+            source.sql(
+                "SELECT 1",
+                *(
+                    f"UPDATE things_{number} SET note = '{note}', stamp = '{stamp}' WHERE k = {value}"
+                    for value in kind.values[changes]
+                ),
+            )
+        ended = source.run()
+        assert ended.status == "SUCCEEDED", failures(ended)
+        for number, kind in enumerate(keys):
+            name = f"things_{number}"
+            told = ended.table(full_name(source, name))
+            assert told["rows_read"] == len(kind.values[changes] or kind.values), kind
+            assert in_warehouse(source, name, f"{kind.arrived}, note", "stamp") == in_source(
+                source, name, f"{kind.shown}, note", "stamp"
+            ), kind
 
 
 @pytest.mark.parametrize("engine", ["postgresql", "sqlite"])
 def test_a_key_with_a_trailing_blank_is_another_rows_key(company: Company, engine: str) -> None:
-    source = things(company, engine, "text", [text(engine, value) for value in BLANKS])
+    source = things(company, engine, texts(engine, "text", BLANKS))
     only_table(source.run())
-    source.sql(f"UPDATE things SET note = 'mine', stamp = '{SECOND}' WHERE k = 'a '")
+    source.sql(f"UPDATE things_0 SET note = 'mine', stamp = '{SECOND}' WHERE k = 'a '")
 
     assert only_table(source.run())["rows_read"] == 1
 
-    assert in_warehouse(source, "things", "k, note") == sorted(
+    assert in_warehouse(source, "things_0", "k, note") == sorted(
         [(value, "mine" if value == "a " else "one") for value in BLANKS], key=repr
     )
 
@@ -208,10 +220,10 @@ def test_labels_as_keys_lose_no_row(company: Company, engine: str, key_type: str
 
 @pytest.mark.parametrize("engine", SERVERS[1:])
 def test_a_merge_by_a_key_that_cannot_be_ordered_is_refused(company: Company, engine: str) -> None:
-    source = things(company, engine, "enum('small', 'large')", ["'small'", "'large'"])
+    source = things(company, engine, Keys(engine, "enum('small', 'large')", ["'small'", "'large'"]))
 
     ended = source.run()
 
-    failure = ended.table(full_name(source, "things"))["failure"]
+    failure = ended.table(full_name(source, "things_0"))["failure"]
     assert failure["error"] == "TableRefused"
     assert "cannot be compared exactly" in failure["message"]

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import uuid4
 
+import pytest
+
+from tributary.errors import LoadFailed
+
 from .company import Company, Row, Source
 from .compare import SERVERS, full_name, only_table
+from .under_way import load_again
 
 NAIVE = {"postgresql": "timestamp(6)", "mysql": "datetime(6)"}
 HOUR = "2026-01-01 10:00:00"
@@ -106,6 +111,17 @@ def test_a_column_that_another_source_brought_before_is_read_in_every_row(compan
     colours = rows((one, other), target, "id, colour")
     assert colours == [(0, 1, "red"), (0, 2, "red"), (1, 1, "blue"), (1, 2, "blue")]
     assert only_table(other.run())["rows_read"] == 0
+
+    one.sql("ALTER TABLE orders ALTER note TYPE varchar(30)")
+    one.sql("UPDATE orders SET note = 'of 0, at length', at = '2026-01-01 11:00:00' WHERE id = 1")
+    run(one)
+    with pytest.raises(LoadFailed):  # its plan saw the narrower column: as if another source had been faster
+        load_again(company, one)
+    other.sql("UPDATE orders SET at = '2026-01-01 11:00:00' WHERE id = 1")
+    told = only_table(other.run())
+    both = [(0, 1, "of 0, at length"), (0, 2, "of 0"), (1, 1, "of 1"), (1, 2, "of 1")]
+    assert rows((one, other), target) == both
+    assert any(note.startswith("column note: VARCHAR(") for note in told["notes"])  # it stays wide
 
 
 def test_a_table_that_gets_another_target_is_read_whole_into_it(company: Company) -> None:

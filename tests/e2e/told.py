@@ -7,12 +7,16 @@ no such text. What a session told is searched for them at its end.
 from __future__ import annotations
 
 import json
+import urllib.request
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from local.aws.function import REGION
+
 PLANTED = "PLANTED"
+QUESTIONS = ("DescribeExecution", "GetExecutionHistory")
 PLANTED_OTHERWISE = ("7152233749", "04.321987", "06:05:04")  # as a number, a fraction, a time of day
 
 
@@ -89,10 +93,24 @@ class Told:
             for execution in page["executions"]:
                 arn = execution["executionArn"]
                 if arn not in self._known:
-                    told = [states.describe_execution(executionArn=arn), *self.stack.history(arn)]
+                    told = [self._states(question, arn) for question in QUESTIONS]
                     if execution["status"] != "RUNNING":  # as it was before its history was read
                         self._known.add(arn)
-                    yield arn, json.dumps(told, default=str)
+                    yield arn, "\n".join(told)
+
+    def _states(self, question: str, arn: str) -> str:
+        """Return Step Functions' answer as it is: boto3 takes 20 ms for the times in it."""
+        signed = f"AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/states/aws4_request, Signature="
+        headers = {
+            "X-Amz-Target": f"AWSStepFunctions.{question}",
+            "Content-Type": "application/x-amz-json-1.0",
+            "Authorization": signed,
+        }
+        body = json.dumps({"executionArn": arn}).encode()
+        request = urllib.request.Request(self.stack.endpoint_url, body, headers)
+        with urllib.request.urlopen(request) as answer:
+            text: str = answer.read().decode()
+            return text
 
     def _new_reports(self) -> Iterator[tuple[str, str]]:
         """Yield the reports in the raw bucket, which are written once."""

@@ -13,11 +13,12 @@ from tributary.config import Columns, Settings
 from tributary.documents import Access, AccessEvent, TableAccess
 from tributary.engines import get
 from tributary.errors import TableRefused
-from tributary.names import Target
 from tributary.redshift import access as sql
 from tributary.redshift import roles
 from tributary.redshift.access import Done, Known
 from tributary.report import access_giver
+
+from .test_publish_sql import orders
 
 PEOPLE = SourceTable(
     TableName("public", "people"),
@@ -120,9 +121,12 @@ def test_the_roles_are_made_once_and_the_one_that_loads_sees_every_row() -> None
     ]
 
 
-def asked(said: Said | str, *, shared: bool = False) -> TableAccess | None:
+def asked(said: Said | str, **changes: object) -> TableAccess | None:
     choice = choose(get("postgresql"), PEOPLE, Settings.model_validate({"access": said}))
-    return access(choice, Target("shop", "people", shared=shared))
+    table = orders(target_table="people", columns=choice.columns, mode=choice.mode, **changes)
+    return access(
+        table.model_copy(update={"schema_name": "public", "table_name": "people"}), choice.settings.access
+    )
 
 
 def test_a_files_access_is_of_the_warehouses_columns() -> None:
@@ -161,8 +165,8 @@ def test_what_a_table_cannot_be_asked_for_is_refused_by_name(said: Said, message
 
 def test_no_source_speaks_for_a_shared_table() -> None:
     with pytest.raises(TableRefused, match="none of them can speak for all"):
-        asked(Said(), shared=True)
-    assert asked("none", shared=True) is None
+        asked(Said(), owner="shop")
+    assert asked("none", owner="shop") is None
 
 
 @dataclass

@@ -92,7 +92,7 @@ def test_comments_are_said_where_they_changed_and_never_taken_away() -> None:
     stand = comments.Comments.of([("shop", "orders", None, "by hand"), ("shop", "orders", "id", "number")])
     said = {"id": "number", "code": "it's a \\ \0code", "size": "x" * 9000}
 
-    changed = stand.changed(Target("shop", "orders"), said)
+    changed = stand.missing(Target("shop", "orders"), said)
 
     assert changed == (("code", "it's a \\ code"), ("size", "x" * 8000))
     table = orders(comments=(*changed[:1], (None, "all orders")))

@@ -103,3 +103,9 @@ def test_the_order_is_the_same_on_every_page() -> None:
     assert first == keyset.tail(query(order=("at", "id"), limit=5, position=("z", "7")), str)
     assert first == " ORDER BY at, id LIMIT 5"
     assert keyset.tail(query(), str) == ""
+
+
+def test_a_window_begins_with_its_first_value_and_ends_before_its_last() -> None:
+    window = {"order": ("at", "id"), "cursor": "at", "since": "a", "before": "d"}
+    assert conditions(**window, up_to="c") == ["t.at >= date(a)", "t.at <= date(c)", "t.at < date(d)"]
+    assert conditions(**window, position=("b", "7")) == ["t.at < date(d)", "(t.at, t.id) > (date(b), int(7))"]

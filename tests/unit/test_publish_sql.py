@@ -3,11 +3,20 @@
 import pytest
 
 from tributary import __version__
-from tributary.documents import Chunk, Column, Range, TablePlan
-from tributary.redshift import control
+from tributary.documents import (
+    Asked,
+    Chunk,
+    Column,
+    Range,
+    Rebuilt,
+    Remade,
+    SchemaChange,
+    TablePlan,
+)
+from tributary.redshift import control, rebuild
 from tributary.redshift.control import Committed
 from tributary.redshift.digest import parts
-from tributary.redshift.publish import publish, quiet
+from tributary.redshift.publish import publish, quiet, rows
 from tributary.redshift.sql import literal, quote
 from tributary.redshift.stage import drop, manifest, stage, staging_name
 from tributary.types import Kind
@@ -56,6 +65,7 @@ def committed(**changes: object) -> Committed:
         "size_bytes": 1234,
         "key": '["Id", "code"]',
         "columns_digest": "d1",
+        "contents": "changes",
     }
     return Committed(**(fields | changes))  # type: ignore[arg-type]
 
@@ -69,9 +79,10 @@ FENCE = (
 CONTROL_ROW = (
     "INSERT INTO public.etl_control (source_name, table_name, last_successful_run, records_processed, "
     "run_id, generation, mode, target_table, cursor_column, watermark, chunks, size_bytes, "
-    "tributary_version, unread_columns, key_columns, columns_digest) VALUES "
-    "('shop', 'public.orders', GETDATE(), 7, '20261123_233901', 2, 'merge', "
-    f"'shop.orders', 'Id', '41', 1, 1234, '{__version__}', NULL, '[\"Id\", \"code\"]', 'd1')"
+    "tributary_version, unread_columns, key_columns, columns_digest, contents, asked_for, asked_from, "
+    "asked_to) VALUES ('shop', 'public.orders', GETDATE(), 7, '20261123_233901', 2, 'merge', "
+    f"'shop.orders', 'Id', '41', 1, 1234, '{__version__}', NULL, '[\"Id\", \"code\"]', 'd1', "
+    "'changes', NULL, NULL, NULL)"
 )
 DEDUPLICATE = (
     f'DELETE FROM {STAGED} USING (SELECT "id" AS "id", "code" AS "code", '
@@ -166,6 +177,87 @@ def test_new_columns_are_added_in_the_publishing_transaction_one_by_one() -> Non
     ]
 
 
+REMADE = orders(
+    columns=(column("Id", Kind("int64")), column("doc", Kind("json")), column("size", Kind("int32"))),
+    key=("Id",),
+    new_columns=("doc",),
+    remade=(
+        Remade(name="id", type="BIGINT", kept=True),
+        Remade(name="code", type="VARCHAR(40)", kept=True),
+        Remade(name="size", type="INTEGER", kept=True),
+        Remade(name="source_system", type="VARCHAR(50)", kept=True),
+        Remade(name="doc", type="SUPER", kept=False),
+    ),
+    changes=(
+        SchemaChange(column="code", change="dropped", before="VARCHAR(40)"),
+        SchemaChange(column="doc", change="added", after="SUPER"),
+        SchemaChange(column="size", change="type_changed", before="SMALLINT", after="INTEGER"),
+    ),
+)
+MADE = '"shop"."_tributary_shop__20261123_233901_3"'
+
+
+def test_another_type_makes_a_new_table_that_keeps_the_rows_and_takes_the_name() -> None:
+    statements = publish(REMADE, NAME, committed())
+
+    assert statements[:6] == [
+        'LOCK "shop"."orders"',
+        FENCE,
+        (
+            f'CREATE TABLE {MADE} ("id" BIGINT, "code" VARCHAR(40), "size" INTEGER, '
+            '"source_system" VARCHAR(50), "doc" SUPER)'
+        ),
+        (
+            f'INSERT INTO {MADE} ("id", "code", "size", "source_system") '
+            'SELECT "id", "code", CAST("size" AS INTEGER), "source_system" FROM "shop"."orders"'
+        ),
+        'DROP TABLE "shop"."orders"',
+        f'ALTER TABLE {MADE} RENAME TO "orders"',
+    ]
+    assert statements[-3:] == [
+        f"DROP TABLE {STAGED}",
+        (
+            "INSERT INTO public.etl_schema_change (source_name, table_name, column_name, change, "
+            "type_before, type_after, run_id, generation, changed_at) VALUES "
+            "('shop', 'public.orders', 'code', 'dropped', 'VARCHAR(40)', NULL, '20261123_233901', 2, "
+            "GETDATE()), ('shop', 'public.orders', 'doc', 'added', NULL, 'SUPER', '20261123_233901', 2, "
+            "GETDATE()), ('shop', 'public.orders', 'size', 'type_changed', 'SMALLINT', 'INTEGER', "
+            "'20261123_233901', 2, GETDATE())"
+        ),
+        CONTROL_ROW,
+    ]
+
+
+def test_a_shared_table_is_made_anew_only_from_the_columns_that_the_plan_saw() -> None:
+    assert publish(REMADE.model_copy(update={"owner": "shop", "form": (7, 90, 123)}), NAME, committed())[
+        2
+    ] == (
+        "SELECT 1 / CASE WHEN COUNT(*) = 7 AND SUM(LEN(column_name) + LEN(data_type)) = 90 AND "
+        "SUM(COALESCE(numeric_precision, 0) + COALESCE(numeric_scale, 0) + "
+        "COALESCE(character_maximum_length, 0)) = 123 THEN 1 ELSE 0 END AS same_form FROM svv_columns "
+        "WHERE table_schema = 'shop' AND table_name = 'orders'"
+    )
+
+
+def test_a_whole_image_needs_no_copy_of_the_rows_that_it_replaces_unless_others_stand_there() -> None:
+    def copied(**changes: object) -> int:
+        statements = publish(REMADE.model_copy(update={"swap": True, **changes}), NAME, committed())
+        return sum(sql.startswith(f"INSERT INTO {MADE}") for sql in statements)
+
+    assert [copied(), copied(owner="shop"), copied(swap=False)] == [0, 1, 1]
+
+
+def test_what_changed_of_very_many_columns_is_noted_in_statements_that_the_data_api_takes() -> None:
+    changes = [
+        SchemaChange(column=f"{n:0127}", change="dropped", before="VARCHAR(65535)") for n in range(1600)
+    ]
+
+    noted = control.note_changes(committed(), changes)
+
+    assert [max(len(sql.encode()) for sql in noted) < 100_000, len(noted)] == [True, 4]
+    assert sum(sql.count("GETDATE()") for sql in noted) == 1600
+
+
 def test_swap_replaces_all_rows_without_truncate() -> None:
     assert publish(orders(swap=True, key=()), NAME, committed()) == [
         FENCE,
@@ -185,6 +277,23 @@ def test_append_takes_away_what_no_watermark_covers_and_adds_the_rows() -> None:
     ]
 
 
+def test_what_is_read_again_of_an_append_is_added_only_where_it_is_missing() -> None:
+    window = Asked(what="window", since="10", before="20")
+    table = orders(mode="append", last_run="20261122_233901", asked=window)
+
+    statements = publish(table, NAME, committed(mode="append", asked=window))
+
+    assert statements[2:5] == [
+        'DELETE FROM "shop"."orders" WHERE "run_id" > \'20261122_233901\'',
+        (
+            f'DELETE FROM {STAGED} USING "shop"."orders" WHERE {SAME_AS_STAGED} '
+            f'AND "orders"."id" = "{NAME}"."id"'
+        ),
+        INSERT,
+    ]
+    assert statements[-1].endswith("'changes', 'window', '10', '20')")
+
+
 def test_a_snapshot_takes_the_place_of_none_but_its_own_runs() -> None:
     table = orders(mode="append", key=(), cursor=None)
 
@@ -192,6 +301,67 @@ def test_a_snapshot_takes_the_place_of_none_but_its_own_runs() -> None:
         'DELETE FROM "shop"."orders" WHERE "run_id" = \'20261123_233901\'',
         INSERT,
     ]
+
+
+SHOPS = '"orders"."source_system" = \'shop\''
+REBUILT = orders(
+    swap=True, rebuilt=Rebuilt(runs=2), asked=Asked(what="replay"), owner="shop", new_columns=("size",)
+)
+
+
+def test_a_replay_begins_with_an_empty_image_of_the_table() -> None:
+    target, *others = rebuild.begin(REBUILT, NAME)
+
+    assert target == stage(orders(), NAME, None, "role")[0]
+    assert others == [
+        f'DROP TABLE IF EXISTS "etl_staging"."{NAME}_0"',
+        f'CREATE TABLE "etl_staging"."{NAME}_0" (LIKE "shop"."orders")',
+        f'ALTER TABLE "etl_staging"."{NAME}_0" ADD COLUMN "size" SMALLINT',
+    ]
+
+
+def test_each_run_of_a_replay_does_to_the_image_what_it_did_to_the_table() -> None:
+    run = orders(mode="append", key=(), last_run="20261121_233901")
+    there = rebuild.of_image(run, NAME, 1)
+    image = f'"etl_staging"."{NAME}_1"'
+
+    assert rebuild.stage_run(run, NAME, 2, "s3://m", "role") == stage(run, NAME, "s3://m", "role")[1:]
+    assert rows(there, NAME, committed(run_id="20261122_233901")) == [
+        f"DELETE FROM {image} WHERE \"run_id\" > '20261121_233901'",
+        INSERT.replace('"shop"."orders"', image).replace("'20261123_233901'", "'20261122_233901'"),
+    ]
+    assert rebuild.end_run(REBUILT, NAME, 2) == [
+        f"DROP TABLE {STAGED}",
+        f'DROP TABLE IF EXISTS "etl_staging"."{NAME}_2"',
+        f'ALTER TABLE {image} RENAME TO "{NAME}_2"',
+        (
+            f'SELECT arrived, standing FROM (SELECT COUNT(*) AS arrived FROM "etl_staging"."{NAME}_2") AS a '
+            f'CROSS JOIN (SELECT COUNT(*) AS standing FROM "shop"."orders" WHERE {SHOPS}) AS s'
+        ),
+    ]
+
+
+def test_a_replay_publishes_the_image_in_one_transaction() -> None:
+    asked = committed(asked=Asked(what="replay"))
+
+    assert publish(REBUILT, f"{NAME}_2", asked) == [
+        FENCE,
+        'ALTER TABLE "shop"."orders" ADD COLUMN "size" SMALLINT',
+        f'DELETE FROM "shop"."orders" WHERE {SHOPS}',
+        f'INSERT INTO "shop"."orders" ({COLUMNS}) SELECT {COLUMNS} FROM "etl_staging"."{NAME}_2"',
+        f'DROP TABLE "etl_staging"."{NAME}_2"',
+        control.commit([asked]),
+    ]
+
+
+def test_a_replay_asks_for_the_runs_that_changed_a_table() -> None:
+    assert control.log("shop", ["public.orders"]) == (
+        "SELECT table_name, run_id, mode, target_table, records_processed, contents FROM public.etl_control "
+        "WHERE source_name = 'shop' AND table_name IN ('public.orders') "
+        "AND COALESCE(asked_for, 'usual') <> 'replay' "
+        "AND (records_processed > 0 OR COALESCE(contents, 'unknown') <> 'changes') "
+        "ORDER BY table_name, generation, run_id"
+    )
 
 
 def test_keys_that_stand_there_more_than_once_are_replaced_not_merged() -> None:
@@ -420,10 +590,14 @@ def test_in_a_shared_target_only_rows_of_the_source_are_met() -> None:
 
 
 def test_a_control_table_of_an_earlier_version_gets_the_columns_that_it_lacks() -> None:
-    *older, _, _ = control.TABLES["public.etl_control"]
+    older = list(control.TABLES["public.etl_control"])[:-6]
     assert control.upgrade({"public.etl_control": older}) == [
         "ALTER TABLE public.etl_control ADD COLUMN key_columns VARCHAR(4096)",
         "ALTER TABLE public.etl_control ADD COLUMN columns_digest VARCHAR(32)",
+        "ALTER TABLE public.etl_control ADD COLUMN contents VARCHAR(16)",
+        "ALTER TABLE public.etl_control ADD COLUMN asked_for VARCHAR(16)",
+        "ALTER TABLE public.etl_control ADD COLUMN asked_from VARCHAR(1024)",
+        "ALTER TABLE public.etl_control ADD COLUMN asked_to VARCHAR(1024)",
     ]
 
 
@@ -461,8 +635,8 @@ def test_plan_asks_for_the_newest_control_row_of_each_table_and_for_columns() ->
         "WHERE source_name = 'shop') AS runs WHERE newest = 1"
     )
     assert control.columns(["shop", "company"]) == (
-        "SELECT table_schema, table_name, column_name, data_type, numeric_precision, numeric_scale "
-        "FROM svv_columns WHERE table_schema IN ('shop', 'company') "
+        "SELECT table_schema, table_name, column_name, data_type, numeric_precision, numeric_scale, "
+        "character_maximum_length FROM svv_columns WHERE table_schema IN ('shop', 'company') "
         "ORDER BY table_schema, table_name, ordinal_position"
     )
 

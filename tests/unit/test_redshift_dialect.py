@@ -8,16 +8,16 @@ from collections.abc import Iterator
 import pytest
 from sqlfluff.core import Linter
 
-from tributary.documents import TablePlan
-from tributary.redshift import access, care, comments, control, roles, unique
-from tributary.redshift.publish import publish, quiet
+from tributary.documents import Asked, TablePlan
+from tributary.redshift import access, care, comments, control, publish, rebuild, roles, unique
 from tributary.redshift.stage import drop, stage
 from tributary.types import Kind
 
 from .test_access import KNOWN, WANTED
-from .test_publish_sql import LIVES, NAME, column, committed, orders
+from .test_publish_sql import LIVES, NAME, REBUILT, REMADE, column, committed, orders
 
 URL = "s3://raw/_runs/shop/20261123_233901/manifests/3.json"
+WINDOW = Asked(what="window", since="2026-01-01", before="2026-02-01")
 PLANS = {
     "merge": orders(new_columns=("doc", "size")),
     "made as the file says": orders(
@@ -29,10 +29,12 @@ PLANS = {
     ),
     "explained": orders(comments=((None, "all orders"), ("code", "it's a \\ code"))),
     "of a key that holds no more": orders(mode="append", swap=True, unique="tributary_key_9d5ddeb338e7ca6f"),
+    "merge into a table of another form": REMADE.model_copy(update={"owner": "shop", "form": (7, 90, 123)}),
     "merge by delete and insert": orders(repeated_keys=True),
     "merge in a shared target": orders(owner="shop"),
     "replace": orders(swap=True),
     "append": orders(mode="append", last_run="20261122_233901", owner="shop"),
+    "append of what is read again": orders(mode="append", last_run="20261122_233901", asked=WINDOW),
     "snapshots": orders(mode="append", cursor=None, key=()),
     "history": LIVES,
     "history of every kind": LIVES.model_copy(
@@ -66,9 +68,18 @@ LACKING = [  # what Redshift has (r_GRANT, r_ALTER_TABLE) and this grammar of it
 
 def statements(table: TablePlan) -> Iterator[str]:
     yield from stage(table, NAME, URL, "arn:aws:iam::1:role/copy")
-    yield from publish(table, NAME, committed(mode=table.mode))
+    yield from publish.publish(table, NAME, committed(mode=table.mode))
     for batch in care.batches(table, care.LARGE_ROWS):  # the grammar's ANALYZE lacks Redshift's own clause
         yield from (sql.removesuffix(" PREDICATE COLUMNS") for sql in batch)
+
+
+def replayed() -> Iterator[str]:
+    """Return what makes a table anew from the raw layer."""
+    table, run = REBUILT, orders(swap=True)
+    yield from rebuild.begin(table, NAME)
+    yield from rebuild.stage_run(run, NAME, 1, URL, "arn:aws:iam::1:role/copy")
+    yield from publish.rows(rebuild.of_image(run, NAME, 0), NAME, committed())
+    yield from (*rebuild.end_run(table, NAME, 1), *publish.publish(table, f"{NAME}_1", committed()))
 
 
 def around() -> Iterator[str]:
@@ -82,7 +93,12 @@ def around() -> Iterator[str]:
         control.watermarks("shop"),
         control.columns(["shop", "company"]),
     )
-    yield from (control.staging_tables(), *drop([NAME]), *quiet([committed(), committed(cursor=None)]))
+    yield control.log("shop", ["public.orders", "public.countries"])
+    yield from (
+        control.staging_tables(),
+        *drop([NAME]),
+        *publish.quiet([committed(), committed(cursor=None)]),
+    )
     yield from (control.raise_fence("shop", 3, "20261123_233901"), control.load_error(7))
     yield from (comments.ask(["shop", "company"]), unique.ask(["shop"]))
     yield from (roles.ask(), *roles.create([]), *roles.grant("IAMR:loader"))
@@ -109,6 +125,10 @@ def fault(sql: str) -> str | None:
 @pytest.mark.parametrize("plan", PLANS)
 def test_every_statement_of_a_load_is_redshifts(plan: str) -> None:
     assert [found for sql in statements(PLANS[plan]) if (found := fault(sql))] == []
+
+
+def test_every_statement_of_a_replay_is_redshifts() -> None:
+    assert [found for sql in replayed() if (found := fault(sql))] == []
 
 
 def test_every_other_statement_is_redshifts() -> None:

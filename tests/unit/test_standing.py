@@ -49,6 +49,15 @@ def test_a_table_is_paused_when_it_failed_that_often_in_a_row():
     assert not after(*failing).paused
 
 
+def test_what_a_person_had_read_or_built_again_says_nothing_of_how_a_table_fares():
+    failing = [report(number, a="LoadFailed") for number in (1, 2)]
+    by_hand = report(3, partial=True, a="LoadFailed")
+    for asked in ("window", "replay"):
+        tables = tuple(told.model_copy(update={"asked": asked}) for told in by_hand.tables)
+        standing = after(*failing, by_hand.model_copy(update={"tables": tables}))
+        assert (standing.paused_tables, standing.tables["a"].failures) == ((), 2)
+
+
 def test_a_success_between_failures_begins_the_count_anew():
     bad, good = {"a": "LoadFailed", "b": "loaded"}, {"a": "loaded", "b": "loaded"}
     runs = [bad, bad, good, bad, bad]

@@ -1,63 +1,89 @@
-"""What a file's `access` comes to for a table: its own columns, and nothing that Redshift could not do."""
+"""What a file's `access` comes to for a table: its own columns, and nothing that Redshift could not do.
+
+A column that is no longer read stays in the warehouse with its values. So its mask, and that it is not
+seen, may stay in the file, and hold.
+"""
 
 from __future__ import annotations
 
-from .choice import Choice
-from .documents import Access, Column, TableAccess
+from typing import TYPE_CHECKING, Literal
+
+from .documents import Access, Column, TableAccess, TablePlan
 from .errors import TableRefused
-from .names import Target
+from .names import fold
 from .redshift.stage import added
+
+if TYPE_CHECKING:
+    from . import config
 
 HASH_BYTES = 64  # of a SHA-256 in hexadecimal digits
 
 
-def access(choice: Choice, target: Target) -> TableAccess | None:
+def access(table: TablePlan, said: config.Access | None) -> TableAccess | None:
     """Return the access that the table is to have, None where the file says nothing of it.
 
     Raises TableRefused where it names what the table does not have.
     """
-    said = choice.settings.access
     if said is None:
         return None
-    if target.shared:
+    if table.owner is not None:
         if not said.given:
             return None
         raise TableRefused(
-            f"access: {choice.name} is written to {target}, where other sources may write too, and none of "
-            "them can speak for all; write access: none for it, and let an administrator grant it"
+            f"access: {table.name} is written to {table.target_schema}.{table.target_table}, where other "
+            "sources may write too, and none of them can speak for all; write access: none for it, and let "
+            "an administrator grant it"
         )
-    if not said.given:
-        return TableAccess(schema_name=target.schema, table_name=target.table, access=None)
-    columns = {column.name: column for column in choice.columns}
-    seen = None
-    if said.columns:
-        for name in said.columns.absent(list(columns)):
-            _find(choice, columns, name, "access.columns")
-        seen = tuple(columns[name].target for name in said.columns.choose(list(columns)))
-        seen += tuple(added(choice.mode))
+    given = Access(columns=_seen(table, said), mask=_masks(table, said), rows=_rows(table, said))
+    return TableAccess(
+        schema_name=table.target_schema,
+        table_name=table.target_table,
+        access=given if said.given else None,
+    )
+
+
+def _seen(table: TablePlan, said: config.Access) -> tuple[str, ...] | None:
+    if said.columns is None:
+        return None
+    names = [column.name for column in _read(table)]
+    for name in said.columns.absent(names):
+        if said.columns.exclude is None or fold(name) not in table.unread_columns:
+            _find(table, name, "access.columns")
+    seen = (table.column(name).target for name in said.columns.choose(names))
+    return (*seen, *added(table.mode))
+
+
+def _masks(table: TablePlan, said: config.Access) -> dict[str, Literal["hash", "null"]]:
     masks = {}
     for name, mask in said.mask.items():
-        column = _find(choice, columns, name, "access.mask")
+        if fold(name) in table.unread_columns:
+            masks[fold(name)] = mask
+            continue
+        column = _find(table, name, "access.mask")
         if mask == "hash" and (column.kind.name != "text" or (column.kind.limit_bytes or 0) < HASH_BYTES):
             raise TableRefused(
-                f'access.mask: column "{name}" of {choice.name} is {column.type}, and a hash is a text of '
+                f'access.mask: column "{name}" of {table.name} is {column.type}, and a hash is a text of '
                 f'{HASH_BYTES} bytes; write "null"'
             )
         masks[column.target] = mask
-    rows = None
+    return masks
+
+
+def _rows(table: TablePlan, said: config.Access) -> tuple[str, tuple[str | int, ...]] | None:
     for name, values in (said.rows or {}).items():
-        column = _find(choice, columns, name, "access.rows")
+        column = _find(table, name, "access.rows")
         if not all(isinstance(value, _like(column)) for value in values):
             raise TableRefused(
-                f'access.rows: column "{name}" of {choice.name} is {column.type}, and the values written are '
+                f'access.rows: column "{name}" of {table.name} is {column.type}, and the values written are '
                 "not of that kind; rows are told by texts and by integers"
             )
-        rows = (column.target, values)
-    return TableAccess(
-        schema_name=target.schema,
-        table_name=target.table,
-        access=Access(columns=seen, mask=masks, rows=rows),
-    )
+        return column.target, values
+    return None
+
+
+def _read(table: TablePlan) -> list[Column]:
+    """Return the columns without those that only a replay brings back."""
+    return [column for column in table.columns if column.target not in table.unread_columns]
 
 
 def _like(column: Column) -> type | tuple[type, ...]:
@@ -66,9 +92,10 @@ def _like(column: Column) -> type | tuple[type, ...]:
     return str if column.kind.name in ("text", "uuid") else ()
 
 
-def _find(choice: Choice, columns: dict[str, Column], name: str, field: str) -> Column:
+def _find(table: TablePlan, name: str, field: str) -> Column:
+    columns = {column.name: column for column in _read(table)}
     if name not in columns:
         raise TableRefused(
-            f'{field}: {choice.name} has no column "{name}" that is read; it has {", ".join(columns)}'
+            f'{field}: {table.name} has no column "{name}" that is read; it has {", ".join(columns)}'
         )
     return columns[name]

@@ -137,11 +137,14 @@ def fits(old: TablePlan, fresh: TablePlan, *, loaded: bool) -> bool:
     """Say whether what was read by the old plan is a part of what the fresh one would read.
 
     A whole image takes the place of the last one, which stays good until then: so it is read anew,
-    unless there is none.
+    unless there is none. So are rows with a cursor of which none was settled when they were read: where
+    to look for what changed in them, nothing says.
     """
+    if old.asked and old.asked.what != "full_refresh":  # it read other rows than a usual run does
+        return False
     if any(getattr(old, name) != getattr(fresh, name) for name in SAME):
         return False
-    if fresh.cursor is None and loaded:
+    if loaded if fresh.cursor is None else old.next_watermark is None:
         return False
     ordered = all(part.order for part in old.ranges)
     return bool(old.ranges) and ordered and all(is_recent(part.run_id or "") for part in old.ranges)
@@ -152,7 +155,7 @@ def joined(old: TablePlan, fresh: TablePlan, choice: Choice, reader: Reader, now
     run = min(part.run_id or "" for part in old.ranges)
     note = f"carried on from run {run}, which had begun to read the table"
     changes: dict[str, object] = {"ranges": old.ranges, "notes": (*fresh.notes, note)}
-    if choice.cursor is None or old.next_watermark is None:
+    if choice.cursor is None:
         late = f"{note}; what changed meanwhile in what it had read comes with the next run"
         return fresh.model_copy(
             update={**changes, "next_watermark": old.next_watermark, "notes": (*fresh.notes, late)}

@@ -5,6 +5,7 @@ Nothing is guessed silently: what was taken without being told is said in `notes
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -18,6 +19,7 @@ from .faults import Fault, Policy
 from .redshift import physical
 from .redshift.stage import added
 from .types import Kind
+from .types import warehouse as warehouse_type
 
 CURSORS = (  # what a column that says when its row last changed is usually called
     "updated_at",
@@ -73,6 +75,26 @@ class Choice:
         of_columns = {column.name: column.comment for column in self.table.columns}
         said = [(column.target, of_columns[column.name]) for column in self.columns]
         return {target: text for target, text in [(None, self.table.comment), *said] if text}
+
+    @property
+    def distkey(self) -> str | None:
+        """Return the column that the file says the table is distributed by, where that is read."""
+        return next((name for name in self._read([self.settings.distkey])), None)
+
+    @property
+    def sortkey(self) -> tuple[str, ...]:
+        """Return those columns that are read of the sort key that the file says."""
+        return tuple(self._read(self.settings.sortkey or ()))
+
+    @property
+    def encode(self) -> dict[str, str]:
+        """Return the encodings that the file says, of columns that are read."""
+        asked = self.settings.encode or {}
+        return {name: asked[name] for name in self._read(asked)}
+
+    def _read(self, names: Iterable[str | None]) -> list[str]:
+        read = {column.name for column in self.columns}
+        return [name for name in names if name in read]
 
     @property
     def overlap(self) -> timedelta | int | None:
@@ -210,7 +232,7 @@ def _check_physical(table: SourceTable, settings: Settings, columns: tuple[Colum
                 "distribute nor sort by; choose another"
             )
     for name, encoding in (settings.encode or {}).items():
-        possible = physical.encodings(taken[name])
+        possible = physical.encodings(warehouse_type(taken[name].kind))
         if encoding not in possible:
             raise TableRefused(
                 f'encode: column "{name}" of {table.name} is {taken[name].type} and cannot be {encoding}; '

@@ -204,6 +204,8 @@ class Settings(BaseModel):
     can do something about, or by fault too. `booleans`: integer columns that become BOOLEAN.
     `append`: what mode `append` adds.
     `rename`: columns' names in the source and in the warehouse. `where`: a condition of the source's SQL.
+    `schema_changes`: what becomes of columns that are not what they were: taken over, refused, or new
+    ones left out.
     `may_vanish`: the share of a table's rows that one whole image may take away. `distkey`, `sortkey` and
     `encode`: how a table that is made lies in the warehouse, AUTO where they say nothing. `comments`: whether
     the source's are said in the warehouse. `access`: what analysts see there; None leaves all grants alone.
@@ -220,6 +222,7 @@ class Settings(BaseModel):
     overlap: Annotated[timedelta | int, BeforeValidator(_overlap)] | None = None
     nulls: Literal["include", "refuse"] | None = None
     on_new_column: Literal["reread", "null"] | None = None
+    schema_changes: Literal["evolve", "freeze", "ignore_new"] | None = None
     may_vanish: Share | None = None
     page_rows: Annotated[StrictInt, Field(ge=1)] | None = None
     policies: Annotated[dict[Fault, Policy], BeforeValidator(_policies)] | None = None

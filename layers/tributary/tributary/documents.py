@@ -21,6 +21,8 @@ FORMAT: Final = 3
 Format = Literal[3]
 
 Mode = Literal["merge", "append", "replace", "history"]
+Asking = Literal["full_refresh", "from", "window", "replay"]
+MOVES_NOTHING: Final = ("window", "replay")  # what leaves a table no further than it was
 
 
 class Document(BaseModel):
@@ -60,12 +62,24 @@ class Column(Document):
         return ReadColumn(self.name, self.type, self.kind, self.policies, self.nullable)
 
 
+class Asked(Document):
+    """What a person asked of a run: all rows, those of a part of the cursor's values, or the raw layer's.
+
+    `from` reads every row from `since` on, `window` those of `since <= cursor < before` and no others.
+    """
+
+    what: Asking
+    since: str | None = None
+    before: str | None = None
+
+
 class Range(Document):
     """A part of a table, read on its own as one chunk sequence.
 
     `order`: the columns to read by, () where the table has none and is read in one go.
-    `nulls`: only the rows without a cursor value; otherwise `after < cursor <= up_to`, where None
-    means no bound. `begin` and `end` bound the order itself in the same way: texts of its columns.
+    `nulls`: only the rows without a cursor value; otherwise `after < cursor <= up_to` and
+    `since <= cursor < before`, where None means no bound. `begin` and `end` bound the order itself as
+    `after` and `up_to` do the cursor: texts of its columns.
     `run_id`: the earlier run that froze the range, under whose name its chunks stand.
     """
 
@@ -74,6 +88,8 @@ class Range(Document):
     nulls: bool = False
     after: str | None = None
     up_to: str | None = None
+    since: str | None = None
+    before: str | None = None
     begin: tuple[str, ...] | None = None
     end: tuple[str, ...] | None = None
     run_id: str | None = None
@@ -105,6 +121,31 @@ class AccessEvent(Document):
     access: tuple[TableAccess, ...]
 
 
+class Remade(Document):
+    """A column of the table that takes the old one's place; `kept`: with the values that stand there."""
+
+    name: str
+    type: str
+    kept: bool
+
+
+class SchemaChange(Document):
+    """What a publish changes of a column in the warehouse: its type before and after, where it has one."""
+
+    column: str
+    change: Literal["added", "returned", "dropped", "type_changed"]
+    before: str | None = None
+    after: str | None = None
+
+
+class Rebuilt(Document):
+    """That a table is made anew from the raw layer: of how many runs, and what its control row said."""
+
+    runs: int
+    key: str | None = None
+    columns_digest: str | None = None
+
+
 class TablePlan(Document):
     """All that a run decided about one table, frozen before the first row is read.
 
@@ -116,11 +157,15 @@ class TablePlan(Document):
     of a table that is appended to by its cursor, is the run whose watermark holds. `rebuild` says that
     what stands there is no history yet and gives way to one; `opens_at` is the instant from which a
     version holds that has no time of its own.
+    `asked`: what a person asked beside the usual, None for nothing; `rebuilt`: nothing is read, and the
+    table is made anew of what earlier runs read.
     `may_vanish`: the percentage of what stands there that a whole image may take away.
     `watermark` is the committed one, `next_watermark` what the publish commits with the rows; both
     are the source's own text, None where there is none. `whole` says that every row is read.
     `new_columns` (targets) are added to the warehouse's table in the publish; `unread_columns` are
-    those that it has and the source no longer gives.
+    those that it has and the source no longer gives. `remade`: all columns of a new table that takes its
+    place, () where it stays the same table; `form`, of a shared one, is that of the old table: its number
+    of columns, and sums over their names and types, and over their sizes. `changes`: what is new of them.
     `distkey`, `sortkey` and `encode` are said of a table that is made, by source names; `comments`, by
     target (None: the table's own), are those that the warehouse lacks; `unique` names the constraint of
     ours that its table has; `access` is given after the run, None where the file says nothing of it.
@@ -153,6 +198,8 @@ class TablePlan(Document):
     last_run: str | None = None
     rebuild: bool = False
     opens_at: str | None = None
+    asked: Asked | None = None
+    rebuilt: Rebuilt | None = None
     may_vanish: int = 100
     exists: bool
     future_rows: int = 0
@@ -164,6 +211,9 @@ class TablePlan(Document):
     comments: tuple[tuple[str | None, str], ...] = ()
     unique: str | None = None
     access: TableAccess | None = None
+    remade: tuple[Remade, ...] = ()
+    form: tuple[int, int, int] | None = None
+    changes: tuple[SchemaChange, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -181,19 +231,27 @@ class TablePlan(Document):
         """Return the name that the table has in the raw layer, which no other of its source shares."""
         return self.target_table if self.owner is None else f"{self.target_schema}!{self.target_table}"
 
+    @property
+    def is_image(self) -> bool:
+        """Say whether the rows read are all that the source's part of the table has after the load."""
+        return (self.swap and self.mode != "history") or self.rebuild or not self.exists
+
     def column(self, name: str) -> Column:
         """Return the column of that source name."""
         return next(column for column in self.columns if column.name == name)
 
     def query(self, part: Range, position: tuple[str, ...] | None, limit: int | None) -> Query:
         """Return the query that reads the range after the position."""
+        bounds = (part.after, part.up_to, part.since, part.before)
         return Query(
             table=self.source_table,
             columns=tuple(column.read() for column in self.columns),
             order=part.order,
-            cursor=self.cursor if part.nulls or part.after or part.up_to else None,
+            cursor=self.cursor if part.nulls or any(bounds) else None,
             after=part.after,
             up_to=part.up_to,
+            since=part.since,
+            before=part.before,
             nulls=part.nulls,
             position=position or part.begin,
             end=part.end,
@@ -235,6 +293,7 @@ class Plan(Document):
     its tables; `warehouse` names the one that the run was planned for.
     `failures` are the tables that could not be planned, `paused` those that the run leaves out;
     `quiet` are all of a run's tables where none had anything new, and there is no item then.
+    `replay`: the tables are made anew from the raw layer, and none is read.
     """
 
     format: Format = FORMAT
@@ -253,6 +312,7 @@ class Plan(Document):
     notify: Literal["failures", "all"]
     warehouse: str = ""
     partial: bool = False
+    replay: bool = False
     failures: tuple[Failure, ...] = ()
     paused: tuple[PausedTable, ...] = ()
     quiet: tuple[QuietTable, ...] = ()
@@ -281,6 +341,16 @@ class Chunk(Document):
     size_bytes: int
 
 
+class ReplayedRun(Document):
+    """What a run had read of a table and loaded: its own plan and chunks, to be loaded once more."""
+
+    format: Format = FORMAT
+    run_id: str
+    table: TablePlan
+    chunks: tuple[Chunk, ...]
+    rows: int
+
+
 class TableResult(Document):
     """What Extract did with a table, or with a part of it: its chunks in order, or the failure."""
 
@@ -301,7 +371,8 @@ Phase = Literal["waiting", "staging", "staged", "publishing", "loaded", "failed"
 class TableLoad(Document):
     """How far the load of a table is; `statement` is the Data API's id of the batch under way.
 
-    `item` is where the table's plan stands; `duration_ms` sums the warehouse's time.
+    `item` is where the table's plan stands; `duration_ms` sums the warehouse's time; `run`, of a table
+    that is made anew, is the place of the run whose rows are due, 0 before there is an image.
     """
 
     number: int
@@ -309,6 +380,7 @@ class TableLoad(Document):
     table: str
     phase: Phase = "waiting"
     attempt: int = 1
+    run: int = 0
     statement: str | None = None
     rows: int = 0
     quiet: bool = False
@@ -328,11 +400,12 @@ class Ledger(Document):
 
 
 class TableReport(Document):
-    """What a run did with one table, for a person."""
+    """What a run did with one table, for a person; `asked`: what somebody asked beside the usual."""
 
     table: str
     target: str | None = None
     mode: Mode | None = None
+    asked: Asking | None = None
     status: Literal["loaded", "failed"]
     whole: bool = False
     rows_read: int = 0

@@ -1,27 +1,20 @@
-"""What the warehouse has of a source, and how a table has changed since.
-
-A column that is new is added and its table read whole again, since adding a column with a default
-touches no row's cursor; only where it is NULL in every row is there nothing to read again.
-"""
+"""What the warehouse has of a source: how far each table is, and its columns."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .catalog import TableName
 from .changes import Loaded
 from .choice import Choice
-from .documents import Column
-from .errors import TableRefused
 from .names import Target
 from .redshift import comments, control, unique
 from .redshift.comments import Comments
 from .redshift.data_api import Row, Warehouse
 from .redshift.stage import added, drop
-from .types import warehouse as warehouse_type
 
 WORDS = {  # SVV_COLUMNS' words for the types whose change can be told without doubt
     "smallint": "SMALLINT",
@@ -33,9 +26,9 @@ WORDS = {  # SVV_COLUMNS' words for the types whose change can be told without d
     "date": "DATE",
     "timestamp without time zone": "TIMESTAMP",
     "timestamp with time zone": "TIMESTAMPTZ",
-    "character varying": "VARCHAR",
+    "super": "SUPER",
 }
-
+VARBYTES = {"64000": "VARBYTE", "16777216": "VARBYTE(16777216)"}  # those that Tributary makes
 
 SCHEMAS_AT_ONCE = 30  # made by one batch
 
@@ -44,13 +37,14 @@ SCHEMAS_AT_ONCE = 30  # made by one batch
 class Landed:
     """What the warehouse has of a source: how far each table is, by its source name, columns by target.
 
-    `columns`: schema and table -> column -> type, in the words of `types.warehouse`, a VARCHAR without its
-    length; a type that SVV_COLUMNS calls otherwise stands as it calls it. `unique`: the name of a table's
-    constraint of ours.
+    `columns`: schema and table -> column -> type, in the words of `types.warehouse`; a type that
+    SVV_COLUMNS calls otherwise stands as it calls it. `forms`: see `documents.TablePlan.form`. `unique`: the
+    name of a table's constraint of ours.
     """
 
     tables: Mapping[str, Loaded] = field(default_factory=dict)
     columns: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
+    forms: Mapping[tuple[str, str], tuple[int, int, int]] = field(default_factory=dict)
     comments: Comments = field(default_factory=Comments)
     unique: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
@@ -77,11 +71,6 @@ class Landed:
                 found[name] = loaded.value
         return found
 
-    def new_columns(self, columns: Iterable[Column], target: Target) -> tuple[Column, ...]:
-        """Return the columns that the warehouse's table does not have yet."""
-        known = self.known(target)
-        return () if known is None else tuple(column for column in columns if column.target not in known)
-
     def missing_own_columns(self, choice: Choice, target: Target) -> tuple[str, ...]:
         """Return the columns of a history that a table which was none does not have."""
         known = self.known(target)
@@ -91,31 +80,6 @@ class Landed:
         """Return the warehouse's columns that the source no longer gives: their values stay."""
         given = {column.target for column in choice.columns} | set(added(choice.mode))
         return tuple(name for name in (self.known(target) or {}) if name not in given)
-
-    def returned_columns(self, choice: Choice, target: Target) -> tuple[Column, ...]:
-        """Return the columns that the warehouse has and the last run did not read: they are out of date."""
-        found = self.tables.get(choice.name)
-        known = self.known(target) or {}
-        unread = found.unread if found else frozenset()
-        return tuple(
-            column for column in choice.columns if column.target in unread and column.target in known
-        )
-
-    def check_types(self, choice: Choice, target: Target) -> None:
-        """Raise TableRefused where a column's type has changed since the table was made."""
-        known = self.known(target) or {}
-        for column in choice.columns:
-            has = known.get(column.target, "")
-            wants = re.sub(r"VARCHAR\(.*", "VARCHAR", warehouse_type(column.kind))
-            comparable = has in WORDS.values() or has.startswith("DECIMAL")
-            if comparable and wants.partition("(")[0] not in ("SUPER", "VARBYTE") and has != wants:
-                way = "drop or rename the warehouse's table and run the source again, which reads it whole"
-                if target.shared:
-                    way = "give it the same type in every source that writes there, or another target"
-                raise TableRefused(
-                    f'column "{column.name}" of {choice.name} is {column.type} now, which is {wants} in the '
-                    f"warehouse, where it stands as {has}; {way}"
-                )
 
 
 def look(warehouse: Warehouse, source: str, schemas: Sequence[str], run_id: str) -> Landed:
@@ -141,13 +105,14 @@ def look(warehouse: Warehouse, source: str, schemas: Sequence[str], run_id: str)
     left = [
         str(row[0])
         for row in staged
-        if re.fullmatch(rf"{re.escape(source.lower())}__\d{{8}}_\d{{6}}_\d+", str(row[0]))
+        if re.fullmatch(rf"{re.escape(source.lower())}__\d{{8}}_\d{{6}}_\d+(_\d+)?", str(row[0]))
     ]
     if left:
         warehouse.run(drop(left[:40]), f"{name}/clear")
     return Landed(
         _loaded(watermarks),
         _columns(columns),
+        _forms(columns),
         Comments.of(said),
         {(str(schema), str(table)): str(name) for schema, table, name in constraints},
     )
@@ -183,7 +148,25 @@ def _loaded(rows: Sequence[Row]) -> dict[str, Loaded]:
 
 def _columns(rows: Sequence[Row]) -> dict[tuple[str, str], dict[str, str]]:
     columns: dict[tuple[str, str], dict[str, str]] = {}
-    for schema, table, column, word, precision, scale in rows:
-        type_name = f"DECIMAL({precision},{scale})" if word == "numeric" else WORDS.get(str(word), str(word))
-        columns.setdefault((str(schema), str(table)), {})[str(column)] = type_name
+    for schema, table, column, word, *sizes in rows:
+        columns.setdefault((str(schema), str(table)), {})[str(column)] = _type(str(word), *sizes)
     return columns
+
+
+def _forms(rows: Sequence[Row]) -> dict[tuple[str, str], tuple[int, int, int]]:
+    forms: dict[tuple[str, str], tuple[int, int, int]] = {}
+    for schema, table, column, word, *sizes in rows:
+        count, words, size = forms.get((str(schema), str(table)), (0, 0, 0))
+        words, size = words + len(str(column)) + len(str(word)), size + sum(int(one or 0) for one in sizes)
+        forms[str(schema), str(table)] = (count + 1, words, size)
+    return forms
+
+
+def _type(word: str, precision: str | None, scale: str | None, size_bytes: str | None) -> str:
+    if word == "numeric":
+        return f"DECIMAL({precision},{scale})"
+    if word == "character varying" and size_bytes:
+        return f"VARCHAR({size_bytes})"
+    if word == "binary varying":
+        return VARBYTES.get(str(size_bytes), word)
+    return WORDS.get(word, word)

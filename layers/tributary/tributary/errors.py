@@ -16,6 +16,7 @@ TributaryError
     - ValueRefused           a value exists that the warehouse cannot hold
     - KeyNotUnique           the configured key does not identify a row
     - ImageRefused           a whole image would take away more of a table than is allowed
+    - ReplayRefused          the raw layer does not have all that a table was made of
     - LoadFailed             COPY, MERGE or another warehouse statement failed
     - ScheduleRefused        EventBridge Scheduler does not take a schedule
     - LeaseLost              another run of the source has taken over
@@ -91,6 +92,10 @@ class KeyNotUnique(PermanentError):
 
 class ImageRefused(PermanentError):
     """A whole image would take away more of a table than is allowed."""
+
+
+class ReplayRefused(PermanentError):
+    """The raw layer does not have all that a table was made of."""
 
 
 class LoadFailed(PermanentError):

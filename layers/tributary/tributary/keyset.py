@@ -83,7 +83,8 @@ def conditions(
     """Return the predicates of the query, to be joined by AND.
 
     `column` gives a column's reference by its name, `literal` a text as a literal of a type.
-    A position lies above the bound `after`, which is left out then: two lower bounds cost MariaDB its range.
+    A position lies above the bounds `after` and `since`, which are left out then: two lower bounds cost
+    MariaDB its range.
     """
     types = {known.name: known.type for known in query.columns}
     ordered = order(query)
@@ -95,14 +96,15 @@ def conditions(
             return literal(text, types[query.cursor or ""])
 
         implied = query.position is not None and ordered[:1] == (query.cursor,)
+        lower = [] if implied else [(">", query.after), (">=", query.since)]
+        bounds = [*lower, ("<=", query.up_to), ("<", query.before)]
+        stated = [f"{cursor} {sign} {bound(text)}" for sign, text in bounds if text is not None]
         if query.nulls:
             found.append(f"{cursor} IS NULL")
-        elif query.after is None and query.up_to is None and not implied:
+        elif stated or implied:
+            found += stated
+        else:
             found.append(f"{cursor} IS NOT NULL")
-        if not query.nulls and query.after is not None and not implied:
-            found.append(f"{cursor} > {bound(query.after)}")
-        if not query.nulls and query.up_to is not None:
-            found.append(f"{cursor} <= {bound(query.up_to)}")
     for compare, key in ((form.after, query.position), (form.up_to, query.end)):
         if key is not None:
             literals = [literal(text, types[name]) for name, text in zip(ordered, key, strict=True)]

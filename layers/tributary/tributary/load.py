@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from . import paths, results
+from . import paths, rebuilding, results
 from .changes import columns_digest
 from .documents import Failure, Item, Ledger, Plan, TableLoad, TablePlan, TableResult
 from .errors import ImageRefused, LeaseLost, LoadFailed, PlanOutdated, WarehouseUnavailable
@@ -21,7 +21,7 @@ from .observability import logger
 from .redshift import care, control
 from .redshift.control import Committed
 from .redshift.data_api import State, Warehouse
-from .redshift.publish import publish, quiet
+from .redshift.publish import fenced_at, publish, quiet
 from .redshift.stage import manifest, stage, staging_name
 from .storage import Bucket, body
 
@@ -32,9 +32,17 @@ FEW_ROWS = 100  # may go from a table whatever share of it they are
 ATTEMPTS = 5  # of a batch that met a conflict
 PATIENCE_S = 2.0  # a call goes on while tables move: a Wait would cost each of them a second
 CALL_AT_MOST_S = 60.0  # well below the function's time-out
-PAUSE_S = 0.1
+PAUSES_S = (0.03, 0.1)  # after something moved, and the most between two looks while nothing does
 WAIT_AT_MOST_S = 60
 READERS = 16
+OTHER_FORM = (
+    "another source changed the target's columns since the plan; the next run takes that into account"
+)
+DEPENDS = "other objects depend on it"
+VIEWS = (
+    ": the table takes a new form, and views that are bound to it stand in the way; make them anew WITH NO "
+    "SCHEMA BINDING, or drop them before the next run and make them again after it"
+)
 
 ENDED = ("loaded", "failed")
 IN_FLIGHT = ("staging", "publishing")
@@ -93,7 +101,8 @@ def load_run(loading: Loading, failed_items: Mapping[int, str]) -> Progress:
     ledger, etag = _open(loading, key, failed_items)
     ends = time.monotonic() + CALL_AT_MOST_S
     give_up = time.monotonic() + PATIENCE_S
-    while not all(table.phase in ENDED for table in ledger.tables):
+    pause_s = PAUSES_S[0]
+    while not _over(ledger):
         late = time.monotonic() > min(give_up, ends)
         tables = _advance(loading, ledger.tables)
         moved = tables != ledger.tables
@@ -105,13 +114,19 @@ def load_run(loading: Loading, failed_items: Mapping[int, str]) -> Progress:
                 return Progress(done=False, wait_s=1)  # another Load is at work on the same run
             ledger, etag = advanced, written
         if moved:
-            give_up = time.monotonic() + PATIENCE_S
+            give_up, pause_s = time.monotonic() + PATIENCE_S, PAUSES_S[0]
         elif late:
             return Progress(done=False, wait_s=min(WAIT_AT_MOST_S, round(1.3**ledger.idle_calls)))
         if time.monotonic() > ends:
             return Progress(done=False, wait_s=1)
-        time.sleep(PAUSE_S)
+        if not _over(ledger):
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, PAUSES_S[1])
     return Progress(done=True)
+
+
+def _over(ledger: Ledger) -> bool:
+    return all(table.phase in ENDED for table in ledger.tables)
 
 
 def _open(loading: Loading, key: str, failed_items: Mapping[int, str]) -> tuple[Ledger, str]:
@@ -142,6 +157,8 @@ def _begin(
     """
     item, table = parts[0]
     load = TableLoad(number=table.number, item=item, table=table.name)
+    if table.rebuilt:
+        return load
     result = loading.result(table)
     if result is None:
         error = next((failed_items[item] for item, _ in parts if item in failed_items), "Unfinished")
@@ -149,7 +166,7 @@ def _begin(
         return _failed(load, Failure(table=table.name, error=error, message=message))
     if result.failure:
         return _failed(load, result.failure)
-    nothing = not result.rows and not table.swap and table.exists and not table.new_columns
+    nothing = not result.rows and not table.swap and table.exists and not (table.changes or table.remade)
     return load.model_copy(update={"rows": result.rows, "quiet": nothing})
 
 
@@ -177,13 +194,40 @@ def _ask(loading: Loading, load: TableLoad, states: dict[str, State]) -> TableLo
 def _after_stage(loading: Loading, load: TableLoad, state: State) -> TableLoad:
     if not state.finished:
         return _again(load, "waiting", state) or _broken(load, "COPY", _copy_reason(loading, state))
-    [[staged, *there]] = [map(_number, row) for row in loading.warehouse.rows(state.parts[-1])]
+    if loading.table(load).rebuilt:
+        return _after_run(loading, load, state)
+    staged, *there = _counts(loading, state.parts[-1])
     if staged != load.rows:
         return _broken(load, "COPY", f"{staged} rows arrived where the chunks hold {load.rows}")
     refusal = _refusal(loading.table(load), staged, *there)
     if refusal:
         return _failed(load, refusal)
     return load.model_copy(update={"phase": "staged", "statement": None, "attempt": 1})
+
+
+def _after_run(loading: Loading, load: TableLoad, state: State) -> TableLoad:
+    """Return a table that is made anew, one run further, or staged where that was the last."""
+    plan, table = loading.plan, loading.table(load)
+    further = {"phase": "waiting", "statement": None, "attempt": 1, "run": load.run + 1}
+    if load.run == 0:
+        return load.model_copy(update=further)
+    place, expected = rebuilding.arrived_at(loading.bucket, plan, table, load)
+    arrived, *_ = _counts(loading, state.parts[place])
+    if arrived != expected:
+        return _broken(load, "COPY", f"{arrived} rows arrived where the chunks hold {expected}")
+    if not table.rebuilt or load.run < table.rebuilt.runs:
+        return load.model_copy(update=further)
+    counts = _counts(loading, state.parts[-1])
+    refused = rebuilding.refusal(table, counts)
+    if refused:
+        return _failed(load, Failure(table=table.name, error=ImageRefused.__name__, message=refused))
+    return load.model_copy(update={**further, "phase": "staged", "run": load.run, "rows": counts[0]})
+
+
+def _counts(loading: Loading, statement: str) -> list[int]:
+    """Return the one row of a statement that counts."""
+    [row] = loading.warehouse.rows(statement)
+    return [_number(value) for value in row]
 
 
 def _number(text: str | None) -> int:
@@ -213,14 +257,20 @@ def _after_publish(loading: Loading, load: TableLoad, state: State) -> TableLoad
         logger.info("table loaded", extra=told)
         _care(loading, load)
         return load.model_copy(update={"phase": "loaded", "statement": None})
-    if state.failed_at == 0 and "zero" in state.message:
-        raise LeaseLost(f"run {loading.plan.run_id} of {loading.plan.source} is fenced: a newer run loads")
+    if "zero" in state.message and state.failed_at is not None:
+        place = 0 if load.quiet else fenced_at(loading.table(load))
+        if state.failed_at == place:
+            raise LeaseLost(
+                f"run {loading.plan.run_id} of {loading.plan.source} is fenced: a newer run loads"
+            )
+        if state.failed_at == place + 1:
+            return _broken(load, "publish", OTHER_FORM)
     again = _again(load, "waiting" if load.quiet else "staged", state)
     if again:
         return again
     if _committed(loading, load):  # the batch was sent twice, and the first one had passed
         return load.model_copy(update={"phase": "loaded", "statement": None})
-    return _broken(load, "publish", state.reason)
+    return _broken(load, "publish", state.reason + (VIEWS if DEPENDS in state.reason else ""))
 
 
 def _care(loading: Loading, load: TableLoad) -> None:
@@ -297,7 +347,8 @@ def _submit_table(loading: Loading, batch: list[TableLoad]) -> list[TableLoad]:
     [load] = batch
     staging = load.phase == "waiting"
     statements = _stage(loading, load) if staging else _publish(loading, load)
-    name = _name(loading.plan, load, "stage" if staging else "publish")
+    step = f"stage-{load.run}" if load.run else "stage"
+    name = _name(loading.plan, load, step if staging else "publish")
     identifier = loading.warehouse.submit(statements, name)
     phase = "staging" if staging else "publishing"
     return [load.model_copy(update={"phase": phase, "statement": identifier})]
@@ -305,6 +356,8 @@ def _submit_table(loading: Loading, batch: list[TableLoad]) -> list[TableLoad]:
 
 def _stage(loading: Loading, load: TableLoad) -> list[str]:
     plan, table = loading.plan, loading.table(load)
+    if table.rebuilt:
+        return rebuilding.batch(loading.bucket, plan, table, load, loading.copy_role)
     result = loading.result(table)
     name = staging_name(plan.source, plan.run_id, load.number)
     if result is None or not result.chunks:
@@ -315,14 +368,16 @@ def _stage(loading: Loading, load: TableLoad) -> list[str]:
 
 
 def _publish(loading: Loading, load: TableLoad) -> list[str]:
-    plan = loading.plan
+    plan, table = loading.plan, loading.table(load)
     name = staging_name(plan.source, plan.run_id, load.number)
-    return publish(loading.table(load), name, _control_row(loading, load))
+    if table.rebuilt:
+        name = rebuilding.image(plan, table)
+    return publish(table, name, _control_row(loading, load))
 
 
 def _control_row(loading: Loading, load: TableLoad) -> Committed:
     plan, table = loading.plan, loading.table(load)
-    result = None if load.quiet else loading.result(table)  # a quiet table has no chunk
+    result = None if load.quiet or table.rebuilt else loading.result(table)  # these have no chunk
     return Committed(
         source=plan.source,
         table=table.name,
@@ -336,15 +391,30 @@ def _control_row(loading: Loading, load: TableLoad) -> Committed:
         chunks=len(result.chunks) if result else 0,
         size_bytes=result.size_bytes if result else 0,
         unread_columns=json.dumps(table.unread_columns) if table.unread_columns else None,
-        key=_key(table),
-        columns_digest=columns_digest(column.target for column in table.columns),
+        key=table.rebuilt.key if table.rebuilt else _key(table),
+        columns_digest=_columns(table),
+        contents=_contents(table),
+        asked=table.asked,
     )
+
+
+def _columns(table: TablePlan) -> str | None:
+    if table.rebuilt:
+        return table.rebuilt.columns_digest
+    return columns_digest(column.target for column in table.columns)
 
 
 def _key(table: TablePlan) -> str | None:
     """Return the key's columns as JSON; None, which is not known, where they are too many to write down."""
     key = json.dumps(table.key, ensure_ascii=False)
     return key if table.key and len(key.encode()) <= KEY_BYTES_AT_MOST else None
+
+
+def _contents(table: TablePlan) -> str:
+    """Return what the rows of a run are of the table: what a replay begins with, or may not leave out."""
+    if table.is_image:
+        return "image"
+    return "whole" if table.whole else "changes"
 
 
 def _name(plan: Plan, load: TableLoad, step: str) -> str:

@@ -77,6 +77,11 @@ def item(prefix: str, number: int) -> str:
     return f"{prefix}{number}.json"
 
 
+def replayed(prefix: str, number: int, run: int) -> str:
+    """Return the key of a run that a table is made anew of, under the prefix that the plan names."""
+    return f"{prefix}{number}-run-{run}.json"
+
+
 def results(source: str, run_id: str) -> str:
     """Return the folder of the tables' results, with its slash."""
     return f"{run(source, run_id)}results/"
@@ -88,8 +93,8 @@ def result(source: str, run_id: str, number: int, part: int | None = None) -> st
     return f"{results(source, run_id)}{name}.json"
 
 
-def manifest(source: str, run_id: str, number: int) -> str:
-    """Return the key of the COPY manifest of a table."""
+def manifest(source: str, run_id: str, number: int | str) -> str:
+    """Return the key of the COPY manifest of a table; `<number>-run-<run>` of one that is made anew."""
     return f"{run(source, run_id)}manifests/{number}.json"
 
 

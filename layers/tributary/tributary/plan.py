@@ -6,7 +6,7 @@ further call for the same execution returns it, and an attempt that lost the rac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from . import (
     __version__,
+    backfill,
     config,
     engines,
     indexes,
@@ -23,6 +24,7 @@ from . import (
     paths,
     quiet,
     ranges,
+    replay,
     secret,
     serials,
     standing,
@@ -34,22 +36,21 @@ from .catalog import SourceTable, TableName
 from .changes import columns_digest, go_on
 from .choice import KEYED, Choice, choose
 from .config import Source
-from .documents import Failure, Item, PausedTable, Plan, QuietTable, TablePlan
+from .documents import Asked, Failure, Item, PausedTable, Plan, QuietTable, ReplayedRun, TablePlan
 from .drift import Landed, look, shut_out
 from .engines import Engine
 from .errors import ConfigError, PermanentError, TableRefused
+from .evolution import Evolution, check_width, evolve, go_on_with, remade
 from .lease import Lease
 from .names import Target
 from .observability import logger
 from .quiet import Kept
 from .redshift.data_api import Warehouse
-from .redshift.publish import OTHERS_AT_MOST, STATEMENTS_AT_MOST
 from .selection import Resolution, only, resolve
 from .storage import Bucket, body
 
 ITEMS_AT_MOST = 100  # tables share items beyond that: history and payloads stay small
 CONCURRENCY_AT_MOST = 40  # of an inline Map (Step Functions quota)
-NEW_COLUMNS_AT_MOST = STATEMENTS_AT_MOST - OTHERS_AT_MOST
 MAY_VANISH = "50%"  # of a table, where nobody says otherwise
 WRITERS = 16
 
@@ -58,7 +59,7 @@ ResultT = TypeVar("ResultT")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What an execution asks for: a source, or some of its tables, or all of their rows.
+    """What an execution asks for: a source, or some of its tables, or all of their rows, or a part of them.
 
     `may_vanish` stands for this run in the place of what the source's file says.
     """
@@ -68,7 +69,13 @@ class Request:
     started_at: str
     tables: tuple[str, ...] | None = None
     full_refresh: bool = False
+    asked: Asked | None = None
     may_vanish: str | None = None
+
+    @property
+    def replays(self) -> bool:
+        """Say whether tables are to be made anew from the raw layer, and no source is asked."""
+        return self.asked is not None and self.asked.what == "replay"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,7 @@ def plan_run(request: Request, around: Surroundings) -> Outcome:
     SourceUnavailable for the source, LoadFailed and WarehouseUnavailable for the warehouse.
     """
     source = config.find(around.sources, request.source)
+    backfill.check(request.asked, request.tables, full_refresh=request.full_refresh)
     held = lease.acquire(around.bucket, source.name, request.execution_arn, is_running=around.is_running)
     if held is None:
         return Outcome(None)
@@ -110,6 +118,8 @@ def plan_run(request: Request, around: Surroundings) -> Outcome:
         return Outcome(frozen)
     if held.taken_over:
         shut_out(around.warehouse, source.name, held.generation, held.run_id)
+    if request.replays:
+        return Outcome(_freeze(request, source, held, around, _replayed(request, source, held, around)))
     stands = standing.expect(around.bucket, source.name, source.pause_after)
     paused = () if request.tables else stands.paused_tables  # a table that is asked for by name is tried
     survey = Survey(
@@ -129,7 +139,8 @@ def plan_run(request: Request, around: Surroundings) -> Outcome:
 class Surveyed:
     """What a survey found: the plans of the tables, the failures of others, those left out, and notes.
 
-    `quiet` are all tables where none has anything new; nothing else was asked then.
+    `quiet` are all tables where none has anything new; nothing else was asked then. `runs`: what tables
+    that are made anew are made of, by their numbers.
     """
 
     tables: Sequence[TablePlan] = ()
@@ -137,6 +148,7 @@ class Surveyed:
     paused: tuple[PausedTable, ...] = ()
     notes: tuple[str, ...] = ()
     quiet: tuple[QuietTable, ...] = ()
+    runs: Mapping[int, Sequence[ReplayedRun]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,27 +248,32 @@ class Survey:
     def _plan(self, reader: Reader, now: Now, choice: Choice, target: Target, carrier: Carrier) -> TablePlan:
         """Return the table's plan, which goes on from an earlier run's unless every row is asked for."""
         fresh = self._fresh(reader, now, choice, target)
-        return fresh if self.request.full_refresh else carrier.carry_on(fresh, choice, reader, now)
+        return fresh if fresh.asked else carrier.carry_on(fresh, choice, reader, now)
 
     def _fresh(self, reader: Reader, now: Now, choice: Choice, target: Target) -> TablePlan:
-        self.landed.check_types(choice, target)
-        full_refresh = self.request.full_refresh
+        known = self.landed.known(target)
         loaded = self.landed.loaded(choice, target)
+        choice, found = evolve(choice, target, known, loaded)
+        full_refresh = self.request.full_refresh
         way = go_on(loaded, choice, full_refresh=full_refresh)
-        new = self.landed.new_columns(choice.columns, target)
-        if len(new) > NEW_COLUMNS_AT_MOST:
-            raise TableRefused(
-                f"{choice.name} has {len(new)} new columns; {NEW_COLUMNS_AT_MOST} can be added in one run: "
-                "leave some out with columns: exclude, and take them along in the next run"
-            )
+        way = go_on_with(way, choice, target, found, full_refresh=full_refresh)
         own = self.landed.missing_own_columns(choice, target)
         self._check_shared(choice, target, own)
-        reread = choice.mode in KEYED and self._reread(reader, choice, target)
+        reread = choice.mode in KEYED and self._reread(reader, choice, target, found)
         all_rows = full_refresh or reread or way.all_rows
-        bounds = self._bounds(reader, now, choice, way.watermark, all_rows=all_rows)
-        if all_rows or choice.table.name not in now.still:
+        asked = Asked(what="full_refresh") if full_refresh else None
+        if self.request.asked:
+            asked = backfill.settled(reader, choice, self.request.asked)
+            backfill.check_way(choice, way, loaded=loaded is not None, reread=reread)
+            bounds = backfill.bounds(reader, choice, now, way.watermark or "", asked)
+        else:
+            bounds = self._bounds(reader, now, choice, way.watermark, all_rows=all_rows)
+        if self.request.asked:
+            reader.check_unique(choice, None)
+        elif all_rows or choice.table.name not in now.still:
             reader.check_unique(choice, None if all_rows else bounds.watermark)
-        return TablePlan(
+        anew = remade(choice, known, found, own)
+        plan = TablePlan(
             number=0,
             schema_name=choice.table.name.schema,
             table_name=choice.table.name.table,
@@ -278,26 +295,34 @@ class Survey:
             repeated_keys=way.repeated_keys,
             last_run=loaded.run_id if loaded and choice.cursor else None,
             rebuild=way.rebuild or bool(own),
-            may_vanish=int((self.request.may_vanish or choice.settings.may_vanish or MAY_VANISH).rstrip("%")),
+            asked=asked,
+            may_vanish=_percentage(self.request.may_vanish or choice.settings.may_vanish or MAY_VANISH),
             opens_at=opens_at(self.run_id, choice) if choice.mode == "history" else None,
-            exists=self.landed.known(target) is not None,
+            exists=known is not None,
             future_rows=bounds.future_rows,
-            new_columns=(*(column.target for column in new), *own),
+            new_columns=(*(column.target for column in found.new), *own),
             unread_columns=self.landed.dropped_columns(choice, target),
-            distkey=choice.settings.distkey,
-            sortkey=choice.settings.sortkey or (),
-            encode=dict(choice.settings.encode or {}),
-            comments=() if target.shared else self.landed.comments.changed(target, choice.comments),
+            remade=anew,
+            form=self.landed.forms.get((target.schema, target.table)) if target.shared else None,
+            changes=found.changes(known or {}),
+            distkey=choice.distkey,
+            sortkey=choice.sortkey,
+            encode=choice.encode,
+            comments=self.landed.comments.missing(
+                target, {} if target.shared else choice.comments, anew=bool(anew)
+            ),
             unique=self.landed.unique.get((target.schema, target.table)),
-            access=access(choice, target),
             notes=(
                 *choice.notes,
                 *indexes.advice(reader.engine, choice),
                 *([way.note] if way.note else []),
                 *bounds.notes,
-                *self._drift_notes(choice, target, reread=reread, swap=way.swap),
+                *found.notes(),
+                *self._drift_notes(choice, target, found, reread=reread, swap=way.swap),
             ),
         )
+        check_width(plan, known)
+        return plan.model_copy(update={"access": access(plan, choice.settings.access)})
 
     def _check_shared(self, choice: Choice, target: Target, own: Sequence[str]) -> None:
         """Raise TableRefused where other sources' rows stand there in another form."""
@@ -315,7 +340,7 @@ class Survey:
             return Bounds(ranges=whole(choice))
         return reader.bounds(choice, now, watermark, all_rows=all_rows)
 
-    def _reread(self, reader: Reader, choice: Choice, target: Target) -> bool:
+    def _reread(self, reader: Reader, choice: Choice, target: Target, found: Evolution) -> bool:
         """Say whether columns have values that no row's cursor tells of."""
         if choice.settings.on_new_column == "null":
             return False
@@ -323,14 +348,14 @@ class Survey:
         read = columns_digest(column.target for column in choice.columns)
         if target.shared and loaded and loaded.columns not in (None, read):
             return True  # another source may have brought the column there before this one had it
-        if self.landed.returned_columns(choice, target):  # also where it is all NULL now: it was not before
+        if found.returned:  # also where it is all NULL now: it was not before
             return True
-        new = self.landed.new_columns(choice.columns, target)
-        return any(reader.has_values(choice, column.name) for column in new)
+        return any(reader.has_values(choice, column.name) for column in found.new)
 
-    def _drift_notes(self, choice: Choice, target: Target, *, reread: bool, swap: bool) -> Iterable[str]:
-        added = self.landed.new_columns(choice.columns, target)
-        new = ", ".join(column.name for column in (*added, *self.landed.returned_columns(choice, target)))
+    def _drift_notes(
+        self, choice: Choice, target: Target, found: Evolution, *, reread: bool, swap: bool
+    ) -> Iterable[str]:
+        new = ", ".join(column.name for column in (*found.new, *found.returned))
         dropped = ", ".join(self.landed.dropped_columns(choice, target))
         if new:
             appended = choice.mode == "append" and not swap
@@ -341,6 +366,44 @@ class Survey:
             if choice.mode == "history":
                 kept = "they are NULL in versions that open from now on"
             yield f"columns no longer read: {dropped}; {kept}"
+
+
+def _replayed(request: Request, source: Source, held: Lease, around: Surroundings) -> Surveyed:
+    """Return the plans of the tables that are made anew from the raw layer."""
+    newest = look(around.warehouse, source.name, source.schemas, held.run_id)
+    chosen = replay.wanted(newest.tables, request.tables)
+    schemas = {newest.tables[name].target.partition(".")[0] for name in chosen}
+    landed = look(around.warehouse, source.name, sorted({*source.schemas, *schemas}), held.run_id)
+    log = replay.ask(around.warehouse, source.name, chosen, held.run_id)
+    archive = replay.Archive(around.bucket.client, around.bucket.name)
+    may_vanish = _percentage(request.may_vanish or MAY_VANISH)
+    raw_layer = replay.Replay(archive, source.name, frozenset(chosen), landed.tables, may_vanish)
+    tables, failures = replay.plan(raw_layer, log, landed)
+    runs = {table.number: of_table for table, of_table in tables}
+    shown = list(_with_access(source, [table for table, _ in tables]))
+    return Surveyed(shown, tuple(failures), runs=runs)
+
+
+def _with_access(source: Source, tables: Sequence[TablePlan]) -> Iterable[TablePlan]:
+    """Yield the plans with the access that the source's file says now, whatever it said of their runs.
+
+    Where it does not fit the columns that come back, access stays as it is; of a table that is missing
+    there is none then.
+    """
+    said = resolve(source, [table.source_table for table in tables]).selected
+    for table in tables:
+        settings = said.get(table.source_table)
+        try:
+            given = access(table, settings.access if settings else None)
+        except TableRefused as error:
+            note = f"access stays as it is until the next usual run: {error}"
+            yield table.model_copy(update={"notes": (*table.notes, note)})
+        else:
+            yield table.model_copy(update={"access": given})
+
+
+def _percentage(share: str) -> int:
+    return int(share.rstrip("%"))
 
 
 @dataclass(slots=True)
@@ -390,7 +453,8 @@ def _freeze(
         statement_timeout_s=source.statement_timeout_s,
         notify=source.notify,
         warehouse=around.warehouse.name,
-        partial=request.tables is not None,
+        partial=request.tables is not None or request.replays,
+        replay=request.replays,
         failures=surveyed.failures,
         paused=surveyed.paused,
         notes=surveyed.notes,
@@ -401,6 +465,7 @@ def _freeze(
             lambda entry: bucket.put(paths.item(prefix, entry[0]), body(entry[1])), enumerate(items)
         )
         list(written)
+    replay.write(bucket, prefix, surveyed.runs)
     key = paths.plan(source.name, held.run_id)
     if bucket.create(key, body(plan)):
         return plan

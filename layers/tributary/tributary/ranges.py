@@ -49,7 +49,14 @@ def _is_whole(table: TablePlan, choice: Choice) -> bool:
     if part.run_id is not None:  # frozen, and in part read, by an earlier run
         return False
     indexed = any(index[: len(table.key)] == table.key for index in choice.table.indexes)
-    return bool(table.key) and indexed and part.order == table.key and part.after is None and not part.nulls
+    return (
+        bool(table.key)
+        and indexed
+        and part.order == table.key
+        and part.after is None
+        and part.since is None
+        and not part.nulls
+    )
 
 
 def wanted(setting: Literal["auto"] | int | None, size: Size | None, max_connections: int) -> int:

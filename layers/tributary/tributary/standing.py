@@ -14,7 +14,7 @@ from datetime import datetime
 from pydantic import Field
 
 from . import pace, paths
-from .documents import Lasting, PausedTable, RunReport
+from .documents import MOVES_NOTHING, Lasting, PausedTable, RunReport, TableReport
 from .errors import StorageUnavailable
 from .pace import Pace
 from .storage import Bucket, body
@@ -23,7 +23,7 @@ ATTEMPTS = 5  # a lost race is read again
 PAUSE_AFTER = 3  # until a plan says what the source's file has
 
 # Whoever broke these runs off, the tables are not to blame.
-BLAMELESS = frozenset({"Unfinished", "LeaseLost", "PlanOutdated"})
+BLAMELESS = frozenset({"Unfinished", "LeaseLost", "PlanOutdated", "ReplayRefused"})
 # What a person did by hand says nothing of the source.
 BY_HAND = frozenset({"ConfigError", "Aborted"})
 
@@ -79,7 +79,7 @@ class Standing(Lasting):
         if report.run_id is None or report.status == "skipped" or report.run_id <= (self.run_id or ""):
             return self
         tables = dict(self.tables)
-        for told in report.tables:
+        for told in usual(report):
             if told.status == "loaded":
                 tables.pop(told.table, None)
             elif told.failure and told.failure.error not in BLAMELESS:
@@ -102,7 +102,7 @@ class Standing(Lasting):
             return self.loaded_at
         named = {told.table for told in report.tables} | {held.table for held in report.paused}
         left = {name: at for name, at in self.loaded_at.items() if report.partial or name in named}
-        for told in report.tables:
+        for told in usual(report):
             if told.status == "loaded":
                 left[told.table] = report.started_at
             else:
@@ -126,6 +126,11 @@ class Standing(Lasting):
         failures = before.failures + 1 if before else 1
         paused = failures >= self.pause_after or bool(before and before.paused)
         return TableStanding(failures=failures, run_id=run_id, error=error, paused=paused)
+
+
+def usual(report: RunReport) -> list[TableReport]:
+    """Return the tables of which the run says how they fare; not what a person had read or built again."""
+    return [told for told in report.tables if told.asked not in MOVES_NOTHING]
 
 
 def find(bucket: Bucket, source: str) -> Standing:

@@ -47,7 +47,8 @@ class Query:
 
     `order`: names of the columns to read by, all of them among `columns`; () means one unordered
     read of everything. `cursor` with `after` (exclusive) and `up_to` (inclusive) bounds an
-    incremental read; `nulls` asks for the rows whose cursor is NULL instead.
+    incremental read, `since` (inclusive) and `before` (exclusive) one that a person asked for;
+    `nulls` asks for the rows whose cursor is NULL instead.
     `position`: the texts of the `order` columns in the last row read; only rows strictly after it.
     `end`: the same of the last row to read.
     `limit`: rows at most, None for no bound. `sql`: the user's query that is read in the table's place;
@@ -60,6 +61,8 @@ class Query:
     cursor: str | None = None
     after: str | None = None
     up_to: str | None = None
+    since: str | None = None
+    before: str | None = None
     nulls: bool = False
     position: tuple[str, ...] | None = None
     end: tuple[str, ...] | None = None

@@ -212,7 +212,14 @@ def _grants(table: TableAccess, name: str, found: Known) -> list[str]:
 
 
 def _seen(access: Access, found: Known) -> list[str] | None:
-    return None if access.columns is None else [name for name in found.columns if name in access.columns]
+    """Return the columns to grant, None for the table as a whole.
+
+    Where any is masked they are granted one by one: a column that is added later is not seen before its
+    mask is on.
+    """
+    if access.columns is None:
+        return list(found.columns) if access.mask else None
+    return [name for name in found.columns if name in access.columns]
 
 
 def _known(rows: Iterable[Row]) -> dict[tuple[str, str], Known]:

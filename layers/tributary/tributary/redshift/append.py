@@ -2,14 +2,17 @@
 
 A run appends between the watermark before it and the one that it commits, so what later runs than
 the watermark's appended is not covered by any watermark: it goes first.
+
+Rows that a person has read again stand there already, with the same key and cursor: those stay as they
+were appended, under the run that appended them, and only the missing ones are added.
 """
 
 from __future__ import annotations
 
 from ..documents import TablePlan
 from .control import Committed
-from .rows import insert, ours, where
-from .sql import literal
+from .rows import insert, ours, same_key, where
+from .sql import STAGING_SCHEMA, literal, quote
 from .stage import target
 
 
@@ -20,4 +23,13 @@ def append(table: TablePlan, name: str, committed: Committed) -> list[str]:
     else:
         uncovered = f'"run_id" > {literal(table.last_run)}'
     delete = f"DELETE FROM {target(table)}{where([uncovered, *ours(table)])}"
-    return [delete, insert(table, name, committed)]
+    again = table.asked is not None and table.asked.what in ("from", "window")
+    known = [_drop_known(table, name)] if again else []
+    return [delete, *known, insert(table, name, committed)]
+
+
+def _drop_known(table: TablePlan, name: str) -> str:
+    """Return the statement that drops the staged rows which were appended before."""
+    cursor = quote(table.column(table.cursor or "").target)
+    same = [*same_key(table, quote(name)), f"{quote(table.target_table)}.{cursor} = {quote(name)}.{cursor}"]
+    return f"DELETE FROM {quote(STAGING_SCHEMA, name)} USING {target(table)} WHERE {' AND '.join(same)}"

@@ -29,11 +29,18 @@ class Comments:
             found.setdefault((str(schema), str(table)), {})[column] = str(remark)
         return cls(found)
 
-    def changed(self, target: Target, said: Said) -> tuple[tuple[str | None, str], ...]:
-        """Return those of the source's comments that the warehouse's table does not have."""
+    def missing(
+        self, target: Target, said: Said, *, anew: bool = False
+    ) -> tuple[tuple[str | None, str], ...]:
+        """Return those of the source's comments that the warehouse's table does not have.
+
+        `anew`: another table takes its place, and is to have all comments, those written there too.
+        """
         has = self.found.get((target.schema, target.table), {})
-        cut = {column: shortened(text) for column, text in said.items()}
-        return tuple((column, text) for column, text in cut.items() if text and has.get(column) != text)
+        cut = {column: shortened(text) for column, text in ({**has, **said} if anew else said).items()}
+        return tuple(
+            (column, text) for column, text in cut.items() if text and (anew or has.get(column) != text)
+        )
 
 
 def shortened(text: str) -> str:

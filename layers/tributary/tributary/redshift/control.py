@@ -3,6 +3,7 @@
 `etl_control` is append-only: a publish inserts one row as its last statement and neither reads nor
 updates it, so tables that load at the same time cannot deadlock or conflict (error 1023) on it.
 `etl_fence` holds the generations that take-overs have raised; each publish begins by asking it.
+`etl_schema_change` says what a publish changed of a table's columns, in the same transaction.
 """
 
 from __future__ import annotations
@@ -11,7 +12,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .. import __version__
-from .sql import CONTROL, FENCE, STAGING_SCHEMA, WATERMARKS, comma, literal, quote
+from ..documents import Asked, SchemaChange
+from .sql import (
+    CHANGES,
+    CONTROL,
+    FENCE,
+    STAGING_SCHEMA,
+    STATEMENT_BYTES_AT_MOST,
+    WATERMARKS,
+    comma,
+    literal,
+    quote,
+)
 from .views import VIEWS
 
 
@@ -21,6 +33,9 @@ class Committed:
 
     `unread_columns`: what the warehouse's table has and the run did not read, as JSON; None for nothing.
     `key`: the key's columns as JSON; `columns_digest`: of the names of the columns that were read.
+    `contents`: `image` where the rows are all that the table has of the source afterwards, `whole` where
+    they are all of the source's beside what stood there, else `changes`.
+    `asked`: what a person asked of the run, by which its rows are told from those of usual runs.
     """
 
     source: str
@@ -37,6 +52,8 @@ class Committed:
     unread_columns: str | None = None
     key: str | None = None
     columns_digest: str | None = None
+    contents: str | None = None
+    asked: Asked | None = None
 
 
 # A column that a later version adds goes to the end and may be NULL: ADD COLUMN asks for no more.
@@ -58,12 +75,27 @@ TABLES = {
         "unread_columns": "VARCHAR(65535)",
         "key_columns": "VARCHAR(4096)",
         "columns_digest": "VARCHAR(32)",
+        "contents": "VARCHAR(16)",
+        "asked_for": "VARCHAR(16)",
+        "asked_from": "VARCHAR(1024)",
+        "asked_to": "VARCHAR(1024)",
     },
     FENCE: {
         "source_name": "VARCHAR(50) NOT NULL",
         "generation": "BIGINT NOT NULL",
         "run_id": "VARCHAR(15) NOT NULL",
         "fenced_at": "TIMESTAMP NOT NULL",
+    },
+    CHANGES: {
+        "source_name": "VARCHAR(50) NOT NULL",
+        "table_name": "VARCHAR(512) NOT NULL",
+        "column_name": "VARCHAR(127) NOT NULL",
+        "change": "VARCHAR(16) NOT NULL",
+        "type_before": "VARCHAR(64)",
+        "type_after": "VARCHAR(64)",
+        "run_id": "VARCHAR(15) NOT NULL",
+        "generation": "BIGINT NOT NULL",
+        "changed_at": "TIMESTAMP NOT NULL",
     },
 }
 
@@ -124,6 +156,7 @@ def grant(loader: str, database: str) -> list[str]:
         f"GRANT USAGE, CREATE ON SCHEMA {STAGING_SCHEMA} TO {user}",
         f"GRANT SELECT, INSERT ON {CONTROL} TO {user}",
         f"GRANT SELECT, INSERT ON {FENCE} TO {user}",
+        f"GRANT INSERT ON {CHANGES} TO {user}",
         f"GRANT SELECT ON {WATERMARKS} TO {user}",
     ]
 
@@ -154,9 +187,29 @@ def commit(rows: Sequence[Committed]) -> str:
 
 def _values(row: Committed) -> str:
     what = (row.run_id, row.generation, row.mode, row.target, row.cursor, row.watermark)
-    which = (row.unread_columns, row.key, row.columns_digest)
-    said = comma(literal(value) for value in (*what, row.chunks, row.size_bytes, __version__, *which))
+    which = (row.unread_columns, row.key, row.columns_digest, row.contents)
+    asked = (row.asked.what, row.asked.since, row.asked.before) if row.asked else (None, None, None)
+    said = comma(literal(value) for value in (*what, row.chunks, row.size_bytes, __version__, *which, *asked))
     return f"({literal(row.source)}, {literal(row.table)}, GETDATE(), {row.rows}, {said})"
+
+
+def note_changes(committed: Committed, changes: Sequence[SchemaChange]) -> list[str]:
+    """Return the INSERTs of what changed of a table's columns, as few as the Data API takes."""
+    begin = f"INSERT INTO {CHANGES} ({comma(TABLES[CHANGES])}) VALUES "
+    statements: list[str] = []
+    for change in changes:
+        row = _change(committed, change)
+        if statements and len((statements[-1] + row).encode()) < STATEMENT_BYTES_AT_MOST:
+            statements[-1] += f", {row}"
+        else:
+            statements.append(begin + row)
+    return statements
+
+
+def _change(committed: Committed, change: SchemaChange) -> str:
+    what = (change.column, change.change, change.before, change.after, committed.run_id, committed.generation)
+    said = comma(map(literal, (committed.source, committed.table, *what)))
+    return f"({said}, GETDATE())"
 
 
 def watermarks(source: str) -> str:
@@ -166,6 +219,17 @@ def watermarks(source: str) -> str:
         "unread_columns, columns_digest FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY table_name "
         f"ORDER BY generation DESC, run_id DESC) AS newest FROM {CONTROL} "
         f"WHERE source_name = {literal(source)}) AS runs WHERE newest = 1"
+    )
+
+
+def log(source: str, tables: Sequence[str]) -> str:
+    """Return the query of the runs that changed the tables, oldest first."""
+    return (
+        "SELECT table_name, run_id, mode, target_table, records_processed, contents "
+        f"FROM {CONTROL} WHERE source_name = {literal(source)} "
+        f"AND table_name IN ({comma(map(literal, tables))}) AND COALESCE(asked_for, 'usual') <> 'replay' "
+        "AND (records_processed > 0 OR COALESCE(contents, 'unknown') <> 'changes') "
+        "ORDER BY table_name, generation, run_id"
     )
 
 
@@ -180,7 +244,8 @@ def committed(source: str, table: str, run_id: str) -> str:
 def columns(schemas: Sequence[str]) -> str:
     """Return the query of the columns that the warehouse has in the schemas (SVV_COLUMNS)."""
     return (
-        "SELECT table_schema, table_name, column_name, data_type, numeric_precision, numeric_scale "
+        "SELECT table_schema, table_name, column_name, data_type, numeric_precision, numeric_scale, "
+        "character_maximum_length "
         f"FROM svv_columns WHERE table_schema IN ({comma(map(literal, schemas))}) "
         "ORDER BY table_schema, table_name, ordinal_position"
     )

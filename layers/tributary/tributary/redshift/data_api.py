@@ -28,7 +28,9 @@ BUSY = (
     "ServiceUnavailable",
 )
 UNDER_WAY = ("SUBMITTED", "PICKED", "STARTED")
-CONFLICT = re.compile(r"\b1023\b|Serializable isolation violation|deadlock detected|\b40001\b|\b40P01\b")
+CONFLICT = re.compile(
+    r"\b1023\b|\b1018\b|Serializable isolation violation|deadlock detected|\b40001\b|\b40P01\b"
+)
 CODE = re.compile(r"ERROR:\s*(?:\[?SQL ?state:?)?\s*(\d{4,5}\b|[0-9A-Z]{5}\b(?=:))")
 CAUSES = (  # safe to repeat: words of the warehouse in which no value stands
     "permission denied",
@@ -45,6 +47,7 @@ CAUSES = (  # safe to repeat: words of the warehouse in which no value stands
     "is not a valid JSON",
     "invalid input syntax",
     "already exists",
+    "other objects depend on it",
 )
 
 Row = tuple[str | None, ...]

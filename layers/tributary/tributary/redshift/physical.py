@@ -6,29 +6,37 @@ Redshift chooses by the queries that it sees, our own merges among them (c_ato-e
 
 from __future__ import annotations
 
-from ..documents import Column, TablePlan
+from ..documents import TablePlan
 from ..types import staging, warehouse
 from .sql import comma, quote
 
 ENCODINGS = ("raw", "az64", "lzo", "zstd")  # the others forbid a VARCHAR to grow, or are older than these
-NUMBERS = ("int16", "int32", "int64", "decimal", "date", "timestamp", "timestamptz")
-FLOATS = ("boolean", "float32", "float64")
+NUMBERS = ("SMALLINT", "INTEGER", "BIGINT", "DECIMAL", "DATE", "TIMESTAMP", "TIMESTAMPTZ")
+FLOATS = ("BOOLEAN", "REAL", "DOUBLE PRECISION")
 
 
-def encodings(column: Column) -> tuple[str, ...]:
-    """Return the encodings that a column of its kind can have (c_Compression_encodings)."""
-    kind = column.kind.name
-    unfit = {"az64"} if kind not in NUMBERS else set()
-    if kind in FLOATS:
+def encodings(type_name: str) -> tuple[str, ...]:
+    """Return the encodings that a column of the type can have (c_Compression_encodings)."""
+    word = type_name.partition("(")[0]
+    unfit = {"az64"} if word not in NUMBERS else set()
+    if word in FLOATS:
         unfit.add("lzo")
     return tuple(name for name in ENCODINGS if name not in unfit)
 
 
 def declared(table: TablePlan) -> list[str]:
     """Return the declarations of the table's own columns, with the encodings that are asked for."""
-    return [
-        f"{quote(column.target)} {warehouse(column.kind)}{_encode(table, column)}" for column in table.columns
-    ]
+    return [declaration(table, column.target, warehouse(column.kind)) for column in table.columns]
+
+
+def declaration(table: TablePlan, target: str, type_name: str) -> str:
+    """Return a column's declaration, with the encoding that is asked for where the type can have it.
+
+    A type that stands in the warehouse may be a wider one than the source's.
+    """
+    asked = {table.column(name).target: encoding for name, encoding in table.encode.items()}.get(target)
+    encoded = f" ENCODE {asked.upper()}" if asked and asked in encodings(type_name) else ""
+    return f"{quote(target)} {type_name}{encoded}"
 
 
 def attributes(table: TablePlan) -> str:
@@ -54,8 +62,3 @@ def _distkey(table: TablePlan) -> str:
     if table.distkey is None:
         return ""
     return f" DISTSTYLE KEY DISTKEY ({quote(table.column(table.distkey).target)})"
-
-
-def _encode(table: TablePlan, column: Column) -> str:
-    encoding = table.encode.get(column.name)
-    return f" ENCODE {encoding.upper()}" if encoding else ""

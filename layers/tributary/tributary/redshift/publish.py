@@ -1,8 +1,9 @@
 """Publish: the one short transaction that makes a table's rows visible and moves its watermark.
 
-Its statements are always fence, new columns, the rows in the way of their mode, what the planner may
-know of the key, the end of the staging table, and last the control row. The staging table goes with the
-transaction, so a publish that is sent twice finds it gone and changes nothing.
+Its statements are always the lock of a table that is made anew, fence, the table's new form, the rows
+in the way of their mode, what the planner may know of the key, the end of the staging table, what changed
+of columns, and last the control row. The staging table goes with the transaction, so a publish that is
+sent twice finds it gone and changes nothing.
 """
 
 from __future__ import annotations
@@ -10,35 +11,45 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..documents import TablePlan
-from ..types import warehouse
 from . import control, unique
 from .append import append
 from .control import Committed
 from .history import open_versions
 from .merge import merge, replace_keys
+from .rebuild import new_columns, put_in_place
+from .remake import lock, remake
 from .replace import swap
 from .rows import deduplicate
 from .sql import STAGING_SCHEMA, quote
-from .stage import added, target
+from .stage import target
 
-STATEMENTS_AT_MOST = 40  # of a batch
-OTHERS_AT_MOST = 15  # statements of a publish beside those that add the source's columns
+NEW_COLUMNS_AT_MOST = 20  # added one by one: a batch has 40 statements at most
 
 
 def publish(table: TablePlan, name: str, committed: Committed) -> list[str]:
     """Return the publish batch of a staged table."""
     return [
+        *([lock(table)] if table.remade else []),
         control.fence(committed.source, committed.generation),
-        *_add_columns(table),
+        *(remake(table, name) if table.remade else _add_columns(table)),
         *unique.drop(table),
-        *_rows(table, name, committed),
+        *rows(table, name, committed),
         *unique.add(table),
         f"DROP TABLE {quote(STAGING_SCHEMA, name)}",
+        *control.note_changes(committed, table.changes),
         control.commit([committed]),
     ]
 
 
-def _rows(table: TablePlan, name: str, committed: Committed) -> list[str]:
+def fenced_at(table: TablePlan) -> int:
+    """Return the 0-based place of the fence in the table's publish."""
+    return 1 if table.remade else 0
+
+
+def rows(table: TablePlan, name: str, committed: Committed) -> list[str]:
+    """Return the statements that do with the staged rows what the table's mode says."""
+    if table.rebuilt:
+        return put_in_place(table, name, committed)
     if table.mode == "history":
         return open_versions(table, name, committed)
     way = _way(table)
@@ -62,9 +73,6 @@ def quiet(committed: list[Committed]) -> list[str]:
 def _add_columns(table: TablePlan) -> list[str]:
     # In the publish, not before it: a run that breaks off must leave the column new, so that the
     # next run reads the table whole again.
-    new = {column.target: warehouse(column.kind) for column in table.columns}
     return [
-        f"ALTER TABLE {target(table)} ADD COLUMN {quote(name)} {type}"
-        for name, type in (new | added(table.mode)).items()
-        if name in table.new_columns
+        f"ALTER TABLE {target(table)} ADD COLUMN {quote(name)} {type}" for name, type in new_columns(table)
     ]

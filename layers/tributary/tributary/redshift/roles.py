@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .sql import CONTROL, FENCE, FRESHNESS, STATUS, WATERMARKS, comma, literal, quote
+from .sql import CHANGES, CONTROL, FENCE, FRESHNESS, STATUS, WATERMARKS, comma, literal, quote
 
 LOADER, ANALYST, ADMIN = "tributary_loader", "tributary_analyst", "tributary_admin"
 ROLES = (LOADER, ANALYST, ADMIN)
@@ -38,6 +38,6 @@ def grant(loader: str) -> list[str]:
         f"GRANT SELECT ON {FRESHNESS} TO ROLE {quote(ANALYST)}",
         *(
             f"GRANT SELECT ON {table} TO ROLE {quote(ADMIN)}"
-            for table in (STATUS, FRESHNESS, WATERMARKS, CONTROL, FENCE)
+            for table in (STATUS, FRESHNESS, WATERMARKS, CONTROL, FENCE, CHANGES)
         ),
     ]

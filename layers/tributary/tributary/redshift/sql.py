@@ -11,6 +11,7 @@ STATUS = "public.etl_status"
 FRESHNESS = "public.etl_freshness"
 FENCE = "public.etl_fence"
 ACCESS = "public.etl_access"
+CHANGES = "public.etl_schema_change"
 STATEMENT_BYTES_AT_MOST = 95_000  # the Data API refuses 100 KB (data-api limits)
 
 

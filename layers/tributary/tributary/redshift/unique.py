@@ -45,18 +45,25 @@ def ask(schemas: Sequence[str]) -> str:
 
 
 def drop(table: TablePlan) -> list[str]:
-    """Return the statement that takes back what the publish makes untrue, [] where nothing is."""
-    wrong = table.unique if table.unique != name(table) else None
-    return [f"ALTER TABLE {target(table)} DROP CONSTRAINT {quote(wrong)}"] if wrong else []
+    """Return the statement that takes back what the publish makes untrue, [] where nothing is.
+
+    A constraint of a table that another one takes the place of goes with it.
+    """
+    if table.unique is None or table.unique == name(table) or table.remade:
+        return []
+    return [f"ALTER TABLE {target(table)} DROP CONSTRAINT {quote(table.unique)}"]
 
 
 def add(table: TablePlan) -> list[str]:
     """Return the statement that tells the planner the key, [] where it knows it or must not.
 
-    What stands in a table that is merged into may be older than the mode.
+    What stands in a table that is merged into may be older than the mode, and so may what a replay brings
+    back; a table that takes another one's place is told what that one was.
     """
     right = name(table)
-    if right is None or right == table.unique or (table.exists and not table.swap):
+    known = right == table.unique
+    sure = (table.swap or not table.exists) and table.rebuilt is None
+    if right is None or not (table.remade if known else sure):
         return []
     columns = comma(map(quote, keys(table)))
     return [f"ALTER TABLE {target(table)} ADD CONSTRAINT {quote(right)} UNIQUE ({columns})"]

@@ -22,6 +22,7 @@ class View:
         return f"CREATE OR REPLACE VIEW {self.name} AS\nSELECT {comma(self.columns)}\nFROM {self.origin}"
 
 
+# What a person had read again or rebuilt makes no table fresher: it is not counted.
 # A run without any news commits nothing, for a day at most. So a table is late after a day and two of its
 # usual gaps: the mean time between its last 20 commits.
 VIEWS = (
@@ -97,6 +98,7 @@ WHERE newest = 1""",
     FROM (
       SELECT *, ROW_NUMBER() OVER ({NEWEST}) AS newest
       FROM {CONTROL}
+      WHERE COALESCE(asked_for, 'usual') NOT IN ('window', 'replay')
     ) AS runs
     WHERE newest <= 20
     GROUP BY source_name, table_name

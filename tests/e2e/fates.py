@@ -1,0 +1,108 @@
+"""What becomes of one attempt at a step: it ends, it dies at one of its calls of AWS, or it freezes there.
+
+A dead attempt calls nothing any more, as a killed process. A frozen one is a zombie: everybody else
+goes on without it, and when it is let go it does the rest of its work in a world that has moved.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["lives", "dies before", "dies after", "freezes"]
+GIVE_UP_S = 120
+
+
+class Died(BaseException):
+    """The attempt's process is gone; no handler of the product may catch it."""
+
+
+@dataclass
+class Fate:
+    """What happens at the `at`-th call of AWS that the attempt makes, and whether it came to that."""
+
+    kind: Kind = "lives"
+    at: int = 0
+    meanwhile: Callable[[], object] | None = None  # what the world does just before that call
+    calls: int = 0
+    frozen: threading.Event = field(default_factory=threading.Event)
+    let_go: threading.Event = field(default_factory=threading.Event)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Make the call as the fate has it."""
+        with self.lock:
+            self.calls += 1
+            mine = self.calls
+        if self.meanwhile and mine == self.at:
+            self.meanwhile()
+        if self.kind == "freezes" and mine >= self.at:
+            self.frozen.set()
+            self.let_go.wait(GIVE_UP_S)
+        if self.dead(mine):
+            raise Died
+        answer = function(*args, **kwargs)
+        if self.kind == "dies after" and mine >= self.at:
+            raise Died
+        return answer
+
+    def dead(self, call: int) -> bool:
+        """Say whether the process is gone when it comes to this call of its."""
+        return (self.kind == "dies before" and call >= self.at) or (
+            self.kind == "dies after" and call > self.at
+        )
+
+
+class Reached:
+    """A client of AWS whose every call goes through a fate."""
+
+    def __init__(self, client: Any, fate: Fate) -> None:
+        self._client = client
+        self._fate = fate
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._client, name)
+        if name in ("exceptions", "meta"):
+            return found
+        return lambda *args, **kwargs: self._fate.call(found, *args, **kwargs)
+
+
+class Attempt:
+    """One attempt at a step, in a thread of its own; `began` is a `time.monotonic()` instant."""
+
+    def __init__(self, step: Callable[[Fate], Any], fate: Fate) -> None:
+        self.fate = fate
+        self.began = time.monotonic()
+        self.answer: Any = None
+        self.error: BaseException | None = None
+        self._step = step
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.answer = self._step(self.fate)
+        except BaseException as error:
+            self.error = error
+
+    @property
+    def alive(self) -> bool:
+        """Say whether it has not come to an end."""
+        return self._thread.is_alive()
+
+    def watch(self) -> Attempt:
+        """Return once it has ended or is frozen."""
+        give_up = time.monotonic() + GIVE_UP_S
+        while self.alive and not self.fate.frozen.is_set():
+            assert time.monotonic() < give_up, "an attempt neither ends nor freezes"
+            self._thread.join(0.005)
+        return self
+
+    def end(self) -> None:
+        """Let it go on, and return once it has ended."""
+        self.fate.let_go.set()
+        self._thread.join(GIVE_UP_S)
+        assert not self.alive, "an attempt does not end"

@@ -1,0 +1,179 @@
+"""Tables made anew from the raw layer: the same rows as before, and not a word to their source."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import pytest
+
+from .company import Company, Row, Source
+from .compare import SERVERS, STAMP, failures, full_name
+
+STAMPED = ("merge", "append", "history")
+TABLES = (*STAMPED, "snapshots", "replaced", "images")
+DAY = "2026-01-0{} 10:00:00"
+OUT_OF_REACH = {"host": "127.0.0.1", "port": 1, "username": "nobody", "password": "", "dbname": "none"}
+
+
+def lived(company: Company, engine: str, tables: Sequence[str]) -> Source:
+    """Return a source with a table of each mode that runs have loaded, changed and widened."""
+    source = company.source(engine)
+    for table in tables:
+        source.sql(
+            f"CREATE TABLE {table} (id varchar(9) PRIMARY KEY, note int, at {STAMP[engine]} NOT NULL)",
+            *(f"INSERT INTO {table} VALUES ('{key}', 1, '{DAY.format(1)}')" for key in "abcd"),
+        )
+    common = "cursor_time_zone: UTC, page_rows: 2, may_vanish: 100%"
+    modes = {name: f"mode: {name}, cursor: at" for name in STAMPED}
+    modes |= {"snapshots": "mode: append, append: snapshots", "replaced": "mode: replace"}
+    modes |= {"images": "mode: history, columns: {exclude: [at]}"}
+    listed = ", ".join(
+        f"{{name: {full_name(source, table)}, {mode}, {common}}}"
+        for table, mode in modes.items()
+        if table in tables
+    )
+    source.file(f"tables: [{listed}]")
+    whole = {"tables": [full_name(source, table) for table in ("merge", "append")], "full_refresh": True}
+    for number, fields in enumerate(({}, {}, whole, {}), start=2):
+        ended = source.run(**fields)
+        assert ended.status == "SUCCEEDED", failures(ended)
+        for table in tables:
+            day = DAY.format(number)
+            source.sql(
+                f"UPDATE {table} SET note = {number}, at = '{day}' WHERE id IN ('a', 'd')",
+                f"INSERT INTO {table} (id, note, at) VALUES ('n{number}', NULL, '{day}')",
+            )
+        if number == 3:
+            for table in tables:
+                source.sql(f"DELETE FROM {table} WHERE id = 'b'")
+        if number == 4:
+            source.sql("ALTER TABLE merge ADD COLUMN more varchar(20)", "UPDATE merge SET more = 'more'")
+            source.sql("ALTER TABLE history ADD COLUMN more varchar(20)")
+    window = {"from": DAY.format(2), "to": DAY.format(4)}
+    source.sql(f"INSERT INTO append VALUES ('late', 7, '{DAY.format(3)}')")
+    assert source.run(tables=[full_name(source, "append")], **window).status == "SUCCEEDED"
+    return source
+
+
+def rows(source: Source, tables: Sequence[str] = TABLES) -> dict[str, list[Row]]:
+    """Return all that stands in the tables, but for when it was loaded."""
+    own = {"history": ", valid_from, valid_to, is_current, row_digest, more", "merge": ", more"}
+    own["images"] = ", valid_from, valid_to, is_current, row_digest"
+    return {
+        table: sorted(source.loaded(table, f"id, note, source_system, run_id{own.get(table, '')}"), key=repr)
+        for table in tables
+    }
+
+
+def control(source: Source, table: str) -> Row:
+    """Return what the newest control row says of how far a table is."""
+    [*_, newest] = source.company.warehouse(
+        "SELECT mode, target_table, cursor_column, watermark, key_columns, unread_columns, columns_digest, "
+        f"asked_for FROM public.etl_control WHERE source_name = '{source.name}' "
+        f"AND table_name = '{full_name(source, table)}' ORDER BY generation, run_id"
+    )
+    return newest
+
+
+def wreck(source: Source, tables: Sequence[str]) -> None:
+    """Spoil the tables in the warehouse: rows gone, changed and invented, and the last table dropped."""
+    name = f'"{source.name}"'
+    source.company.warehouse(f"DELETE FROM {name}.merge WHERE id = 'a'")
+    source.company.warehouse(f"UPDATE {name}.append SET note = 99")
+    source.company.warehouse(f"INSERT INTO {name}.history (id, note) VALUES ('invented', 1)")
+    source.company.warehouse(f"DROP TABLE {name}.{tables[-1]}")
+
+
+def age_documents(source: Source) -> None:
+    """Make the runs' documents ones of another version, which knew a field that this one does not."""
+    company = source.company
+    bucket, s3 = company.stack.outputs["RawBucketName"], company.client("s3")
+    for key in company.keys(f"_runs/{source.name}/"):
+        if not key.endswith(("/load.json", "/report.json")):
+            older = {**company.document(key), "format": 1, "of_another_version": [1]}
+            s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(older))
+
+
+def rebuilt(company: Company, engine: str, tables: Sequence[str]) -> Source:
+    """Return a source whose tables were spoilt and made anew, while nothing of it could be read."""
+    source = lived(company, engine, tables)
+    before, stood = rows(source, tables), {table: control(source, table) for table in tables}
+    wreck(source, tables)
+    age_documents(source)
+    source.put_secret(OUT_OF_REACH)
+
+    ended = source.run(replay=True)
+
+    assert ended.status == "SUCCEEDED", failures(ended)
+    assert rows(source, tables) == before
+    for table in tables:
+        assert control(source, table) == (*stood[table][:-1], "replay")
+    notes = {table: ended.table(full_name(source, table))["notes"][0] for table in tables}
+    runs = {"merge": 2, "append": 3, "history": 3, "snapshots": 3, "replaced": 1, "images": 3}
+    assert {table: int(note.split()[3]) for table, note in notes.items()} == {
+        table: runs[table] for table in tables
+    }
+    return source
+
+
+@pytest.mark.parametrize("engine", [engine for engine in SERVERS if engine != "postgresql"])
+def test_a_replay_asks_nothing_of_a_server_of_any_kind(company: Company, engine: str) -> None:
+    rebuilt(company, engine, STAMPED)
+
+
+def test_a_replay_makes_the_same_rows_and_refuses_what_is_no_longer_whole(company: Company) -> None:
+    source = rebuilt(company, "postgresql", TABLES)
+    unreachable = source.run().report
+    assert unreachable is not None
+    assert unreachable["failure"]["error"] == "SourceUnavailable"
+
+    source.put_secret(source.secret())
+    usual = source.run(tables=[full_name(source, table) for table in STAMPED])
+    assert [usual.table(full_name(source, table))["rows_read"] for table in STAMPED] == [3, 3, 3]
+    then = rows(source)
+
+    said = spoil_the_raw_layer(source)
+    source.put_secret(OUT_OF_REACH)
+    refused = source.run(replay=True)
+    assert refused.report is not None
+    told = {one["table"]: one["failure"] for one in refused.report["tables"] if one["status"] == "failed"}
+    assert told.keys() == said.keys()
+    for table, failure in told.items():
+        assert said[table] in failure["message"], failure
+        assert failure["error"] == ("ImageRefused" if table.endswith(".replaced") else "ReplayRefused")
+    assert refused.table(full_name(source, "append"))["status"] == "loaded"
+    assert rows(source, ["append", "history"]) == {name: then[name] for name in ("append", "history")}
+    assert refused.report["paused"] == []
+    unknown = source.run(replay=True, tables=["never"]).report
+    assert unknown is not None
+    assert unknown["failure"]["message"].endswith("has no row in etl_control: it was never loaded")
+    left = source.company.warehouse("SELECT table_name FROM svv_tables WHERE table_schema = 'etl_staging'")
+    assert [name for (name,) in left if f"{source.name}__" in name] == []
+
+
+def spoil_the_raw_layer(source: Source) -> dict[str, str]:
+    """Take away what a lifecycle would, and more; return what the replay must say, by table."""
+    company, names = source.company, {table: full_name(source, table) for table in TABLES}
+    bucket, s3 = company.stack.outputs["RawBucketName"], company.client("s3")
+    first = {table: source.control(names[table])[0]["run_id"] for table in TABLES}
+    chunk = next(key for key in company.keys(f"{source.name}/") if "/history/" in key)
+    s3.delete_object(Bucket=bucket, Key=chunk)
+    for key in company.keys(f"_runs/{source.name}/{first['images']}/results/"):
+        if company.document(key)["table"] == names["images"]:
+            s3.delete_object(Bucket=bucket, Key=key)
+    company.warehouse(
+        f"DELETE FROM public.etl_control WHERE run_id = '{first['snapshots']}' "
+        f"AND source_name = '{source.name}' AND table_name = '{names['snapshots']}'"
+    )
+    for _ in range(2):
+        company.warehouse(f'INSERT INTO "{source.name}".replaced SELECT * FROM "{source.name}".replaced')
+    company.warehouse(f'ALTER TABLE "{source.name}".merge RENAME COLUMN note TO old_note')
+    company.warehouse(f'ALTER TABLE "{source.name}".merge ADD COLUMN note DATE')
+    return {
+        names["history"]: f"1 of 2 chunks of run {first['history']} are gone from the raw layer, and their",
+        names["images"]: f"what run {first['images']} read is no longer told by _runs/{source.name}/",
+        names["snapshots"]: "no run that etl_control knows read it whole, so nothing says with which rows",
+        names["replaced"]: "stand in the warehouse: more would go than may_vanish allows (50%)",
+        names["merge"]: 'column "note" was INTEGER in run ',
+    }

@@ -1,0 +1,206 @@
+"""What becomes of a table in the warehouse where its source's columns have changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from tributary.catalog import SourceTable, TableName
+from tributary.changes import REFRESH, RENAME, Loaded, Way
+from tributary.choice import Choice
+from tributary.config import Settings
+from tributary.documents import Column, Remade, SchemaChange
+from tributary.errors import TableRefused
+from tributary.evolution import Evolution, check_width, evolve, go_on_with, holds, remade
+from tributary.names import Target
+from tributary.redshift.stage import ADDED
+from tributary.types import Kind
+
+from .test_publish_sql import orders
+
+TARGET = Target("shop", "orders")
+OPENS = "2026-11-23 23:39:01"
+KNOWN = {"id": "INTEGER", "amount": "DECIMAL(10,2)", "note": "VARCHAR(20)", **ADDED}
+TYPES = [
+    ["SMALLINT", "INTEGER", "BIGINT", "REAL", "DOUBLE PRECISION", "BOOLEAN", "SUPER"],
+    ["DECIMAL(10,0)", "DECIMAL(10,2)", "DECIMAL(18,4)", "DECIMAL(12,4)", "VARCHAR(13)", "VARCHAR(20)"],
+    ["DECIMAL(38,10)", "VARCHAR(99)"],
+    ["DATE", "TIMESTAMP", "TIMESTAMPTZ", "VARBYTE", "VARBYTE(64000)", "VARBYTE(16777216)"],
+]
+TEXTS = "VARCHAR(13) VARCHAR(20) VARCHAR(99)"
+LONGER = "VARCHAR(20) VARCHAR(99)"
+WIDER = {
+    "SMALLINT": "INTEGER BIGINT DECIMAL(10,0) DECIMAL(10,2) DECIMAL(18,4) DECIMAL(12,4) DECIMAL(38,10) "
+    f"{TEXTS}",
+    "INTEGER": f"BIGINT DECIMAL(10,0) DECIMAL(18,4) DECIMAL(38,10) {TEXTS}",
+    "BIGINT": f"DECIMAL(38,10) {LONGER}",
+    "DECIMAL(10,0)": f"BIGINT DECIMAL(18,4) DECIMAL(38,10) {TEXTS}",
+    "DECIMAL(10,2)": f"DECIMAL(18,4) DECIMAL(12,4) DECIMAL(38,10) {TEXTS}",
+    "DECIMAL(12,4)": f"DECIMAL(18,4) DECIMAL(38,10) {LONGER}",
+    "DECIMAL(18,4)": "DECIMAL(38,10) VARCHAR(99)",
+    "VARCHAR(13)": LONGER,
+    "VARCHAR(20)": "VARCHAR(99)",
+    "DATE": "TIMESTAMP",
+    "VARBYTE": "VARBYTE(64000) VARBYTE(16777216)",
+    "VARBYTE(64000)": "VARBYTE VARBYTE(16777216)",
+}
+DOUBLE = ("SMALLINT", "INTEGER", "REAL")
+
+
+def column(name: str, kind: Kind) -> Column:
+    return Column(name=name, type="?", kind=kind, nullable=False, target=name)
+
+
+COLUMNS = (
+    column("id", Kind("int32")),
+    column("amount", Kind("decimal", precision=10, scale=2)),
+    column("note", Kind("text", size_bytes=20)),
+)
+
+
+def choice(columns: Sequence[Column] = COLUMNS, mode: str = "merge", **settings: object) -> Choice:
+    said = Settings(mode=mode, **settings)  # type: ignore[arg-type]
+    cursor = None if mode == "replace" else column("id", Kind("int32"))
+    table = SourceTable(TableName("public", "orders"), ())
+    return Choice(table, said, said.mode or "merge", tuple(columns), ("id",), True, cursor, ())
+
+
+def loaded(*unread: str) -> Loaded:
+    return Loaded("20261122_233901", "merge", "shop.orders", "id", "41", ("id",), frozenset(unread))
+
+
+def changed(*changes: Column) -> tuple[Column, ...]:
+    """Return the columns with others of the same name in their place."""
+    others = {change.name: change for change in changes}
+    return tuple(others.pop(one.name, one) for one in COLUMNS) + tuple(others.values())
+
+
+@pytest.mark.parametrize("narrow", [name for names in TYPES for name in names])
+def test_a_type_holds_another_where_a_cast_alters_no_value(narrow: str) -> None:
+    everything = [name for names in TYPES for name in names]
+    expected = {narrow, *WIDER.get(narrow, "").split(), *(["DOUBLE PRECISION"] if narrow in DOUBLE else [])}
+
+    assert {wide for wide in everything if holds(wide, narrow)} == expected
+
+
+def test_a_table_that_is_not_there_has_not_changed() -> None:
+    assert evolve(choice(schema_changes="freeze"), TARGET, None, None) == (
+        choice(schema_changes="freeze"),
+        Evolution(),
+    )
+
+
+def test_every_change_is_told_with_the_types_before_and_after() -> None:
+    now = changed(
+        column("id", Kind("int64")),
+        column("amount", Kind("int32")),
+        column("colour", Kind("text", size_bytes=9)),
+    )[:-1]
+    known = {**KNOWN, "gone": "DATE", "left": "DATE"}
+    _, found = evolve(
+        choice((*now, column("back", Kind("date")))),
+        TARGET,
+        {**known, "back": "DATE"},
+        loaded("left", "back"),
+    )
+
+    assert found.changes(known) == (
+        SchemaChange(column="gone", change="dropped", before="DATE"),
+        SchemaChange(column="back", change="returned", after="DATE"),
+        SchemaChange(column="id", change="type_changed", before="INTEGER", after="BIGINT"),
+        SchemaChange(column="amount", change="type_changed", before="DECIMAL(10,2)", after="INTEGER"),
+    )
+    assert [*found.notes()] == [
+        "column id: INTEGER → BIGINT; the values that stand there are kept",
+        "column amount: DECIMAL(10,2) → INTEGER; they are read again",
+    ]
+
+
+def test_freeze_shows_the_whole_difference_and_takes_what_still_fits() -> None:
+    now = (
+        column("id", Kind("int64")),
+        column("note", Kind("text", size_bytes=20)),
+        column("colour", Kind("date")),
+    )
+    with pytest.raises(TableRefused) as refused:
+        evolve(choice(now, schema_changes="freeze"), TARGET, KNOWN, loaded())
+    assert str(refused.value) == (
+        "the columns of public.orders have changed, and schema_changes is freeze: amount: DECIMAL(10,2) → "
+        "dropped; colour: not read → DATE; id: INTEGER → BIGINT. Undo that in the source, or set "
+        "schema_changes to evolve for one run, which takes it over"
+    )
+    narrower = changed(column("note", Kind("text", size_bytes=9)))
+    _, found = evolve(choice(narrower, schema_changes="freeze"), TARGET, KNOWN, loaded())
+    assert [*found.notes()] == ["column note: VARCHAR(20) stays, which holds every VARCHAR(9) of the source"]
+    evolve(choice(COLUMNS[:2], schema_changes="freeze"), TARGET, KNOWN, loaded("note"))  # taken over before
+
+
+def test_ignore_new_leaves_new_columns_out_but_not_those_that_a_read_needs() -> None:
+    known = {name: kind for name, kind in KNOWN.items() if name != "id"}
+    now = changed(column("colour", Kind("date")))
+
+    taken, found = evolve(choice(now, schema_changes="ignore_new"), TARGET, known, loaded())
+
+    assert (taken.columns, [one.name for one in found.new]) == (COLUMNS, ["id"])
+    assert [*found.notes()] == ["new columns left out, as schema_changes says: colour"]
+
+
+def test_values_that_no_cast_carries_are_read_again_where_the_source_has_them_all() -> None:
+    now = changed(column("note", Kind("int32")))
+
+    def way(mode: str, before: Way, target: Target = TARGET, *, refreshed: bool = False) -> Way:
+        taken, found = evolve(choice(now, mode), target, KNOWN, loaded())
+        return go_on_with(before, taken, target, found, full_refresh=refreshed)
+
+    said = "public.orders has other types now: note: VARCHAR(20) → INTEGER"
+    assert way("merge", Way("41")) == Way(
+        "41", True, True, note=f"{said}: the table is read whole, and replaced"
+    )
+    assert way("replace", Way(swap=True)) == Way(all_rows=True, swap=True)
+    assert way("append", Way("41", swap=True), refreshed=True) == Way("41", True, True)
+    for mode, target, advice in (
+        ("append", TARGET, REFRESH),
+        ("history", TARGET, RENAME),
+        ("merge", Target("company", "orders", shared=True), "or write to another target"),
+    ):
+        with pytest.raises(TableRefused) as refused:
+            way(mode, Way("41"), target)
+        assert str(refused.value).startswith(said)
+        assert str(refused.value).endswith(advice)
+
+
+def test_a_table_is_made_anew_for_another_type_and_for_more_columns_than_can_be_added() -> None:
+    def form(*now: Column, own: Sequence[str] = ()) -> tuple[Remade, ...]:
+        taken, found = evolve(choice(changed(*now)), TARGET, KNOWN, loaded())
+        return remade(taken, KNOWN, found, own)
+
+    def stands(**types: str) -> list[Remade]:
+        return [Remade(name=name, type=types.get(name, kind), kept=True) for name, kind in KNOWN.items()]
+
+    many = [column(f"c{number}", Kind("date")) for number in range(21)]
+    assert form(*many[:20]) == ()
+    assert form(*many) == (*stands(), *(Remade(name=one.name, type="DATE", kept=False) for one in many))
+    assert form(column("id", Kind("int64"))) == tuple(stands(id="BIGINT"))
+    text = form(column("note", Kind("date")))
+    assert text[2] == Remade(name="note", type="DATE", kept=False)
+
+
+def test_a_table_is_as_wide_as_the_warehouses_staging_tables_and_statements_let_it_be() -> None:
+    def refusal(count: int, letters: int = 11, mode: str = "merge", known: int = 0) -> str | None:
+        columns = tuple(column(f"c{number:0{letters - 1}}", Kind("int32")) for number in range(count))
+        table = orders(columns=columns, key=(columns[0].name,), cursor=None, mode=mode, opens_at=OPENS)
+        stands = {**ADDED, **{f"old_{number}": "DATE" for number in range(known)}}
+        try:
+            check_width(table, stands if known else None)
+        except TableRefused as error:
+            return str(error)
+        return None
+
+    assert [refusal(1597), refusal(1593, mode="history"), refusal(1500, known=97)] == [None] * 3
+    wide = "public.orders has {} columns to read, and {} can be loaded beside the {} that "
+    assert str(refusal(1598)).startswith(wide.format(1598, 1597, 3))
+    assert str(refusal(1594, mode="history")).startswith(wide.format(1594, 1593, 7))
+    assert str(refusal(1500, known=98)).startswith(wide.format(1500, 1499, 101))
+    assert "names make a statement of" in str(refusal(1597, letters=20))
+    assert refusal(1000, letters=20) is None
