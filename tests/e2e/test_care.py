@@ -47,9 +47,11 @@ def test_a_table_is_made_explained_and_analysed_and_its_key_told_while_it_holds(
     assert told_keys(source, "orders") == 1
 
     source.sql("COMMENT ON COLUMN orders.note IS NULL", "COMMENT ON COLUMN orders.id IS 'number'")
+    source.sql("ALTER TABLE orders ALTER id TYPE numeric(20)")  # so the table is made anew
     source.sql("INSERT INTO orders VALUES (0, 'new', '2026-01-02')")
+    company.warehouse(f'COMMENT ON COLUMN "{source.name}"."orders"."run_id" IS \'by hand\'')
     only_table(source.run())
-    company.wait_until(lambda: said(source, "orders") == {**first, "id": "number"})
+    company.wait_until(lambda: said(source, "orders") == {**first, "id": "number", "run_id": "by hand"})
     assert told_keys(source, "orders") == 1
 
     few = "where: id < 9, may_vanish: 100%, comments: false"

@@ -28,6 +28,8 @@ def lived(company: Company, engine: str, tables: Sequence[str]) -> Source:
     modes = {name: f"mode: {name}, cursor: at" for name in STAMPED}
     modes |= {"snapshots": "mode: append, append: snapshots", "replaced": "mode: replace"}
     modes |= {"images": "mode: history, columns: {exclude: [at]}"}
+    for table in ("merge", tables[-1]):  # one that stands when it is made anew, and one that is missing
+        modes[table] += ", access: {mask: {note: 'null'}}"
     listed = ", ".join(
         f"{{name: {full_name(source, table)}, {mode}, {common}}}"
         for table, mode in modes.items()
@@ -50,6 +52,8 @@ def lived(company: Company, engine: str, tables: Sequence[str]) -> Source:
         if number == 4:
             source.sql("ALTER TABLE merge ADD COLUMN more varchar(20)", "UPDATE merge SET more = 'more'")
             source.sql("ALTER TABLE history ADD COLUMN more varchar(20)")
+            word = {"postgresql": "ALTER note TYPE", "mysql": "MODIFY note"}[engine]
+            source.sql(f"ALTER TABLE merge {word} bigint")
     window = {"from": DAY.format(2), "to": DAY.format(4)}
     source.sql(f"INSERT INTO append VALUES ('late', 7, '{DAY.format(3)}')")
     assert source.run(tables=[full_name(source, "append")], **window).status == "SUCCEEDED"
@@ -76,6 +80,23 @@ def control(source: Source, table: str) -> Row:
     return newest
 
 
+def changed(source: Source) -> list[Row]:
+    """Return what the warehouse says of columns that changed, and which table stands there."""
+    said = f"SELECT * FROM public.etl_schema_change WHERE source_name = '{source.name}'"
+    number = f"SELECT '\"{source.name}\".merge'::regclass::oid"
+    return [*source.company.warehouse(said), *source.company.warehouse(number)]
+
+
+def is_masked(source: Source, table: str) -> bool:
+    """Say whether analysts may select the table, and do not see its values."""
+    named = f"'\"{source.name}\".{table}'::regclass"
+    [[said]] = source.company.warehouse(
+        f"SELECT has_column_privilege('tributary_analyst', {named}, 'note', 'SELECT') AND EXISTS "
+        f"(SELECT 1 FROM stand_in.attached_policy WHERE relation = {named} AND column_name = 'note')"
+    )
+    return bool(said)
+
+
 def wreck(source: Source, tables: Sequence[str]) -> None:
     """Spoil the tables in the warehouse: rows gone, changed and invented, and the last table dropped."""
     name = f'"{source.name}"'
@@ -99,6 +120,8 @@ def rebuilt(company: Company, engine: str, tables: Sequence[str]) -> Source:
     """Return a source whose tables were spoilt and made anew, while nothing of it could be read."""
     source = lived(company, engine, tables)
     before, stood = rows(source, tables), {table: control(source, table) for table in tables}
+    company.wait_until(lambda: is_masked(source, "merge"))
+    form = changed(source)
     wreck(source, tables)
     age_documents(source)
     source.put_secret(OUT_OF_REACH)
@@ -107,6 +130,9 @@ def rebuilt(company: Company, engine: str, tables: Sequence[str]) -> Source:
 
     assert ended.status == "SUCCEEDED", failures(ended)
     assert rows(source, tables) == before
+    assert changed(source) == form
+    assert is_masked(source, "merge")
+    company.wait_until(lambda: is_masked(source, tables[-1]))
     for table in tables:
         assert control(source, table) == (*stood[table][:-1], "replay")
     notes = {table: ended.table(full_name(source, table))["notes"][0] for table in tables}

@@ -83,6 +83,15 @@ def test_what_protects_stands_before_what_grants() -> None:
     assert not any(step.startswith("CREATE") for step in sql.statements(WANTED, KNOWN, None, made))
 
 
+def test_beside_masks_columns_are_granted_one_by_one_so_that_a_new_one_is_not_seen_without_its_own() -> None:
+    def granted(given: Access) -> str:
+        return sql.statements(WANTED.model_copy(update={"access": given}), KNOWN, None, ())[-3]
+
+    everything = 'GRANT SELECT ("id", "email", "born", "region") ON "shop"."people"'
+    assert granted(Access(mask={"born": "null"})) == f"{everything} TO {ANALYST}"
+    assert granted(Access()) == f'GRANT SELECT ON "shop"."people" TO {ANALYST}'
+
+
 def test_access_that_ends_takes_everything_back() -> None:
     policies = [each.strip('"') for each in (*MASKS, POLICY)]
     attached = (("email", "2", policies[0]), ("born", "9", policies[1]), (None, "", policies[2]))
@@ -144,6 +153,19 @@ def test_a_files_access_is_of_the_warehouses_columns() -> None:
     )
     assert asked("none") == TableAccess(schema_name="shop", table_name="people", access=None)
     assert asked(Said()) == TableAccess(schema_name="shop", table_name="people", access=Access())
+
+
+def test_a_column_that_is_no_longer_read_keeps_its_mask_or_stays_unseen() -> None:
+    masked = asked(Said(mask={"Phone": "hash"}), unread_columns=("phone",))
+    assert masked is not None
+    assert masked.access == Access(mask={"phone": "hash"})
+    hidden = asked(Said(columns=Columns(exclude=("phone",))), unread_columns=("phone", "born"))
+    assert hidden is not None
+    assert hidden.access is not None
+    seen = ("id", "email", "region", "source_system", "load_timestamp", "run_id")
+    assert hidden.access.columns == seen  # "born" is read by a run that is replayed
+    with pytest.raises(TableRefused, match=r'access\.columns: public\.people has no column "phone"'):
+        asked(Said(columns=Columns(take=("phone",))), unread_columns=("phone",))
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,15 @@ import pytest
 from tributary.catalog import SourceColumn, SourceTable, TableName
 from tributary.choice import choose
 from tributary.config import Settings
+from tributary.documents import Rebuilt
 from tributary.engines import get
 from tributary.errors import TableRefused
 from tributary.names import Target
-from tributary.redshift import care, comments, unique
+from tributary.redshift import care, comments, rebuild, unique
 from tributary.redshift.publish import publish
 from tributary.redshift.stage import stage
 
-from .test_publish_sql import NAME, STAGED, committed, orders
+from .test_publish_sql import NAME, REBUILT, REMADE, STAGED, committed, orders
 
 NUMBERED = orders(key=("Id",), exists=False)
 CONSTRAINT = "tributary_key_" + "9d5ddeb338e7ca6f"
@@ -34,6 +35,30 @@ def test_a_table_lies_as_the_file_says_and_its_staged_rows_beside_its_own() -> N
         f'CREATE TABLE {STAGED} ("id" BIGINT, "code" VARCHAR(40), "doc" VARCHAR(65535), "size" INTEGER, '
         '"_tributary_seq" BIGINT) DISTSTYLE KEY DISTKEY ("id")'
     )
+
+
+def test_a_table_of_another_form_lies_as_the_file_says_in_types_that_can() -> None:
+    table = REMADE.model_copy(update={"distkey": "Id", "sortkey": ("size", "Id"), "encode": {"size": "az64"}})
+    wide = tuple(one.model_copy(update={"type": "DOUBLE PRECISION"}) for one in table.remade[2:3])
+
+    made, other = (
+        next(sql for sql in publish(each, NAME, committed()) if sql.startswith("CREATE TABLE"))
+        for each in (table, table.model_copy(update={"remade": (*table.remade[:2], *wide)}))
+    )
+
+    keys = ' DISTSTYLE KEY DISTKEY ("id") COMPOUND SORTKEY ("size", "id")'
+    assert made.endswith(f'"size" INTEGER ENCODE AZ64, "source_system" VARCHAR(50), "doc" SUPER){keys}')
+    assert other.endswith(f'"size" DOUBLE PRECISION){keys}')
+
+
+def test_a_table_that_a_replay_makes_lies_as_its_last_run_said_and_its_image_beside_it() -> None:
+    table = REBUILT.model_copy(update={"distkey": "Id", "encode": {"code": "zstd"}, "exists": False})
+
+    made, _, image, *_ = rebuild.begin(table, NAME)
+
+    assert '"code" VARCHAR(40) ENCODE ZSTD' in made
+    assert made.endswith(' DISTSTYLE KEY DISTKEY ("id")')
+    assert image.endswith('(LIKE "shop"."orders")')
 
 
 @pytest.mark.parametrize("change", [{"distkey": "size"}, {"distkey": "size", "key": ("Id", "size")}])
@@ -73,6 +98,8 @@ def test_the_planner_learns_the_key_in_the_publish_that_makes_or_replaces_the_ta
         {"mode": "history", "opens_at": "2026-11-23 23:39:01"},
         {"owner": "shop"},
         {"repeated_keys": True},
+        {"rebuilt": Rebuilt(runs=2), "swap": True},  # of runs that may be older than the mode
+        {"exists": True, "remade": REMADE.remade},
         {"key": ("Id", "code")},  # a text is equal to itself with blanks behind it
         {"key": ()},
     ],
@@ -86,6 +113,20 @@ def test_the_planner_is_told_no_key_that_may_repeat(change: dict[str, object]) -
 def test_a_key_that_a_publish_makes_untrue_is_taken_back_before_its_rows(change: dict[str, object]) -> None:
     table = orders(key=("Id",), swap=True, unique=CONSTRAINT).model_copy(update=change)
     assert publish(table, NAME, committed())[1] == DROPPED
+
+
+def test_a_table_that_takes_anothers_place_is_told_the_key_that_was_told_of_that() -> None:
+    told = REMADE.model_copy(update={"unique": CONSTRAINT})
+    assert publish(told, NAME, committed())[-4:-3] == [ADDED]
+    other = told.model_copy(update={"mode": "append"})  # the constraint went with the old table
+    assert not any("CONSTRAINT" in sql for sql in publish(other, NAME, committed()))
+
+
+def test_a_table_that_takes_anothers_place_gets_every_comment_those_of_the_warehouse_too() -> None:
+    stand = comments.Comments.of([("shop", "orders", None, "by hand"), ("shop", "orders", "id", "number")])
+    said = {"id": "number", "code": "a code"}
+    anew = stand.missing(Target("shop", "orders"), said, anew=True)
+    assert anew == ((None, "by hand"), ("id", "number"), ("code", "a code"))
 
 
 def test_comments_are_said_where_they_changed_and_never_taken_away() -> None:
