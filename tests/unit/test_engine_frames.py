@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterable, Iterator
 from struct import pack
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pymysql.err import OperationalError
 
-from tributary.engines import mysql_packets, postgresql_copy
+from tributary import csv_pages
+from tributary.catalog import TableName
+from tributary.engines import Query, ReadColumn, mysql_packets, postgresql_copy
+from tributary.engines.blocks import Block
 from tributary.engines.window import Window
+from tributary.errors import InternalError
+from tributary.types import Kind
 
 
 class Pieces(io.RawIOBase):
@@ -39,7 +46,7 @@ def arriving(content: bytes, sizes: list[int]) -> io.BufferedReader:
 
 SIZES = st.lists(st.integers(1, 40) | st.just(70_000), min_size=1, max_size=4)
 BITS = [b"a", b",", b'"', b"\n", b"\r\n", b"d", b"\nd", b"\xc3\xa9", b"x" * 250]
-ROWS = st.lists(st.lists(st.sampled_from(BITS), max_size=4).map(b"".join), max_size=12)
+LONG = [b"x" * 2_560, b"x" * 3_400, b"x" * 70_000]
 
 
 # --- PostgreSQL ---------------------------------------------------------------------------------
@@ -69,31 +76,48 @@ class Driver:
         return take
 
 
-@given(ROWS, SIZES, st.integers(0, 30))
+def records(found: list[Block]) -> list[bytes]:
+    """Return the records of the blocks, parsed as the project parses them."""
+    query = Query(TableName("s", "t"), (ReadColumn("a", "text", Kind("text")),))
+    tables = (csv_pages._read(block, [pa.binary()], query) for block in found)
+    return [text for table in tables for text in table.column(0).to_pylist()]
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(BITS), max_size=4).map(b"".join) | st.sampled_from(LONG), max_size=40),
+    SIZES,
+    st.integers(0, 60),
+)
+@example([b"x" * size for size in range(300)], [1 << 20], 301)
+@example([b"x" * 2_560, b"x" * 65_530, b"x" * 65_536, b"y", b"x" * 0x0A6400, b"z"], [1 << 20], 301)
+@example([b"x" * (1 << 21), b"y", b"z" * (17 << 20), b"y", b"y"], [1 << 22], 301)
+@settings(deadline=None)
 def test_postgresql_rows_are_the_messages_wherever_they_are_cut(
     rows: list[bytes], sizes: list[int], notice: int
 ) -> None:
-    data = [message(b"d", row + b"\n") for row in rows]
-    data.insert(min(notice, len(data)), message(b"N", b"SNOTICE\0Mod\nd\0\0\0\0\0"))
+    data = [message(b"d", csv_pages.line([row])) for row in rows]
+    for place, code, news in ((notice, b"N", b"SNOTICE\0Mod, a\nd\0\0"), (notice // 2, b"S", b"T\0U,T\0")):
+        data.insert(place, message(code, news))
     answer = [message(b"H", b"\0\0\1\0\0"), *data, message(b"c", b"")]
     answer += [message(b"C", f"COPY {len(rows)}".encode() + b"\0"), message(b"Z", b"I")]
     driver = Driver(arriving(b"".join(answer), sizes))
 
     found = list(postgresql_copy.blocks(driver, "COPY"))
 
-    assert b"".join(block.text for block in found) == b"".join(row + b"\n" for row in rows)
+    assert records(found) == rows
     assert sum(block.rows for block in found) == len(rows)
-    assert [block.last for block in found[-1:]] == [row + b"\n" for row in rows[-1:]]
-    assert driver.told == [b"COPY", b"N", b"C", b"Z"]
+    assert [csv_pages.fields(block.last) for block in found[-1:]] == [[row.decode()] for row in rows[-1:]]
+    assert sorted(driver.told) == [b"C", b"COPY", b"N", b"S", b"Z"]
 
 
-def test_postgresql_rows_are_split_at_once_and_not_walked() -> None:
-    rows = [b"%d,text" % number for number in range(1_000)]
-    content = b"".join(message(b"d", row + b"\n") for row in rows)
-    window = Window(arriving(content, [1 << 20]), b"\n")
+def test_postgresql_rows_are_taken_at_once_and_not_walked() -> None:
+    content = b"".join(message(b"d", b'%d,"te""xt\n"\n' % number) for number in range(1_000))
+    window = Window(arriving(content, [1 << 20]))
     while window.end < len(content):
         window.read(lambda *_: True)
-    assert postgresql_copy.rows(window) == rows[:-1]
+    block = postgresql_copy.at_once(window)
+    assert block is not None
+    assert (block.rows, block.last) == (999, b'998,"te""xt\n"\n')
 
 
 def test_postgresql_says_whether_a_driver_can_be_read_through() -> None:
@@ -114,70 +138,91 @@ def packets(contents: list[bytes], first: int = 3) -> bytes:
     return framed
 
 
-def text_row(line: bytes) -> bytes:
-    size = len(line)
+def packed(text: bytes | None) -> bytes:
+    """Return a field as the protocol states it: its length and its bytes."""
+    if text is None:
+        return b"\xfb"
+    size = len(text)
     if size < 251:
-        return bytes([size]) + line
-    return (b"\xfc" + pack("<H", size) if size < 65_536 else b"\xfd" + size.to_bytes(3, "little")) + line
+        return bytes([size]) + text
+    if size < 65_536:
+        return b"\xfc" + pack("<H", size) + text
+    return (b"\xfd" + size.to_bytes(3, "little") if size < 1 << 24 else b"\xfe" + pack("<Q", size)) + text
 
 
 EOF = b"\xfe\0\0\2\0"
-TRICKS = [b"\0", b"\r\n\0\0\0\0\0", b"\r\n\5\0\0\xfe", b"\r\n" * 3, b"\r\n\3\0\0\1\1"]
-ODD_ROWS = st.lists(st.lists(st.sampled_from(BITS + TRICKS), max_size=4).map(b"".join), max_size=40)
+TRICKS = [b"\0", b"\5\0\0\7\xfe\0\0\2\0", b"\0\0\xff\1\2#", b"\xfb", b"\xff" * 5]
+FIELDS = st.none() | st.lists(st.sampled_from(BITS + TRICKS), max_size=4).map(b"".join)
+TABLES = st.integers(1, 4).flatmap(lambda count: st.lists(st.tuples(*[FIELDS] * count), max_size=40))
+Row = tuple[bytes | None, ...]
 
 
 def result() -> Any:
     return SimpleNamespace(unbuffered_active=True, connection="the driver's")
 
 
-@given(ODD_ROWS, SIZES, st.integers(0, 255))
-@example([b"y" * 70_000, b"x", b"y" * 70_000], [1_000], 254)
-@example([b"x" * size for size in (240, 248, 249, 250, 251, 252, 253)] * 5, [9], 0)
+def answer_of(rows: list[Row], *, end: bytes = EOF, first: int = 3) -> bytes:
+    return packets([*(b"".join(map(packed, row)) for row in rows), end], first)
+
+
+def read(found: Iterable[mysql_packets.Rows], columns: int) -> Iterator[Row]:
+    for part in found:
+        rows = list(zip(*(column.to_pylist() for column in part.columns(columns)), strict=True))
+        assert len(rows) == len(part)
+        assert tuple(part.last()) == rows[-1]
+        yield from rows
+
+
+@given(TABLES, SIZES, st.integers(0, 255))
+@example([(b"y" * 70_000,), (b"x",), (b"y" * 70_000,), (None,)], [1_000], 254)
+@example([(b"x" * size, None) for size in (0, 240, 249, 250, 251, 252, 253, 65_535, 65_536)], [9], 0)
+@example(
+    [(b"x" * size, b"z") for size in (0xFFFFFF - 6, 0xFFFFFF - 5, 0xFFFFFF, 0xFFFFFF + 9, 3)], [1 << 20], 0
+)
+@settings(deadline=None)
 def test_mysql_rows_are_the_packets_wherever_they_are_cut(
-    rows: list[bytes], sizes: list[int], first: int
+    rows: list[Row], sizes: list[int], first: int
 ) -> None:
-    content = packets([*(text_row(row + b"\r\n") for row in rows), EOF], first)
-    driver, answer = SimpleNamespace(_rfile=arriving(content, sizes)), result()
-
-    found = list(mysql_packets.blocks(driver, answer))
-
-    assert b"".join(block.text for block in found) == b"".join(row + b"\n" for row in rows)
-    assert sum(block.rows for block in found) == len(rows)
+    driver, answer = SimpleNamespace(_rfile=arriving(joined(rows, first), sizes)), result()
+    assert list(read(mysql_packets.rows(driver, answer), len(rows[0]) if rows else 1)) == rows
     assert (answer.unbuffered_active, answer.connection) == (False, None)
 
 
-@given(ROWS, ROWS, SIZES)
-def test_mysql_reads_an_answer_with_a_lost_line_to_its_end(
-    before: list[bytes], after: list[bytes], sizes: list[int]
-) -> None:
-    lines = [text_row(row + b"\r\n") for row in before]
-    content = packets([*lines, b"\xfb", *(text_row(row + b"\r\n") for row in after), EOF])
-    driver, answer = SimpleNamespace(_rfile=arriving(content, sizes)), result()
-    found: list[bytes] = []
-
-    with pytest.raises(mysql_packets.LineLost):
-        found.extend(block.text for block in mysql_packets.blocks(driver, answer))
-
-    assert b"".join(found) == b"".join(row + b"\n" for row in before)
-    assert not answer.unbuffered_active
+def joined(rows: list[Row], first: int) -> bytes:
+    """Return the answer, a row of more than a packet holds in several."""
+    contents: list[bytes] = []
+    for row in rows:
+        content = b"".join(map(packed, row))
+        while len(content) >= 0xFFFFFF:
+            contents, content = [*contents, content[:0xFFFFFF]], content[0xFFFFFF:]
+        contents.append(content)
+    return packets([*contents, EOF], first)
 
 
-@given(ROWS, SIZES)
-def test_mysql_raises_an_error_after_the_rows_before_it(rows: list[bytes], sizes: list[int]) -> None:
+def test_mysql_takes_thousands_of_rows_at_once() -> None:
+    rows: list[Row] = [(b"%d" % number, b"text", None) for number in range(30_000)]
+    driver = SimpleNamespace(_rfile=arriving(answer_of(rows), [1 << 20]))
+    found = list(mysql_packets.rows(driver, result()))
+    assert len(found) == 1
+    assert list(read(found, 3)) == rows
+
+
+@given(TABLES, SIZES)
+def test_mysql_raises_an_error_after_the_rows_before_it(rows: list[Row], sizes: list[int]) -> None:
     error = b"\xff" + pack("<H", 1317) + b"#70100Query execution was interrupted"
-    content = packets([*(text_row(row + b"\r\n") for row in rows), error])
-    driver = SimpleNamespace(_rfile=arriving(content, sizes), encoding="utf8")
+    driver = SimpleNamespace(_rfile=arriving(answer_of(rows, end=error), sizes), encoding="utf8")
+    found: list[mysql_packets.Rows] = []
     with pytest.raises(OperationalError, match=re.escape("(1317")):
-        list(mysql_packets.blocks(driver, result()))
+        found.extend(mysql_packets.rows(driver, result()))
+    assert sum(map(len, found)) <= len(rows)
 
 
-def test_mysql_joins_a_row_of_several_packets() -> None:
-    line = b"z" * (0xFFFFFF + 10) + b"\r\n"
-    content = b"\xfe" + pack("<Q", len(line)) + line
-    stream = packets([content[:0xFFFFFF], content[0xFFFFFF:], EOF])
-    driver = SimpleNamespace(_rfile=arriving(stream, [1 << 20]))
-    (block,) = mysql_packets.blocks(driver, result())
-    assert (block.rows, len(block.text)) == (1, len(line) - 1)
+@pytest.mark.parametrize("columns", [1, 3])
+def test_mysql_rows_of_other_fields_than_asked_for_are_a_bug(columns: int) -> None:
+    driver = SimpleNamespace(_rfile=arriving(answer_of([(b"a", b"b")] * 3), [1 << 20]))
+    (found,) = mysql_packets.rows(driver, result())
+    with pytest.raises(InternalError, match=f"not the {columns} fields"):
+        found.columns(columns)
 
 
 def test_mysql_says_whether_a_driver_can_be_read_through() -> None:
@@ -186,6 +231,6 @@ def test_mysql_says_whether_a_driver_can_be_read_through() -> None:
 
 
 def test_an_answer_that_ends_in_the_middle_is_a_broken_connection() -> None:
-    driver = SimpleNamespace(_rfile=arriving(packets([text_row(b"a\r\n")]), [5]))
+    driver = SimpleNamespace(_rfile=arriving(packets([packed(b"a")]), [5]))
     with pytest.raises(ConnectionError):
-        list(mysql_packets.blocks(driver, result()))
+        list(mysql_packets.rows(driver, result()))

@@ -13,13 +13,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tributary import csv_pages
 from tributary.catalog import TableName
 from tributary.engines import Page, Query, ReadColumn, odbc, sqlserver
-from tributary.engines.blocks import BLOCK_BYTES, Block
+from tributary.engines.blocks import BLOCK_BYTES
 from tributary.engines.odbc import Dialect, Failure, Wire
 from tributary.errors import ValueRefused
-from tributary.types import Kind
+from tributary.types import Kind, KindName
 
 NUMBER, TEXT, HEX = Wire("", "int64"), Wire("", "utf-16", 40), Wire("", "bytes", 9)
 MOMENT = Wire("", "utf-8", 28, finer=True)
@@ -35,15 +34,13 @@ def batch(wires: Sequence[Wire], *columns: list[Any]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, [f"c{place}" for place in range(len(arrays))])
 
 
-def blocks(wires: Sequence[Wire], *batches: pa.RecordBatch) -> list[Block]:
-    gathered = odbc._Gathered(wires)
-    return [*(block for one in batches for block in gathered.add(one)), *gathered.rest()]
-
-
-def pages(columns: list[tuple[str, Kind]], order: tuple[str, ...], found: list[Block]) -> list[Page]:
+def pages(
+    columns: list[tuple[str, Kind]], order: tuple[str, ...], wires: Sequence[Wire], *batches: pa.RecordBatch
+) -> list[Page]:
     """Return the pages, each parsed once: so that what does not fit is told."""
     read = tuple(ReadColumn(name, "a type", kind) for name, kind in columns)
-    told = list(csv_pages.pages(Query(TableName("s", "t"), read, order), (block for block in found)))
+    gathered = odbc._Gathered(Query(TableName("s", "t"), read, order), wires)
+    told = [*(page for one in batches for page in gathered.add(one)), *gathered.rest()]
     for page in told:
         page.parse()
     return told
@@ -57,7 +54,7 @@ def test_texts_arrive_as_they_are_and_null_apart_from_the_empty_one(values: list
     wires = (NUMBER, TEXT)
     sent = batch(wires, list(range(len(values))), values)
     for part in (sent, sent.slice(1)):
-        (page,) = pages([("id", Kind("int64")), ("x", Kind("text"))], ("id",), blocks(wires, part))
+        (page,) = pages([("id", Kind("int64")), ("x", Kind("text"))], ("id",), wires, part)
         assert page.table.column("x").to_pylist() == values[-part.num_rows :]
         assert page.position == (str(len(values) - 1),)
 
@@ -70,12 +67,12 @@ def test_numbers_and_bytes_arrive_bit_for_bit():
     sent = batch(wires, list(range(6)), floats, binaries, truths)
     columns = [("id", Kind("int64")), ("f", Kind("float64")), ("b", Kind("binary")), ("t", Kind("boolean"))]
     for part, start in ((sent, 0), (sent.slice(2), 2)):
-        (page,) = pages(columns, ("b",), blocks(wires, part))
+        (page,) = pages(columns, ("b",), wires, part)
         assert repr(page.table.column("f").to_pylist()) == repr(floats[start:])
         assert page.table.column("b").to_pylist() == binaries[start:]
         assert page.table.column("t").to_pylist() == [None if t is None else bool(t) for t in truths[start:]]
         assert page.position == ("2c",)
-    single = pages([("f", Kind("float32"))], (), blocks(wires[1:2], batch(wires[1:2], [0.10000000149011612])))
+    single = pages([("f", Kind("float32"))], (), wires[1:2], batch(wires[1:2], [0.10000000149011612]))
     assert single[0].table.column("f").to_pylist() == [0.10000000149011612]
 
 
@@ -87,7 +84,7 @@ def test_a_time_is_cut_to_what_the_warehouse_holds_and_stays_whole_as_a_position
         ["-0.5", "99999999999999999999.99", None],
     )
     kinds = [("at", Kind("timestamptz")), ("d", Kind("decimal", precision=38, scale=2))]
-    (page,) = pages(kinds, ("at",), blocks(wires, sent))
+    (page,) = pages(kinds, ("at",), wires, sent)
     assert page.table.column("at").to_pylist() == [
         datetime(2024, 1, 1, 0, 0, 0, 123_456, UTC),
         None,
@@ -105,7 +102,8 @@ def test_half_of_a_character_is_refused_and_never_replaced(value: str):
             pages(
                 [("id", Kind("int64")), ("x", Kind("text"))],
                 ("id",),
-                blocks(wires, batch(wires, [1, 2], values)),
+                wires,
+                batch(wires, [1, 2], values),
             )
 
 
@@ -113,7 +111,7 @@ def test_halves_of_two_values_make_no_character():
     wires = (NUMBER, TEXT)
     sent = batch(wires, [1, 2], ["a\ud83d", "\ude00b"])
     with pytest.raises(ValueRefused, match='column "x"'):
-        pages([("id", Kind("int64")), ("x", Kind("text"))], ("id",), blocks(wires, sent))
+        pages([("id", Kind("int64")), ("x", Kind("text"))], ("id",), wires, sent)
 
 
 def test_a_value_that_fills_its_buffer_counts_as_cut():
@@ -124,14 +122,25 @@ def test_a_value_that_fills_its_buffer_counts_as_cut():
             odbc._check_uncut(batch(wires, [1], [values[0]], [values[1]]), wires, 18)
 
 
-def test_batches_are_gathered_into_blocks():
+def test_batches_are_gathered_into_pages():
     wires = (NUMBER, TEXT)
     one = batch(wires, list(range(1_000)), ["x" * 1_500] * 1_000)
-    found = blocks(wires, *[one] * 12)
-    assert [block.rows for block in found] == [2_000] * 6
-    assert all(BLOCK_BYTES <= len(block.text) < BLOCK_BYTES + (2 << 20) for block in found)
-    assert found[0].last == b'999,"' + b"x" * 1_500 + b'"\n'
-    assert blocks(wires, one.slice(0, 0)) == []
+    columns = [("id", Kind("int64")), ("x", Kind("text"))]
+    found = pages(columns, ("id",), wires, *[one] * 12)
+    assert [page.rows for page in found] == [1_000] * 12
+    assert all(BLOCK_BYTES <= page.size_bytes < 2 * BLOCK_BYTES for page in found)
+    assert found[0].position == ("999",)
+    small = batch(wires, list(range(1_000)), ["x"] * 1_000)
+    assert [page.rows for page in pages(columns, ("id",), wires, *[small] * 12)] == [12_000]
+    assert pages(columns, ("id",), wires, one.slice(0, 0)) == []
+
+
+@pytest.mark.parametrize(("kind", "value"), [("int32", 2**31), ("boolean", 2)])
+def test_a_number_that_its_kind_does_not_hold_is_refused(kind: KindName, value: int):
+    wires = (NUMBER, Wire("", "int64"))
+    sent = batch(wires, [1, 2], [1, value])
+    with pytest.raises(ValueRefused, match='column "n"'):
+        pages([("id", Kind("int64")), ("n", Kind(kind))], ("id",), wires, sent)
 
 
 def test_rows_read_one_by_one_are_the_records_of_rows_read_in_bulk():

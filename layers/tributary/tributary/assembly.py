@@ -17,11 +17,11 @@ from typing import BinaryIO, Generic, TypeVar
 
 from . import paths
 from .chunks import ChunkBuilder, Footer
-from .csv_pages import Counts
 from .documents import Altered, Column
 from .engines import Page
 from .observability import logger
 from .storage import Bucket
+from .values import Counts
 
 CHUNK_ROWS_AT_MOST = 4_000_000
 WAITING_PAGES = 1

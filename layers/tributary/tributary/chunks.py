@@ -109,8 +109,9 @@ class ChunkBuilder:
 
     Rows are gathered until they make a row group: few large ones take less time and space than many.
     A dictionary is made of columns whose values repeat, and only of them: where they do not, building
-    one is most of the work and makes the column larger. Minima and maxima stand where the rows are in
-    order, which is where they tell a reader what to leave out; `ordered_by` names those columns.
+    one is most of the work and makes the column larger; where they are sorted, values that repeat stand
+    beside each other, which zstd sees. Minima and maxima stand where the rows are in order, which is where
+    they tell a reader what to leave out; `ordered_by` names those columns, the most significant first.
     """
 
     def __init__(
@@ -119,7 +120,8 @@ class ChunkBuilder:
         self.schema = schema(columns)
         self.rows = 0
         self._first = (range_number << 48) | (number << 24)
-        self._ordered_by = [column.target for column in columns if column.name in ordered_by]
+        targets = {column.name: column.target for column in columns}
+        self._ordered_by = [targets[name] for name in ordered_by if name in targets]
         self._file = TemporaryFile(prefix="chunk-")  # noqa: SIM115 - finish hands it on, drop closes it
         self._writer: Any = None
         self._waiting: list[pyarrow.Table] = []
@@ -154,7 +156,7 @@ class ChunkBuilder:
                 self.schema,
                 compression="zstd",
                 compression_level=1,
-                use_dictionary=repetitive(group),
+                use_dictionary=[name for name in repetitive(group) if name not in self._ordered_by[:1]],
                 write_statistics=self._ordered_by,
             )
         self._writer.write_table(group)

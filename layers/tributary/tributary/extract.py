@@ -18,13 +18,13 @@ from uuid import uuid4
 from . import engines, paths, results
 from .assembly import Assembly, Overtaken, Place, counts, listed
 from .chunks import NOTHING, Footer, Progress, progress
-from .csv_pages import Counts
 from .documents import Chunk, Failure, Item, Plan, Range, TablePlan, TableResult
 from .engines import Engine, Page
 from .errors import PermanentError, PlanOutdated, QueryCancelled, TableRefused, TransientError
 from .observability import logger
 from .secret import Secret
 from .storage import Bucket, body
+from .values import Counts
 
 FIRST_PAGE_ROWS = 1_000
 PAGE_ROWS_AT_MOST = 500_000

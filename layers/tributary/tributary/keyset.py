@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .errors import TableRefused
+
 if TYPE_CHECKING:
     from .engines import Query
 
@@ -122,3 +124,21 @@ def tail(query: Query, column: Callable[[str], str]) -> str:
     ordered = ", ".join(column(name) for name in order(query))
     limit = "" if query.limit is None else f" LIMIT {query.limit:d}"
     return (f" ORDER BY {ordered}" if ordered else "") + limit
+
+
+def position(query: Query, texts: Sequence[str | None]) -> tuple[str, ...]:
+    """Return where a row stands in the query's order; `texts` are those of all its columns.
+
+    Raises TableRefused where a column that orders the rows holds NULL.
+    """
+    places = {column.name: place for place, column in enumerate(query.columns)}
+    found = []
+    for name in order(query):
+        text = texts[places[name]]
+        if text is None:
+            raise TableRefused(
+                f'column "{name}" of {query.table} orders its rows and holds NULL; '
+                "choose a key and a cursor column that are NOT NULL"
+            )
+        found.append(text)
+    return tuple(found)

@@ -68,11 +68,11 @@ def _mysql_wire(column: ReadColumn) -> Wire:
     reference, known = f"t.{mysql.quote(column.name)}", FAMILIES[family(column.type)]
     size_bytes = column.kind.size_bytes or SIZES.get(column.kind.name)
     if column.kind.name in FORMS:
-        return Wire(known.plain.format(reference), FORMS[column.kind.name])
+        return Wire(known.field.format(reference), FORMS[column.kind.name])
     if known is FAMILIES["binary"]:
         return Wire(reference, "bytes", size_bytes)
     if family(column.type) == "doubtful":  # whose plain form tells what is no text
-        return Wire(known.plain.format(reference), "utf-8", size_bytes)
+        return Wire(known.field.format(reference), "utf-8", size_bytes)
     if known is FAMILIES["text"]:
         if size_bytes is None:  # UTF-16 could pass max_allowed_packet
             return Wire(f"CAST(CONVERT({reference} USING utf8mb4) AS BINARY)", "utf-8")

@@ -1,4 +1,4 @@
-"""What only MySQL and MariaDB have: lines that the server cannot render, their clock and their planner."""
+"""What only MySQL and MariaDB have: what their texts may not be, their clock and their planner."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.integration.engines.source import Source
 from tests.integration.engines.test_values import fill
 from tributary import engines
 from tributary.catalog import SourceColumn, TableName
-from tributary.engines import Query
+from tributary.engines import Query, mysql_packets
 from tributary.errors import SourceUnavailable, TableRefused, ValueRefused
 from tributary.secret import Secret
 
@@ -72,15 +72,17 @@ def test_half_a_character_of_ucs2_is_refused_or_cut_out(maria: Source) -> None:
     assert [row["x"] for row in rows] == ["ab日", "日"]
 
 
-def test_rows_and_lines_read_the_same(maria: Source) -> None:
+def test_every_type_reads_the_same_through_the_drivers_public_interface(
+    maria: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fill(maria)
-    by_lines = maria.query("t", order=("id",))
-    by_rows = replace(by_lines, order=())
+    query = maria.query("t", order=("id",))
+    at_once = maria.read(query)
+    monkeypatch.setattr(mysql_packets, "usable", lambda driver: False)
+    assert maria.read(query) == at_once
 
-    assert maria.read(by_rows) == maria.read(by_lines)
 
-
-def test_a_line_that_the_server_cannot_render_is_read_as_a_row(maria: Source) -> None:
+def test_a_row_longer_than_the_server_renders_texts_is_read_whole(maria: Source) -> None:
     """A session takes max_allowed_packet from the global value as it begins, and renders no larger text."""
     maria.execute("CREATE TABLE t (id int PRIMARY KEY, a mediumtext, b varchar(100), c mediumblob)")
     texts = {n: '"é' * 100 if n not in (7, 8) else '"' * 20_000 for n in range(20)}
@@ -103,23 +105,6 @@ def test_a_line_that_the_server_cannot_render_is_read_as_a_row(maria: Source) ->
             assert maria.engine.ask(connection, "SELECT 1") == ("1",)
     finally:
         maria.execute(f"SET GLOBAL max_allowed_packet = {before}")
-
-
-def test_a_lost_line_after_pages_already_read_takes_up_at_the_last_of_them(maria: Source) -> None:
-    maria.execute("CREATE TABLE t (id int PRIMARY KEY, a mediumtext)")
-    maria.execute("INSERT INTO t SELECT seq, repeat('x', 1000) FROM seq_1_to_20000")
-    maria.execute("UPDATE t SET a = repeat('\"', 50000) WHERE id = 17000")
-    query = maria.query("t", order=("id",))
-    (before,) = maria.execute("SELECT @@global.max_allowed_packet")[0]
-    maria.execute("SET GLOBAL max_allowed_packet = 65536")
-    try:
-        with maria.session() as connection:
-            pages = list(maria.engine.read(connection, query))
-    finally:
-        maria.execute(f"SET GLOBAL max_allowed_packet = {before}")
-    assert [n for page in pages for n in page.table.column("id").to_pylist()] == list(range(1, 20_001))
-    lengths = [len(text) for page in pages for text in page.table.column("a").to_pylist()]
-    assert [n + 1 for n, length in enumerate(lengths) if length != 1_000] == [17_000]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ a short queue, so that a slow reader slows the source down instead of filling me
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from queue import Full, Queue
@@ -46,25 +46,13 @@ class Collector:
         self._full_bytes = size_bytes
         self._texts: list[bytes] = []
         self._size_bytes = 0
-        self._rows = 0
-        self._last = b""
         self.taken = 0  # records, in all
 
     def write(self, record: bytes) -> None:
         """Take one record, its line end included."""
-        self._take(record, 1, record)
-
-    def take(self, records: Sequence[bytes]) -> None:
-        """Take records without their line ends."""
-        if records:
-            self._take(b"\n".join(records) + b"\n", len(records), records[-1] + b"\n")
-
-    def _take(self, text: bytes, rows: int, last: bytes) -> None:
-        self._texts.append(text)
-        self._size_bytes += len(text)
-        self._rows += rows
-        self.taken += rows
-        self._last = last
+        self._texts.append(record)
+        self._size_bytes += len(record)
+        self.taken += 1
 
     def check(self, sent: int) -> None:
         """Raise InternalError where the server says that it sent another number of records."""
@@ -78,9 +66,9 @@ class Collector:
 
     def rest(self) -> Generator[Block]:
         """Yield what is there as a block, if anything is."""
-        if self._rows:
-            block = Block(b"".join(self._texts), self._rows, self._last)
-            self._texts, self._size_bytes, self._rows = [], 0, 0
+        if self._texts:
+            block = Block(b"".join(self._texts), len(self._texts), self._texts[-1])
+            self._texts, self._size_bytes = [], 0
             yield block
 
 

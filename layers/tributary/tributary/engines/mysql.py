@@ -1,8 +1,7 @@
-"""MySQL and MariaDB through PyMySQL: each row rendered by the server as one CSV line.
+"""MySQL and MariaDB through PyMySQL: rows in the protocol's text form, taken off its socket.
 
 Every statement is its own short, read-only transaction in a session whose settings are pinned, so
-that a value's text means the same in every run. A line that the server cannot render (a value near
-max_allowed_packet makes it NULL, with only a warning) is read again as a row of plain columns.
+that a value's text means the same in every run.
 """
 
 from __future__ import annotations
@@ -10,20 +9,21 @@ from __future__ import annotations
 import re
 import struct
 import time
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from socket import socket
 from ssl import SSLError
 from threading import Timer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pymysql
 from pymysql.cursors import Cursor, SSCursor
 
-from .. import csv_pages, keyset
+from .. import csv_pages, keyset, values
 from ..catalog import Clock, Size, SourceColumn, SourceTable, TableName
 from ..errors import (
     InternalError,
@@ -38,9 +38,11 @@ from . import Page, Query, ReadColumn, hex_digits, mysql_packets, relation
 from . import mysql_catalog as catalog
 from . import mysql_ranges as ranges
 from .blocks import Block, Write, pumped
-from .mysql_packets import ROW_END, LineLost
 from .mysql_types import FAMILIES, family, kind, orders
 from .network import CONNECT_TIMEOUT_S, SILENCE_S, address, cut, dial, hang_up, tls, tls_refused
+
+if TYPE_CHECKING:
+    import pyarrow
 
 __all__ = [  # the Protocol
     "FRACTION_DIGITS",
@@ -277,35 +279,9 @@ def select(query: Query) -> str:
     return _select(query, ", ".join(_column(column.name) for column in query.columns))
 
 
-def lines(query: Query) -> str:
-    """Return the SELECT of one CSV line per row.
-
-    CONCAT and not CONCAT_WS: a part that the server could not render makes the whole line NULL, and so
-    does a NULL in a column that was declared to hold none. The line's end is one that `mysql_packets`
-    can tell from a line end within a text.
-    """
-    return _select(query, f"CONCAT({', '.join(_parts(query.columns))})")
-
-
-def _parts(columns: tuple[ReadColumn, ...]) -> Iterator[str]:
-    """Yield the parts of a line, as few as there can be: each costs the server time in every row."""
-    between = ""
-    for column in columns:
-        known, reference = FAMILIES[family(column.type)], _column(column.name)
-        field, quote = known.field.format(reference), '"' if known.quoted else ""
-        if column.nullable:  # NULL by the column, not by its rendering
-            field = f"CONCAT('{quote}', {field}, '{quote}')" if quote else field
-            field, quote = f"IF({reference} IS NULL, '', {field})", ""
-        if between + quote:
-            yield f"'{between}{quote}'"
-        yield field
-        between = f"{quote},"
-    yield f"'{between[:-1]}{ROW_END.decode()}'"
-
-
 def rows(query: Query) -> str:
-    """Return the SELECT of plain columns, whose texts are turned into CSV here."""
-    columns = [FAMILIES[family(column.type)].plain.format(_column(column.name)) for column in query.columns]
+    """Return the SELECT of the query, its columns as the texts, or the bytes, that are read of them."""
+    columns = [FAMILIES[family(column.type)].field.format(_column(column.name)) for column in query.columns]
     return _select(query, ", ".join(columns))
 
 
@@ -364,36 +340,19 @@ class _Rows(SSCursor):
 
 
 def read(session: Session, query: Query) -> Generator[Page]:
-    """Run the query and yield its rows; see the Protocol.
-
-    Where a line is lost, what remains of an ordered query is read by rows from the last page on; a
-    query without an order cannot be taken up again, and is read by rows from the start.
-    """
-    if not query.order:
-        yield from csv_pages.pages(query, _by_rows(session, query))
-        return
-    position, limit = query.position, query.limit
-    try:
-        for page in csv_pages.pages(query, _by_lines(session, query)):
-            position = page.position
-            limit = None if limit is None else limit - page.rows
-            yield page
-    except LineLost:
-        rest = replace(query, position=position, limit=limit)
-        yield from csv_pages.pages(rest, _by_rows(session, rest))
+    """Run the query and yield its rows; see the Protocol."""
+    if mysql_packets.usable(session.driver):
+        return _off_the_socket(session, query)
+    return csv_pages.pages(query, _through_the_driver(session, query))
 
 
-def _by_lines(session: Session, query: Query) -> Generator[Block]:
-    direct = mysql_packets.usable(session.driver)
-    return (_off_the_socket if direct else _through_the_driver)(session, query)
-
-
-def _off_the_socket(session: Session, query: Query) -> Generator[Block]:
+def _off_the_socket(session: Session, query: Query) -> Generator[Page]:
     answer = _Rows(session.driver)
     try:
         with _queries(session, query.table):
-            answer.execute(lines(query))
-            yield from mysql_packets.blocks(session.driver, answer.result)
+            answer.execute(rows(query))
+            for found in mysql_packets.rows(session.driver, answer.result):
+                yield _page(found, query)
     except GeneratorExit:
         cut(session.line)  # the server is still sending
         raise
@@ -401,44 +360,44 @@ def _off_the_socket(session: Session, query: Query) -> Generator[Block]:
         answer.abandon()
 
 
+def _page(found: mysql_packets.Rows, query: Query) -> Page:
+    position = None
+    if query.order:
+        last = zip(found.last(), map(_is_raw, query.columns), strict=True)
+        texts = (_text(value, raw) for value, raw in last)
+        position = keyset.position(
+            query, [None if text is None else text.decode(errors="surrogateescape") for text in texts]
+        )
+    return Page(len(found), position, len(found.content), partial(_parse, found, query))
+
+
+def _parse(found: mysql_packets.Rows, query: Query) -> tuple[pyarrow.Table, values.Counts]:
+    columns = zip(found.columns(len(query.columns)), map(_is_raw, query.columns), strict=True)
+    return values.parse(query, [values.hexed(column) if raw else column for column, raw in columns])
+
+
+def _text(value: bytes | None, raw: bool) -> bytes | None:
+    return value.hex().encode() if raw and value is not None else value
+
+
+def _is_raw(column: ReadColumn) -> bool:
+    return FAMILIES[family(column.type)].raw
+
+
 def _through_the_driver(session: Session, query: Query) -> Generator[Block]:
     """Read by the driver's public interface alone: slower, and right whatever its inside looks like."""
+    raw = [_is_raw(column) for column in query.columns]
 
-    def write_all(answer: _Rows, write: Write) -> None:
-        for (line,) in answer.fetchall_unbuffered():
-            if line is None:
-                raise LineLost
-            write(line.removesuffix(ROW_END) + b"\n")
-
-    return _pumped(session, query, lines(query), write_all)
-
-
-def _by_rows(session: Session, query: Query) -> Generator[Block]:
-    dress = [FAMILIES[family(column.type)].dress for column in query.columns]
-
-    def write_all(answer: _Rows, write: Write) -> None:
-        for row in answer.fetchall_unbuffered():
-            write(
-                csv_pages.line(
-                    [None if v is None else change(v) for change, v in zip(dress, row, strict=True)]
-                )
-            )
-
-    return _pumped(session, query, rows(query), write_all)
-
-
-def _pumped(
-    session: Session, query: Query, sql: str, write_all: Callable[[_Rows, Write], None]
-) -> Generator[Block]:
     def fill(write: Write) -> None:
         with _queries(session, query.table):
             answer = _Rows(session.driver)
             try:
-                answer.execute(sql)
-                write_all(answer, write)
-            except LineLost:
-                answer.close()  # reads the rest of this one page, and the connection stays
-                raise
+                answer.execute(rows(query))
+                for row in answer.fetchall_unbuffered():
+                    fields = zip(row, raw, strict=True)
+                    write(
+                        csv_pages.line(v.hex().encode() if v is not None and hex else v for v, hex in fields)
+                    )
             except BaseException:
                 answer.abandon()
                 raise

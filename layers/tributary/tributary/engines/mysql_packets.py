@@ -1,36 +1,133 @@
-r"""Rows of one text each, straight off PyMySQL's buffered socket: a megabyte at a time.
+"""Rows straight off PyMySQL's buffered socket, found by the lengths that the protocol states.
 
-The rows come as packets that state their length. A regular expression guesses where they begin: after
-the `\r\n` that ends each row's text, a packet's head. The stated lengths prove it: a first packet is
-known to begin where the window does, so if each length equals the distance to the next guess, the
-guesses are the packets. What is not proven, and whatever is not such a row, is walked.
+A row is one packet: its length, and each field's length and bytes. Python walks from packet to packet,
+a few operations per row; the fields are walked by Arrow, one after the other and for all rows at once.
+That every row's last field ends where its packet does proves the walk.
 (https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_query_response_text_resultset.html)
 """
 
 from __future__ import annotations
 
-import re
+from array import array
 from collections.abc import Generator, Iterator
-from struct import Struct, unpack
-from typing import Any
+from dataclasses import dataclass
+from struct import Struct
+from typing import TYPE_CHECKING, Any
 
 from pymysql.protocol import MysqlPacket
 
-from .blocks import Block, Collector
+from ..errors import InternalError
 from .window import Window
 
-ROW_END = b"\r\n"
+if TYPE_CHECKING:
+    import pyarrow
+
 PACKET_AT_MOST = 0xFFFFFF  # one of that length goes on in the next
-HEAD = Struct("<HBB")  # of every packet: its length, in three bytes, and its number
-# A row's end, and the next one's head: two bytes of length, a third that is 0, a number, and the length
-# of the text, which is one byte below 251 and otherwise 252 and two bytes.
-EDGE = re.compile(rb"\r\n(..)\0.(?:[\0-\xfa]|\xfc..)", re.DOTALL)
+HEAD = Struct("<I")  # of every packet: its length, in three bytes, and its number
+HEAD_BYTES = HEAD.size
 NULL, EOF, ERROR = 0xFB, 0xFE, 0xFF  # first bytes
-LENGTHS = {0xFC: 2, 0xFD: 3, 0xFE: 8}  # first bytes of a text's length, and how many follow
+STATE = ord("#")  # stands before an error's SQLSTATE
+LENGTHS = {0xFC: 2, 0xFD: 3, 0xFE: 8}  # first bytes of a field's length, and how many follow
+LONGEST_BYTE = 250  # of a length that is one byte
 
 
-class LineLost(Exception):
-    """The server could not render a row as one text."""
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Whole row packets: their bytes, and where in them each packet's head begins."""
+
+    content: bytes
+    heads: array[int]
+
+    def __len__(self) -> int:
+        return len(self.heads)
+
+    def columns(self, count: int) -> list[pyarrow.Array]:
+        """Return the fields as `count` columns of bytes; raises InternalError where rows have others."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        rows = len(self.heads)
+        data = pa.Array.from_buffers(pa.uint8(), len(self.content), [None, pa.py_buffer(self.content)])
+        heads = pa.Array.from_buffers(pa.int64(), rows, [None, pa.py_buffer(self.heads)])
+        place = pc.add(heads, HEAD_BYTES)
+        fields = []
+        try:
+            for _ in range(count):
+                fields.append(_field(data, place))
+                place = fields[-1].end
+        except IndexError:
+            place = heads
+        ends = pa.concat_arrays([heads[1:], pa.array([len(self.content)], pa.int64())])
+        if not place.equals(ends):
+            raise InternalError(f"the source's rows have not the {count} fields that they should have")
+        every_other = pa.arange(0, 2 * rows, 2)
+        return [_bytes(data, field, every_other) for field in fields]
+
+    def last(self) -> list[bytes | None]:
+        """Return the last row's fields."""
+        fields: list[bytes | None] = []
+        content, place = self.content, self.heads[-1] + HEAD_BYTES
+        while place < len(content):
+            size, place = content[place], place + 1
+            if size == NULL:
+                fields.append(None)
+                continue
+            if width := LENGTHS.get(size):
+                size, place = int.from_bytes(content[place : place + width], "little"), place + width
+            fields.append(content[place : place + size])
+            place += size
+        return fields
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """One field of every row: where its bytes begin and end; `nulls` are the rows that have none."""
+
+    begin: pyarrow.Array
+    end: pyarrow.Array
+    nulls: pyarrow.Array | None
+
+
+def _field(data: pyarrow.Array, place: pyarrow.Array) -> _Field:
+    """Return the field whose length stands at the places; raises IndexError where one is outside."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    first = data.take(place)
+    size, begin, nulls = first.cast(pa.int64()), pc.add(place, 1), None
+    if pc.max(first).as_py() > LONGEST_BYTE:
+        nulls = pc.equal(first, NULL)
+        size = pc.if_else(nulls, 0, size)
+        for code, width in LENGTHS.items():
+            longer = pc.equal(first, code)
+            if not pc.any(longer).as_py():
+                continue
+            stated = pa.scalar(0, pa.int64())
+            for number in range(width):
+                part = data.take(pc.if_else(longer, pc.add(place, 1 + number), 0)).cast(pa.int64())
+                stated = pc.add(stated, pc.shift_left(part, 8 * number))
+            size = pc.if_else(longer, stated, size)
+            begin = pc.if_else(longer, pc.add(begin, width), begin)
+    return _Field(begin, pc.add(begin, size), nulls)
+
+
+def _bytes(data: pyarrow.Array, field: _Field, every_other: pyarrow.Array) -> pyarrow.Array:
+    """Return the field's bytes as a column.
+
+    Begin and end of each row's field, in turn, are the offsets of an array whose every other element is
+    such a field, and the others what lies between them.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    rows = len(field.begin)
+    offsets = pc.add(field.begin, pc.shift_left(field.end, 32)).buffers()[1]  # two of 32 bits in one of 64
+    pieces = pa.Array.from_buffers(pa.binary(), 2 * rows - 1, [None, offsets, data.buffers()[1]])
+    found = pieces.take(every_other)
+    if field.nulls is None:
+        return found
+    _, offsets, content = found.buffers()
+    return pa.Array.from_buffers(pa.binary(), rows, [pc.invert(field.nulls).buffers()[1], offsets, content])
 
 
 def usable(driver: Any) -> bool:
@@ -38,58 +135,33 @@ def usable(driver: Any) -> bool:
     return hasattr(getattr(driver, "_rfile", None), "read1")
 
 
-def blocks(driver: Any, result: Any) -> Generator[Block]:
-    """Yield the rows of an unbuffered result in blocks, their ends a plain line feed.
+def rows(driver: Any, result: Any) -> Generator[Rows]:
+    """Yield the rows of an unbuffered result, some at a time.
 
-    Raises what the driver would, and LineLost once the answer is read to its end, where one of its rows
-    is NULL: the rows after that one are not yielded. Left early, the connection stands in the middle of it.
+    Raises what the driver would. Left early, the connection stands in the middle of the answer.
     """
-    collector = Collector()
-    window, lost = Window(driver._rfile, ROW_END), False
+    window = Window(driver._rfile)
     while result.unbuffered_active:
         window.read(_ends, at_least=_wanted(window))
-        found = rows(window)
-        if not lost:
-            collector.take(found)
-        for content in _packets(window):
-            if content[0] == EOF and len(content) < 9:
-                _end(result)
-            elif content[0] == ERROR:
-                _end(result)
-                MysqlPacket(content, driver.encoding).raise_for_error()
-            elif content[0] == NULL:
-                lost = True
-            elif not lost:
-                start = 1 + LENGTHS.get(content[0], 0)
-                collector.take([content[start : -len(ROW_END)]])
-        yield from collector.full()
-    yield from collector.rest()
-    if lost:
-        raise LineLost
-
-
-def _end(result: Any) -> None:
-    result.unbuffered_active = False
-    result.connection = None
-
-
-def rows(window: Window) -> list[bytes]:
-    """Take rows from the window's start, without their ends, all but the last in sight; [] if not proven."""
-    parts = window.split(EDGE)
-    found = parts[2:-2:2]
-    sizes = unpack(f"<{len(found)}H", b"".join(parts[1:-2:2]))
-    # A text of `length` bytes and its end take a byte of length before them below 251, and three above.
-    stated = [length + 3 if length < 249 else length + 5 for length in map(len, found)]
-    if not found or parts[0] or sizes != tuple(stated):
-        return []
-    window.start += sum(sizes) + HEAD.size * len(sizes)
-    return found
+        at_once = window.end - window.start < PACKET_AT_MOST
+        for found in [_whole(window)] if at_once else _joined(window):
+            heads, content = found.heads, found.content
+            last = heads[-1] + HEAD_BYTES if heads else 0
+            code = content[last] if last < len(content) else None
+            ended = code == ERROR or (code == EOF and len(content) - last < 9)
+            if ended:
+                result.unbuffered_active, result.connection = False, None
+                content, heads = content[: heads[-1]], heads[:-1]
+            if heads:
+                yield Rows(content, heads)
+            if code == ERROR:
+                MysqlPacket(found.content[last:], driver.encoding).raise_for_error()
 
 
 def _ends(content: bytearray, start: int, end: int) -> bool:
-    """Say whether an EOF or an error may be there: bytes that no text has, and most heads neither.
+    """Say whether an EOF or an error may be there; in a row, those bytes hardly ever stand so.
 
-    A packet's head is its length, whose third byte is 0 here, and its number, which may be either byte.
+    An EOF is of five bytes, an error of fewer than 64 KiB, with a # three bytes on.
     """
     place = content.find(EOF, start, end)
     while place >= 0:
@@ -98,42 +170,50 @@ def _ends(content: bytearray, start: int, end: int) -> bool:
         place = content.find(EOF, place + 1, end)
     place = content.find(ERROR, start, end)
     while place >= 0:
-        if not content[place - 2] and content[place - 4] != ROW_END[-1]:
+        if not content[place - 2] and (place + 3 >= end or content[place + 3] == STATE):
             return True
         place = content.find(ERROR, place + 1, end)
     return False
 
 
-def _packets(window: Window) -> Iterator[bytes]:
-    """Take the whole packets that are in sight, one by one: their contents."""
-    while True:
-        start, content = window.start, b""
-        while start + HEAD.size <= window.end:
-            size = _size(window, start)
-            start, end = start + HEAD.size, start + HEAD.size + size
-            if end > window.end:
-                return
-            content += bytes(window.content[start:end])
-            start = end
-            if size < PACKET_AT_MOST:
-                break
-        else:
-            return
-        window.start = start
-        yield content
+def _whole(window: Window) -> Rows:
+    """Take the whole packets that are in sight, all of them shorter than PACKET_AT_MOST."""
+    content, start, last = window.content, window.start, window.end - HEAD_BYTES
+    heads: list[int] = []
+    found, size = heads.append, HEAD.unpack_from
+    place = start
+    while place <= last:
+        found(place - start)
+        place += HEAD_BYTES + (size(content, place)[0] & PACKET_AT_MOST)
+    if place > window.end:
+        place = start + heads.pop()
+    window.start = place
+    return Rows(bytes(memoryview(content)[start:place]), array("q", heads))
+
+
+def _joined(window: Window) -> Iterator[Rows]:
+    """Take the whole packets that are in sight one by one, joined where one goes on in the next."""
+    while (size := _wanted(window)) and window.start + size <= window.end:
+        start, end = window.start, window.start + size
+        content = bytes(HEAD_BYTES)
+        while start < end:
+            stop = start + HEAD_BYTES + _size(window, start)
+            content += bytes(memoryview(window.content)[start + HEAD_BYTES : stop])
+            start = stop
+        window.start = end
+        yield Rows(content, array("q", [0]))
 
 
 def _size(window: Window, start: int) -> int:
-    low, high, _ = HEAD.unpack_from(window.content, start)
-    return int(low | high << 16)
+    return int(HEAD.unpack_from(window.content, start)[0]) & PACKET_AT_MOST
 
 
 def _wanted(window: Window) -> int:
-    """Return how long the packets are that the window begins with and that make one, as far as in sight."""
+    """Return how long the packets are that the window begins with and that make one, as far as is known."""
     start = window.start
-    while start + HEAD.size <= window.end:
+    while start + HEAD_BYTES <= window.end:
         size = _size(window, start)
-        start += HEAD.size + size
+        start += HEAD_BYTES + size
         if size < PACKET_AT_MOST:
-            break
-    return start - window.start
+            return start - window.start
+    return start - window.start and start + HEAD_BYTES - window.start  # another one's head comes after it

@@ -7,7 +7,6 @@ one family or is refused by its name.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -34,54 +33,39 @@ FamilyName = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """How values are written: `text` exactly, `field` within a CSV line, `plain` as a column of a row.
-
-    `dress` turns a plain column's bytes into the text. `quoted`: the field stands between quotes there.
-    """
+    """How values are written: `text` exactly, `field` as what is read; `raw` if those are the bytes."""
 
     text: str
     field: str
-    plain: str
-    dress: Callable[[bytes], bytes] = bytes
-    quoted: bool = False
-
-
-def _hex(value: bytes) -> bytes:
-    return value.hex().upper().encode()  # as HEX() writes it
+    raw: bool = False
 
 
 # FLOAT renders six digits, and as a DOUBLE, which the product is, all that it has. BIT is bytes to a
 # client, and as a sum a number.
-# Text is converted, or one binary part would turn the line into raw bytes of each column's own
-# character set; utf8mb4_bin, so that REPLACE compares characters and no language's equals.
 TEXT = "CONVERT({0} USING utf8mb4)"
-DOUBLED = "REPLACE(" + TEXT + " COLLATE utf8mb4_bin, '\"', '\"\"')"
 # A byte that is no character of its set becomes a question mark without an error: where the text has
-# more of them than the bytes had, its line is NULL, and the row read by columns has a misfit.
+# more of them than the bytes had, a misfit is read in its place. utf8mb4_bin, so that REPLACE compares
+# characters and no language's equals.
 QUESTION_MARKS = (
     "CHAR_LENGTH(" + TEXT + ") - CHAR_LENGTH(REPLACE(" + TEXT + " COLLATE utf8mb4_bin, '?', '')) "
     "= LENGTH({0}) - LENGTH(REPLACE(CAST({0} AS BINARY), '?', ''))"
 )
 AS_CHAR = "CAST({0} AS CHAR)"
 HEX = "HEX({0})"
+ZONED = "CONCAT({0}, 'Z')"
 FAMILIES: dict[FamilyName, Family] = {
-    "number": Family(AS_CHAR, "{0}", "{0}"),
-    "bits": Family("CAST({0} + 0 AS CHAR)", "{0} + 0", "{0} + 0"),
-    "float": Family("CAST({0} * 1e0 AS CHAR)", "{0} * 1e0", "{0} * 1e0"),
-    "date": Family(AS_CHAR, "{0}", "{0}"),
-    "datetime": Family(AS_CHAR, "{0}", "{0}"),
-    "timestamp": Family("CONCAT({0}, 'Z')", "CONCAT({0}, 'Z')", "{0}", lambda value: value + b"Z"),
-    "time": Family(AS_CHAR, "{0}", "{0}"),
-    "text": Family(TEXT, DOUBLED, "{0}", quoted=True),
-    "doubtful": Family(
-        TEXT,
-        f"IF({QUESTION_MARKS}, {DOUBLED}, NULL)",
-        f"IF({QUESTION_MARKS}, CAST({TEXT} AS BINARY), x'{MISFIT.hex()}')",
-        quoted=True,
-    ),
-    "plain": Family(AS_CHAR, AS_CHAR, AS_CHAR),
-    "binary": Family(HEX, HEX, "{0}", _hex, quoted=True),
-    "geometry": Family(HEX, HEX, "{0}", _hex, quoted=True),
+    "number": Family(AS_CHAR, "{0}"),
+    "bits": Family("CAST({0} + 0 AS CHAR)", "{0} + 0"),
+    "float": Family("CAST({0} * 1e0 AS CHAR)", "{0} * 1e0"),
+    "date": Family(AS_CHAR, "{0}"),
+    "datetime": Family(AS_CHAR, "{0}"),
+    "timestamp": Family(ZONED, ZONED),
+    "time": Family(AS_CHAR, "{0}"),
+    "text": Family(TEXT, "{0}"),
+    "doubtful": Family(TEXT, f"IF({QUESTION_MARKS}, CAST({TEXT} AS BINARY), x'{MISFIT.hex()}')"),
+    "plain": Family(AS_CHAR, AS_CHAR),
+    "binary": Family(HEX, "{0}", raw=True),
+    "geometry": Family(HEX, "{0}", raw=True),
 }
 
 

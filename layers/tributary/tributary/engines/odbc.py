@@ -3,7 +3,7 @@
 ODBC's own types lose precision, its texts depend on locales, code pages and drivers, and its drivers
 convert wrongly between what is bound and what is selected. So integers and floats are selected as exactly
 what is bound, and everything else travels as bytes that the server rendered: exact text in ASCII or UTF-16,
-or the binary itself. From there it is CSV, like every other source.
+or the binary itself.
 A transit buffer has a bound. A value beyond it is never cut: its page is read again, in the end row by row.
 """
 
@@ -14,9 +14,10 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from .. import csv_pages
+from .. import csv_pages, keyset, values
 from ..catalog import TableName
 from ..errors import (
     ConfigError,
@@ -330,9 +331,9 @@ def read(session: Session, query: Query) -> Generator[Page]:
     position, limit = query.position, query.limit
     while True:
         rest = replace(query, position=position, limit=limit)
-        blocks = _in_bulk if level < len(CAPS_BYTES) and _fits(wires, CAPS_BYTES[level]) else _by_rows
+        in_bulk = level < len(CAPS_BYTES) and _fits(wires, CAPS_BYTES[level])
         try:
-            for page in csv_pages.pages(rest, blocks(session, rest, wires, level)):
+            for page in (_in_bulk if in_bulk else _by_rows)(session, rest, wires, level):
                 position = page.position
                 limit = None if limit is None else limit - page.rows
                 yield page
@@ -366,8 +367,8 @@ def _fits(wires: Sequence[Wire], cap_bytes: int) -> bool:
     return len(wires) * _cap_bytes(wires, cap_bytes) <= ROW_BYTES_AT_MOST
 
 
-def _in_bulk(session: Session, query: Query, wires: Sequence[Wire], level: int) -> Generator[Block]:
-    """Yield the query's rows in blocks, fetched by columns.
+def _in_bulk(session: Session, query: Query, wires: Sequence[Wire], level: int) -> Generator[Page]:
+    """Yield the query's rows, fetched by columns.
 
     A thread of arrow-odbc fetches the next rows meanwhile. The time spent waiting for the source is
     what its time-out is about: the driver's ends with the first row.
@@ -376,7 +377,7 @@ def _in_bulk(session: Session, query: Query, wires: Sequence[Wire], level: int) 
     sql = session.dialect.select(query, [wire.sql for wire in wires])
     connection = in_bulk(session)
     waited_s, started = 0.0, time.monotonic()
-    gathered = _Gathered(wires)
+    gathered = _Gathered(query, wires)
     with queries(session, query.table):
         reader = connection.read_arrow_batches(
             sql,
@@ -409,74 +410,75 @@ def _check_uncut(batch: pyarrow.RecordBatch, wires: Sequence[Wire], cap_bytes: i
     """Raise _Cut where a value fills its buffer: a driver that does not say what it cut is caught so."""
     import pyarrow.compute as pc
 
-    for wire, values in zip(wires, batch.columns, strict=True):
-        if wire.form not in NUMBERS and (pc.max(pc.binary_length(values)).as_py() or 0) >= cap_bytes:
+    for wire, column in zip(wires, batch.columns, strict=True):
+        if wire.form not in NUMBERS and (pc.max(pc.binary_length(column)).as_py() or 0) >= cap_bytes:
             raise _Cut
 
 
 class _Gathered:
-    """Turns batches into CSV and hands them on in blocks."""
+    """Gathers batches until they are worth a page."""
 
-    def __init__(self, wires: Sequence[Wire]) -> None:
-        self._wires = wires
-        self._texts: list[bytes] = []
-        self._rows = self._size_bytes = 0
-        self._last = b""
+    def __init__(self, query: Query, wires: Sequence[Wire]) -> None:
+        self._query, self._wires = query, wires
+        self._batches: list[pyarrow.RecordBatch] = []
+        self._size_bytes = 0
 
-    def add(self, batch: pyarrow.RecordBatch) -> Iterator[Block]:
-        """Take the rows in; yield the block that is full with them."""
+    def add(self, batch: pyarrow.RecordBatch) -> Iterator[Page]:
+        """Take the rows in; yield the page that is full with them."""
         if not batch.num_rows:
             return
-        columns = [_field(wire, values) for wire, values in zip(self._wires, batch.columns, strict=True)]
-        self._last = _csv([column.slice(len(column) - 1) for column in columns])
-        text = _csv([_coarser(wire, column) for wire, column in zip(self._wires, columns, strict=True)])
-        self._texts.append(text)
-        self._rows += batch.num_rows
-        self._size_bytes += len(text)
+        self._batches.append(batch)
+        self._size_bytes += batch.nbytes
         if self._size_bytes >= BLOCK_BYTES:
             yield from self.rest()
 
-    def rest(self) -> Iterator[Block]:
+    def rest(self) -> Iterator[Page]:
         """Yield what is there, if anything is."""
-        if self._rows:
-            yield Block(b"".join(self._texts), self._rows, self._last)
-            self._texts, self._rows, self._size_bytes = [], 0, 0
+        if self._batches:
+            position = self._position(self._batches[-1]) if self._query.order else None
+            rows = sum(batch.num_rows for batch in self._batches)
+            parse = partial(_parse, self._batches, self._query, self._wires)
+            yield Page(rows, position, self._size_bytes, parse)
+            self._batches, self._size_bytes = [], 0
+
+    def _position(self, batch: pyarrow.RecordBatch) -> tuple[str, ...]:
+        last = (column[-1].as_py() for column in batch.columns)
+        texts = (_field_of(wire, value) for wire, value in zip(self._wires, last, strict=True))
+        return keyset.position(
+            self._query, [None if text is None else text.decode(errors="surrogateescape") for text in texts]
+        )
 
 
-def _csv(columns: Sequence[pyarrow.Array]) -> bytes:
-    """Return the columns as CSV records: NULL is an empty field, a text always stands in quotes."""
+def _parse(
+    batches: Sequence[pyarrow.RecordBatch], query: Query, wires: Sequence[Wire]
+) -> tuple[pyarrow.Table, values.Counts]:
     import pyarrow as pa
-    from pyarrow import csv
 
-    sink = pa.BufferOutputStream()
-    names = [f"c{place}" for place in range(len(columns))]
-    batch = pa.RecordBatch.from_arrays(list(columns), names)
-    try:
-        csv.write_csv(batch, sink, csv.WriteOptions(include_header=False))
-    except pa.ArrowInvalid:  # bytes that are no text: whoever reads the record finds and names them
-        rows = zip(*(column.to_pylist() for column in columns), strict=True)
-        return b"".join(csv_pages.line(map(_plain, row)) for row in rows)
-    return bytes(sink.getvalue())
+    whole = pa.Table.from_batches(batches)
+    columns = [
+        _field(wire, column.combine_chunks()) for wire, column in zip(wires, whole.columns, strict=True)
+    ]
+    return values.parse(query, columns)
 
 
-def _plain(value: bytes | int | float | None) -> bytes | None:
-    return value if value is None or isinstance(value, bytes) else repr(value).encode()
+def _plain(value: float) -> bytes:
+    return repr(value).encode()
 
 
-def _field(wire: Wire, values: pyarrow.Array) -> pyarrow.Array:
-    """Return the values as what stands in a CSV field: numbers, or bytes of UTF-8."""
+def _field(wire: Wire, read: pyarrow.Array) -> pyarrow.Array:
+    """Return the column as numbers, or as texts: bytes of UTF-8, of hex where it has bytes."""
     if wire.form == "utf-16":
-        return _utf8(values)
-    return _hexed(values) if wire.form == "bytes" else values
+        return _coarser(wire, _utf8(read))
+    return _coarser(wire, values.hexed(read) if wire.form == "bytes" else read)
 
 
-def _coarser(wire: Wire, values: pyarrow.Array) -> pyarrow.Array:
+def _coarser(wire: Wire, texts: pyarrow.Array) -> pyarrow.Array:
     import pyarrow.compute as pc
 
-    return pc.replace_substring_regex(values, FINER, r"\1") if wire.finer else values
+    return pc.replace_substring_regex(texts, FINER, r"\1") if wire.finer else texts
 
 
-def _utf8(values: pyarrow.Array) -> pyarrow.Array:
+def _utf8(read: pyarrow.Array) -> pyarrow.Array:
     """Return UTF-16 as UTF-8, at once where all of it is ASCII.
 
     Half of a pair is kept as what it is, which no reader of UTF-8 takes: it is found and treated there.
@@ -484,18 +486,18 @@ def _utf8(values: pyarrow.Array) -> pyarrow.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    valid, offsets, data = values.buffers()
-    starts = pa.Array.from_buffers(pa.int32(), len(values) + 1, [None, offsets], offset=values.offset)
-    first, end = starts[0].as_py(), starts[len(values)].as_py()
+    valid, offsets, data = read.buffers()
+    starts = pa.Array.from_buffers(pa.int32(), len(read) + 1, [None, offsets], offset=read.offset)
+    first, end = starts[0].as_py(), starts[len(read)].as_py()
     whole = data.to_pybytes()[first:end] if data is not None else b""
     text = whole.decode("utf-16-le", "surrogatepass")
     if not text.isascii():
-        return pa.array([None if value is None else utf8(value) for value in values.to_pylist()], pa.binary())
+        return pa.array([None if value is None else utf8(value) for value in read.to_pylist()], pa.binary())
     halved = pc.shift_right(pc.subtract(starts, pa.scalar(first, pa.int32())), pa.scalar(1, pa.int32()))
     found = pa.Array.from_buffers(
-        pa.binary(), len(values), [None, halved.buffers()[1], pa.py_buffer(text.encode())]
+        pa.binary(), len(read), [None, halved.buffers()[1], pa.py_buffer(text.encode())]
     )
-    return found if valid is None else pc.if_else(values.is_valid(), found, None)
+    return found if valid is None else pc.if_else(read.is_valid(), found, None)
 
 
 def utf8(value: bytes) -> bytes:
@@ -503,26 +505,12 @@ def utf8(value: bytes) -> bytes:
     return value.decode("utf-16-le", "surrogatepass").encode("utf-8", "surrogatepass")
 
 
-def _hexed(values: pyarrow.Array) -> pyarrow.Array:
-    """Return a whole column of bytes in hex at once: twice as long, and so is every offset."""
-    from binascii import hexlify
-
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    _, offsets, data = values.buffers()
-    starts = pa.Array.from_buffers(pa.int32(), len(values) + 1, [None, offsets], offset=values.offset)
-    first, end = starts[0].as_py(), starts[len(values)].as_py()
-    digits = hexlify(data.to_pybytes()[first:end]) if data is not None else b""
-    doubled = pc.shift_left(pc.subtract(starts, pa.scalar(first, pa.int32())), pa.scalar(1, pa.int32()))
-    found = pa.Array.from_buffers(
-        pa.binary(), len(values), [None, doubled.buffers()[1], pa.py_buffer(digits)]
-    )
-    return pc.if_else(values.is_valid(), found, None)
+def _by_rows(session: Session, query: Query, wires: Sequence[Wire], level: int) -> Generator[Page]:
+    """Yield the query's rows, fetched one by one: slow, and of any length."""
+    return csv_pages.pages(query, _one_by_one(session, query, wires))
 
 
-def _by_rows(session: Session, query: Query, wires: Sequence[Wire], level: int) -> Generator[Block]:
-    """Yield the query's rows in blocks, fetched one by one: slow, and of any length."""
+def _one_by_one(session: Session, query: Query, wires: Sequence[Wire]) -> Generator[Block]:
     sql = session.dialect.select(query, [wire.sql for wire in wires])
     connection = by_rows(session)
     texts: list[bytes] = []

@@ -1,9 +1,8 @@
-"""COPY's rows straight off pg8000's socket: a megabyte at a time, where the driver calls us per row.
+r"""COPY's rows straight off pg8000's socket: megabytes at a time, where the driver calls us per row.
 
-The rows come as messages that state their length, one per row. A regular expression guesses where
-they begin: at a line's end, a code and a length whose first byte is NUL, which no text of PostgreSQL
-holds. The stated lengths prove it: together they make up the distance to the last one. What is not
-proven, and whatever is not a row, is walked message by message.
+A row comes as a message: a code, a length and a CSV record. A regular expression takes the heads out
+between a record's end and the next one. No text of PostgreSQL holds a NUL, and every head does: what
+is left without one is rows and nothing else. Whatever is not such a stretch is walked message by message.
 (https://www.postgresql.org/docs/current/protocol-message-formats.html)
 """
 
@@ -11,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterator
-from struct import Struct, unpack
+from struct import Struct
 from typing import Any
 
 import pg8000.core
@@ -20,8 +19,10 @@ from .blocks import Block, Collector
 from .window import Window
 
 HEAD = Struct("!cI")  # of every message: its code, and its length without the code
-EDGE = re.compile(rb"\nd(\0...)", re.DOTALL)  # a row's end and the next one's head, below 16 MiB
-READY = b"Z\0\0\0\x05"  # ReadyForQuery ends every answer
+ROW = b"\nd\0"  # a record's end and the next row's head, with the first byte of a length below 16 MiB
+EDGE = re.compile(rb"\nd\0...", re.DOTALL)
+SIGHT_AT_MOST = 0xFFFFFF  # no row whose length has another first byte stands whole in it
+READY = b"Z\0\0\0\x05"  # ReadyForQuery, and a byte more: the end of every answer
 PASSED_ON = (b"E", b"C", b"N", b"S", b"A", b"Z")  # errors, counts and news are the driver's to understand
 
 
@@ -45,10 +46,15 @@ def blocks(driver: Any, sql: str) -> Generator[Block]:
     driver.send_QUERY(sql)
     driver._sock.flush()
     collector = Collector()
-    window, ended = Window(driver._sock, b"\n"), False
+    window, ended = Window(driver._sock), False
     while not ended:
         window.read(_ends, at_least=_wanted(window))
-        collector.take(rows(window))
+        if block := at_once(window):
+            yield from collector.rest()
+            collector.taken += block.rows
+            yield block
+            if not _ends(window.content, window.start, window.end):
+                continue
         for code, message in _messages(window):
             if code == b"d":
                 collector.write(message)
@@ -56,7 +62,6 @@ def blocks(driver: Any, sql: str) -> Generator[Block]:
             if code in PASSED_ON:
                 driver.message_types[code](message, context)
             ended = code == b"Z"
-            collector.take(rows(window))
         yield from collector.full()
     yield from collector.rest()
     if context.error is not None:
@@ -64,23 +69,24 @@ def blocks(driver: Any, sql: str) -> Generator[Block]:
     collector.check(context.row_count)
 
 
-def rows(window: Window) -> list[bytes]:
-    """Take rows from the window's start, without their line ends, all but the last in sight.
-
-    Returns none where they are not proven to be rows and nothing else.
-    """
-    parts = window.split(EDGE)
-    found = parts[2:-2:2]
-    sizes = unpack(f"!{len(found)}I", b"".join(parts[1:-2:2]))
-    size_bytes = sum(sizes) + len(sizes)
-    if not found or parts[0] or window.start + size_bytes + HEAD.size + len(parts[-1]) != window.end:
-        return []
-    window.start += size_bytes
-    return found
+def at_once(window: Window) -> Block | None:
+    """Take the rows from the window's start, all but the last in sight; None where they are not proven."""
+    content, start = window.content, window.start
+    end = content.rfind(ROW, start, window.end) + 1
+    if end <= start or content[start] != ROW[1] or window.end - start > SIGHT_AT_MOST:
+        return None
+    with memoryview(content) as view:
+        text, heads = EDGE.subn(b"\n", view[start + HEAD.size : end])
+        last = max(content.rfind(ROW, start, end) + 1, start) + HEAD.size
+        record = bytes(view[last:end])
+    if b"\0" in text:
+        return None
+    window.start = end
+    return Block(text, heads + 1, record)
 
 
 def _ends(content: bytearray, start: int, end: int) -> bool:
-    return content.find(READY, start, end) >= 0
+    return content[end - len(READY) - 1 : end - 1] == READY
 
 
 def _messages(window: Window) -> Iterator[tuple[bytes, bytes]]:

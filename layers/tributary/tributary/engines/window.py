@@ -7,21 +7,20 @@ most of what reading takes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from re import Pattern
 from typing import Any
 
-SIGHT_BYTES = 1 << 20
+SIGHT_BYTES = 2 << 20  # enough rows at once for what is paid per stretch
 ENDING_BYTES = 16  # no less than what tells an answer's end
 ROOM_BYTES = 1 << 16  # more than the file buffers, so that it reads past its buffer into ours
 
 
 class Window:
-    """`content[start:end]` is what was read and not yet used; in front there is room for an edge."""
+    """`content[start:end]` is what was read and not yet used."""
 
-    def __init__(self, file: Any, edge: bytes) -> None:
-        self.front = self.start = self.end = len(edge)
-        self.content = bytearray(edge + bytes(SIGHT_BYTES + ROOM_BYTES))
-        self._file, self._edge = file, edge
+    def __init__(self, file: Any) -> None:
+        self.start = self.end = 0
+        self.content = bytearray(SIGHT_BYTES + ROOM_BYTES)
+        self._file = file
         self._buffered = True
         self._ending = False
 
@@ -32,11 +31,11 @@ class Window:
         that is slower than its reader would otherwise be read in small pieces, each with its costs.
         """
         left = self.end - self.start
-        if self.start != self.front:
-            self.content[self.front : self.front + left] = self.content[self.start : self.end]
-        self.start, self.end = self.front, self.front + left
+        if self.start:
+            self.content[:left] = self.content[self.start : self.end]
+        self.start, self.end = 0, left
         # What may be the end and began in the last piece has to come whole, and nothing may come after it.
-        full = self.front + max(at_least, left + 1, 0 if self._ending else SIGHT_BYTES)
+        full = max(at_least, left + 1, 0 if self._ending else SIGHT_BYTES)
         self._ending = self._ending and not at_least
         if len(self.content) < full + ROOM_BYTES:
             self.content.extend(bytes(full + ROOM_BYTES - len(self.content)))
@@ -59,10 +58,3 @@ class Window:
         if not count:
             raise ConnectionError("the server closed the connection")
         return count
-
-    def split(self, edge: Pattern[bytes]) -> list[bytes]:
-        """Return the parts of an edge and what lies between edges, as if one stood before the content."""
-        before = self.start - self.front
-        self.content[before : self.start] = self._edge
-        with memoryview(self.content) as view:
-            return edge.split(view[before : self.end])
