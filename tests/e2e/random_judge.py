@@ -104,6 +104,8 @@ class Judge:
         assert report.get("failure") is None, report["failure"]
         told = {table["table"]: table for table in report["tables"]}
         failed = {name for name in self.made.tables if told.get(self._name(name), {}).get("failure")}
+        for name in failed:
+            self.made.tell(f"  {name} fails: {told[self._name(name)]['failure']['error']}")
         if run.asked.replay:
             self.check_replay(run, failed, told, before)
             return
@@ -128,6 +130,7 @@ class Judge:
         """Check that a backfill was refused rightly: of a table that must be read whole first."""
         assert failure["error"] == "ConfigError", failure
         assert "is to be read whole" in failure["message"], failure
+        self.made.tell(f"  refused: {failure['message']}")
         assert any(map(self._is_to_be_read_whole, run.asked.tables or ())), failure
         self.check_all()
 
