@@ -60,6 +60,7 @@ class RandomRuns:
         self.made.settle()
         for _ in range(2):  # the second knows of the counters what the first saw of them
             self.run(Asked(), faults=False)
+        self.run(Asked(replay=True), faults=False)
         for name in APPENDED:
             if name in self.made.tables:
                 self.judge.exact(name, BASE)
@@ -72,13 +73,13 @@ class RandomRuns:
         chosen, loaded = self.chance.random(), sorted(self.judge.brought)
         if chosen < 0.1:
             return Asked(full_refresh=True)
-        if chosen < 0.25 and loaded:
+        if chosen < 0.3 and loaded:
             if self.chance.random() < 0.2 and not self.zombies:
                 self._forget(self.chance.choice(loaded))
             some = tuple(self.chance.sample(loaded, self.chance.randint(1, len(loaded))))
             return Asked(replay=True, tables=self.chance.choice([None, some]))
         stamped = tuple(name for name in loaded if name in STAMPED)
-        if chosen < 0.35 and (stamped or "events" in loaded):
+        if chosen < 0.45 and (stamped or "events" in loaded):
             return self._backfill(stamped or ("events",))
         return Asked()
 
