@@ -46,6 +46,8 @@ class Committed:
     ever: set[tuple[Any, ...]] = field(default_factory=set)
     defaults: Values = field(default_factory=dict)  # of the columns that were added
     dropped: set[str] = field(default_factory=set)
+    missed: set[str] = field(default_factory=set)  # columns that are away, and no run has noticed it yet
+    altered: float | None = None  # when its columns were
 
     def commit(self, change: Change) -> None:
         """Take a change that is committed now."""
@@ -61,6 +63,7 @@ class Committed:
     def add_column(self, name: str, value: Any) -> None:
         """Give every row a new column: each that gets another value by that has changed."""
         self.columns.append(name)
+        self.altered = time.monotonic()
         self.defaults[name] = value
         for key, row in self.rows.items():
             known = value is None and name not in self.dropped
@@ -72,9 +75,16 @@ class Committed:
         self.columns.remove(name)
         self.defaults.pop(name)
         self.dropped.add(name)
+        self.missed.add(name)
+        self.altered = time.monotonic()
         for key, row in self.rows.items():
             left = {column: value for column, value in row.values.items() if column != name}
             self.rows[key] = replace(row, values=left)
+
+    def empty(self) -> None:
+        """Take every row away, at once."""
+        for key in list(self.rows):
+            self.commit(Change("", key, None))
 
     def unchanged_since(self, moment: float) -> Iterator[tuple[int, Row]]:
         """Yield the rows that were committed before the moment and not changed after it."""

@@ -6,7 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tributary.errors import LeaseLost
+from tributary.load import load_run
+
 from .company import Company
+from .fates import Fate
+from .steps import Steps
 from .under_way import loads, stop, until, warehouse_session
 
 EXAMPLE = Path(__file__).parents[2] / "events" / "stopped.json"
@@ -63,3 +70,27 @@ def test_an_end_before_there_was_a_run_is_reported_once(company: Company) -> Non
         assert answer == {"source": source.name, "run_id": None, "status": "failed"}
     [message] = company.mailbox.about(arn)
     assert "TimedOut: the execution was under way for longer" in message["Message"]
+
+
+def test_an_old_run_makes_no_table_in_the_way_of_the_newer_ones_columns(company: Company) -> None:
+    source = company.source("sqlite")
+    source.sql("CREATE TABLE orders (id INTEGER PRIMARY KEY)", "INSERT INTO orders VALUES (1)")
+    source.file("tables: [{name: orders, mode: replace}]")
+    steps = Steps(company, source)
+    old = steps.plan(steps.execution(), Fate()).plan
+    assert old is not None
+    steps.extract(old.run_id, 0, Fate())
+    zombie = steps.loading(old.run_id, Fate())
+    source.sql("ALTER TABLE orders ADD COLUMN colour TEXT DEFAULT 'red'")
+    newer = steps.execution()
+    plan = steps.plan(newer, Fate()).plan
+    assert plan is not None
+
+    with pytest.raises(LeaseLost):
+        load_run(zombie, {})
+
+    steps.extract(plan.run_id, 0, Fate())
+    while not steps.load(plan.run_id, Fate()).done:
+        pass
+    steps.report(newer, plan.run_id)
+    assert source.loaded("orders", "id, colour") == [(1, "red")]

@@ -95,7 +95,7 @@ def load_run(loading: Loading, failed_items: Mapping[int, str]) -> Progress:
     """Bring every table as far as the warehouse lets it go; return once nothing moves for PATIENCE_S.
 
     `failed_items`: the error's name of each item that gave up. Raises LeaseLost where the fence of
-    a newer run stops a publish.
+    a newer run stops a batch.
     """
     key = paths.ledger(loading.plan.source, loading.plan.run_id)
     ledger, etag = _open(loading, key, failed_items)
@@ -193,6 +193,8 @@ def _ask(loading: Loading, load: TableLoad, states: dict[str, State]) -> TableLo
 
 def _after_stage(loading: Loading, load: TableLoad, state: State) -> TableLoad:
     if not state.finished:
+        if not (loading.table(load).exists or load.run):
+            _check_fence(loading, state, 0)
         return _again(load, "waiting", state) or _broken(load, "COPY", _copy_reason(loading, state))
     if loading.table(load).rebuilt:
         return _after_run(loading, load, state)
@@ -257,14 +259,10 @@ def _after_publish(loading: Loading, load: TableLoad, state: State) -> TableLoad
         logger.info("table loaded", extra=told)
         _care(loading, load)
         return load.model_copy(update={"phase": "loaded", "statement": None})
-    if "zero" in state.message and state.failed_at is not None:
-        place = 0 if load.quiet else fenced_at(loading.table(load))
-        if state.failed_at == place:
-            raise LeaseLost(
-                f"run {loading.plan.run_id} of {loading.plan.source} is fenced: a newer run loads"
-            )
-        if state.failed_at == place + 1:
-            return _broken(load, "publish", OTHER_FORM)
+    place = 0 if load.quiet else fenced_at(loading.table(load))
+    _check_fence(loading, state, place)
+    if "zero" in state.message and state.failed_at == place + 1:
+        return _broken(load, "publish", OTHER_FORM)
     again = _again(load, "waiting" if load.quiet else "staged", state)
     if again:
         return again
@@ -280,6 +278,12 @@ def _care(loading: Loading, load: TableLoad) -> None:
             loading.warehouse.submit(batch, _name(loading.plan, load, f"care-{number}"))
     except (LoadFailed, WarehouseUnavailable) as error:
         logger.warning("care put off", extra={"table": load.table, "error": type(error).__name__})
+
+
+def _check_fence(loading: Loading, state: State, place: int) -> None:
+    """Raise LeaseLost where the statement at that place of the batch, its fence, was what failed."""
+    if "zero" in state.message and state.failed_at == place:
+        raise LeaseLost(f"run {loading.plan.run_id} of {loading.plan.source} is fenced: a newer run loads")
 
 
 def _again(load: TableLoad, phase: str, state: State) -> TableLoad | None:
@@ -356,6 +360,15 @@ def _submit_table(loading: Loading, batch: list[TableLoad]) -> list[TableLoad]:
 
 def _stage(loading: Loading, load: TableLoad) -> list[str]:
     plan, table = loading.plan, loading.table(load)
+    batch = _stage_batch(loading, load, table)
+    if table.exists or load.run:
+        return batch
+    # It makes the table that people read: an old run must not make it in the way of a newer one's form.
+    return [control.fence(plan.source, plan.generation), *batch]
+
+
+def _stage_batch(loading: Loading, load: TableLoad, table: TablePlan) -> list[str]:
+    plan = loading.plan
     if table.rebuilt:
         return rebuilding.batch(loading.bucket, plan, table, load, loading.copy_role)
     result = loading.result(table)
