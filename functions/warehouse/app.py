@@ -18,7 +18,9 @@ def handler(event: dict[str, Any], context: Any) -> None:
 def prepare(properties: dict[str, Any]) -> None:
     """Create what is missing and grant it to the pipeline's database user; repeatable."""
     from tributary import settings
-    from tributary.redshift.bootstrap import bootstrap
+    from tributary.redshift.bootstrap import bootstrap, show_raw_layer
 
     warehouse = settings.warehouse(admin_secret=properties.get("AdminSecretArn") or None)
     bootstrap(warehouse, loader=properties["Loader"], database=properties["Database"])
+    if schema := properties.get("RawSchema"):
+        show_raw_layer(warehouse, schema=schema, role=properties["RawRole"], loader=properties["Loader"])

@@ -17,12 +17,16 @@ def create(url: str, logical_id: str, resource: Mapping[str, Any]) -> None:
         client("scheduler", url).create_schedule_group(Name=properties["Name"])
     elif kind == "AWS::SNS::Subscription":
         client("sns", url).subscribe(**properties)
+    elif kind == "AWS::Glue::Database":
+        client("glue", url).create_database(**properties)
     elif kind == "AWS::SecretsManager::Secret":
         create_secret(client("secretsmanager", url), logical_id, properties)
 
 
 def delete(url: str, resource: Mapping[str, Any]) -> None:
     """Take the resource away: a group with its schedules. Secrets stay, subscriptions go with their topic."""
+    if resource["Type"] == "AWS::Glue::Database":
+        client("glue", url).delete_database(Name=resource["Properties"]["DatabaseInput"]["Name"])
     if resource["Type"] == "AWS::Scheduler::ScheduleGroup":
         client("scheduler", url).delete_schedule_group(Name=resource["Properties"]["Name"])
 

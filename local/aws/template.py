@@ -43,7 +43,14 @@ NAMED_ONLY = frozenset(
     }
 )
 # Types that `by_api` makes.
-BY_API = frozenset({"AWS::Scheduler::ScheduleGroup", "AWS::SecretsManager::Secret", "AWS::SNS::Subscription"})
+BY_API = frozenset(
+    {
+        "AWS::Glue::Database",
+        "AWS::Scheduler::ScheduleGroup",
+        "AWS::SecretsManager::Secret",
+        "AWS::SNS::Subscription",
+    }
+)
 
 # What CloudFormation would name at random is named after the stack here, so that events/env.json,
 # a file for calls by hand, can say what the local stack's names are.
@@ -247,6 +254,7 @@ class Substitutes:
         if self._named[target]["Type"] == LAYER:
             return f"arn:aws:lambda:{REGION}:{ACCOUNT}:layer:{target}:1"  # the id tells the content
         properties = self._named[target].get("Properties", {})
+        properties = properties.get("DatabaseInput", properties)  # of Glue: what has the name
         last = attribute.rpartition(".")[2] or _name_property(properties) or "Name"
         if last in properties:
             return self.replace(properties[last])

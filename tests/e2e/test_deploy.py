@@ -19,7 +19,7 @@ from local.databases.postgres import Postgres
 from local.pipeline import project
 from local.stack import spawn
 
-from .company import Company, Source
+from .company import Company, Row, Source
 from .told import Mailbox, Told, planted
 from .under_way import loads, until, warehouse_session
 
@@ -182,6 +182,57 @@ def held_at_its_publish(source: Source) -> Iterator[str]:
         arn = source.start()
         until(lambda: [load["phase"] for load in loads(source.company, source)] == ["publishing"])
         yield arn
+
+
+def test_the_raw_layer_is_shown_run_by_run_and_what_stands_in_the_way_fails_no_load(island: Company) -> None:
+    source = orders(island, schedule=None, rows=1)
+    assert source.run().status == "SUCCEEDED"  # before anybody asked for it
+    assert "WarehouseSetup: Update" in island.stack.deploy(parameters={"RawTables": "true"})
+    table = f"etl_raw_dev.{source.name}__orders"
+
+    def loads(*statements: str) -> tuple[str, list[str]]:
+        """Load what the statements made; return the run, and the notes of its report about the raw layer."""
+        source.sql(*statements)
+        ended = source.run()
+        assert ended.status == "SUCCEEDED"
+        notes = [note for note in ended.table("main.orders")["notes"] if "raw layer" in note]
+        return ended.output["run_id"], notes
+
+    def shown(columns: str = "id") -> list[Row]:
+        return island.warehouse(
+            f"SELECT run_id, _tributary_kind, {columns} FROM {table} ORDER BY run_id, _tributary_seq"
+        )
+
+    first, notes = loads("INSERT INTO orders VALUES (2)")
+    assert (notes, shown()) == ([], [(first, "image", 1), (first, "image", 2)])
+
+    island.warehouse("ALTER SCHEMA etl_raw_dev OWNER TO admin")
+    second, notes = loads("DELETE FROM orders WHERE id = 1", "ALTER TABLE orders ADD COLUMN note TEXT")
+    [note] = notes
+    assert note.startswith("loaded; the raw layer's external table is behind")
+    assert note.endswith("failed: code 42501, permission denied")
+    assert len(shown()) == 2
+
+    island.warehouse('ALTER SCHEMA etl_raw_dev OWNER TO "IAMR:tributary-WarehouseRole"')
+    third, notes = loads("INSERT INTO orders VALUES (3, 'c')")
+    rows = [(first, "image", 1, None), (first, "image", 2, None), (second, "image", 2, None)]
+    rows += [(third, "image", 2, None), (third, "image", 3, "c")]
+    assert (notes, shown("id, note")) == ([], rows)
+
+    island.warehouse(f"DROP TABLE {table}")  # by a person
+    fourth, notes = loads("DELETE FROM orders")
+    assert (notes, shown("id, note")) == ([], rows)  # no row, no chunk
+
+    fourth, notes = loads(
+        "DROP TABLE orders",
+        "CREATE TABLE orders (id INTEGER PRIMARY KEY, note REAL)",
+        "INSERT INTO orders VALUES (4, 0.5)",
+    )
+    assert (notes, shown("id, note")) == (
+        [],
+        [(fourth, "image", 4, 0.5)],
+    )  # what was a text before cannot be read so
+    assert "WarehouseSetup: Update" in island.stack.deploy(parameters={"RawTables": "false"})
 
 
 def test_the_events_in_the_folder_are_taken_and_what_is_deleted_keeps_its_data(island: Company) -> None:

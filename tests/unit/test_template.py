@@ -22,7 +22,7 @@ from samtranslator.yaml_helper import yaml_parse
 from statemachine import check
 from tributary import __version__, carry_on, custom_resource
 from tributary.pausing import Asked, Which
-from tributary.redshift import control
+from tributary.redshift import control, external
 
 ROOT = Path(__file__).parents[2]
 SOURCE = yaml_parse((ROOT / "template.yaml").read_text())
@@ -427,6 +427,11 @@ def test_the_sql_for_an_administrator_is_what_the_setup_would_run():
     loader = "${Loader}"
     expected = [f'CREATE USER "{loader}" PASSWORD DISABLE', *control.create()]
     assert text == "".join(f"{one};\n" for one in [*expected, *control.grant(loader, "${Database}")])
+    assert values["Loader"] == RESOURCES["WarehouseSetup"]["Properties"]["Loader"]
+
+    text, values = TEMPLATE["Outputs"]["RawTablesSql"]["Value"]["Fn::Sub"]
+    schema = external.create_schema("${RawDatabase}", "${RawDatabase}", "${CopyRole.Arn}")
+    assert text == f"{schema};\n{external.own_schema('${RawDatabase}', loader)};\n"
     assert values["Loader"] == RESOURCES["WarehouseSetup"]["Properties"]["Loader"]
 
 

@@ -30,8 +30,17 @@ OPTIONS = {  # all that a parameter may add
     "NotifyEmail": "me@example.com",
     "MaxRpus": "64",
     "RawRetentionDays": "30",
+    "RawTables": "true",
 }
-ADDED = {"Snapshots", "SnapshotRole", "AdminSecretRotation", "RawTrail", "Budget", "AlertEmail"}
+ADDED = {
+    "Snapshots",
+    "SnapshotRole",
+    "AdminSecretRotation",
+    "RawTrail",
+    "Budget",
+    "AlertEmail",
+    "RawDatabase",
+}
 FORMS = [
     pytest.param({**network, **warehouse, **options}, id="-".join(names))
     for *names, network, warehouse, options in (

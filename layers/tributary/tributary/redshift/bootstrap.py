@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from . import control
+from . import control, external
 from .data_api import Warehouse
 
 
@@ -22,3 +22,13 @@ def bootstrap(warehouse: Warehouse, *, loader: str, database: str) -> None:
     user = [] if users else [control.create_user(loader)]
     tables = [*control.upgrade(found), *control.create()]
     warehouse.run([*user, *tables, *control.grant(loader, database)], name)
+
+
+def show_raw_layer(warehouse: Warehouse, *, schema: str, role: str, loader: str) -> None:
+    """Create the schema of the raw layer's external tables, where missing, and give it to the pipeline.
+
+    `schema` is the Glue database's name too. Repeatable. Raises LoadFailed as `bootstrap` does.
+    """
+    name = "tributary/raw-layer"
+    warehouse.run_alone(external.create_schema(schema, schema, role), name, wait_s=120)
+    warehouse.run([external.own_schema(schema, loader)], name)
