@@ -192,7 +192,7 @@ class Deployer:
 
     def _settle(self, new: Standing, outputs: Mapping[str, str], events: list[Event]) -> Deployment:
         new.public = _public(outputs, list(new.custom.values()))
-        self._moto.show(new.wanted.parts, new.public)
+        self._moto.show(new.wanted.parts, new.wanted.parameters, new.public)
         self._standing = new
         sent = tuple(f"{event.resource.name}: {event.kind}" for event in events)
         return Deployment(new.public, new.functions, sent)
@@ -205,7 +205,7 @@ class Deployer:
             self._make(again, outputs, there={**old.by_api, **new.by_api})
             self._send([event.undone() for event in events])
             self._leave(new, again)
-            self._moto.show(old.wanted.parts, old.public)
+            self._moto.show(old.wanted.parts, old.wanted.parameters, old.public)
         except Exception as failure:
             raise DeployError(f"{error}; and what stood could not be brought back: {failure}") from error
 

@@ -184,8 +184,25 @@ def held_at_its_publish(source: Source) -> Iterator[str]:
         yield arn
 
 
+def test_the_warehouses_usage_limit_comes_changes_and_goes_with_its_parameters(island: Company) -> None:
+    serverless = island.client("redshift-serverless")
+
+    def limits() -> list[tuple[int, str, str]]:
+        found = serverless.list_usage_limits(usageType="serverless-compute")["usageLimits"]
+        return [(limit["amount"], limit["period"], limit["breachAction"]) for limit in found]
+
+    assert limits() == []
+    for amount, action in (("500", "log"), ("300", "deactivate")):
+        parameters = {"MonthlyRpuHours": amount, "UsageLimitAction": action}
+        island.stack.deploy(parameters=parameters)
+        assert limits() == [(int(amount), "monthly", action)]
+    assert "UsageLimit: Delete" in island.stack.deploy(parameters={"MonthlyRpuHours": "0"})
+    assert limits() == []
+
+
 def test_the_raw_layer_is_shown_run_by_run_and_what_stands_in_the_way_fails_no_load(island: Company) -> None:
     source = orders(island, schedule=None, rows=1)
+    island.stack.deploy()
     assert source.run().status == "SUCCEEDED"  # before anybody asked for it
     assert "WarehouseSetup: Update" in island.stack.deploy(parameters={"RawTables": "true"})
     table = f"etl_raw_dev.{source.name}__orders"

@@ -13,6 +13,7 @@ from typing import Any
 
 import boto3
 import pytest
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from moto.events.models import EventPattern
 from policy_sentry.querying.actions import get_action_data
 from samtranslator.parser.parser import Parser
@@ -359,6 +360,34 @@ def test_every_environment_gives_all_of_its_stack_the_tag_that_the_budget_counts
             assert environment["deploy"]["parameters"]["tags"] == f"{tag}={stack}"
 
 
+def test_every_resource_that_aws_can_tag_gets_the_stacks_tags():
+    """CloudFormation gives a stack's tags to what it makes and can tag, in nested stacks too."""
+    types = {item["Type"] for part in EVERYWHERE.values() for item in part.values()}
+    own = {kind for kind in types if kind.startswith("Custom::")}
+    tagging = {
+        kind: PROVIDER_SCHEMA_MANAGER.get_resource_schema("eu-west-1", kind).schema.get("tagging", {})
+        for kind in types - own
+    }
+    untaggable = {kind for kind, told in tagging.items() if not told.get("taggable")}
+    assert untaggable == {  # rights, ties and settings, which cost nothing, and what stands in a tagged group
+        "AWS::EC2::Route",
+        "AWS::EC2::SubnetRouteTableAssociation",
+        "AWS::EC2::VPCGatewayAttachment",
+        "AWS::Glue::Database",
+        "AWS::IAM::ManagedPolicy",
+        "AWS::IAM::Policy",
+        "AWS::Lambda::EventInvokeConfig",
+        "AWS::Lambda::LayerVersion",
+        "AWS::Lambda::Permission",
+        "AWS::S3::BucketPolicy",
+        "AWS::SNS::Subscription",
+        "AWS::SQS::QueuePolicy",
+        "AWS::Scheduler::Schedule",
+        "AWS::SecretsManager::RotationSchedule",
+    }
+    assert [kind for kind in types - own - untaggable if not tagging[kind]["tagOnCreate"]] == []
+
+
 def test_old_layers_go_with_the_update_that_replaces_them():
     layers = [item for item in RESOURCES.values() if item["Type"] == "AWS::Lambda::LayerVersion"]
     assert [layer["DeletionPolicy"] for layer in layers] == ["Delete"] * 5
@@ -366,7 +395,7 @@ def test_old_layers_go_with_the_update_that_replaces_them():
 
 def test_a_custom_resource_that_hangs_is_given_up():
     custom = [item["Properties"] for item in RESOURCES.values() if item["Type"].startswith("Custom::")]
-    assert [properties["ServiceTimeout"] for properties in custom] == [300] * len(CUSTOM)
+    assert {properties["ServiceTimeout"] for properties in custom} == {300}
 
 
 @pytest.mark.parametrize("name", CUSTOM)

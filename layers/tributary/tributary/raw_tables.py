@@ -127,10 +127,10 @@ class Catalog:
             return self._bring(one, before.tables.get(self._name(one)), wanted[self._name(one)], found)
 
         with ThreadPoolExecutor(AT_ONCE) as threads:
-            ended = dict(zip(loaded, threads.map(bring, range(len(loaded))), strict=True))
-        made = {self._name(one) for one, reason in ended.items() if reason is None}
+            ended = list(zip(loaded, threads.map(bring, range(len(loaded))), strict=True))
+        made = {self._name(one) for one, reason in ended if reason is None}
         self._note(noted, made, etag)
-        return {one.table.number: reason for one, reason in ended.items() if reason != NOT_BEGUN}
+        return {one.table.number: reason for one, reason in ended if reason != NOT_BEGUN}
 
     def _note(self, noted: ShownTables, made: Collection[str], etag: str) -> None:
         """Note which tables are whole; one of which that cannot be noted is made anew by its next run."""
