@@ -186,8 +186,8 @@ def held_at_its_publish(source: Source) -> Iterator[str]:
         yield arn
 
 
-def test_the_house_is_deployed_with_its_parts_and_a_network_comes_and_goes(island: Company) -> None:
-    watch, ec2 = island.client("cloudwatch"), island.client("ec2")
+def test_the_dashboard_and_every_alarm_are_deployed_with_the_house(island: Company) -> None:
+    watch = island.client("cloudwatch")
     written = read(project() / "template-monitoring.yaml")["Resources"]
     alarms = {alarm["AlarmName"]: alarm for alarm in watch.describe_alarms()["MetricAlarms"]}
     wanted = {name for name, item in written.items() if item["Type"] == "AWS::CloudWatch::Alarm"}
@@ -204,32 +204,32 @@ def test_the_house_is_deployed_with_its_parts_and_a_network_comes_and_goes(islan
     hidden = [name for name, alarm in alarms.items() if alarm["AlarmArn"] not in shown]
     assert hidden == ["tributary-Monitoring-WarehouseStorageAlarm"]  # which not every stack has
 
+
+def test_a_network_and_a_usage_limit_come_change_and_go_with_their_parameters(island: Company) -> None:
+    ec2, serverless = island.client("ec2"), island.client("redshift-serverless")
+
     def networks() -> list[str]:
         return [vpc["CidrBlock"] for vpc in ec2.describe_vpcs()["Vpcs"] if not vpc["IsDefault"]]
-
-    assert networks() == []
-    island.stack.deploy(
-        parameters={"Network": "create", "NetworkCidr": "10.7.0.0/24", "FixedAddress": "true"}
-    )
-    assert networks() == ["10.7.0.0/24"]
-    seen = {address["PublicIp"] for address in ec2.describe_addresses()["Addresses"]}
-    assert {island.stack.outputs["FixedAddress"]} == seen
-    island.stack.deploy(parameters={"Network": "none", "FixedAddress": "false"})
-    assert networks() == []
-
-
-def test_the_warehouses_usage_limit_comes_changes_and_goes_with_its_parameters(island: Company) -> None:
-    serverless = island.client("redshift-serverless")
 
     def limits() -> list[tuple[int, str, str]]:
         found = serverless.list_usage_limits(usageType="serverless-compute")["usageLimits"]
         return [(limit["amount"], limit["period"], limit["breachAction"]) for limit in found]
 
-    assert limits() == []
-    for amount, action in (("500", "log"), ("300", "deactivate")):
-        parameters = {"MonthlyRpuHours": amount, "UsageLimitAction": action}
-        island.stack.deploy(parameters=parameters)
-        assert limits() == [(int(amount), "monthly", action)]
+    assert (networks(), limits()) == ([], [])
+    made = {
+        "Network": "create",
+        "NetworkCidr": "10.7.0.0/24",
+        "FixedAddress": "true",
+        "MonthlyRpuHours": "500",
+    }
+    island.stack.deploy(parameters=made)
+    assert (networks(), limits()) == (["10.7.0.0/24"], [(500, "monthly", "log")])
+    [address] = ec2.describe_addresses()["Addresses"]
+    assert island.stack.outputs["FixedAddress"] == address["PublicIp"]
+
+    changed = {"Network": "none", "FixedAddress": "false", "MonthlyRpuHours": "300"}
+    island.stack.deploy(parameters={**changed, "UsageLimitAction": "deactivate"})
+    assert (networks(), limits()) == ([], [(300, "monthly", "deactivate")])
     assert "UsageLimit: Delete" in island.stack.deploy(parameters={"MonthlyRpuHours": "0"})
     assert limits() == []
 
