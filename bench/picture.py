@@ -85,7 +85,9 @@ def metrics(axis: Any, properties: dict[str, Any], told: dict[str, Any]) -> None
         right.tick_params(labelsize=7)
         right.spines["top"].set_visible(False)
     axis.legend(handles=shown, fontsize=6, frameon=False, ncols=2, loc="upper left")
-    axis.margins(y=0.35)
+    for one in [axis, *([right] if right else [])]:
+        one.margins(y=0.35)
+        one.set_ylim(bottom=0)
 
 
 def table(axis: Any, properties: dict[str, Any], told: dict[str, Any]) -> None:
