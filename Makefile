@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-external soak bench lint format validate types sources build package-check deploy clean
+.PHONY: help setup demo test test-external soak bench pictures lint format validate types sources build package-check deploy clean
 
 PYTHON := .venv/bin/python
 SAM := .venv-sam/bin/sam
@@ -50,6 +50,10 @@ bench/.venv/.ready: bench/requirements.txt local/setup.sh
 
 bench: setup bench/.venv/.ready ## Measure extraction beside other tools, on the same data; not a test
 	$(PYTHON) -m bench $(BENCH)
+
+pictures: setup bench/.venv/.ready ## Draw docs/dashboard.png from what runs in the local stack emit
+	$(PYTHON) -m bench.dashboard
+	bench/.venv/bin/python -m bench.picture
 
 lint: setup validate ## Check style, types, template and state machine
 	$(PYTHON) -m ruff check .

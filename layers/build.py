@@ -59,7 +59,17 @@ PYARROW_UNUSED = (
     "**/*.h",
 )
 # What botocore may make clients of. It looks through the folders of all four hundred services for each.
-AWS_SERVICES = ("lambda", "redshift-data", "s3", "scheduler", "secretsmanager", "sns", "ssm", "stepfunctions")
+AWS_SERVICES = (
+    "lambda",
+    "redshift-data",
+    "redshift-serverless",
+    "s3",
+    "scheduler",
+    "secretsmanager",
+    "sns",
+    "ssm",
+    "stepfunctions",
+)
 
 
 @dataclass(frozen=True, slots=True)

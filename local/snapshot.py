@@ -21,7 +21,7 @@ def of_project(template: Path, into: Path) -> Path:
     draft.mkdir(parents=True)
     for name, resource in read(template)["Resources"].items():
         properties = resource.get("Properties", {})
-        for attribute in ("CodeUri", "ContentUri", "DefinitionUri"):
+        for attribute in ("CodeUri", "ContentUri", "DefinitionUri", "TemplateURL"):
             if (uri := properties.get(attribute)) and name != SOURCES:
                 _copy(template.parent / uri, draft / uri)
     shutil.copy(template, draft / template.name)

@@ -35,6 +35,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         bucket=bucket,
         warehouse=settings.warehouse(),
         copy_role=settings.variable("COPY_ROLE_ARN"),
+        raw_tables=settings.raw_tables(),
     )
     progress = load_run(loading, {failed.item: failed.error for failed in asked.failed_items})
     return {"done": progress.done, "wait_s": progress.wait_s}

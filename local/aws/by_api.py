@@ -6,23 +6,44 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from . import nested
 from .clients import client
-from .template import secret_name
+from .template import NESTED, DeployError, secret_name
 
 
-def create(url: str, logical_id: str, resource: Mapping[str, Any]) -> None:
-    """Make the resource, its properties resolved."""
+def create(url: str, logical_id: str, resource: Mapping[str, Any]) -> Mapping[str, str]:
+    """Make the resource, its properties resolved; return its attributes that are known only now."""
     kind, properties = resource["Type"], resource.get("Properties", {})
     if kind == "AWS::Scheduler::ScheduleGroup":
         client("scheduler", url).create_schedule_group(Name=properties["Name"])
     elif kind == "AWS::SNS::Subscription":
         client("sns", url).subscribe(**properties)
+    elif kind == "AWS::Glue::Database":
+        client("glue", url).create_database(**properties)
     elif kind == "AWS::SecretsManager::Secret":
         create_secret(client("secretsmanager", url), logical_id, properties)
+    elif kind == NESTED:
+        return nested.create(url, logical_id, properties)
+    return {}
 
 
-def delete(url: str, resource: Mapping[str, Any]) -> None:
+def update(url: str, logical_id: str, resource: Mapping[str, Any]) -> Mapping[str, str]:
+    """Bring the resource to other properties; return its attributes. Raises DeployError.
+
+    A nested stack is made anew: on an update, moto's CloudFormation does not ask conditions again.
+    """
+    if resource["Type"] != NESTED:
+        raise DeployError(f"{logical_id}: a {resource['Type']} cannot be changed here; start anew")
+    nested.delete(url, logical_id)
+    return nested.create(url, logical_id, resource["Properties"])
+
+
+def delete(url: str, logical_id: str, resource: Mapping[str, Any]) -> None:
     """Take the resource away: a group with its schedules. Secrets stay, subscriptions go with their topic."""
+    if resource["Type"] == "AWS::Glue::Database":
+        client("glue", url).delete_database(Name=resource["Properties"]["DatabaseInput"]["Name"])
+    if resource["Type"] == NESTED:
+        nested.delete(url, logical_id)
     if resource["Type"] == "AWS::Scheduler::ScheduleGroup":
         client("scheduler", url).delete_schedule_group(Name=resource["Properties"]["Name"])
 

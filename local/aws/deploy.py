@@ -102,6 +102,7 @@ class Deployer:
         self._overlay: dict[str, str] = {}
         self._packages: list[Path] = []
         self._code: dict[str, Path] = {}  # task root by physical name
+        self._attributes: dict[str, Mapping[str, str]] = {}  # of what is made by API, as far as asked for
         self._standing: Standing | None = None
         self._deleted = False
 
@@ -191,8 +192,8 @@ class Deployer:
         return self._settle(new, outputs, [*events, *gone])
 
     def _settle(self, new: Standing, outputs: Mapping[str, str], events: list[Event]) -> Deployment:
-        new.public = _public(outputs, list(new.custom.values()))
-        self._moto.show(new.wanted.parts, new.public)
+        new.public = _public(outputs, list(new.custom.values()), self._attributes)
+        self._moto.show(new.wanted.parts, new.wanted.parameters, new.public)
         self._standing = new
         sent = tuple(f"{event.resource.name}: {event.kind}" for event in events)
         return Deployment(new.public, new.functions, sent)
@@ -205,14 +206,14 @@ class Deployer:
             self._make(again, outputs, there={**old.by_api, **new.by_api})
             self._send([event.undone() for event in events])
             self._leave(new, again)
-            self._moto.show(old.wanted.parts, old.public)
+            self._moto.show(old.wanted.parts, old.wanted.parameters, old.public)
         except Exception as failure:
             raise DeployError(f"{error}; and what stood could not be brought back: {failure}") from error
 
     def _leave(self, old: Standing, new: Standing) -> None:
         """Take away what stands in the old alone."""
         for name in old.by_api.keys() - new.by_api.keys():
-            by_api.delete(self._url, old.by_api[name])
+            by_api.delete(self._url, name, old.by_api[name])
         states = client("stepfunctions", self._url)
         for arn in old.machines - new.machines:
             states.delete_state_machine(stateMachineArn=arn)
@@ -229,9 +230,9 @@ class Deployer:
             if holds(exists, outputs):
                 new.by_api[name] = answer(tree, outputs)
                 if name not in there:
-                    by_api.create(self._url, name, new.by_api[name])
+                    self._attributes[name] = by_api.create(self._url, name, new.by_api[name])
                 elif there[name] != new.by_api[name]:
-                    raise DeployError(f"{name}: a {there[name]['Type']} cannot be changed here; start anew")
+                    self._attributes[name] = by_api.update(self._url, name, new.by_api[name])
         self._make_machines(new, physical, outputs)
 
     def _deploy_functions(self, new: Standing, physical: Mapping[str, str]) -> None:
@@ -337,9 +338,12 @@ def _definition(text: str, values: Mapping[str, Any]) -> str:
     return text
 
 
-def _public(outputs: Mapping[str, str], custom: list[CustomResource]) -> dict[str, str]:
-    """Return the template's own outputs, with what the custom resources answered put in."""
+def _public(
+    outputs: Mapping[str, str], custom: list[CustomResource], attributes: Mapping[str, Mapping[str, str]]
+) -> dict[str, str]:
+    """Return the template's own outputs, with what custom resources and nested stacks answered put in."""
     values = {token(item.name, key): value for item in custom for key, value in item.data.items()}
+    values |= {token(name, key): value for name, told in attributes.items() for key, value in told.items()}
     values |= {token(item.name, ""): item.physical_id for item in custom}
 
     def fill(text: str) -> str:

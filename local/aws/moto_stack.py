@@ -35,11 +35,11 @@ class MotoStack:
             self._api.update_stack(Capabilities=CAPABILITIES, **_given(parts.template, parameters))
         return self._outputs("UPDATE_COMPLETE")
 
-    def show(self, parts: Parts, outputs: Mapping[str, str]) -> None:
+    def show(self, parts: Parts, parameters: Mapping[str, str], outputs: Mapping[str, str]) -> None:
         """Leave the outputs that stand on AWS too, without questions of ours."""
         shown = {key: {"Value": value} for key, value in outputs.items()}
-        template = {**parts.template, "Outputs": shown}
-        self._api.update_stack(StackName=STACK_NAME, TemplateBody=json.dumps(template))
+        given = _given({**parts.template, "Outputs": shown}, parameters)
+        self._api.update_stack(StackName=STACK_NAME, TemplateBody=given["TemplateBody"])
 
     def resources(self, template: Mapping[str, Tree]) -> dict[str, str]:
         """Return physical ids by logical id; raise where moto made less than the template says."""
@@ -90,11 +90,23 @@ def _given(template: Mapping[str, Tree], parameters: Mapping[str, str]) -> dict[
     """Return the call's arguments. Defaults are given too: moto sees no change back to one otherwise."""
     declared = template.get("Parameters", {})
     defaults = {name: str(item["Default"]) for name, item in declared.items() if "Default" in item}
+    values = {**defaults, **parameters}
     return {
         "StackName": STACK_NAME,
-        "TemplateBody": json.dumps(template),
-        "Parameters": [
-            {"ParameterKey": key, "ParameterValue": value}
-            for key, value in {**defaults, **parameters}.items()
-        ],
+        "TemplateBody": json.dumps(_marked(template, values)),
+        "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in values.items()],
     }
+
+
+def _marked(template: Mapping[str, Tree], values: Mapping[str, str]) -> dict[str, Tree]:
+    """Return the template with the parameters' values noted in its functions.
+
+    moto looks again at what refers to a changed parameter by name, and not by a condition.
+    """
+    resources = {
+        name: {**item, "Metadata": {"Parameters": dict(values)}}
+        if item["Type"] == "AWS::Lambda::Function"
+        else item
+        for name, item in template["Resources"].items()
+    }
+    return {**template, "Resources": resources}

@@ -16,6 +16,7 @@ from .invoke import PATH, InvokeApi
 from .lambdas import Lambda
 from .ops_items import OpsItems
 from .selftest import selftest
+from .usage_limits import UsageLimits
 
 CONFIGURATION = re.compile(r"^/[-0-9]+/functions/(?P<name>[^/]+)/(configuration|concurrency)$")
 
@@ -38,8 +39,8 @@ class Platform:
             lambda _, request: bool(PATH.match(request["PATH_INFO"])), InvokeApi(self.functions)
         )
         self.gateway.route(_changes_a_function, self._change_a_function)
-        ops_items = OpsItems()
-        self.gateway.route(ops_items.claims, ops_items)
+        for stand_in in (OpsItems(), UsageLimits()):
+            self.gateway.route(stand_in.claims, stand_in)
 
     def selftest(self) -> None:
         """Raise SelfTestError where this platform does not behave as AWS does."""

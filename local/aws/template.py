@@ -33,7 +33,6 @@ NAMED_ONLY = frozenset(
         "AWS::RedshiftServerless::Workgroup",
         "AWS::Redshift::Cluster",
         "AWS::Scheduler::Schedule",
-        "AWS::CloudFormation::Stack",  # the dashboard and the alarms; a network that no run needs here
         "AWS::Lambda::EventInvokeConfig",
         "AWS::Budgets::Budget",
         "AWS::CloudTrail::Trail",
@@ -43,7 +42,16 @@ NAMED_ONLY = frozenset(
     }
 )
 # Types that `by_api` makes.
-BY_API = frozenset({"AWS::Scheduler::ScheduleGroup", "AWS::SecretsManager::Secret", "AWS::SNS::Subscription"})
+NESTED = "AWS::CloudFormation::Stack"
+BY_API = frozenset(
+    {
+        NESTED,
+        "AWS::Glue::Database",
+        "AWS::Scheduler::ScheduleGroup",
+        "AWS::SecretsManager::Secret",
+        "AWS::SNS::Subscription",
+    }
+)
 
 # What CloudFormation would name at random is named after the stack here, so that events/env.json,
 # a file for calls by hand, can say what the local stack's names are.
@@ -119,13 +127,15 @@ def take_apart(path: Path, parameters: Mapping[str, str], folders: Mapping[str, 
     values = Substitutes(parts.named, parts.custom)
     parts.custom = {name: values.replace(resource) for name, resource in parts.custom.items()}
     parts.template = values.replace(parts.template)
+    made = {name: item for name, item in parts.named.items() if item["Type"] in BY_API}
+    parts.named |= {name: values.replace(item) for name, item in made.items()}
     for machine in parts.machines.values():
         machine.substitutions = values.replace(machine.substitutions)
     return parts
 
 
 def _detach_files(parts: Parts, root: Path, folders: Mapping[str, Path]) -> None:
-    """Take out what names files: the code and the machines' definitions.
+    """Take out what names files: the code, the machines' definitions and the nested stacks' templates.
 
     SAM names a layer after its content, so that another content is another layer: so do the keys here.
     """
@@ -140,6 +150,8 @@ def _detach_files(parts: Parts, root: Path, folders: Mapping[str, Path]) -> None
             key = f"{digest(folder)}.zip" if attribute == "ContentUri" else "empty.zip"
             parts.artifacts.add(key)
             properties[attribute] = {"Bucket": ARTIFACTS, "Key": key}
+        elif resource["Type"] == NESTED:
+            properties["TemplateBody"] = json.dumps(read(root / properties.pop("TemplateURL")))
         elif resource["Type"] == "AWS::Serverless::StateMachine":
             uri = properties.pop("DefinitionUri", None)
             if not isinstance(uri, str):
@@ -240,13 +252,14 @@ class Substitutes:
         return {"Fn::Sub": [text, variables] if variables else text}
 
     def _value(self, target: str, attribute: str) -> Tree:
-        if target in self._custom:
+        if target in self._custom or self._named[target]["Type"] == NESTED:
             return token(target, attribute)
         if self._named[target]["Type"] == "AWS::SecretsManager::Secret":
             return secret_arn(target)
         if self._named[target]["Type"] == LAYER:
             return f"arn:aws:lambda:{REGION}:{ACCOUNT}:layer:{target}:1"  # the id tells the content
         properties = self._named[target].get("Properties", {})
+        properties = properties.get("DatabaseInput", properties)  # of Glue: what has the name
         last = attribute.rpartition(".")[2] or _name_property(properties) or "Name"
         if last in properties:
             return self.replace(properties[last])
@@ -266,7 +279,7 @@ def secret_arn(logical_id: str) -> str:
 
 
 def token(target: str, attribute: str) -> str:
-    """Return the text that stands for an attribute of a custom resource until it has answered."""
+    """Return the text that stands for an attribute of a custom resource or nested stack until it is there."""
     return f"<<custom {target} {attribute}>>"
 
 

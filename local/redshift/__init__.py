@@ -9,7 +9,8 @@ How it is made
 - `grammar` with `definitions`, `tables`, `alter`, `columns`, `merge`, `copy_command`, `policies`: Redshift's
   grammar, each statement read and turned into PostgreSQL's (`translation`); `lexer`, `rewrite`, `names`,
   `words`: what these are made of.
-- `loading`, `parquet`, `loads`: COPY at work, its rules for types, and the system views of loads.
+- `loading`, `parquet`, `loads`: COPY at work, its rules for types, and the system views of loads; `external`:
+  external schemas and tables, whose partitions are read as they are added.
 - `functions.sql`, `catalog.sql`: what makes PostgreSQL itself behave: strings compare without trailing
   blanks and VARCHAR(n) counts bytes, in every expression; functions and system views of Redshift.
 
@@ -41,10 +42,10 @@ error 1018.
 What stays out of reach: the effect of masks and of policies on rows, which are read, remembered and attached
 (`policies`); what the planner makes of keys; distribution, sorting, encodings and their speed; workload
 management and quotas per second (`throttle` imitates their errors); sessions that outlive a call; the CSV
-result format; the IAM role of a COPY; UNLOAD, stored procedures, materialised and external tables; navigation
-into SUPER (`a.b[0]`); QUALIFY, TOP, MINUS, PIVOT, LISTAGG; the scale of a divided DECIMAL and the type of
-AVG; ACCEPTINVCHARS (taken, without effect); PostgreSQL's own functions, which are not refused; exact error
-texts where no source shows them.
+result format; the IAM role of a COPY; UNLOAD, stored procedures, materialised views; the Glue catalog behind
+external tables, and folders as their locations; navigation into SUPER (`a.b[0]`); QUALIFY, TOP, MINUS, PIVOT,
+LISTAGG; the scale of a divided DECIMAL and the type of AVG; ACCEPTINVCHARS (taken, without effect);
+PostgreSQL's own functions, which are not refused; exact error texts where no source shows them.
 """
 
 from local.redshift.api import DataApi

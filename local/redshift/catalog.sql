@@ -90,6 +90,88 @@ CREATE VIEW pg_catalog.svv_roles AS SELECT oid AS role_id, rolname::text AS role
 GRANT SELECT ON pg_catalog.svv_tables, pg_catalog.svv_columns, pg_catalog.sys_load_error_detail,
   pg_catalog.sys_load_history TO PUBLIC;
 
+-- External schemas and tables (Redshift Spectrum). A partition's rows are read as it is added.
+CREATE TABLE stand_in.external_schema (
+  name text PRIMARY KEY, database_name text NOT NULL, role text NOT NULL
+);
+CREATE TABLE stand_in.external_table (relation oid PRIMARY KEY, location text NOT NULL, keys text[] NOT NULL);
+CREATE TABLE stand_in.external_partition (
+  relation oid REFERENCES stand_in.external_table ON DELETE CASCADE, "values" text, location text NOT NULL,
+  PRIMARY KEY (relation, "values")
+);
+
+CREATE FUNCTION stand_in.note_external_schema(named text, database_name text, role text) RETURNS void
+LANGUAGE sql SECURITY DEFINER AS $$
+  INSERT INTO stand_in.external_schema VALUES (named, database_name, role) ON CONFLICT DO NOTHING
+$$;
+
+CREATE FUNCTION stand_in.note_external_table(named regclass, location text, keys text[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+  IF NOT EXISTS (
+    SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN stand_in.external_schema s ON s.name = n.nspname WHERE c.oid = named
+  ) THEN
+    RAISE '% is not in an external schema', named;
+  END IF;
+  INSERT INTO stand_in.external_table VALUES (named, location, keys);
+END $$;
+
+CREATE FUNCTION stand_in.note_partition(named regclass, told text, location text) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+  IF NOT EXISTS (SELECT FROM stand_in.external_table WHERE relation = named) THEN
+    RAISE '% is not an external table', named;
+  END IF;
+  INSERT INTO stand_in.external_partition VALUES (named, told, location) ON CONFLICT DO NOTHING;
+  RETURN FOUND;
+END $$;
+
+CREATE FUNCTION stand_in.forget_partition(named regclass, told text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+  DELETE FROM stand_in.external_partition WHERE relation = named AND "values" = told;
+  IF NOT FOUND THEN
+    RAISE 'partition % does not exist', told;
+  END IF;
+END $$;
+
+CREATE FUNCTION stand_in.refuse_external(named text, what text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+  IF EXISTS (SELECT FROM stand_in.external_table WHERE relation = to_regclass(named)) THEN
+    RAISE '% cannot run inside a transaction block', what;
+  END IF;
+END $$;
+
+CREATE VIEW pg_catalog.svv_external_schemas AS
+SELECT n.oid AS esoid, 1 AS eskind, s.name AS schemaname, n.nspowner AS esowner, s.database_name AS databasename,
+  '{"IAM_ROLE":"' || s.role || '"}' AS esoptions
+FROM stand_in.external_schema s JOIN pg_namespace n ON n.nspname = s.name;
+
+CREATE VIEW pg_catalog.svv_external_tables AS
+SELECT current_database()::text AS redshift_database_name, coalesce(sn.full_name, n.nspname)::text AS schemaname,
+  coalesce(tn.full_name, c.relname)::text AS tablename, 'EXTERNAL TABLE'::text AS tabletype, e.location, e.relation
+FROM stand_in.external_table e JOIN pg_class c ON c.oid = e.relation
+JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN stand_in.long_name sn ON sn.short = n.nspname
+LEFT JOIN stand_in.long_name tn ON tn.short = c.relname;
+
+CREATE VIEW pg_catalog.svv_external_columns AS
+SELECT t.schemaname, t.tablename, coalesce(cn.full_name, a.attname)::text AS columnname,
+  stand_in.type_word(a.atttypid) AS external_type, a.attnum::integer AS columnnum,
+  coalesce(array_position(e.keys, a.attname::text), 0) AS part_key, ''::text AS is_nullable
+FROM pg_catalog.svv_external_tables t JOIN stand_in.external_table e USING (relation)
+JOIN pg_attribute a ON a.attrelid = t.relation AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN stand_in.long_name cn ON cn.short = a.attname;
+
+CREATE VIEW pg_catalog.svv_external_partitions AS
+SELECT t.schemaname, t.tablename, p."values", left(p.location, 128) AS location
+FROM pg_catalog.svv_external_tables t JOIN stand_in.external_partition p USING (relation);
+
+GRANT SELECT ON pg_catalog.svv_external_schemas, pg_catalog.svv_external_tables,
+  pg_catalog.svv_external_columns, pg_catalog.svv_external_partitions TO PUBLIC;
+
 -- Late binding views: PostgreSQL binds every view, so these are dropped before a change of what they
 -- read, and made again after it where that is possible.
 CREATE TABLE stand_in.late_view (view_name text PRIMARY KEY, definition text NOT NULL, owner name NOT NULL);

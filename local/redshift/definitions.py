@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from local.redshift import alter, policies, tables
+from local.redshift import alter, external, policies, tables
 from local.redshift.errors import Refused
 from local.redshift.lexer import Reader
 from local.redshift.rewrite import identifier, literal, render
@@ -24,6 +24,8 @@ def create(statement: Statement) -> Translated:
     policy = policies.kind(reader)
     if policy:
         return policies.create(statement, policy)
+    if reader.take("EXTERNAL"):
+        return external.create(statement)
     local = reader.take("LOCAL")
     temporary = bool(reader.take_any("TEMP", "TEMPORARY"))
     if reader.take("TABLE"):
@@ -69,7 +71,7 @@ def _create_user(statement: Statement) -> Translated:
 def _create_view(statement: Statement) -> Translated:
     reader = statement.reader
     replace = "OR REPLACE " if reader.take("OR", "REPLACE") else ""
-    if reader.take_any("MATERIALIZED", "EXTERNAL", "FUNCTION", "PROCEDURE", "DATABASE", "LIBRARY", "MODEL"):
+    if reader.take_any("MATERIALIZED", "FUNCTION", "PROCEDURE", "DATABASE", "LIBRARY", "MODEL"):
         raise Refused("this kind of CREATE is not part of the stand-in")
     reader.expect("VIEW")
     name = statement.dotted()
@@ -103,7 +105,8 @@ def drop(statement: Statement) -> Translated:
     word = "ROLE" if kind in ("USER", "ROLE", "GROUP") else kind
     sql = f"DROP {word} {present_only}{', '.join(named)} {behaviour}".rstrip()
     if kind == "TABLE":
-        return Translated(sql, before=_release(named), after=(RESTORE_LATE_VIEWS,))
+        alone = _alone(statement, named, "DROP EXTERNAL TABLE")
+        return Translated(sql, before=(*alone, *_release(named)), after=(RESTORE_LATE_VIEWS,))
     if kind == "VIEW":
         return Translated(sql, after=tuple(f"SELECT stand_in.forget_late_view({literal(n)})" for n in named))
     return Translated(sql)
@@ -111,6 +114,13 @@ def drop(statement: Statement) -> Translated:
 
 def _release(named: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"SELECT stand_in.release_late_views({literal(name)})" for name in named)
+
+
+def _alone(statement: Statement, named: Sequence[str], what: str) -> tuple[str, ...]:
+    """Return what refuses the statement in a transaction block where it is about an external table."""
+    if not statement.in_block:
+        return ()
+    return tuple(f"SELECT stand_in.refuse_external({literal(name)}, {literal(what)})" for name in named)
 
 
 def change(statement: Statement) -> Translated:
@@ -124,10 +134,19 @@ def change(statement: Statement) -> Translated:
         reader.expect("PASSWORD")
         reader.next()
         return Translated()
+    if reader.take("SCHEMA"):
+        name = identifier(reader.name(), statement.names)
+        reader.expect("OWNER", "TO")
+        owner = identifier(reader.name(), statement.names)
+        reader.end()
+        return Translated(f"ALTER SCHEMA {name} OWNER TO {owner}")
     reader.expect("TABLE")
+    if partitions := external.partitions(statement):
+        return partitions
     name, statements = alter.alter(reader, statement.names, in_block=statement.in_block)
     if not statements:
         return Translated(f"SELECT {literal(name)}::regclass")
     checks = tuple(sql for sql in statements if sql.startswith("SELECT"))
     first, *rest = [sql for sql in statements if sql not in checks]
-    return Translated(first, before=(*checks, *_release([name])), after=(*rest, RESTORE_LATE_VIEWS))
+    alone = _alone(statement, [name], "ALTER EXTERNAL TABLE")
+    return Translated(first, before=(*alone, *checks, *_release([name])), after=(*rest, RESTORE_LATE_VIEWS))

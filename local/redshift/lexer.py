@@ -195,6 +195,12 @@ class Reader:
         left, self._at = self._tokens[self._at :], len(self._tokens)
         return left
 
+    def ahead(self) -> Reader:
+        """Return another reader that stands here: what it passes is still to come for this one."""
+        other = Reader(self._tokens)
+        other._at = self._at
+        return other
+
     def end(self) -> None:
         """Require that nothing is left."""
         if self.peek() is not END:

@@ -69,9 +69,9 @@ def load(copy: Copy, session: Session, s3: Any, query: int) -> Loaded:
     objects = list(_listed(copy, s3))
     for bucket in {item.bucket for item in objects}:
         _check_region(bucket, s3)
-    files = [(item, file) for item in objects if (file := _read(item, s3, query)) is not None]
+    files = [(item, file) for item in objects if (file := read(item, s3, query)) is not None]
     for item, (_, file) in files:
-        _guarded(
+        guarded(
             lambda f=file, i=item: parquet.check(
                 f, _filled(copy, targets, f), i.url, to_json=copy.serialize_to_json
             ),
@@ -81,13 +81,22 @@ def load(copy: Copy, session: Session, s3: Any, query: int) -> Loaded:
     return _send(copy, targets, session, files, query)
 
 
+def columns(table: str, session: Session) -> list[Target]:
+    """Return the columns of a table, whose name is quoted, in their order."""
+    return _described(session.run(COLUMNS.format(table=literal(table))).rows)
+
+
+def _described(rows: Sequence[Sequence[str | None]]) -> list[Target]:
+    return [
+        Target(str(name), str(kind), _size(varchar, varbyte), not_null == "t")
+        for name, kind, not_null, _, _, varchar, varbyte in rows
+    ]
+
+
 def _targets(copy: Copy, session: Session) -> list[Target]:
     """Return the columns in the order of the file's: the list's, else the table's but for IDENTITY."""
     found = session.run(COLUMNS.format(table=literal(copy.quoted))).rows
-    known = {
-        str(name): Target(str(name), str(kind), _size(varchar, varbyte), not_null == "t")
-        for name, kind, not_null, _, _, varchar, varbyte in found
-    }
+    known = {target.name: target for target in _described(found)}
     always = {str(row[0]) for row in found if row[4] == "a"}
     if copy.columns is None:
         return [target for name, target in known.items() if copy.explicit_ids or name not in always]
@@ -115,14 +124,15 @@ def _filled(copy: Copy, targets: list[Target], file: pq.ParquetFile) -> list[Tar
 def _listed(copy: Copy, s3: Any) -> Iterator[Object]:
     bucket, key = copy.source.removeprefix("s3://").split("/", 1)
     if copy.manifest:
-        yield from _manifest(bucket, key, s3)
+        yield from manifest(bucket, key, s3)
         return
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)
     for page in pages:  # a prefix, not a name; one that matches nothing loads nothing
         yield from (Object(bucket, item["Key"], None, True) for item in page.get("Contents", []))
 
 
-def _manifest(bucket: str, key: str, s3: Any) -> Iterator[Object]:
+def manifest(bucket: str, key: str, s3: Any) -> Iterator[Object]:
+    """Yield the manifest's objects; raises SqlError where it cannot be read."""
     try:
         entries = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())["entries"]
     except ClientError as error:
@@ -161,7 +171,7 @@ def _check_region(bucket: str, s3: Any) -> None:
         )
 
 
-def _read(item: Object, s3: Any, query: int) -> tuple[int, pq.ParquetFile] | None:
+def read(item: Object, s3: Any, query: int) -> tuple[int, pq.ParquetFile] | None:
     """Return an object's size and file, None where it is missing and not mandatory."""
     try:
         if "//" in item.key:  # seen on Redshift: such keys are not found
@@ -189,7 +199,8 @@ def _first(context: str) -> str:
     return "File not found" if context == "File not found" else context.split("\n", maxsplit=1)[0]
 
 
-def _guarded(check: Any, item: Object, query: int) -> None:
+def guarded(check: Any, item: Object, query: int) -> None:
+    """Run the check; raises its Mismatch as the LoadError of the object."""
     try:
         check()
     except Mismatch as mismatch:

@@ -10,7 +10,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -90,6 +90,19 @@ def check(file: pq.ParquetFile, targets: Sequence[Target], url: str, *, to_json:
             _check_leaf(field, _leaf(field.name, leaves), target, url)
 
 
+def check_columns(file: pq.ParquetFile, targets: Sequence[Target], url: str) -> None:
+    """Raise Mismatch unless the file's columns of those names fit an external table's.
+
+    A TIMESTAMP there takes instants too, as their time in UTC.
+    """
+    leaves = list(map(file.schema.column, range(len(file.schema))))
+    for target in targets:
+        field = file.schema_arrow.field(target.name)
+        zoned = target.type == "timestamp without time zone" and getattr(field.type, "tz", None)
+        fitting = replace(target, type="timestamp with time zone") if zoned else target
+        _check_leaf(field, _leaf(field.name, leaves), fitting, url)
+
+
 def _leaf(name: str, leaves: Sequence[Any]) -> Any:
     """Return the column's own leaf, of a nested one the first; a name may have dots in it too."""
     own = [leaf for leaf in leaves if leaf.path == name]
@@ -125,10 +138,17 @@ def _fits(physical: str, logical: dict[str, Any], target: Target) -> bool:
     )
 
 
-def lines(file: pq.ParquetFile, targets: Sequence[Target]) -> Iterator[bytes]:
-    """Yield the file's rows as CSV: NULL is empty, an empty string is quoted. Raises Mismatch."""
+def lines(
+    file: pq.ParquetFile, targets: Sequence[Target], names: Sequence[str] | None = None
+) -> Iterator[bytes]:
+    """Yield the file's rows as CSV: NULL is empty, an empty string is quoted. Raises Mismatch.
+
+    `names`: the file's columns to take, None for all in their order.
+    """
+    places = range(len(targets)) if names is None else [file.schema_arrow.names.index(name) for name in names]
     for batch in file.iter_batches(batch_size=ROWS_AT_ONCE):
-        columns = [_column(batch.column(place), target) for place, target in enumerate(targets)]
+        taken = zip(places, targets, strict=True)
+        columns = [_column(batch.column(place), target) for place, target in taken]
         table = pa.Table.from_arrays(columns, names=[str(place) for place in range(len(columns))])
         written = io.BytesIO()
         options = pa.csv.WriteOptions(include_header=False, quoting_style="needed")

@@ -19,7 +19,7 @@ from typing import Any
 import pg8000.native
 
 from local.databases.postgres import Postgres
-from local.redshift import bootstrap, loading, loads
+from local.redshift import bootstrap, external, loading, loads
 from local.redshift.copy_command import Copy
 from local.redshift.errors import ApiError, Cancelled, SqlError
 from local.redshift.grammar import translate
@@ -205,6 +205,8 @@ class Statements:
             self._remember_names()
             if translated.copy:
                 self._copy(translated.copy, part, session, s3)
+            elif translated.change:
+                external.change(translated.change, session, s3(), part.query)
             else:
                 part.result = self._one(translated, session)
             part.to("FINISHED")

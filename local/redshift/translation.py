@@ -11,13 +11,35 @@ from local.redshift.rewrite import dotted, identifier, render
 
 
 @dataclass(frozen=True, slots=True)
+class Partition:
+    """A partition of an external table: its columns with their values, and where its manifest stands."""
+
+    values: tuple[tuple[str, str], ...]
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Partitions to add to an external table (quoted), or to drop from it."""
+
+    table: str
+    partitions: tuple[Partition, ...]
+    adds: bool
+    missing_only: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Translated:
-    """A statement for PostgreSQL: `sql` gives the answer, '' where there is nothing to run."""
+    """A statement for PostgreSQL: `sql` gives the answer, '' where there is nothing to run.
+
+    A COPY, and a change of partitions, are run by other means.
+    """
 
     sql: str = ""
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     copy: Copy | None = None
+    change: Change | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
@@ -14,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from local.aws.template import DeployError
+from local.aws.template import DeployError, read
 from local.databases.postgres import Postgres
 from local.pipeline import project
 from local.stack import spawn
 
-from .company import Company, Source
+from .company import Company, Row, Source
 from .told import Mailbox, Told, planted
 from .under_way import loads, until, warehouse_session
 
@@ -130,7 +131,8 @@ def other_version(folder: Path) -> Path:
     root = project()
     for part in ("functions", "layers", "statemachine"):
         shutil.copytree(root / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(root / "template.yaml", folder)
+    for template in root.glob("template*.yaml"):
+        shutil.copy(template, folder)
     documents = folder / "layers" / "tributary" / "tributary" / "documents.py"
     text, changed = re.subn(
         r"(?m)^(FORMAT: Final = |Format = Literal\[)\d+", r"\g<1>99", documents.read_text()
@@ -182,6 +184,104 @@ def held_at_its_publish(source: Source) -> Iterator[str]:
         arn = source.start()
         until(lambda: [load["phase"] for load in loads(source.company, source)] == ["publishing"])
         yield arn
+
+
+def test_the_dashboard_and_every_alarm_are_deployed_with_the_house(island: Company) -> None:
+    watch = island.client("cloudwatch")
+    written = read(project() / "template-monitoring.yaml")["Resources"]
+    alarms = {alarm["AlarmName"]: alarm for alarm in watch.describe_alarms()["MetricAlarms"]}
+    wanted = {name for name, item in written.items() if item["Type"] == "AWS::CloudWatch::Alarm"}
+    assert {name.removeprefix("tributary-Monitoring-") for name in alarms} == wanted
+    assert {*itertools.chain(*(alarm["AlarmActions"] for alarm in alarms.values()))} == {
+        island.stack.outputs["TopicArn"]
+    }
+    failed = alarms["tributary-Monitoring-ExecutionsFailedAlarm"]
+    assert failed["Dimensions"] == [
+        {"Name": "StateMachineArn", "Value": island.stack.outputs["StateMachineArn"]}
+    ]
+    shown = watch.get_dashboard(DashboardName=island.stack.outputs["DashboardName"])["DashboardBody"]
+    assert "Tributary/tributary" in shown
+    hidden = [name for name, alarm in alarms.items() if alarm["AlarmArn"] not in shown]
+    assert hidden == ["tributary-Monitoring-WarehouseStorageAlarm"]  # which not every stack has
+
+
+def test_a_network_and_a_usage_limit_come_change_and_go_with_their_parameters(island: Company) -> None:
+    ec2, serverless = island.client("ec2"), island.client("redshift-serverless")
+
+    def networks() -> list[str]:
+        return [vpc["CidrBlock"] for vpc in ec2.describe_vpcs()["Vpcs"] if not vpc["IsDefault"]]
+
+    def limits() -> list[tuple[int, str, str]]:
+        found = serverless.list_usage_limits(usageType="serverless-compute")["usageLimits"]
+        return [(limit["amount"], limit["period"], limit["breachAction"]) for limit in found]
+
+    assert (networks(), limits()) == ([], [])
+    made = {
+        "Network": "create",
+        "NetworkCidr": "10.7.0.0/24",
+        "FixedAddress": "true",
+        "MonthlyRpuHours": "500",
+    }
+    island.stack.deploy(parameters=made)
+    assert (networks(), limits()) == (["10.7.0.0/24"], [(500, "monthly", "log")])
+    [address] = ec2.describe_addresses()["Addresses"]
+    assert island.stack.outputs["FixedAddress"] == address["PublicIp"]
+
+    changed = {"Network": "none", "FixedAddress": "false", "MonthlyRpuHours": "300"}
+    island.stack.deploy(parameters={**changed, "UsageLimitAction": "deactivate"})
+    assert (networks(), limits()) == ([], [(300, "monthly", "deactivate")])
+    assert "UsageLimit: Delete" in island.stack.deploy(parameters={"MonthlyRpuHours": "0"})
+    assert limits() == []
+
+
+def test_the_raw_layer_is_shown_run_by_run_and_what_stands_in_the_way_fails_no_load(island: Company) -> None:
+    source = orders(island, schedule=None, rows=1)
+    island.stack.deploy()
+    assert source.run().status == "SUCCEEDED"  # before anybody asked for it
+    assert "WarehouseSetup: Update" in island.stack.deploy(parameters={"RawTables": "true"})
+    table = f"etl_raw_dev.{source.name}__orders"
+
+    def loads(*statements: str) -> tuple[str, list[str]]:
+        """Load what the statements made; return the run, and the notes of its report about the raw layer."""
+        source.sql(*statements)
+        ended = source.run()
+        assert ended.status == "SUCCEEDED"
+        notes = [note for note in ended.table("main.orders")["notes"] if "raw layer" in note]
+        return ended.output["run_id"], notes
+
+    def shown(columns: str = "id") -> list[Row]:
+        return island.warehouse(
+            f"SELECT run_id, _tributary_kind, {columns} FROM {table} ORDER BY run_id, _tributary_seq"
+        )
+
+    first, notes = loads("INSERT INTO orders VALUES (2)")
+    assert (notes, shown()) == ([], [(first, "image", 1), (first, "image", 2)])
+
+    island.warehouse("ALTER SCHEMA etl_raw_dev OWNER TO admin")
+    second, notes = loads("DELETE FROM orders WHERE id = 1", "ALTER TABLE orders ADD COLUMN note TEXT")
+    [note] = notes
+    assert note.startswith("loaded; the raw layer's external table is behind")
+    assert note.endswith("failed: permission denied")
+    assert len(shown()) == 2
+
+    island.warehouse('ALTER SCHEMA etl_raw_dev OWNER TO "IAMR:tributary-WarehouseRole"')
+    third, notes = loads("INSERT INTO orders VALUES (3, 'c')")
+    rows = [(first, "image", 1, None), (first, "image", 2, None), (second, "image", 2, None)]
+    rows += [(third, "image", 2, None), (third, "image", 3, "c")]
+    assert (notes, shown("id, note")) == ([], rows)
+
+    island.warehouse(f"DROP TABLE {table}")  # by a person
+    fourth, notes = loads("DELETE FROM orders WHERE id = 2")
+    assert (notes, shown("id, note")) == ([], [*rows, (fourth, "image", 3, "c")])
+
+    fifth, notes = loads(
+        "DROP TABLE orders",
+        "CREATE TABLE orders (id INTEGER PRIMARY KEY, note REAL)",
+        "INSERT INTO orders VALUES (4, 0.5)",
+    )
+    # What was a text before cannot be read as a number.
+    assert (notes, shown("id, note")) == ([], [(fifth, "image", 4, 0.5)])
+    assert "WarehouseSetup: Update" in island.stack.deploy(parameters={"RawTables": "false"})
 
 
 def test_the_events_in_the_folder_are_taken_and_what_is_deleted_keeps_its_data(island: Company) -> None:

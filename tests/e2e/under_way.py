@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import pg8000.native
 
+from tributary import paths
 from tributary.documents import Item, Plan, TableResult
 from tributary.redshift.control import Committed
 from tributary.redshift.data_api import Warehouse
@@ -220,9 +221,8 @@ def batches(company: Company, source: Source, run_id: str) -> tuple[list[str], l
     [table] = Item.model_validate(company.document(f"{plan.prefix}0.json")).tables
     result = TableResult.model_validate(company.document(f"{run}results/0.json"))
     bucket = company.stack.outputs["RawBucketName"]
-    company.client("s3").put_object(
-        Bucket=bucket, Key=f"{run}manifests/0.json", Body=manifest(bucket, result.chunks)
-    )
+    key = paths.manifest(source.name, run_id, table.raw_name)
+    company.client("s3").put_object(Bucket=bucket, Key=key, Body=manifest(bucket, result.chunks))
     committed = Committed(
         source=source.name,
         table=table.name,
@@ -238,5 +238,5 @@ def batches(company: Company, source: Source, run_id: str) -> tuple[list[str], l
     )
     name = staging_name(source.name, run_id, 0)
     role = "arn:aws:iam::123456789012:role/tributary-copy"
-    staged = stage(table, name, f"s3://{bucket}/{run}manifests/0.json", role)
+    staged = stage(table, name, f"s3://{bucket}/{key}", role)
     return staged, publish(table, name, committed)

@@ -13,6 +13,7 @@ from typing import Any
 
 import boto3
 import pytest
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from moto.events.models import EventPattern
 from policy_sentry.querying.actions import get_action_data
 from samtranslator.parser.parser import Parser
@@ -23,7 +24,7 @@ from statemachine import check
 from tributary import __version__, carry_on, custom_resource
 from tributary.documents import AccessEvent
 from tributary.pausing import Asked, Which
-from tributary.redshift import control
+from tributary.redshift import control, external
 
 ROOT = Path(__file__).parents[2]
 SOURCE = yaml_parse((ROOT / "template.yaml").read_text())
@@ -360,6 +361,34 @@ def test_every_environment_gives_all_of_its_stack_the_tag_that_the_budget_counts
             assert environment["deploy"]["parameters"]["tags"] == f"{tag}={stack}"
 
 
+def test_every_resource_that_aws_can_tag_gets_the_stacks_tags():
+    """CloudFormation gives a stack's tags to what it makes and can tag, in nested stacks too."""
+    types = {item["Type"] for part in EVERYWHERE.values() for item in part.values()}
+    own = {kind for kind in types if kind.startswith("Custom::")}
+    tagging = {
+        kind: PROVIDER_SCHEMA_MANAGER.get_resource_schema("eu-west-1", kind).schema.get("tagging", {})
+        for kind in types - own
+    }
+    untaggable = {kind for kind, told in tagging.items() if not told.get("taggable")}
+    assert untaggable == {  # rights, ties and settings, which cost nothing, and what stands in a tagged group
+        "AWS::EC2::Route",
+        "AWS::EC2::SubnetRouteTableAssociation",
+        "AWS::EC2::VPCGatewayAttachment",
+        "AWS::Glue::Database",
+        "AWS::IAM::ManagedPolicy",
+        "AWS::IAM::Policy",
+        "AWS::Lambda::EventInvokeConfig",
+        "AWS::Lambda::LayerVersion",
+        "AWS::Lambda::Permission",
+        "AWS::S3::BucketPolicy",
+        "AWS::SNS::Subscription",
+        "AWS::SQS::QueuePolicy",
+        "AWS::Scheduler::Schedule",
+        "AWS::SecretsManager::RotationSchedule",
+    }
+    assert [kind for kind in types - own - untaggable if not tagging[kind]["tagOnCreate"]] == []
+
+
 def test_old_layers_go_with_the_update_that_replaces_them():
     layers = [item for item in RESOURCES.values() if item["Type"] == "AWS::Lambda::LayerVersion"]
     assert [layer["DeletionPolicy"] for layer in layers] == ["Delete"] * 5
@@ -367,7 +396,7 @@ def test_old_layers_go_with_the_update_that_replaces_them():
 
 def test_a_custom_resource_that_hangs_is_given_up():
     custom = [item["Properties"] for item in RESOURCES.values() if item["Type"].startswith("Custom::")]
-    assert [properties["ServiceTimeout"] for properties in custom] == [300] * len(CUSTOM)
+    assert {properties["ServiceTimeout"] for properties in custom} == {300}
 
 
 @pytest.mark.parametrize("name", CUSTOM)
@@ -428,6 +457,11 @@ def test_the_sql_for_an_administrator_is_what_the_setup_would_run():
     loader = "${Loader}"
     expected = [f'CREATE USER "{loader}" PASSWORD DISABLE', *control.create()]
     assert text == "".join(f"{one};\n" for one in [*expected, *control.grant(loader, "${Database}")])
+    assert values["Loader"] == RESOURCES["WarehouseSetup"]["Properties"]["Loader"]
+
+    text, values = TEMPLATE["Outputs"]["RawTablesSql"]["Value"]["Fn::Sub"]
+    schema = external.create_schema("${RawDatabase}", "${RawDatabase}", "${CopyRole.Arn}")
+    assert text == f"{schema};\n{external.own_schema('${RawDatabase}', loader)};\n"
     assert values["Loader"] == RESOURCES["WarehouseSetup"]["Properties"]["Loader"]
 
 

@@ -30,8 +30,11 @@ OPTIONS = {  # all that a parameter may add
     "NotifyEmail": "me@example.com",
     "MaxRpus": "64",
     "RawRetentionDays": "30",
+    "RawTables": "true",
+    "MonthlyRpuHours": "500",
 }
 ADDED = {"Snapshots", "SnapshotRole", "AdminSecretRotation", "RawTrail", "Budget", "AlertEmail"}
+ADDED |= {"RawDatabase", "RawTablesPolicy", "UsageLimit"}
 FORMS = [
     pytest.param({**network, **warehouse, **options}, id="-".join(names))
     for *names, network, warehouse, options in (

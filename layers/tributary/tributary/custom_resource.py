@@ -22,13 +22,18 @@ ATTEMPTS = 3
 
 
 def conduct(
-    event: dict[str, Any], context: Any, physical_id: str, act: Callable[[dict[str, Any]], None]
+    event: dict[str, Any],
+    context: Any,
+    physical_id: str,
+    act: Callable[[dict[str, Any]], None],
+    undo: Callable[[dict[str, Any]], None] | None = None,
 ) -> None:
     """Do what the event asks for, and answer it once: at the latest shortly before the time is over.
 
     `act` gets the resource's properties on Create and Update, and must be repeatable: an event may
-    come twice, and a failed update is followed by one back to the old properties. Delete asks for
-    nothing. The physical id never changes, so that no update replaces the resource.
+    come twice, and a failed update is followed by one back to the old properties. `undo` gets them on
+    Delete, which without it asks for nothing. The physical id never changes, so that no update replaces
+    the resource.
     """
     answer = Answer(event, physical_id)
     left_s = context.get_remaining_time_in_millis() / 1000
@@ -40,6 +45,8 @@ def conduct(
     try:
         if event["RequestType"] != "Delete":
             act(event["ResourceProperties"])
+        elif undo:
+            undo(event["ResourceProperties"])
     except BaseException as error:  # whatever it is, CloudFormation must hear of it
         status, reason = "FAILED", told(error)
     finally:

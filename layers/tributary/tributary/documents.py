@@ -386,6 +386,8 @@ class TableLoad(Document):
     quiet: bool = False
     duration_ms: int = 0
     failure: Failure | None = None
+    raw_table: Literal["current", "behind"] | None = None
+    raw_reason: str | None = None
 
 
 class Ledger(Document):

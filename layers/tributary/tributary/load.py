@@ -18,6 +18,7 @@ from .changes import columns_digest
 from .documents import Failure, Item, Ledger, Plan, TableLoad, TablePlan, TableResult
 from .errors import ImageRefused, LeaseLost, LoadFailed, PlanOutdated, WarehouseUnavailable
 from .observability import logger
+from .raw_tables import Catalog, Loaded, RawTables
 from .redshift import care, control
 from .redshift.control import Committed
 from .redshift.data_api import State, Warehouse
@@ -32,6 +33,7 @@ FEW_ROWS = 100  # may go from a table whatever share of it they are
 ATTEMPTS = 5  # of a batch that met a conflict
 PATIENCE_S = 2.0  # a call goes on while tables move: a Wait would cost each of them a second
 CALL_AT_MOST_S = 60.0  # well below the function's time-out
+RAW_TABLES_AT_MOST_S = 90.0  # of the same call, where nothing is left to load
 PAUSES_S = (0.03, 0.1)  # after something moved, and the most between two looks while nothing does
 WAIT_AT_MOST_S = 60
 READERS = 16
@@ -58,7 +60,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """A run's load: where it was planned, where its chunks stand, where they go.
+    """A run's load: where it was planned, where its chunks stand, where they go, and what shows them.
 
     What is read of S3 is read once a call, and only for tables that are due: so a call's cost does not
     grow with the run's tables, but for the ledger's own size.
@@ -68,6 +70,7 @@ class Loading:
     bucket: Bucket
     warehouse: Warehouse
     copy_role: str
+    raw_tables: RawTables | None = None
     items: dict[int, Item] = field(default_factory=dict)
     results: dict[int, TableResult | None] = field(default_factory=dict)
 
@@ -99,7 +102,8 @@ def load_run(loading: Loading, failed_items: Mapping[int, str]) -> Progress:
     """
     key = paths.ledger(loading.plan.source, loading.plan.run_id)
     ledger, etag = _open(loading, key, failed_items)
-    ends = time.monotonic() + CALL_AT_MOST_S
+    began = time.monotonic()
+    ends = began + CALL_AT_MOST_S
     give_up = time.monotonic() + PATIENCE_S
     pause_s = PAUSES_S[0]
     while not _over(ledger):
@@ -122,7 +126,42 @@ def load_run(loading: Loading, failed_items: Mapping[int, str]) -> Progress:
         if not _over(ledger):
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, PAUSES_S[1])
-    return Progress(done=True)
+    return _show(loading, key, ledger, etag, began + RAW_TABLES_AT_MOST_S)
+
+
+def _show(loading: Loading, key: str, ledger: Ledger, etag: str, ends: float) -> Progress:
+    """Have the raw layer's external tables show what was loaded, as far as the time goes."""
+    due = {load.number: loaded for load in ledger.tables if (loaded := _shown_by(loading, load))}
+    if not due or loading.raw_tables is None:
+        return Progress(done=True)
+    catalog = Catalog(loading.plan, loading.bucket, loading.warehouse, loading.raw_tables, ends)
+    told: dict[int, str | None]
+    try:
+        told = catalog.show(list(due.values()))
+    except Exception as error:  # whatever it is, the rows are loaded, and nothing may make that a failure
+        told = dict.fromkeys(due, f"{type(error).__name__}; this is a bug, please report it")
+    tables = tuple(
+        load.model_copy(
+            update={
+                "raw_table": "behind" if told[load.number] else "current",
+                "raw_reason": told[load.number],
+            }
+        )
+        if load.number in told
+        else load
+        for load in ledger.tables
+    )
+    loading.bucket.replace(key, body(ledger.model_copy(update={"tables": tables})), etag)
+    return Progress(done=told.keys() == due.keys(), wait_s=1)
+
+
+def _shown_by(loading: Loading, load: TableLoad) -> Loaded | None:
+    """Return the table where this run has chunks that its external table may not show yet."""
+    if loading.raw_tables is None or load.phase != "loaded" or load.quiet or load.raw_table:
+        return None
+    table = loading.table(load)
+    result = None if table.rebuilt else loading.result(table)
+    return Loaded(table, _contents(table)) if result and result.chunks else None
 
 
 def _over(ledger: Ledger) -> bool:
@@ -375,7 +414,7 @@ def _stage_batch(loading: Loading, load: TableLoad, table: TablePlan) -> list[st
     name = staging_name(plan.source, plan.run_id, load.number)
     if result is None or not result.chunks:
         return stage(table, name, None, loading.copy_role)
-    key = paths.manifest(plan.source, plan.run_id, load.number)
+    key = paths.manifest(plan.source, plan.run_id, table.raw_name)
     loading.bucket.put(key, manifest(loading.bucket.name, result.chunks))
     return stage(table, name, f"s3://{loading.bucket.name}/{key}", loading.copy_role)
 

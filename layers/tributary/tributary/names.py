@@ -23,6 +23,7 @@ OWN_COLUMNS = frozenset({"source_system", "load_timestamp", "run_id"})
 OWN_PREFIX = "_tributary"
 SYSTEM_COLUMNS = frozenset({"oid", "tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
 OWN_SCHEMAS = frozenset({"etl_staging"})
+RAW_SCHEMA_PREFIX = "etl_raw_"  # of the schema of a stack's external tables
 SYSTEM_SCHEMAS = frozenset({"information_schema", "catalog_history", "sys"})
 CONTROL_SCHEMA, CONTROL_PREFIX = "public", "etl_"  # our control tables stand there
 
@@ -136,8 +137,8 @@ def schema_name(name: str) -> str:
 
 
 def _wrong_schema(name: str) -> str | None:
-    if fold(name) in OWN_SCHEMAS:
-        return "is where Tributary stages its loads"
+    if fold(name) in OWN_SCHEMAS or fold(name).startswith(RAW_SCHEMA_PREFIX):
+        return "is where Tributary keeps what is its own"
     if fold(name) in SYSTEM_SCHEMAS or fold(name).startswith("pg_"):
         return "belongs to the warehouse itself"
     return _wrong(name)

@@ -62,6 +62,11 @@ def standing(source: str) -> str:
     return f"_leases/{source}.standing.json"
 
 
+def raw_tables(source: str) -> str:
+    """Return the key of what the external tables of the source show."""
+    return f"_leases/{source}.raw_tables.json"
+
+
 def run(source: str, run_id: str) -> str:
     """Return the folder of a run's documents, with its slash."""
     return f"_runs/{source}/{run_id}/"
@@ -93,9 +98,17 @@ def result(source: str, run_id: str, number: int, part: int | None = None) -> st
     return f"{results(source, run_id)}{name}.json"
 
 
-def manifest(source: str, run_id: str, number: int | str) -> str:
-    """Return the key of the COPY manifest of a table; `<number>-run-<run>` of one that is made anew."""
-    return f"{run(source, run_id)}manifests/{number}.json"
+def manifest(source: str, run_id: str, table: str) -> str:
+    """Return the key of the COPY manifest of a run's chunks of a table; `table` is the warehouse's name.
+
+    It can be told without the run's plan: an external table finds a run's chunks by it.
+    """
+    return f"{run(source, run_id)}manifests/{_folder(table)}.json"
+
+
+def replayed_manifest(source: str, run_id: str, number: int, run_number: int) -> str:
+    """Return the key of the manifest of a run's chunks of which a table is made anew."""
+    return f"{run(source, run_id)}manifests/{number}-run-{run_number}.json"
 
 
 def ledger(source: str, run_id: str) -> str:

@@ -68,7 +68,7 @@ def refusal(table: TablePlan, counts: Sequence[int]) -> str | None:
 
 
 def _manifest(plan: Plan, table: TablePlan, load: TableLoad) -> str:
-    return paths.manifest(plan.source, plan.run_id, f"{table.number}-run-{load.run}")
+    return paths.replayed_manifest(plan.source, plan.run_id, table.number, load.run)
 
 
 def _committed(plan: Plan, run: ReplayedRun) -> Committed:

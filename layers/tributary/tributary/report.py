@@ -37,6 +37,7 @@ from .storage import Bucket, body
 READERS = 16
 ACCESS_BYTES = 200_000  # of one call
 QUIET = "no table has anything new; the warehouse was not asked"
+BEHIND = "loaded; the raw layer's external table is behind, which the table's next rows make good for: "
 SUBJECT_AT_MOST = 100  # characters of an SNS subject
 MESSAGE_TABLES_AT_MOST = 50  # named in a message; the rest stands in the report
 
@@ -234,7 +235,7 @@ def _table(table: TablePlan, result: TableResult | None, load: TableLoad | None,
         cost_usd=cost.of_table(extract_s, chunks, load_s, rpus),
         future_rows=table.future_rows,
         altered=result.altered if result and loaded else (),
-        notes=table.notes,
+        notes=(*table.notes, *([BEHIND + load.raw_reason] if load and load.raw_reason else [])),
         failure=None if loaded else failure,
     )
 

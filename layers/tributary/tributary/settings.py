@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import ConfigError
 from .redshift.data_api import Warehouse
 from .storage import Bucket
+
+if TYPE_CHECKING:
+    from .raw_tables import RawTables
 
 
 def variable(name: str) -> str:
@@ -44,6 +47,16 @@ def _session() -> Any:
 def raw_bucket() -> Bucket:
     """Return the raw bucket."""
     return Bucket(client("s3"), variable("RAW_BUCKET"))
+
+
+def raw_tables() -> RawTables | None:
+    """Return where the raw layer's external tables stand, None where there are to be none."""
+    schema = os.environ.get("RAW_SCHEMA", "")
+    if not schema:
+        return None
+    from .raw_tables import RawTables  # Load alone has them
+
+    return RawTables(schema, int(variable("RAW_RETENTION_DAYS")))
 
 
 def warehouse(*, admin_secret: str | None = None) -> Warehouse:

@@ -81,7 +81,7 @@ def move(source: Source, warehouse: Warehouse, table: str, **settings: Any) -> M
 
 
 def _load(table: TablePlan, plan: Plan, result: TableResult, warehouse: Warehouse, bucket: Bucket) -> None:
-    key = paths.manifest(plan.source, RUN, 0)
+    key = paths.manifest(plan.source, RUN, table.raw_name)
     bucket.put(key, manifest(BUCKET, result.chunks))
     staged = staging_name(plan.source, RUN, 0)
     committed = Committed(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from . import access, control, roles
+from . import access, control, external, roles
 from .data_api import Warehouse
 
 
@@ -26,3 +26,13 @@ def bootstrap(warehouse: Warehouse, *, loader: str, database: str) -> None:
     warehouse.run([*user, *tables, *control.grant(loader, database)], name)
     made = roles.create(str(role[0]) for role in there)
     warehouse.run([*made, *roles.grant(loader), access.create()], name)
+
+
+def show_raw_layer(warehouse: Warehouse, *, schema: str, role: str, loader: str) -> None:
+    """Create the schema of the raw layer's external tables, where missing, and give it to the pipeline.
+
+    `schema` is the Glue database's name too. Repeatable. Raises LoadFailed as `bootstrap` does.
+    """
+    name = "tributary/raw-layer"
+    warehouse.run_alone(external.create_schema(schema, schema, role), name, wait_s=120)
+    warehouse.run([external.own_schema(schema, loader)], name)

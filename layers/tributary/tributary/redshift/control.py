@@ -241,6 +241,25 @@ def committed(source: str, table: str, run_id: str) -> str:
     )
 
 
+def count_runs_with_chunks(source: str, since: Mapping[str, str]) -> str:
+    """Return the query of how many runs have chunks of each table, `since`: from which run on."""
+    of = " OR ".join(
+        f"(table_name = {literal(table)} AND run_id >= {literal(run_id)})" for table, run_id in since.items()
+    )
+    return (
+        f"SELECT table_name, COUNT(DISTINCT run_id) FROM {CONTROL} WHERE source_name = {literal(source)} "
+        f"AND chunks > 0 AND ({of}) GROUP BY table_name"
+    )
+
+
+def runs_with_chunks(source: str, table: str, since: str) -> str:
+    """Return the query of the runs that have chunks of a table, and what their rows are of it."""
+    return (
+        f"SELECT DISTINCT run_id, contents FROM {CONTROL} WHERE source_name = {literal(source)} "
+        f"AND table_name = {literal(table)} AND chunks > 0 AND run_id >= {literal(since)} ORDER BY run_id"
+    )
+
+
 def columns(schemas: Sequence[str]) -> str:
     """Return the query of the columns that the warehouse has in the schemas (SVV_COLUMNS)."""
     return (

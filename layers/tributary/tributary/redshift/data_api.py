@@ -119,6 +119,17 @@ class Warehouse:
         identifier: str = answer["Id"]
         return identifier
 
+    def run_alone(self, statement: str, name: str, *, wait_s: float) -> None:
+        """Run one statement outside any transaction, as some of Redshift's own must be.
+
+        Raises LoadFailed where it fails, WarehouseUnavailable where it takes longer than `wait_s`.
+        """
+        with translated():
+            answer = self.client.execute_statement(Sql=statement, StatementName=name, **self.where)
+        state = self.wait(answer["Id"], wait_s=wait_s)
+        if not state.finished:
+            raise LoadFailed(f"{name}: statement {answer['Id']} failed: {state.reason}")
+
     def state(self, identifier: str) -> State:
         """Return where the statement is."""
         with translated():

@@ -1,0 +1,96 @@
+"""Redshift Serverless's usage limits, which moto does not have: create, list, change and delete.
+
+A workgroup takes one limit of each usage type and period; a second is a conflict.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any
+
+PREFIX = "RedshiftServerless."
+ACTIONS = ("log", "emit-metric", "deactivate")
+PERIODS = ("daily", "weekly", "monthly")
+
+Limit = dict[str, Any]
+
+
+class Refused(Exception):
+    """An exception of the API, by its name."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+class UsageLimits:
+    """A WSGI application for the operations of Redshift Serverless that are about usage limits."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._limits: dict[str, Limit] = {}
+        self._operations: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "CreateUsageLimit": self._create,
+            "ListUsageLimits": self._list,
+            "UpdateUsageLimit": self._update,
+            "DeleteUsageLimit": self._delete,
+        }
+
+    def claims(self, service: str, environ: dict[str, Any]) -> bool:
+        """Tell whether the request is for here."""
+        target: str = environ.get("HTTP_X_AMZ_TARGET", "")
+        return service == "redshift-serverless" and target.removeprefix(PREFIX) in self._operations
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer one request."""
+        operation = self._operations[environ["HTTP_X_AMZ_TARGET"].removeprefix(PREFIX)]
+        request = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) or b"{}")
+        try:
+            with self._lock:
+                status, answer = "200 OK", operation(request)
+        except Refused as refused:
+            status, answer = "400 Bad Request", {"__type": refused.name, "message": str(refused)}
+        body = json.dumps(answer).encode()
+        headers = [("Content-Type", "application/x-amz-json-1.1"), ("Content-Length", str(len(body)))]
+        start_response(status, headers)
+        return [body]
+
+    def _create(self, request: dict[str, Any]) -> dict[str, Any]:
+        limit = {"period": "monthly", "breachAction": "log", **request}
+        if limit["period"] not in PERIODS:
+            raise Refused("ValidationException", "no such period")
+        _check(limit)
+        same = ("resourceArn", "usageType", "period")
+        if any(all(other[name] == limit[name] for name in same) for other in self._limits.values()):
+            raise Refused("ConflictException", "there is such a limit already")
+        limit["usageLimitId"] = str(uuid.uuid4())
+        self._limits[limit["usageLimitId"]] = limit
+        return {"usageLimit": limit}
+
+    def _list(self, request: dict[str, Any]) -> dict[str, Any]:
+        wanted = {name: request[name] for name in ("resourceArn", "usageType") if name in request}
+        found = [limit for limit in self._limits.values() if wanted.items() <= limit.items()]
+        return {"usageLimits": found}
+
+    def _update(self, request: dict[str, Any]) -> dict[str, Any]:
+        limit = {**self._found(request), **request}
+        _check(limit)
+        self._limits[limit["usageLimitId"]] = limit
+        return {"usageLimit": limit}
+
+    def _delete(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"usageLimit": self._limits.pop(self._found(request)["usageLimitId"])}
+
+    def _found(self, request: dict[str, Any]) -> Limit:
+        limit = self._limits.get(request["usageLimitId"])
+        if limit is None:
+            raise Refused("ResourceNotFoundException", "no such usage limit")
+        return limit
+
+
+def _check(limit: Limit) -> None:
+    if limit["amount"] < 1 or limit["breachAction"] not in ACTIONS:
+        raise Refused("ValidationException", "the amount must be positive, and the action one that there is")
