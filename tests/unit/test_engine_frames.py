@@ -88,10 +88,10 @@ def records(found: list[Block]) -> list[bytes]:
     SIZES,
     st.integers(0, 60),
 )
-@example([b"x" * size for size in range(300)], [1 << 20], 301)
+@example([b"x" * size for size in range(240, 290)], [1 << 20], 301)
 @example([b"x" * 2_560, b"x" * 65_530, b"x" * 65_536, b"y", b"x" * 0x0A6400, b"z"], [1 << 20], 301)
-@example([b"x" * (1 << 21), b"y", b"z" * (17 << 20), b"y", b"y"], [1 << 22], 301)
-@settings(deadline=None)
+@example([b"x" * (3 << 20), b"y", b"y"], [1 << 22], 301)
+@settings(deadline=None, max_examples=50)
 def test_postgresql_rows_are_the_messages_wherever_they_are_cut(
     rows: list[bytes], sizes: list[int], notice: int
 ) -> None:
@@ -179,7 +179,7 @@ def read(found: Iterable[mysql_packets.Rows], columns: int) -> Iterator[Row]:
 @example(
     [(b"x" * size, b"z") for size in (0xFFFFFF - 6, 0xFFFFFF - 5, 0xFFFFFF, 0xFFFFFF + 9, 3)], [1 << 20], 0
 )
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 def test_mysql_rows_are_the_packets_wherever_they_are_cut(
     rows: list[Row], sizes: list[int], first: int
 ) -> None:

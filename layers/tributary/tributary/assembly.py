@@ -1,27 +1,31 @@
-"""The assembly line of a range: one thread parses pages and encodes chunks, another stores them.
+"""The assembly line of a range: one thread parses pages, one encodes chunks of them, one stores those.
 
 Whoever reads the source hands pages on and reads on. Chunks are stored in order, one at a time; what
 fails in one step is raised where the next thing is handed to it, and nothing after it is stored.
-Memory and disk are bounded: one page waits while one is encoded, one chunk grows while one is stored.
+Memory and disk are bounded: one page waits to be parsed, one chunk grows while one is stored.
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from queue import Queue
 from threading import BoundedSemaphore, Thread
-from typing import BinaryIO, Generic, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Generic, TypeVar
 
 from . import paths
 from .chunks import ChunkBuilder, Footer
 from .documents import Altered, Column
 from .engines import Page
+from .faults import Fault
 from .observability import logger
 from .storage import Bucket
 from .values import Counts
+
+if TYPE_CHECKING:
+    import pyarrow
 
 CHUNK_ROWS_AT_MOST = 4_000_000
 WAITING_PAGES = 1
@@ -109,14 +113,16 @@ class Assembly:
         self._altered = counts(place.start.altered)
         self._chunk = self._new_chunk()
         self._storing = Step("chunk-storer", self._put, waiting=0)
-        self._encoding = Step("page-encoder", self._add, waiting=WAITING_PAGES)
+        self._encoding = Step("chunk-encoder", self._add, waiting=0)
+        self._parsing = Step("page-parser", self._parse, waiting=WAITING_PAGES)
 
     def add(self, page: Page) -> None:
         """Take the next page; raises what failed on an earlier one, Overtaken among it."""
-        self._encoding.put(page)
+        self._parsing.put(page)
 
     def finish(self, *, last: bool) -> None:
         """Store what is left; `last` says that the range has no more rows, even if it had none."""
+        self._parsing.close()
         self._encoding.close()
         if last or self._chunk.rows:
             self._store(last=last)
@@ -124,15 +130,20 @@ class Assembly:
 
     def stop(self) -> None:
         """Leave what is not stored, after `finish` or instead of it; never raises."""
+        self._parsing.stop()
         self._encoding.stop()
         self._storing.stop()
         self._chunk.drop()
 
-    def _add(self, page: Page) -> None:
+    def _parse(self, page: Page) -> None:
+        table, altered = page.parse()
+        self._encoding.put((page, table, altered))
+
+    def _add(self, parsed: tuple[Page, pyarrow.Table, Mapping[tuple[str, Fault], int]]) -> None:
+        page, table, altered = parsed
         full = self._chunk.size_bytes >= self._chunk_size_bytes or self._chunk.rows >= CHUNK_ROWS_AT_MOST
         if self._chunk.rows and full:
             self._store(last=False)
-        table, altered = page.parse()
         self._chunk.add(table)
         self._total_rows += page.rows
         self._altered.update(altered)

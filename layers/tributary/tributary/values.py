@@ -149,7 +149,7 @@ def hexed(values: pyarrow.Array) -> pyarrow.Array:
     valid, starts, data = _from_the_start(values).buffers()
     offsets = pa.Array.from_buffers(pa.int32(), len(values) + 1, [None, starts])
     end = offsets[-1].as_py()
-    digits = hexlify(memoryview(data)[:end]) if end else b""
+    digits = hexlify(memoryview(data)[:end]).upper() if end else b""
     doubled = pc.shift_left(offsets, pa.scalar(1, pa.int32())).buffers()[1]
     return pa.Array.from_buffers(pa.binary(), len(values), [valid, doubled, pa.py_buffer(digits)])
 

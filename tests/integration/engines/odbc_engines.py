@@ -165,7 +165,7 @@ WAYS = {
                 **{str(code): "forbidden" for code in mysql.FORBIDDEN},
                 **{str(code): "gone" for code in mysql.GONE},
                 **{str(code): "broken" for code in mysql.BROKEN},
-                "2002": "broken",
+                **dict.fromkeys(("2002", "5013", "5014"), "broken"),
                 "1045": "refused",
             },
             driver_times_out=False,

@@ -377,7 +377,7 @@ def _parse(found: mysql_packets.Rows, query: Query) -> tuple[pyarrow.Table, valu
 
 
 def _text(value: bytes | None, raw: bool) -> bytes | None:
-    return value.hex().encode() if raw and value is not None else value
+    return value.hex().upper().encode() if raw and value is not None else value
 
 
 def _is_raw(column: ReadColumn) -> bool:
@@ -394,10 +394,7 @@ def _through_the_driver(session: Session, query: Query) -> Generator[Block]:
             try:
                 answer.execute(rows(query))
                 for row in answer.fetchall_unbuffered():
-                    fields = zip(row, raw, strict=True)
-                    write(
-                        csv_pages.line(v.hex().encode() if v is not None and hex else v for v, hex in fields)
-                    )
+                    write(csv_pages.line(map(_text, row, raw)))
             except BaseException:
                 answer.abandon()
                 raise

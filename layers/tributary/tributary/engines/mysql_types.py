@@ -62,7 +62,9 @@ FAMILIES: dict[FamilyName, Family] = {
     "timestamp": Family(ZONED, ZONED),
     "time": Family(AS_CHAR, "{0}"),
     "text": Family(TEXT, "{0}"),
-    "doubtful": Family(TEXT, f"IF({QUESTION_MARKS}, CAST({TEXT} AS BINARY), x'{MISFIT.hex()}')"),
+    "doubtful": Family(
+        TEXT, f"IF({{0}} IS NULL OR {QUESTION_MARKS}, CAST({TEXT} AS BINARY), x'{MISFIT.hex()}')"
+    ),
     "plain": Family(AS_CHAR, AS_CHAR),
     "binary": Family(HEX, "{0}", raw=True),
     "geometry": Family(HEX, "{0}", raw=True),

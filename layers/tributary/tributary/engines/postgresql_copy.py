@@ -49,12 +49,8 @@ def blocks(driver: Any, sql: str) -> Generator[Block]:
     window, ended = Window(driver._sock), False
     while not ended:
         window.read(_ends, at_least=_wanted(window))
-        if block := at_once(window):
-            yield from collector.rest()
-            collector.taken += block.rows
-            yield block
-            if not _ends(window.content, window.start, window.end):
-                continue
+        if (yield from _at_once(window, collector)):
+            continue
         for code, message in _messages(window):
             if code == b"d":
                 collector.write(message)
@@ -62,11 +58,24 @@ def blocks(driver: Any, sql: str) -> Generator[Block]:
             if code in PASSED_ON:
                 driver.message_types[code](message, context)
             ended = code == b"Z"
+            if (yield from _at_once(window, collector)):
+                break
         yield from collector.full()
     yield from collector.rest()
     if context.error is not None:
         raise context.error
     collector.check(context.row_count)
+
+
+def _at_once(window: Window, collector: Collector) -> Generator[Block, None, bool]:
+    """Yield what can be taken at once; say whether there is nothing else to do until more is read."""
+    block = at_once(window)
+    if block is None:
+        return False
+    yield from collector.rest()
+    collector.taken += block.rows
+    yield block
+    return not _ends(window.content, window.start, window.end)
 
 
 def at_once(window: Window) -> Block | None:
