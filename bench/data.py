@@ -65,20 +65,22 @@ def postgresql(rows: int) -> Iterator[int]:
             admin.run("CREATE DATABASE bench")
         session = server.connect("bench")
 
-        def fill() -> None:
-            session.run("DROP TABLE IF EXISTS lineitem")
-            session.run(f"CREATE TABLE lineitem ({LINEITEM.definition})")
-            with generated(rows) as csv:
-                session.run(f"COPY lineitem ({LINEITEM.names}) FROM STDIN (FORMAT csv)", stream=csv)
-            session.run(f"ALTER TABLE lineitem ADD PRIMARY KEY ({KEY})")
-            session.run("VACUUM ANALYZE lineitem")
-            session.run("CHECKPOINT")
-
-        _once(_folder("postgresql", rows) / "filled", fill)
+        _once(_folder("postgresql", rows) / "filled", lambda: fill_postgresql(session, rows))
         session.run("SELECT sum(length(l_comment)) FROM lineitem")
         session.close()
         admin.close()
         yield server.port
+
+
+def fill_postgresql(session: pg8000.native.Connection, rows: int) -> None:
+    """Make lineitem with about so many rows."""
+    session.run("DROP TABLE IF EXISTS lineitem")
+    session.run(f"CREATE TABLE lineitem ({LINEITEM.definition})")
+    with generated(rows) as csv:
+        session.run(f"COPY lineitem ({LINEITEM.names}) FROM STDIN (FORMAT csv)", stream=csv)
+    session.run(f"ALTER TABLE lineitem ADD PRIMARY KEY ({KEY})")
+    session.run("VACUUM ANALYZE lineitem")
+    session.run("CHECKPOINT")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench import data
-from bench.measured import Figures, machine, ours, output, save, spread
+from bench.measured import Figures, load, machine, ours, output, save, spread
 
 ROWS = (1_000_000, 4_000_000, 16_000_000)
 RANGES = (1, 2, 4, 8)
@@ -16,10 +16,10 @@ FILE = "growth.json"
 
 
 def measure(engines: Sequence[str], rows_list: Sequence[int]) -> None:
-    """Measure, say each figure as it comes, and write all of them."""
-    described = machine()
-    found = [row for engine in engines for row in _of_engine(engine, rows_list)]
-    save(FILE, [{**row, "machine": described} for row in found])
+    """Measure, say each figure as it comes, and write them in the place of these engines' last ones."""
+    for engine in engines:
+        found = [{**row, "machine": machine()} for row in _of_engine(engine, rows_list)]
+        save(FILE, [*(row for row in load(FILE) if row["engine"] != engine), *found])
 
 
 def _of_engine(engine: str, rows_list: Sequence[int]) -> list[dict[str, Any]]:

@@ -79,3 +79,10 @@ def save(name: str, content: Any) -> None:
     """Write a result."""
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / name).write_text(json.dumps(content, indent=1) + "\n")
+
+
+def load(name: str) -> list[dict[str, Any]]:
+    """Return the rows of a result, none where nothing was measured yet."""
+    path = RESULTS / name
+    rows: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
+    return rows
