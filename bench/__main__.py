@@ -3,6 +3,7 @@
 `speed`: each tool and ours in turn, several rounds, every output read back and compared; one table
 printed, and `bench/results/latest.json`. `growth`: our peak and speed by a table's rows, their width and
 its ranges, into `growth.json`. `usage`: what runs take of AWS, and functions of memory, into `usage.json`.
+At the end docs/performance.md gets the tables that are computed from these.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from typing import Any
 
 from bench import data, growth
 from bench.check import Written, written
-from bench.measured import ROOT, machine, ours, output, run, save, spread, with_our_code
+from bench.measured import RESULTS, ROOT, machine, ours, output, run, save, spread, with_our_code
+from bench.peers import SPARK_DRIVERS
 
 PEERS_PYTHON = Path(__file__).parent / ".venv" / "bin" / "python"
 OURS = "tributary"
@@ -85,7 +87,7 @@ def compare(engine: str, rows: int, rounds: int, only: list[str]) -> list[Measur
     """Run every contender of the engine in turn, round after round."""
     ours_here = tuple(name for name, engines in MEASURED.items() if engine in engines)
     contenders = [
-        name for name in (*ours_here, *PEERS[engine]) if can_run(name) and (not only or name in only)
+        name for name in (*ours_here, *PEERS[engine]) if (not only or name in only) and can_run(name, engine)
     ]
     found = {name: Measured(engine, name) for name in contenders}
     with data.SERVERS[engine](rows) as port:
@@ -107,18 +109,23 @@ def compare(engine: str, rows: int, rounds: int, only: list[str]) -> list[Measur
     return list(found.values())
 
 
-def can_run(contender: str) -> bool:
-    """Say whether what the contender needs is here; Spark's Java, its drivers and itself are optional."""
+def can_run(contender: str, engine: str) -> bool:
+    """Say whether what the contender needs is here, and aloud where it is not."""
+    missing = None
     if contender in (OURS_BY_ODBC, "arrow-odbc"):
-        return any(Path("/usr/lib").glob("*/odbc/libmaodbc.so"))
-    if contender != "spark jdbc":
-        return True
-    found = subprocess.run([str(PEERS_PYTHON), "-c", "import pyspark"], capture_output=True, check=False)
-    return (
-        not found.returncode
-        and bool(shutil.which("java"))
-        and Path("/usr/share/java/postgresql.jar").exists()
-    )
+        missing = None if any(Path("/usr/lib").glob("*/odbc/libmaodbc.so")) else "MariaDB's ODBC driver"
+    elif contender == "spark jdbc":
+        spark = subprocess.run([str(PEERS_PYTHON), "-c", "import pyspark"], capture_output=True, check=False)
+        driver = Path(SPARK_DRIVERS[engine][0])
+        needed = {
+            "PySpark": not spark.returncode,
+            "Java": bool(shutil.which("java")),
+            str(driver): driver.exists(),
+        }
+        missing = " and ".join(name for name, here in needed.items() if not here) or None
+    if missing:
+        print(f"  {engine} {contender} is left out: {missing} is not here", flush=True)
+    return missing is None
 
 
 def agree(measured: list[Measured]) -> None:
@@ -174,6 +181,7 @@ def main() -> None:
     parser.add_argument("--growth-rows", default=",".join(map(str, growth.ROWS)), help="growth: how many")
     asked = parser.parse_args()
     data.FOLDER.mkdir(exist_ok=True)
+    environment = {**os.environ, **with_our_code()}
     for what in asked.only.split(","):
         print(f"{what}:", flush=True)
         if what == "speed":
@@ -181,14 +189,11 @@ def main() -> None:
         elif what == "growth":
             growth.measure(asked.engines.split(","), [int(rows) for rows in asked.growth_rows.split(",")])
         elif what == "usage":
-            subprocess.run(
-                [sys.executable, "-m", "bench.usage"],
-                cwd=ROOT,
-                env={**os.environ, **with_our_code()},
-                check=True,
-            )
+            subprocess.run([sys.executable, "-m", "bench.usage"], cwd=ROOT, env=environment, check=True)
         else:
             raise SystemExit(f"--only: {what} is none of {', '.join(WHAT)}")
+    if all((RESULTS / name).exists() for name in ("latest.json", growth.FILE, "usage.json")):
+        subprocess.run([sys.executable, "-m", "bench.tables"], cwd=ROOT, env=environment, check=True)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import re
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
@@ -30,6 +30,7 @@ from local.stack import Stack
 
 FILE = "usage.json"
 FUNCTIONS = ("Plan", "Extract", "Load", "Report")
+AT_DEPLOYS = ("Warehouse", "Schedules")
 RANGES = (1, 2, 4, 8)
 QUIET_TABLES = 20
 MADE_AT_ONCE = 250  # a server keeps locks for some thousands of tables
@@ -63,6 +64,17 @@ class Meter:
         }
         told["functions"] = {name: _calls(text) for name, text in calls.items() if LINE.search(text)}
         return told | (_of_run(ended) if ended else {})
+
+    def deploy(self) -> Row:
+        """Return what the functions took that have run as the stack was deployed."""
+        calls = {name: self._log(name).read_text() for name in AT_DEPLOYS}
+        return {
+            "run": "a deploy",
+            "tables": 0,
+            "rows": 0,
+            "ranges": 1,
+            "functions": {name: _calls(text) for name, text in calls.items()},
+        }
 
     def _log(self, name: str) -> Path:
         return self.stack.logs / f"{self.stack.functions[f'{name}Function']}.log"
@@ -163,13 +175,16 @@ class Company:
 def million(company: Company, server: Postgres, rows: int) -> Iterator[Row]:
     """Measure a run that loads a million rows, and in ranges."""
     server.connect().run("CREATE DATABASE orders")
-    data.fill_postgresql(server.connect("orders"), rows)
+    session = server.connect("orders")
+    data.fill_postgresql(session, rows)
+    [[text_bytes]] = session.run("SELECT sum(octet_length(lineitem::text)) FROM lineitem")
     for ranges in RANGES:
         table = f"{{name: public.lineitem, mode: replace, ranges: {ranges}}}"
         name = company.source(
             f"million_{ranges}", server.port, "orders", f"tables: [{table}]\nmax_connections: {ranges}"
         )
-        yield _row(company, name, "a million rows", ranges=ranges, **company.meter.run(name))
+        took = company.meter.run(name)
+        yield _row(company, name, "a million rows", ranges=ranges, text_bytes=int(text_bytes), **took)
 
 
 def quiet(company: Company, server: Postgres) -> Iterator[Row]:
@@ -235,7 +250,7 @@ def _row(company: Company, source: str, what: str, *, ranges: int = 1, **took: A
 def main() -> None:
     """Measure, say what comes, and write all of it."""
     parser = argparse.ArgumentParser(prog="python -m bench.usage", description=__doc__)
-    parser.add_argument("--only", default="million,quiet,many,large")
+    parser.add_argument("--only", default="deploy,million,quiet,many,large")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--tables", type=int, default=5_000)
     parser.add_argument("--many-rows", type=int, default=16_000_000)
@@ -250,7 +265,8 @@ def main() -> None:
         stack = Stack.start(folder / "stack", sources=files, concurrency=max(RANGES))
         with stack, Postgres.start(settings=data.POSTGRES_SETTINGS) as server:
             company = Company(Meter(stack), files)
-            parts = {
+            parts: dict[str, Callable[[], Iterable[Row]]] = {
+                "deploy": lambda: [company.meter.deploy()],
                 "million": lambda: million(company, server, asked.rows),
                 "quiet": lambda: quiet(company, server),
                 "many": lambda: many(company, server, asked.tables),
