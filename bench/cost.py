@@ -6,7 +6,6 @@ Prices are USD in us-east-1, without free tiers and discounts. What was measured
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -149,7 +148,7 @@ def seconds(function: Row, memory_mb: float) -> float:
 
 def reading_s(speed: Row) -> float:
     """Return how long Extract takes for a million rows: no less than their time on its one processor."""
-    return max(MILLION / speed["rows_per_s"]["median"], speed["cpu_s_per_million_rows"]["median"])
+    return float(max(MILLION / speed["rows_per_s"]["median"], speed["cpu_s_per_million_rows"]["median"]))
 
 
 def of_run(usage: Row, memory_mb: Mapping[str, float], speed: Row | None = None) -> Bill:
@@ -194,13 +193,18 @@ def quiet_hour(quiet: Bill) -> Bill:
 
 def glue(millions: float, speed: Row) -> float:
     """Return USD of a Glue job that reads so many million rows as fast as Spark did here; 0 finds nothing."""
-    job_s = max(GLUE_S, math.ceil(millions * MILLION / speed["rows_per_s"]["median"]))
+    job_s = max(GLUE_S, float(millions * MILLION / speed["rows_per_s"]["median"]))
     return job_s / 3600 * GLUE_DPUS * PRICES["dpu"].each
 
 
 def airbyte(millions: float, row_bytes: float) -> float:
     """Return USD of so many million rows by their text alone, which is less than what is counted."""
     return millions * MILLION * row_bytes / 1e9 * PRICES["airbyte"].each
+
+
+def warehouse() -> float:
+    """Return USD of the time that waking the warehouse costs at least."""
+    return WAKING_S * BASE_RPUS * PRICES["rpu"].each / 3600
 
 
 def month(loading: float, quiet: float) -> float:

@@ -15,6 +15,7 @@ from bench.cost import Bill, Row
 from bench.measured import ROOT, load
 
 PAGE = ROOT / "docs" / "performance.md"
+WIDTHS = {"growth": "about 100 bytes", "wide_20_b": "20 bytes", "wide_10_kb": "10 KB", "wide_5_mb": "5 MB"}
 NAMES = {"postgresql": "PostgreSQL", "mariadb": "MariaDB"}
 BLOCK = "<!-- {name}: written by `make cost` -->\n{text}\n<!-- end of {name} -->"
 
@@ -40,7 +41,9 @@ def peaks(usage: Sequence[Row]) -> dict[str, tuple[float, str]]:
 
 
 def _run(row: Row) -> str:
-    return f"{row['run']}: {row['rows']:,} rows of {row['tables']:,} tables" if row["tables"] else row["run"]
+    if row["tables"] > 1:
+        return f"{row['run']}: {row['tables']:,}"
+    return f"{row['run']}: {row['rows']:,}" if row["rows"] else str(row["run"])
 
 
 def functions(usage: Sequence[Row]) -> str:
@@ -59,10 +62,10 @@ def growth(rows: Sequence[Row]) -> str:
     lines = [
         [
             NAMES[row["engine"]],
-            row["table"].replace("_", " ").replace("growth", "about 100 bytes"),
+            WIDTHS[row["table"]],
             f"{row['rows']:,}",
             _spread(row["rows_per_s"]),
-            f"{row['cpu_s_per_million_rows']['median']:,.2f}",
+            _seconds(row["cpu_s_per_million_rows"]["median"]),
             _spread(row["above_imported_mb"]),
         ]
         for row in whole
@@ -129,7 +132,7 @@ def compared(usage: Sequence[Row], speeds: Mapping[str, Row]) -> str:
     dcu, base = cost.PRICES["dcu"].usd, cost.PRICES["fivetran"].usd
     plan = cost.PRICES["airbyte plan"].usd
     by_gb = [cost.airbyte(millions, row_bytes) for millions in (1, 100, cost.DAYS)]
-    minute = cost.WAKING_S * cost.BASE_RPUS * cost.PRICES["rpu"].each / 3600
+    minute = cost.warehouse()
     monthly = cost.month(ours[0], quiet.without_warehouse)
     lines = [
         ["**Tributary**", *_usds(*ours, quiet.without_warehouse, monthly)],
@@ -149,7 +152,8 @@ def compared(usage: Sequence[Row], speeds: Mapping[str, Row]) -> str:
         ["Airbyte Cloud", *_usds(*by_gb[:2]), "0", _usd(max(by_gb[2], plan))],
         [
             "the warehouse's minute, beside any of them",
-            *_usds(minute, minute),
+            _usd(minute),
+            f"{_usd(minute)} and more",
             f"{_usd(minute / 24)}, once a day",
             _usd(minute * cost.DAYS),
         ],
@@ -204,6 +208,10 @@ def _engines(rows: Iterable[Row]) -> list[str]:
 
 def _spread(figure: Mapping[str, float]) -> str:
     return f"{figure['median']:,.0f} ({figure['min']:,.0f}–{figure['max']:,.0f})"
+
+
+def _seconds(number: float) -> str:
+    return f"{number:,.2f}" if number < 10 else f"{number:,.0f}"
 
 
 def _count(number: float) -> str:
