@@ -26,7 +26,7 @@ GLUE_S = 60  # and the least that is billed of it
 
 @dataclass(frozen=True)
 class Price:
-    """A list price: USD for one of a unit, where it was read, and when; `usd` is what is shown of it."""
+    """A list price: USD for a unit, the page where it stands, and where and when it was read."""
 
     what: str
     usd: float
@@ -43,57 +43,50 @@ class Price:
 
 
 AWS = "https://aws.amazon.com"
-THIRD = ", by third parties"
+AIRBYTE = "https://docs.airbyte.com/platform/cloud/managing-airbyte-cloud/manage-credits"
+QUOTED = "as third parties quote it, 2026-11"
+LISTED = "in AWS's price list, 2026-09"
+COPIED = "in a third party's copy of the page, 2026-{month}"
 PRICES = {
-    "lambda": Price("Lambda on arm64", GB_SECOND, "GB-second", f"{AWS}/lambda/pricing/{THIRD}", "2026-11"),
-    "call": Price("Lambda, a call", 0.20, "million", f"{AWS}/lambda/pricing/", "2026-09"),
+    "lambda": Price("Lambda on arm64", GB_SECOND, "GB-second", f"{AWS}/lambda/pricing/", QUOTED),
+    "call": Price("Lambda, a call", 0.20, "million", f"{AWS}/lambda/pricing/", COPIED.format(month="09")),
     "transition": Price(
-        "Step Functions", 0.025, "1,000 transitions", f"{AWS}/step-functions/pricing/{THIRD}", "2026-11"
+        "Step Functions", 0.025, "1,000 transitions", f"{AWS}/step-functions/pricing/", QUOTED
     ),
-    "write": Price("S3, write or list", PUT * 1000, "1,000", f"{AWS}/s3/pricing/", "2026-09"),
-    "read": Price("S3, read", 0.0004, "1,000", f"{AWS}/s3/pricing/", "2026-09"),
-    "storage": Price("S3 Standard", 0.023, "GB and month", f"{AWS}/s3/pricing/", "2026-09"),
+    "write": Price("S3, write or list", PUT * 1000, "1,000", f"{AWS}/s3/pricing/", LISTED),
+    "read": Price("S3, read", 0.0004, "1,000", f"{AWS}/s3/pricing/", LISTED),
+    "storage": Price("S3 Standard", 0.023, "GB and month", f"{AWS}/s3/pricing/", LISTED),
     "secret": Price(
-        "Secrets Manager, a secret read", 0.05, "10,000", f"{AWS}/secrets-manager/pricing/{THIRD}", "2026-11"
+        "Secrets Manager, a secret read", 0.05, "10,000", f"{AWS}/secrets-manager/pricing/", QUOTED
     ),
     "schedule": Price(
-        "EventBridge Scheduler, a start", 1.00, "million", f"{AWS}/eventbridge/pricing/{THIRD}", "2026-11"
+        "EventBridge Scheduler, a start", 1.00, "million", f"{AWS}/eventbridge/pricing/", QUOTED
     ),
     "rpu": Price(
         "Redshift Serverless, a minute at least",
         RPU_SECOND * 3600,
         "RPU-hour",
         f"{AWS}/redshift/pricing/",
-        "2026-10",
+        COPIED.format(month="10"),
     ),
-    "dpu": Price("Glue, a minute at least", 0.44, "DPU-hour", f"{AWS}/glue/pricing/{THIRD}", "2026-05"),
+    "dpu": Price("Glue, a minute at least", 0.44, "DPU-hour", f"{AWS}/glue/pricing/", QUOTED),
     "dcu": Price(
-        "DMS Serverless, in Mumbai: other third parties say 0.20 to 0.25 for common regions",
+        "DMS Serverless, in Mumbai",
         0.1133,
         "DCU-hour",
-        f"{AWS}/dms/pricing/{THIRD}",
-        "2026-11",
+        f"{AWS}/dms/pricing/",
+        f"{QUOTED}; others say 0.20 to 0.25 for common regions",
     ),
     "fivetran": Price(
         "Fivetran, a connection of up to a million active rows",
         5.00,
         "month",
         "https://www.fivetran.com/pricing",
-        "2026-08",
+        COPIED.format(month="08"),
     ),
-    "airbyte": Price(
-        "Airbyte Cloud, from a database",
-        10.00,
-        "GB",
-        "https://docs.airbyte.com/platform/cloud/managing-airbyte-cloud/manage-credits",
-        "2026-11",
-    ),
+    "airbyte": Price("Airbyte Cloud, from a database", 10.00, "GB", AIRBYTE, "there, 2026-11"),
     "airbyte plan": Price(
-        "Airbyte Cloud, at least: a GB of a database is in it",
-        10.00,
-        "month",
-        "https://docs.airbyte.com/platform/cloud/managing-airbyte-cloud/manage-credits",
-        "2026-11",
+        "Airbyte Cloud, at least: a GB is in it", 10.00, "month", AIRBYTE, "there, 2026-11"
     ),
 }
 # What stands between runs, of one source and a month, as docs/cost.md has it: two secrets, two keys, seven
@@ -113,6 +106,7 @@ class Bill:
     secrets: float = 0
     starts: float = 1
     rpu_seconds: float = 0
+    stored_gb: float = 0  # which is billed by the month, and so no part of the sum
 
     def parts(self) -> dict[str, float]:
         """Return USD by service."""
@@ -172,13 +166,19 @@ def of_run(usage: Row, memory_mb: Mapping[str, float], speed: Row | None = None)
         reads=requests["s3 read"],
         secrets=requests["secretsmanager"],
         rpu_seconds=WAKING_S * BASE_RPUS if asked else 0,
+        stored_gb=usage.get("size_bytes", 0) / 1e9,
     )
 
 
 def further_million(speed: Row, memory_mb: Mapping[str, float]) -> Bill:
     """Return what one more million rows take in a run that is under way anyway."""
-    chunks = speed["output_mb"] / speed["rows"] * MILLION / CHUNK_MB
-    return Bill(gb_seconds=reading_s(speed) * memory_mb["Extract"] / 1024, writes=chunks, starts=0)
+    stored_mb = speed["output_mb"] / speed["rows"] * MILLION
+    return Bill(
+        gb_seconds=reading_s(speed) * memory_mb["Extract"] / 1024,
+        writes=stored_mb / CHUNK_MB,
+        starts=0,
+        stored_gb=stored_mb / 1000,
+    )
 
 
 def of_millions(first: Bill, further: Bill, millions: float) -> float:

@@ -117,6 +117,10 @@ def runs(usage: Sequence[Row], speeds: Mapping[str, Row]) -> str:
         *([name, *(_usd(bill.parts()[name]) for bill in bills.values())] for name in Bill().parts()),
         ["**in all, USD**", *(f"**{_usd(bill.usd)}**" for bill in bills.values())],
         ["without the warehouse", *(_usd(bill.without_warehouse) for bill in bills.values())],
+        [
+            "the raw layer of it, a month",
+            *(_usd(bill.stored_gb * cost.PRICES["storage"].each) for bill in bills.values()),
+        ],
     ]
     return _table(["", *bills], lines)
 
@@ -174,7 +178,7 @@ def prices() -> str:
         [price.what, f"{price.usd:.10f}".rstrip("0").rstrip("."), price.unit, price.page, price.read]
         for price in cost.PRICES.values()
     ]
-    return _table(["price", "USD", "for", "page", "read"], lines)
+    return _table(["price", "USD", "for", "page", "was read"], lines)
 
 
 FURTHER = "each further million, PostgreSQL"
