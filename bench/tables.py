@@ -5,8 +5,10 @@ Each stands between two comments that name it. A test holds the page against the
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from samtranslator.yaml_helper import yaml_parse
 
@@ -22,13 +24,33 @@ BLOCK = "<!-- {name}: written by `make cost` -->\n{text}\n<!-- end of {name} -->
 
 def memory_mb() -> dict[str, float]:
     """Return each function's memory, as template.yaml gives it."""
+    return {name: float(found["MemorySize"]) for name, found in _functions().items()}
+
+
+def timeout_s() -> dict[str, float]:
+    """Return each function's time-out, where template.yaml has a number of its own for it."""
+    found = {name: properties["Timeout"] for name, properties in _functions().items()}
+    return {name: float(value) for name, value in found.items() if isinstance(value, int)}
+
+
+@functools.cache
+def _functions() -> dict[str, dict[str, Any]]:
     template = yaml_parse((ROOT / "template.yaml").read_text())
-    usual = template["Globals"]["Function"]["MemorySize"]
     return {
-        name.removesuffix("Function"): float(resource["Properties"].get("MemorySize", usual))
+        name.removesuffix("Function"): {**template["Globals"]["Function"], **resource["Properties"]}
         for name, resource in template["Resources"].items()
         if resource["Type"] == "AWS::Serverless::Function"
     }
+
+
+def longest(usage: Sequence[Row]) -> dict[str, float]:
+    """Return how long a call of each function would take with its memory, where it took longest."""
+    sizes, found = memory_mb(), dict[str, float]()
+    for row in usage:
+        for name, function in row["functions"].items():
+            took = cost.seconds(function, sizes[name]) / function["calls"]
+            found[name] = max(found.get(name, 0.0), took)
+    return found
 
 
 def peaks(usage: Sequence[Row]) -> dict[str, tuple[float, str]]:
@@ -48,12 +70,21 @@ def _run(row: Row) -> str:
 
 def functions(usage: Sequence[Row]) -> str:
     """Return the table of the functions' memory."""
-    sizes = memory_mb()
+    sizes, took, limits = memory_mb(), longest(usage), timeout_s()
     lines = [
-        [name, f"{peak:.0f}", run, f"{sizes[name]:.0f}", f"{sizes[name] / peak:.1f}"]
+        [
+            name,
+            f"{peak:.0f}",
+            run,
+            f"{sizes[name]:.0f}",
+            f"{sizes[name] / peak:.1f}",
+            f"{took[name]:.0f}",
+            f"{limits[name]:.0f}" if name in limits else "stops by itself",
+        ]
         for name, (peak, run) in peaks(usage).items()
     ]
-    return _table(["function", "most measured, MB", "in", "has, MB", "times"], lines)
+    head = ["function", "most measured, MB", "in", "has, MB", "times", "longest call, s", "may take, s"]
+    return _table(head, lines)
 
 
 def growth(rows: Sequence[Row]) -> str:

@@ -88,6 +88,12 @@ def test_every_function_has_twice_the_memory_that_it_was_ever_seen_to_take() -> 
     assert {name for name, (peak, _) in peaks.items() if sizes[name] < 2 * peak} == set()
 
 
+def test_every_call_would_be_done_in_half_the_time_that_its_function_has() -> None:
+    took, limits = tables.longest(load("usage.json")), tables.timeout_s()
+    assert limits.keys() == took.keys() - {"Extract"}  # which hands over to its next call by itself
+    assert {name: took[name] for name, limit in limits.items() if took[name] > limit / 2} == {}
+
+
 def test_extraction_grew_neither_with_rows_nor_with_their_width() -> None:
     grown = load("growth.json")
     assert {row["rows"] for row in grown} >= {1_000_000, 4_000_000, 16_000_000}
