@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-external soak bench pictures lint format validate types sources build package-check deploy clean
+.PHONY: help setup demo test test-external soak bench cost pictures lint format validate types sources build package-check deploy clean
 
 PYTHON := .venv/bin/python
 SAM := .venv-sam/bin/sam
@@ -46,10 +46,14 @@ soak: setup ## Run more examples of the same tests, for about SOAK_SECONDS
 
 bench/.venv/.ready: bench/requirements.txt local/setup.sh
 	@local/setup.sh python bench/.venv bench/requirements.txt
+	@local/setup.sh spark
 	@touch $@
 
 bench: setup bench/.venv/.ready ## Measure extraction beside other tools, on the same data; not a test
 	$(PYTHON) -m bench $(BENCH)
+
+cost: setup ## Write the tables of docs/performance.md that are computed from bench/results
+	PYTHONPATH=layers/tributary $(PYTHON) -m bench.tables
 
 pictures: setup bench/.venv/.ready ## Draw docs/dashboard.png from what runs in the local stack emit
 	$(PYTHON) -m bench.dashboard

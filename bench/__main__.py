@@ -1,29 +1,27 @@
-"""`make bench`: each tool and ours in turn, several rounds, every output read back and compared.
+"""`make bench`: what is measured, all of it or, with `--only`, a part.
 
-Prints one table and writes `bench/results/latest.json`; `--memory` measures how our peak grows with
-rows and with their width instead, and writes `bench/results/memory.json`.
+`speed`: each tool and ours in turn, several rounds, every output read back and compared; one table
+printed, and `bench/results/latest.json`. `growth`: our peak and speed by a table's rows, their width and
+its ranges, into `growth.json`. `usage`: what runs take of AWS, and functions of memory, into `usage.json`.
+At the end docs/performance.md gets the tables that are computed from these.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-from bench import data
+from bench import data, growth
 from bench.check import Written, written
+from bench.measured import RESULTS, ROOT, machine, ours, output, run, save, spread, with_our_code
+from bench.peers import SPARK_DRIVERS
 
-ROOT = Path(__file__).parents[1]
-RESULTS = Path(__file__).with_name("results")
 PEERS_PYTHON = Path(__file__).parent / ".venv" / "bin" / "python"
 OURS = "tributary"
 OURS_BY_ODBC = "tributary odbc"
@@ -40,7 +38,7 @@ PEERS = {
 }
 MEASURED = {OURS: ("postgresql", "mariadb"), OURS_BY_ODBC: ("mariadb",)}
 SLOW = ("dlt pyarrow", "spark jdbc")  # once: they are far from the others, and take most of the time
-GROWTH_ROWS = (1_000_000, 4_000_000, 16_000_000)
+WHAT = ("speed", "growth", "usage")
 
 
 @dataclass
@@ -76,43 +74,6 @@ class Measured:
         }
 
 
-def spread(values: list[float], digits: int) -> dict[str, float]:
-    """Return minimum, median and maximum."""
-    return {name: round(of(values), digits) for name, of in (("min", min), ("median", median), ("max", max))}
-
-
-def machine() -> str:
-    """Describe what was measured on."""
-    model = next(
-        (
-            line.split(":")[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if "model name" in line
-        ),
-        platform.machine(),
-    )
-    gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    system = platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
-    return f"{os.cpu_count()} cores of {model}, {gib:.0f} GiB, {system}, Python {platform.python_version()}"
-
-
-def run(command: list[str], **environment: str) -> dict[str, float]:
-    """Run one measurement in a fresh process; return what it printed last."""
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
-    figures: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
-    return figures
-
-
-def ours(engine: str, port: int, table: str, place: Path) -> dict[str, float]:
-    """Measure our own extraction."""
-    command = [sys.executable, "-m", "bench.tributary", engine, str(port), table, str(place)]
-    return run(command, PYTHONPATH=os.pathsep.join([str(ROOT), str(ROOT / "layers" / "tributary")]))
-
-
 def measure(contender: str, engine: str, port: int, place: Path) -> dict[str, float]:
     """Measure one contender once."""
     if contender == OURS_BY_ODBC:
@@ -126,7 +87,7 @@ def compare(engine: str, rows: int, rounds: int, only: list[str]) -> list[Measur
     """Run every contender of the engine in turn, round after round."""
     ours_here = tuple(name for name, engines in MEASURED.items() if engine in engines)
     contenders = [
-        name for name in (*ours_here, *PEERS[engine]) if can_run(name) and (not only or name in only)
+        name for name in (*ours_here, *PEERS[engine]) if (not only or name in only) and can_run(name, engine)
     ]
     found = {name: Measured(engine, name) for name in contenders}
     with data.SERVERS[engine](rows) as port:
@@ -135,7 +96,7 @@ def compare(engine: str, rows: int, rounds: int, only: list[str]) -> list[Measur
             for name, measured in found.items():
                 if number and name in SLOW:
                     continue
-                with output(measured) as place:
+                with output("out" if name in MEASURED else "out.parquet") as place:
                     figures = measure(name, engine, port, place)
                     measured.output = measured.output or written(place)
                 measured.runs.append(figures)
@@ -148,32 +109,23 @@ def compare(engine: str, rows: int, rounds: int, only: list[str]) -> list[Measur
     return list(found.values())
 
 
-class output:  # noqa: N801 - a context, read as a word
-    """A place for one output, which is gone afterwards."""
-
-    def __init__(self, measured: Measured) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="bench-", dir=data.FOLDER))
-        self._place = self._folder / ("out" if measured.contender in MEASURED else "out.parquet")
-
-    def __enter__(self) -> Path:
-        return self._place
-
-    def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self._folder)
-
-
-def can_run(contender: str) -> bool:
-    """Say whether what the contender needs is here; Spark's Java, its drivers and itself are optional."""
+def can_run(contender: str, engine: str) -> bool:
+    """Say whether what the contender needs is here, and aloud where it is not."""
+    missing = None
     if contender in (OURS_BY_ODBC, "arrow-odbc"):
-        return any(Path("/usr/lib").glob("*/odbc/libmaodbc.so"))
-    if contender != "spark jdbc":
-        return True
-    found = subprocess.run([str(PEERS_PYTHON), "-c", "import pyspark"], capture_output=True, check=False)
-    return (
-        not found.returncode
-        and bool(shutil.which("java"))
-        and Path("/usr/share/java/postgresql.jar").exists()
-    )
+        missing = None if any(Path("/usr/lib").glob("*/odbc/libmaodbc.so")) else "MariaDB's ODBC driver"
+    elif contender == "spark jdbc":
+        spark = subprocess.run([str(PEERS_PYTHON), "-c", "import pyspark"], capture_output=True, check=False)
+        driver = Path(SPARK_DRIVERS[engine][0])
+        needed = {
+            "PySpark": not spark.returncode,
+            "Java": bool(shutil.which("java")),
+            str(driver): driver.exists(),
+        }
+        missing = " and ".join(name for name, here in needed.items() if not here) or None
+    if missing:
+        print(f"  {engine} {contender} is left out: {missing} is not here", flush=True)
+    return missing is None
 
 
 def agree(measured: list[Measured]) -> None:
@@ -201,63 +153,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def memory(rows_list: list[int]) -> list[dict[str, Any]]:
-    """Measure how our own peak grows with the rows of a table, and with their width."""
-    found = []
-
-    def note(engine: str, table_name: str, figures: dict[str, float]) -> None:
-        above = figures["peak_mb"] - figures["imported_mb"]
-        speed = figures["rows"] / figures["seconds"]
-        print(
-            f"  {engine} {table_name} {figures['rows']:,.0f} rows: {above:.0f} MB above the imported process"
-        )
-        found.append(
-            {
-                "engine": engine,
-                "table": table_name,
-                "rows": figures["rows"],
-                "rows_per_s": round(speed),
-                "cpu_s_per_million_rows": round(1e6 * figures["cpu_s"] / figures["rows"], 2),
-                "above_imported_mb": round(above),
-            }
-        )
-
-    def read(engine: str, port: int, table_name: str) -> None:
-        with output(Measured(engine, OURS)) as place:
-            note(engine, table_name, ours(engine, port, table_name, place))
-
-    for rows in rows_list:
-        for engine, server in data.SERVERS.items():
-            with server(rows) as port:
-                read(engine, port, "lineitem")
-    with data.postgresql(rows_list[0]) as port:
-        data.widen(port)
-        for name in data.WIDTHS:
-            read("postgresql", port, name)
-    return found
-
-
-def save(name: str, content: object) -> None:
-    """Write a result."""
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / name).write_text(json.dumps(content, indent=1) + "\n")
-
-
-def main() -> None:
-    """Measure, print, and write the results."""
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--rows", type=int, default=2_000_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--engines", default="postgresql,mariadb")
-    parser.add_argument("--contenders", default="", help="only these, with commas between them")
-    parser.add_argument("--memory", action="store_true", help="growth and width, not speed")
-    parser.add_argument("--growth-rows", default=",".join(map(str, GROWTH_ROWS)))
-    parser.add_argument("--save", default="latest.json")
-    asked = parser.parse_args()
-    data.FOLDER.mkdir(exist_ok=True)
-    if asked.memory:
-        save("memory.json", memory([int(rows) for rows in asked.growth_rows.split(",")]))
-        return
+def speed(asked: argparse.Namespace) -> None:
+    """Measure, print, and write how fast each contender is."""
     only = [name for name in asked.contenders.split(",") if name]
     described = machine()
     rows: list[dict[str, Any]] = []
@@ -268,6 +165,35 @@ def main() -> None:
     save(asked.save, rows)
     if asked.save == "latest.json":
         subprocess.run([str(PEERS_PYTHON), "bench/chart.py"], cwd=ROOT, check=True)
+
+
+def main() -> None:
+    """Measure, print, and write the results."""
+    parser = argparse.ArgumentParser(
+        prog="make bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", default=",".join(WHAT), help=f"of {', '.join(WHAT)}, with commas between")
+    parser.add_argument("--engines", default="postgresql,mariadb")
+    parser.add_argument("--rows", type=int, default=2_000_000, help="speed: of lineitem")
+    parser.add_argument("--rounds", type=int, default=5, help="speed: how often each is measured")
+    parser.add_argument("--contenders", default="", help="speed: only these, with commas between them")
+    parser.add_argument("--save", default="latest.json", help="speed: where under bench/results")
+    parser.add_argument("--growth-rows", default=",".join(map(str, growth.ROWS)), help="growth: how many")
+    asked = parser.parse_args()
+    data.FOLDER.mkdir(exist_ok=True)
+    environment = {**os.environ, **with_our_code()}
+    for what in asked.only.split(","):
+        print(f"{what}:", flush=True)
+        if what == "speed":
+            speed(asked)
+        elif what == "growth":
+            growth.measure(asked.engines.split(","), [int(rows) for rows in asked.growth_rows.split(",")])
+        elif what == "usage":
+            subprocess.run([sys.executable, "-m", "bench.usage"], cwd=ROOT, env=environment, check=True)
+        else:
+            raise SystemExit(f"--only: {what} is none of {', '.join(WHAT)}")
+    if all((RESULTS / name).exists() for name in ("latest.json", growth.FILE, "usage.json")):
+        subprocess.run([sys.executable, "-m", "bench.tables"], cwd=ROOT, env=environment, check=True)
 
 
 if __name__ == "__main__":

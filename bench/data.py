@@ -5,12 +5,15 @@ Servers keep their files under `bench/.data`, one folder per server and size: th
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pg8000.native
 import pymysql
@@ -22,6 +25,22 @@ from local.demo.tables import LINEITEM
 FOLDER = Path(__file__).with_name(".data")
 ROWS_OF_SCALE_1 = 6_001_215
 KEY = ", ".join(LINEITEM.key)
+POSTGRES_SETTINGS = {"max_wal_size": "4GB", "shared_buffers": "1GB", "maintenance_work_mem": "512MB"}
+MARIADB_SETTINGS = {"innodb-buffer-pool-size": "2G", "local-infile": "1", "max-allowed-packet": "64M"}
+GROWN_AT_ONCE = 1_000_000  # a transaction of more is work for the server's log alone
+GROWTH_COLUMNS = (
+    "id bigint NOT NULL PRIMARY KEY, number integer NOT NULL, price decimal(15,2) NOT NULL, "
+    "tax decimal(15,2), day date NOT NULL, stamp timestamp NOT NULL, status varchar(10) NOT NULL, "
+    "note varchar(40) NOT NULL"
+)
+GROWTH = {
+    "postgresql": "INSERT INTO growth SELECT n, n % 100000, n % 1000000 / 100.0, n % 100 / 100.0, "
+    "date '2000-01-01' + n % 9000, timestamp '2020-01-01' + n % 100000000 * interval '1 second', "
+    "'status ' || n % 7, md5(n::text) FROM generate_series({first}, {last}) AS n",
+    "mariadb": "INSERT INTO growth SELECT seq, seq % 100000, seq % 1000000 / 100.0, seq % 100 / 100.0, "
+    "date '2000-01-01' + INTERVAL seq % 9000 DAY, timestamp '2020-01-01 00:00:00' + INTERVAL seq SECOND, "
+    "CONCAT('status ', seq % 7), md5(seq) FROM seq_{first}_to_{last}",
+}
 WIDTHS = {"wide_20_b": (1_500_000, 1), "wide_10_kb": (10_000, 1), "wide_5_mb": (60, 80)}  # rows, columns
 
 
@@ -40,27 +59,83 @@ def generated(rows: int) -> Iterator[IO[bytes]]:
 @contextmanager
 def postgresql(rows: int) -> Iterator[int]:
     """Run a PostgreSQL that holds the table, warm; give its port."""
-    settings = {"max_wal_size": "4GB", "shared_buffers": "1GB", "maintenance_work_mem": "512MB"}
-    with Postgres.start(_folder("postgresql", rows), settings=settings) as server:
+    with Postgres.start(_folder("postgresql", rows), settings=POSTGRES_SETTINGS) as server:
         admin = server.connect()
         if not admin.run("SELECT FROM pg_database WHERE datname = 'bench'"):
             admin.run("CREATE DATABASE bench")
         session = server.connect("bench")
 
-        def fill() -> None:
-            session.run("DROP TABLE IF EXISTS lineitem")
-            session.run(f"CREATE TABLE lineitem ({LINEITEM.definition})")
-            with generated(rows) as csv:
-                session.run(f"COPY lineitem ({LINEITEM.names}) FROM STDIN (FORMAT csv)", stream=csv)
-            session.run(f"ALTER TABLE lineitem ADD PRIMARY KEY ({KEY})")
-            session.run("VACUUM ANALYZE lineitem")
-            session.run("CHECKPOINT")
-
-        _once(_folder("postgresql", rows) / "filled", fill)
+        _once(_folder("postgresql", rows) / "filled", lambda: fill_postgresql(session, rows))
         session.run("SELECT sum(length(l_comment)) FROM lineitem")
         session.close()
         admin.close()
         yield server.port
+
+
+def fill_postgresql(session: pg8000.native.Connection, rows: int) -> None:
+    """Make lineitem with about so many rows."""
+    session.run("DROP TABLE IF EXISTS lineitem")
+    session.run(f"CREATE TABLE lineitem ({LINEITEM.definition})")
+    with generated(rows) as csv:
+        session.run(f"COPY lineitem ({LINEITEM.names}) FROM STDIN (FORMAT csv)", stream=csv)
+    session.run(f"ALTER TABLE lineitem ADD PRIMARY KEY ({KEY})")
+    session.run("VACUUM ANALYZE lineitem")
+    session.run("CHECKPOINT")
+
+
+@dataclass(frozen=True)
+class Growing:
+    """A table `growth` (key, number, decimals, dates, texts) in a server of its own, which is to grow."""
+
+    port: int
+    execute: Callable[[str], Any]
+    engine: str
+
+    def grow(self, rows: int) -> None:
+        """Let the table have so many rows; keys count up from 1."""
+        [[there]] = self.execute("SELECT coalesce(max(id), 0) FROM growth")
+        for start in range(int(there), rows, GROWN_AT_ONCE):
+            self.execute(GROWTH[self.engine].format(first=start + 1, last=min(start + GROWN_AT_ONCE, rows)))
+        self.execute({"postgresql": "VACUUM ANALYZE growth", "mariadb": "ANALYZE TABLE growth"}[self.engine])
+        self.execute("SELECT sum(length(note)) FROM growth")
+
+
+@contextmanager
+def growing(engine: str) -> Iterator[Growing]:
+    """Run a server with an empty table that is to grow; its files are gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix=f"{engine}-growth-", dir=FOLDER))
+    try:
+        with _server(engine, folder) as server:
+            table = Growing(server.port, _executing(engine, server), engine)
+            table.execute(f"CREATE TABLE growth ({GROWTH_COLUMNS})")
+            yield table
+    finally:
+        shutil.rmtree(folder)
+
+
+def _server(engine: str, folder: Path) -> Postgres | MariaDB:
+    if engine == "postgresql":
+        return Postgres.start(folder, settings=POSTGRES_SETTINGS)
+    return MariaDB.start(folder, settings=MARIADB_SETTINGS)
+
+
+def _executing(engine: str, server: Postgres | MariaDB) -> Callable[[str], Any]:
+    """Make the database `bench` and return what executes a statement in it and returns its rows."""
+    if isinstance(server, Postgres):
+        server.connect().run("CREATE DATABASE bench")
+        run: Callable[[str], Any] = server.connect("bench").run
+        return run
+    session = server.connect()
+    session.cursor().execute("CREATE DATABASE bench")
+    session.select_db("bench")
+
+    def execute(sql: str) -> Any:
+        with session.cursor() as cursor:
+            cursor.execute(sql)
+            session.commit()
+            return cursor.fetchall()
+
+    return execute
 
 
 def widen(port: int) -> None:
@@ -86,8 +161,7 @@ def widen(port: int) -> None:
 @contextmanager
 def mariadb(rows: int) -> Iterator[int]:
     """Run a MariaDB that holds the table, warm; give its port."""
-    settings = {"innodb-buffer-pool-size": "2G", "local-infile": "1", "max-allowed-packet": "64M"}
-    with MariaDB.start(_folder("mariadb", rows), settings=settings) as server:
+    with MariaDB.start(_folder("mariadb", rows), settings=MARIADB_SETTINGS) as server:
         session = server.connect()
         session.cursor().execute("CREATE DATABASE IF NOT EXISTS bench")
         session.select_db("bench")

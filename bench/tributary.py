@@ -1,14 +1,18 @@
 """Our own contender: a range through the project's own extraction, its bucket a folder.
 
-`python -m bench.tributary ENGINE PORT TABLE FOLDER`; ENGINE is `postgresql`, `mariadb`, or `mariadb odbc`
-for the path that SQL Server is read by. Everything but S3's client is what runs in Lambda: the engine,
-keyset pages, exact types, chunks with their footers.
+`python -m bench.tributary ENGINE PORT TABLE FOLDER [RANGES]`; ENGINE is `postgresql`, `mariadb`, or
+`mariadb odbc` for the path that SQL Server is read by. Everything but S3's client is what runs in Lambda:
+the engine, keyset pages, exact types, chunks with their footers. With RANGES the table is cut as Plan cuts
+it, and each range is read by a process of its own, all at once.
 """
 
 from __future__ import annotations
 
 import io
+import json
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.meter import metered
-from tributary import engines, extract
+from tributary import engines, extract, ranges
 from tributary.catalog import TableName
 from tributary.documents import Column, Plan, Range, TablePlan
 from tributary.secret import Secret
@@ -56,16 +60,20 @@ class Folder:
         yield {"Contents": [{"Key": name, "Size": (self.folder / name).stat().st_size} for name in found]}
 
 
-def main(engine_name: str, port: int, table_name: str, folder: Path) -> None:
+def main(engine_name: str, port: int, table_name: str, folder: Path, count: int) -> None:
     """Measure the read of the table's whole key."""
-    engine = engines.get(MODULES[engine_name])
-    if engine_name.endswith("odbc"):
-        from tests.integration.engines import odbc_engines
-
-        engine = odbc_engines.engine(MODULES[engine_name])
+    engine = _engine(engine_name)
     user = {"postgresql": "postgres", "mysql": "root"}[MODULES[engine_name]]
     secret = Secret(host="127.0.0.1", port=port, username=user, dbname="bench", sslmode="disable")
-    table = _plan(engine, secret, table_name)
+    if count == 0:  # a process that reads one of several ranges
+        table = TablePlan.model_validate_json(sys.stdin.readline())
+        print("ready", flush=True)
+        sys.stdin.readline()
+    else:
+        table = _plan(engine, secret, table_name, count)
+        if count > 1:
+            together(table, [engine_name, str(port), table_name])
+            return
     plan = Plan(
         version="bench",
         source="bench",
@@ -94,11 +102,51 @@ def main(engine_name: str, port: int, table_name: str, folder: Path) -> None:
     metered(read)
 
 
-def _plan(engine: Any, secret: Secret, table_name: str) -> TablePlan:
+def together(table: TablePlan, words: list[str]) -> None:
+    """Have each range read by a process of its own, begun at once, and print what all of them took."""
+    with tempfile.TemporaryDirectory(prefix="ranges-", dir=Path(__file__).with_name(".data")) as folder:
+        command = [sys.executable, "-m", "bench.tributary", *words, folder, "0"]
+        readers = [
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            for _ in table.ranges
+        ]
+        for reader, part in zip(readers, ranges.parts(table), strict=True):
+            _tell(reader, part.model_dump_json())
+        for reader in readers:
+            _hear(reader)  # that it is ready
+        for reader in readers:
+            _tell(reader, "go")
+        ends = [reader.communicate()[0].splitlines() for reader in readers]
+    told = [json.loads(lines[-1]) for lines in ends]  # what comes before it is the log
+    most = {name: max(one[name] for one in told) for name in ("seconds", "peak_mb", "imported_mb")}
+    summed = {name: round(sum(one[name] for one in told), 3) for name in ("rows", "cpu_s")}
+    print(json.dumps(most | summed))
+
+
+def _tell(reader: subprocess.Popen[str], line: str) -> None:
+    assert reader.stdin is not None
+    print(line, file=reader.stdin, flush=True)
+
+
+def _hear(reader: subprocess.Popen[str]) -> str:
+    assert reader.stdout is not None
+    if line := reader.stdout.readline():
+        return line
+    raise SystemExit("a process that reads a range ended without a figure")
+
+
+def _engine(name: str) -> engines.Engine:
+    if name.endswith("odbc"):
+        from tests.integration.engines import odbc_engines
+
+        return odbc_engines.engine(MODULES[name])
+    return engines.get(MODULES[name])
+
+
+def _plan(engine: engines.Engine, secret: Secret, table_name: str, count: int) -> TablePlan:
     connection = engine.connect(secret, statement_timeout_s=60)
     schema = "public" if engine.quote("x") == '"x"' else "bench"
     [described] = engine.describe(connection, [TableName(schema, table_name)]).values()
-    engine.close(connection)
     columns = tuple(
         Column(
             name=column.name,
@@ -109,6 +157,10 @@ def _plan(engine: Any, secret: Secret, table_name: str) -> TablePlan:
         )
         for column in described.columns
     )
+    whole = Range(number=1, order=described.primary_key)
+    key = [column.read() for name in described.primary_key for column in columns if column.name == name]
+    cut = engine.split(connection, TableName(schema, table_name), key, count) if count > 1 else []
+    engine.close(connection)
     return TablePlan(
         number=0,
         schema_name=schema,
@@ -118,7 +170,7 @@ def _plan(engine: Any, secret: Secret, table_name: str) -> TablePlan:
         mode="replace",
         columns=columns,
         key=described.primary_key,
-        ranges=(Range(number=1, order=described.primary_key),),
+        ranges=ranges.cut(whole, cut),
         whole=True,
         swap=True,
         exists=False,
@@ -126,4 +178,4 @@ def _plan(engine: Any, secret: Secret, table_name: str) -> TablePlan:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3], Path(sys.argv[4]))
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3], Path(sys.argv[4]), int((*sys.argv, "1")[5]))

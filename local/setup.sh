@@ -4,6 +4,7 @@
 #   local/setup.sh python DIRECTORY REQUIREMENTS
 #   local/setup.sh node ENVIRONMENT DIRECTORY
 #   local/setup.sh servers
+#   local/setup.sh spark
 #
 # As root on Debian or Ubuntu, what is missing comes by apt; elsewhere one sentence says what to install.
 set -euo pipefail
@@ -83,9 +84,23 @@ install_odbc() {
     "MariaDB (Debian: unixodbc, odbc-postgresql and odbc-mariadb), then remove .venv/.ready." >&2
 }
 
+# What the benchmark's Spark runs on and reads by; PySpark itself is in bench/requirements.txt.
+install_spark() {
+  local jars=(/usr/share/java/postgresql.jar /usr/share/java/mariadb-java-client.jar)
+  if command -v java >/dev/null && [ -e "${jars[0]}" ] && [ -e "${jars[1]}" ]; then return; fi
+  if can_apt; then
+    echo "Installing Java, with the JDBC drivers of PostgreSQL and MariaDB"
+    apt_install default-jre-headless libpostgresql-jdbc-java libmariadb-java && return
+  fi
+  echo "The benchmark goes without Spark: please install Java and the JDBC drivers of PostgreSQL and MariaDB" \
+    "(Debian: default-jre-headless, libpostgresql-jdbc-java and libmariadb-java), then remove" \
+    "bench/.venv/.ready." >&2
+}
+
 case "${1:-}" in
   python) make_environment "$2" "$3" ;;
   node) install_node_packages "$2" "$3" ;;
   servers) install_servers ;;
-  *) echo "usage: $0 python DIRECTORY REQUIREMENTS | node ENVIRONMENT DIRECTORY | servers" >&2; exit 2 ;;
+  spark) install_spark ;;
+  *) echo "usage: $0 python DIRECTORY REQUIREMENTS | node ENVIRONMENT DIRECTORY | servers | spark" >&2; exit 2 ;;
 esac

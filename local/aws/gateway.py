@@ -1,7 +1,8 @@
 """One port for all of AWS: each request goes to the stand-in that its signature's scope names.
 
 Nothing is authenticated: any credentials and any region do, and there is one account and one region.
-Whatever no route claims is moto's: also unsigned requests and S3's virtual hosts.
+Whatever no route claims is moto's: also unsigned requests and S3's virtual hosts. What was asked is
+counted, by who asked and of which service.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import json
 import re
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
@@ -28,6 +30,18 @@ Match = Callable[[str, dict[str, Any]], bool]
 SCOPE = re.compile(r"(Credential=(?P<key>[^/]+)/\d+/)[^/]*/(?P<service>[^/]+)(?=/aws4_request)")
 
 
+class Asked(NamedTuple):
+    """A kind of signed request: the access key it was signed with, the service, the method, and where to.
+
+    `whole` where it is of a bucket, or of the service, and not of one object.
+    """
+
+    key: str
+    service: str
+    method: str
+    whole: bool
+
+
 class Gateway:
     """A threaded HTTP server; `moto` is the application behind all routes."""
 
@@ -37,6 +51,8 @@ class Gateway:
         vars(dispatcher)["get_backend_for_host"] = functools.cache(dispatcher.get_backend_for_host)
         self.moto: App = dispatcher
         self._routes: list[tuple[Match, App]] = []
+        self._counting = threading.Lock()
+        self.asked: Counter[Asked] = Counter()
         self._server: BaseWSGIServer = make_server(
             host, port, self, threaded=True, request_handler=QuietRequestHandler
         )
@@ -79,6 +95,9 @@ class Gateway:
         if match is None:
             return ""
         environ["HTTP_AUTHORIZATION"] = SCOPE.sub(rf"\g<1>{REGION}/\g<service>", header, count=1)
+        whole = "/" not in environ["PATH_INFO"].strip("/")
+        with self._counting:
+            self.asked[Asked(match["key"], match["service"], environ["REQUEST_METHOD"], whole)] += 1
         return match["service"]
 
 

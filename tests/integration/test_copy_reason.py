@@ -15,6 +15,7 @@ from tributary import __version__, paths
 from tributary.chunks import SEQUENCE
 from tributary.documents import Chunk, Column, Item, Ledger, Plan, Range, TablePlan, TableResult
 from tributary.load import Loading, load_run
+from tributary.redshift import control
 from tributary.redshift.data_api import Warehouse as Pipeline
 from tributary.storage import Bucket, body
 from tributary.types import Kind
@@ -33,7 +34,7 @@ def warehouse(postgres: Postgres) -> Iterator[Warehouse]:
 
 
 def test_the_real_reason_of_a_failed_copy_is_told_without_its_value(warehouse: Warehouse) -> None:
-    warehouse.run("CREATE SCHEMA shop", "CREATE SCHEMA etl_staging")
+    warehouse.run("CREATE SCHEMA shop", "CREATE SCHEMA etl_staging", *control.create())
     bucket = Bucket(warehouse.s3(), BUCKET)
     loading = Loading(
         plan(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from local.aws.clients import client
 from local.aws.function import Function
+from local.aws.gateway import Asked
 from local.aws.lambdas import access_key
 from local.aws.platform import Platform
 
@@ -104,6 +106,29 @@ def test_a_warm_process_is_used_again(platform: Platform, task_root: Path) -> No
     platform.functions.deploy(Function("warm", task_root, {}))
     first, second = invoke(platform, "warm"), invoke(platform, "warm")
     assert (second["pid"], second["count"]) == (first["pid"], 2)
+
+
+def test_the_log_says_what_each_call_took_and_the_gateway_who_asked_for_what(
+    platform: Platform, task_root: Path
+) -> None:
+    platform.functions.deploy(Function("told", task_root, {"AWS_ENDPOINT_URL": platform.url}, role="reader"))
+    (task_root / "app.py").write_text(
+        "import boto3\nHELD = bytearray(200 << 20)\n\n"
+        "def handler(event, context):\n    boto3.client('s3').list_buckets()\n    sum(range(10**7))\n"
+    )
+    invoke(platform, "told")
+    invoke(platform, "told")
+
+    log = (platform.functions.logs / "told.log").read_text()
+    first, second = (line for line in log.splitlines() if line.startswith("REPORT "))
+    assert "Init Duration" in first
+    assert "Init Duration" not in second
+    took = {name: int(value) for name, value in re.findall(r"([A-Z][A-Za-z ]+): (\d+) m?[sM]", first)}
+    assert took["CPU"] > 100  # the import of boto3 and the call
+    assert took["Duration"] > 20
+    assert 200 < took["Max Memory Used"] < 400
+    asked = Asked(access_key("reader"), "s3", "GET", whole=True)
+    assert platform.gateway.asked[asked] == 2
 
 
 def test_more_calls_than_sandboxes_wait_for_a_free_one(platform: Platform, task_root: Path) -> None:

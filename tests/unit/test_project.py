@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 HOSTS = {  # of documents and examples; packages come from wherever pip is told to get them
     "127.0.0.1",
     "aws.amazon.com",
+    "docs.airbyte.com",
     "dev.mysql.com",
     "docs.aws.amazon.com",
     "host.docker.internal",
@@ -27,6 +28,7 @@ HOSTS = {  # of documents and examples; packages come from wherever pip is told 
     "semver.org",
     "sqlite.org",
     "www.apache.org",
+    "www.fivetran.com",
     "www.postgresql.org",
     "www.sqlite.org",
 }
