@@ -25,7 +25,7 @@ ROWS = [(number, Decimal(f"{number}.25"), f"note {number}") for number in range(
 
 @dataclass(frozen=True)
 class Change:
-    """What happens to a table of which the first two rows are read, and what becomes of the run's table.
+    """What happens to a table of which the first three rows are read, and what becomes of the run's table.
 
     `error` is the one it fails with, None where it is loaded; `columns` are those that it has afterwards.
     """
@@ -91,7 +91,7 @@ class Tables:
         for name in made.names(*KINDS):
             made.create(name)
         listed = ", ".join(
-            f"{{name: {full_name(source, name)}, {KINDS[name.partition('_')[0]]}, page_rows: 2}}"
+            f"{{name: {full_name(source, name)}, {KINDS[name.partition('_')[0]]}, page_rows: 3}}"
             for name in made.names(*KINDS)
         )
         source.file(f"defaults: {{may_vanish: 100%}}\ntables: [{listed}]")
