@@ -20,6 +20,7 @@ from .window import Window
 
 HEAD = Struct("!cI")  # of every message: its code, and its length without the code
 ROW = b"\nd\0"  # a record's end and the next row's head, with the first byte of a length below 16 MiB
+DONE = b"\nc\0\0\0\x04"  # the last record's end, and CopyDone
 EDGE = re.compile(rb"\nd\0...", re.DOTALL)
 SIGHT_AT_MOST = 0xFFFFFF  # no row whose length has another first byte stands whole in it
 READY = b"Z\0\0\0\x05"  # ReadyForQuery, and a byte more: the end of every answer
@@ -79,9 +80,12 @@ def _at_once(window: Window, collector: Collector) -> Generator[Block, None, boo
 
 
 def at_once(window: Window) -> Block | None:
-    """Take the rows from the window's start, all but the last in sight; None where they are not proven."""
+    """Take the rows from the window's start that are known to be followed by another, or by the end of all.
+
+    None where they are not proven to be rows and nothing else.
+    """
     content, start = window.content, window.start
-    end = content.rfind(ROW, start, window.end) + 1
+    end = max(content.rfind(edge, start, window.end) for edge in (ROW, DONE)) + 1
     if end <= start or content[start] != ROW[1] or window.end - start > SIGHT_AT_MOST:
         return None
     with memoryview(content) as view:
