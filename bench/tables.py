@@ -19,6 +19,16 @@ from bench.measured import ROOT, load
 PAGE = ROOT / "docs" / "performance.md"
 WIDTHS = {"growth": "about 100 bytes", "wide_20_b": "20 bytes", "wide_10_kb": "10 KB", "wide_5_mb": "5 MB"}
 NAMES = {"postgresql": "PostgreSQL", "mariadb": "MariaDB"}
+TOOLS = {
+    "tributary": "**tributary**",
+    "tributary odbc": "**tributary over ODBC**",
+    "connectorx": "ConnectorX",
+    "connectorx stream": "ConnectorX, streamed",
+    "adbc": "ADBC",
+    "dlt connectorx": "dlt, `connectorx`",
+    "dlt pyarrow": "dlt, `pyarrow`",
+    "spark jdbc": "Spark JDBC, two cores",
+}
 BLOCK = "<!-- {name}: written by `make cost` -->\n{text}\n<!-- end of {name} -->"
 
 
@@ -84,6 +94,25 @@ def functions(usage: Sequence[Row]) -> str:
         for name, (peak, run) in peaks(usage).items()
     ]
     head = ["function", "most measured, MB", "in", "has, MB", "times", "longest call, s", "may take, s"]
+    return _table(head, lines)
+
+
+def speed(rows: Sequence[Row]) -> str:
+    """Return the table of how fast one connection is read, the fastest tool of an engine first."""
+    lines = [
+        [
+            NAMES[row["engine"]],
+            TOOLS.get(row["contender"], row["contender"]),
+            _once_or_spread(row["rows_per_s"], row["runs"]),
+            f"{row['cpu_s_per_million_rows']['median']:.2f}",
+            f"{row['peak_mb']['median']:.0f}",
+            _once_or_spread(row["ratio_to_best_peer"], row["runs"], digits=2),
+        ]
+        for engine in _engines(rows)
+        for row in sorted(rows, key=lambda row: row["rows_per_s"]["median"], reverse=True)
+        if row["engine"] == engine
+    ]
+    head = ["engine", "tool", "rows/s", "CPU s per million", "peak MB", "to the best other tool"]
     return _table(head, lines)
 
 
@@ -241,8 +270,13 @@ def _engines(rows: Iterable[Row]) -> list[str]:
     return list(dict.fromkeys(row["engine"] for row in rows))
 
 
-def _spread(figure: Mapping[str, float]) -> str:
-    return f"{figure['median']:,.0f} ({figure['min']:,.0f}–{figure['max']:,.0f})"
+def _spread(figure: Mapping[str, float], digits: int = 0) -> str:
+    median, least, most = (f"{figure[name]:,.{digits}f}" for name in ("median", "min", "max"))
+    return f"{median} ({least}–{most})"
+
+
+def _once_or_spread(figure: Mapping[str, float], runs: int, digits: int = 0) -> str:
+    return _spread(figure, digits) if runs > 1 else f"{figure['median']:,.{digits}f}, one round"
 
 
 def _seconds(number: float) -> str:
@@ -271,8 +305,10 @@ def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 def blocks() -> dict[str, str]:
     """Return every table by its name."""
-    usage, speeds, grown = load("usage.json"), _speeds(load("latest.json")), load("growth.json")
+    usage, grown, latest = load("usage.json"), load("growth.json"), load("latest.json")
+    speeds = _speeds(latest)
     return {
+        "speed": speed(latest),
         "growth": growth(grown),
         "ranges": ranges(grown, usage),
         "functions": functions(usage),
