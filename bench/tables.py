@@ -102,7 +102,7 @@ def speed(rows: Sequence[Row]) -> str:
     lines = [
         [
             NAMES[row["engine"]],
-            TOOLS.get(row["contender"], row["contender"]),
+            TOOLS.get(row["contender"], str(row["contender"])),
             _once_or_spread(row["rows_per_s"], row["runs"]),
             f"{row['cpu_s_per_million_rows']['median']:.2f}",
             f"{row['peak_mb']['median']:.0f}",
