@@ -2,7 +2,7 @@
 
 Whoever reads the source hands pages on and reads on. Chunks are stored in order, one at a time; what
 fails in one step is raised where the next thing is handed to it, and nothing after it is stored.
-Memory and disk are bounded: one page waits to be parsed, one chunk grows while one is stored.
+Memory and disk are bounded: each step has one thing and none waits, one chunk grows while one is stored.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     import pyarrow
 
 CHUNK_ROWS_AT_MOST = 4_000_000
-WAITING_PAGES = 1
 
 ItemT = TypeVar("ItemT")
 
@@ -44,7 +43,7 @@ class _Stopped(Exception):
 class Step(Generic[ItemT]):
     """A thread that does its work on one thing after the other, until the first failure."""
 
-    def __init__(self, name: str, work: Callable[[ItemT], object], *, waiting: int) -> None:
+    def __init__(self, name: str, work: Callable[[ItemT], object], *, waiting: int = 0) -> None:
         self._work = work
         self._room = BoundedSemaphore(waiting + 1)  # the one that is being worked on counts too
         self._queue: Queue[ItemT | None] = Queue()
@@ -96,6 +95,15 @@ class Place:
     start: Footer
 
 
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A page without the text that it was made of."""
+
+    position: tuple[str, ...] | None
+    table: pyarrow.Table
+    altered: Mapping[tuple[str, Fault], int]
+
+
 class Assembly:
     """Turns the pages of one attempt at a range into chunks on S3."""
 
@@ -112,9 +120,9 @@ class Assembly:
         self._total_rows = place.start.total_rows
         self._altered = counts(place.start.altered)
         self._chunk = self._new_chunk()
-        self._storing = Step("chunk-storer", self._put, waiting=0)
-        self._encoding = Step("chunk-encoder", self._add, waiting=0)
-        self._parsing = Step("page-parser", self._parse, waiting=WAITING_PAGES)
+        self._storing = Step("chunk-storer", self._put)
+        self._encoding = Step("chunk-encoder", self._add)
+        self._parsing = Step("page-parser", self._parse)
 
     def add(self, page: Page) -> None:
         """Take the next page; raises what failed on an earlier one, Overtaken among it."""
@@ -136,18 +144,16 @@ class Assembly:
         self._chunk.drop()
 
     def _parse(self, page: Page) -> None:
-        table, altered = page.parse()
-        self._encoding.put((page, table, altered))
+        self._encoding.put(Parsed(page.position, *page.parse()))
 
-    def _add(self, parsed: tuple[Page, pyarrow.Table, Mapping[tuple[str, Fault], int]]) -> None:
-        page, table, altered = parsed
+    def _add(self, parsed: Parsed) -> None:
         full = self._chunk.size_bytes >= self._chunk_size_bytes or self._chunk.rows >= CHUNK_ROWS_AT_MOST
         if self._chunk.rows and full:
             self._store(last=False)
-        self._chunk.add(table)
-        self._total_rows += page.rows
-        self._altered.update(altered)
-        self._position = page.position
+        self._chunk.add(parsed.table)
+        self._total_rows += parsed.table.num_rows
+        self._altered.update(parsed.altered)
+        self._position = parsed.position
 
     def _store(self, *, last: bool) -> None:
         content = self._chunk.finish(self._position, self._total_rows, listed(self._altered), last=last)
