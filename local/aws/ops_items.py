@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable
 from typing import Any
 
 from .function import ACCOUNT, REGION
+from .json_api import JsonApi, Refused
 
 DEDUP = "/aws/dedup"
 UNRESOLVED = ("Open", "InProgress")
-PREFIX = "AmazonSSM."
 PAGE = 50
 OWN_KEYS = re.compile(r"/?(amazon|aws|amzn|ssm)")
 SUMMARY = (
@@ -39,47 +37,18 @@ CHANGEABLE = ("Title", "Description", "Priority", "Category", "Severity", "Notif
 Item = dict[str, Any]
 
 
-class Refused(Exception):
-    """An exception of the API, by its name; `fields` stand beside its message."""
-
-    def __init__(self, name: str, message: str, **fields: Any) -> None:
-        super().__init__(message)
-        self.name = name
-        self.fields = fields
-
-
-class OpsItems:
-    """A WSGI application for the operations of Systems Manager that are about OpsItems."""
+class OpsItems(JsonApi):
+    """The operations of Systems Manager that are about OpsItems."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._items: dict[str, Item] = {}
-        self._operations: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+        operations = {
             "CreateOpsItem": self._create,
             "UpdateOpsItem": self._update,
             "GetOpsItem": self._get,
             "DescribeOpsItems": self._describe,
         }
-
-    def claims(self, service: str, environ: dict[str, Any]) -> bool:
-        """Tell whether the request is for here: all others of Systems Manager are moto's."""
-        target: str = environ.get("HTTP_X_AMZ_TARGET", "")
-        return service == "ssm" and target.removeprefix(PREFIX) in self._operations
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Answer one request."""
-        operation = self._operations[environ["HTTP_X_AMZ_TARGET"].removeprefix(PREFIX)]
-        request = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) or b"{}")
-        try:
-            with self._lock:
-                status, answer = "200 OK", operation(request)
-        except Refused as refused:
-            status = "400 Bad Request"
-            answer = {"__type": refused.name, "Message": str(refused), **refused.fields}
-        body = json.dumps(answer).encode()
-        headers = [("Content-Type", "application/x-amz-json-1.1"), ("Content-Length", str(len(body)))]
-        start_response(status, [*headers, ("x-amzn-RequestId", str(uuid.uuid4()))])
-        return [body]
+        super().__init__("ssm", "AmazonSSM.", operations)
 
     def _create(self, request: dict[str, Any]) -> dict[str, Any]:
         _check(request)

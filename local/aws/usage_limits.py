@@ -5,58 +5,29 @@ A workgroup takes one limit of each usage type and period; a second is a conflic
 
 from __future__ import annotations
 
-import json
-import threading
 import uuid
-from collections.abc import Callable, Iterable
 from typing import Any
 
-PREFIX = "RedshiftServerless."
+from .json_api import JsonApi, Refused
+
 ACTIONS = ("log", "emit-metric", "deactivate")
 PERIODS = ("daily", "weekly", "monthly")
 
 Limit = dict[str, Any]
 
 
-class Refused(Exception):
-    """An exception of the API, by its name."""
-
-    def __init__(self, name: str, message: str) -> None:
-        super().__init__(message)
-        self.name = name
-
-
-class UsageLimits:
-    """A WSGI application for the operations of Redshift Serverless that are about usage limits."""
+class UsageLimits(JsonApi):
+    """The operations of Redshift Serverless that are about usage limits."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._limits: dict[str, Limit] = {}
-        self._operations: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+        operations = {
             "CreateUsageLimit": self._create,
             "ListUsageLimits": self._list,
             "UpdateUsageLimit": self._update,
             "DeleteUsageLimit": self._delete,
         }
-
-    def claims(self, service: str, environ: dict[str, Any]) -> bool:
-        """Tell whether the request is for here."""
-        target: str = environ.get("HTTP_X_AMZ_TARGET", "")
-        return service == "redshift-serverless" and target.removeprefix(PREFIX) in self._operations
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Answer one request."""
-        operation = self._operations[environ["HTTP_X_AMZ_TARGET"].removeprefix(PREFIX)]
-        request = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) or b"{}")
-        try:
-            with self._lock:
-                status, answer = "200 OK", operation(request)
-        except Refused as refused:
-            status, answer = "400 Bad Request", {"__type": refused.name, "message": str(refused)}
-        body = json.dumps(answer).encode()
-        headers = [("Content-Type", "application/x-amz-json-1.1"), ("Content-Length", str(len(body)))]
-        start_response(status, headers)
-        return [body]
+        super().__init__("redshift-serverless", "RedshiftServerless.", operations)
 
     def _create(self, request: dict[str, Any]) -> dict[str, Any]:
         limit = {"period": "monthly", "breachAction": "log", **request}

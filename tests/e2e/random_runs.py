@@ -166,7 +166,7 @@ class RandomRuns:
         before = self.judge.state() if run.asked.replay else None
         self._read(run, plan, broken, faults=faults)
         self._meanwhile(run, faults=faults)
-        load = lambda fate: self.steps.load(plan.run_id, fate)  # noqa: E731
+        load = partial(self.steps.load, plan.run_id)
         while plan.items and not self._step("load", broken, load, faults=faults).done:
             time.sleep(0.1)
         self._meanwhile(run, faults=faults)

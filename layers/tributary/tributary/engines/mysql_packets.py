@@ -216,4 +216,6 @@ def _wanted(window: Window) -> int:
         start += HEAD_BYTES + size
         if size < PACKET_AT_MOST:
             return start - window.start
-    return start - window.start and start + HEAD_BYTES - window.start  # another one's head comes after it
+    if start == window.start:
+        return 0
+    return start + HEAD_BYTES - window.start  # a packet of that length goes on in one whose head is to come

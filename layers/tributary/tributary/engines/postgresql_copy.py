@@ -23,7 +23,8 @@ ROW = b"\nd\0"  # a record's end and the next row's head, with the first byte of
 DONE = b"\nc\0\0\0\x04"  # the last record's end, and CopyDone
 EDGE = re.compile(rb"\nd\0...", re.DOTALL)
 SIGHT_AT_MOST = 0xFFFFFF  # no row whose length has another first byte stands whole in it
-READY = b"Z\0\0\0\x05"  # ReadyForQuery, and a byte more: the end of every answer
+READY = b"Z\0\0\0\x05"  # ReadyForQuery ends every answer
+NEWS_BYTES = 4096  # notices and settings that may have come with an answer's end, and more
 PASSED_ON = (b"E", b"C", b"N", b"S", b"A", b"Z")  # errors, counts and news are the driver's to understand
 
 
@@ -99,7 +100,8 @@ def at_once(window: Window) -> Block | None:
 
 
 def _ends(content: bytearray, start: int, end: int) -> bool:
-    return content[end - len(READY) - 1 : end - 1] == READY
+    """Say whether the answer's end is among the last bytes: news may come after it, and rows do not."""
+    return content.rfind(READY, max(start, end - NEWS_BYTES), end) >= 0
 
 
 def _messages(window: Window) -> Iterator[tuple[bytes, bytes]]:
