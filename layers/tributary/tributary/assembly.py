@@ -187,7 +187,7 @@ def _keep_memory_small() -> None:
 
     Arrow's own pools keep half as much again as is in use. What glibc's malloc takes for large grows with
     what is freed, up to 32 MiB, and each thread's part of the heap keeps what is smaller: with rows of 5 MB
-    that was 20 to 110 MB, by chance. (https://man7.org/linux/man-pages/man3/mallopt.3.html)
+    that was 20 to 110 MB, by chance. mallopt(3) says how it is bounded.
     """
     import pyarrow as pa
 
