@@ -139,7 +139,7 @@ def _engine(name: str) -> engines.Engine:
     if name.endswith("odbc"):
         from tests.integration.engines import odbc_engines
 
-        return odbc_engines.engine(MODULES[name])
+        return odbc_engines.engine(MODULES[name], as_kept=True)
     return engines.get(MODULES[name])
 
 

@@ -2,7 +2,8 @@
 
 Whoever reads the source hands pages on and reads on. Chunks are stored in order, one at a time; what
 fails in one step is raised where the next thing is handed to it, and nothing after it is stored.
-Memory and disk are bounded: each step has one thing and none waits, one chunk grows while one is stored.
+Memory and disk are bounded: parser and encoder have one thing each and one that waits, and one chunk grows
+while one is stored.
 """
 
 from __future__ import annotations
@@ -124,8 +125,8 @@ class Assembly:
         self._altered = counts(place.start.altered)
         self._chunk = self._new_chunk()
         self._storing = Step("chunk-storer", self._put)
-        self._encoding = Step("chunk-encoder", self._add)
-        self._parsing = Step("page-parser", self._parse)
+        self._encoding = Step("chunk-encoder", self._add, waiting=1)
+        self._parsing = Step("page-parser", self._parse, waiting=1)
 
     def add(self, page: Page) -> None:
         """Take the next page; raises what failed on an earlier one, Overtaken among it."""

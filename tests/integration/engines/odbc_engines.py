@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes.util
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -34,6 +34,7 @@ FORMS: dict[str, Form] = {  # of MariaDB: by their kind
     "float32": "float64",
     "float64": "float64",
 }
+BARE = ("number", "date", "datetime", "time")  # families of MariaDB that a cast to BINARY writes as one to CHAR
 SIZES = {"decimal": 80, "date": 16, "timestamp": 40, "timestamptz": 40, "uuid": 36}
 DRIVERS = {"postgresql": "psqlodbcw.so", "mysql": "libmaodbc.so"}
 
@@ -65,19 +66,27 @@ def _postgresql_wire(column: ReadColumn) -> Wire:
 
 
 def _mysql_wire(column: ReadColumn) -> Wire:
-    reference, known = f"t.{mysql.quote(column.name)}", FAMILIES[family(column.type)]
-    size_bytes = column.kind.size_bytes or SIZES.get(column.kind.name)
+    reference, name = f"t.{mysql.quote(column.name)}", family(column.type)
+    known, size_bytes = FAMILIES[name], column.kind.size_bytes or SIZES.get(column.kind.name)
     if column.kind.name in FORMS:
         return Wire(known.field.format(reference), FORMS[column.kind.name])
-    if known is FAMILIES["binary"]:
+    if name == "binary":
         return Wire(reference, "bytes", size_bytes)
-    if family(column.type) == "doubtful":  # whose plain form tells what is no text
+    if name == "doubtful":  # whose plain form tells what is no text
         return Wire(known.field.format(reference), "utf-8", size_bytes)
-    if known is FAMILIES["text"]:
+    if name == "text":
         if size_bytes is None:  # UTF-16 could pass max_allowed_packet
             return Wire(f"CAST(CONVERT({reference} USING utf8mb4) AS BINARY)", "utf-8")
         return Wire(f"CAST(CONVERT({reference} USING utf16le) AS BINARY)", "utf-16", size_bytes)
-    return Wire(f"CAST({known.text.format(reference)} AS BINARY)", "utf-8", size_bytes)
+    text = reference if name in BARE else known.text.format(reference)
+    return Wire(f"CAST({text} AS BINARY)", "utf-8", size_bytes)
+
+
+def _mysql_wire_as_kept(column: ReadColumn) -> Wire:
+    """Take texts as they are kept, as SQL Server keeps UTF-16: of a table in utf8mb4, in UTF-8."""
+    if family(column.type) == "text":
+        return Wire(f"CAST(t.{mysql.quote(column.name)} AS BINARY)", "utf-8", column.kind.size_bytes)
+    return _mysql_wire(column)
 
 
 def _postgresql_connection(secret: Secret) -> str:
@@ -174,13 +183,14 @@ WAYS = {
 }
 
 
-def engine(name: str) -> Any:
-    """Return the engine of that name with ODBC as its way to the server."""
+def engine(name: str, *, as_kept: bool = False) -> Any:
+    """Return the engine of that name with ODBC as its way to the server; see `_mysql_wire_as_kept`."""
     way = WAYS[name]
+    dialect = replace(way.dialect, wire=_mysql_wire_as_kept) if as_kept else way.dialect
 
     def connect(secret: Secret, *, statement_timeout_s: int) -> odbc.Session:
         session = odbc.open_session(
-            way.dialect,
+            dialect,
             way.connection(secret),
             where=f"{secret.host}:{secret.port or way.port}",
             pins=way.pins(statement_timeout_s),
