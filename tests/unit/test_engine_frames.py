@@ -167,10 +167,10 @@ def test_postgresql_says_whether_a_driver_can_be_read_through() -> None:
 
 
 def packets(contents: list[bytes], first: int = 3) -> bytes:
-    framed = b""
+    framed = bytearray()
     for number, content in enumerate(contents, first):
         framed += len(content).to_bytes(3, "little") + bytes([number % 256]) + content
-    return framed
+    return bytes(framed)
 
 
 def packed(text: bytes | None) -> bytes:
@@ -238,6 +238,23 @@ def test_mysql_takes_thousands_of_rows_at_once() -> None:
     found = list(mysql_packets.rows(driver, result()))
     assert len(found) == 1
     assert list(read(found, 3)) == rows
+
+
+def test_mysql_rows_behind_one_of_several_packets_are_taken_at_once_too() -> None:
+    rows: list[Row] = [(b"x" * (0xFFFFFF + 9),), *((b"%d" % number,) for number in range(30_000))]
+    driver = SimpleNamespace(_rfile=arriving(joined(rows, 0), [1 << 25]))
+    found = list(mysql_packets.rows(driver, result()))
+    assert list(read(found, 1)) == rows
+    assert len(found) < 5
+
+
+@pytest.mark.parametrize("byte", [b"\xfe", b"\xff", b"\0\xff", b"\0"])
+def test_mysql_bytes_that_look_like_an_end_cost_no_step_each(byte: bytes) -> None:
+    rows: list[Row] = [(byte * (1_500_000 // len(byte)),)] * 10
+    driver = SimpleNamespace(_rfile=arriving(answer_of(rows), [1 << 20]))
+    started = time.monotonic()
+    assert sum(map(len, mysql_packets.rows(driver, result()))) == 10
+    assert time.monotonic() - started < 1
 
 
 @given(TABLES, SIZES)
