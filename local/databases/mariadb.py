@@ -132,12 +132,15 @@ def _serve(home: Path, port: int, settings: Mapping[str, str]) -> Server:
     options = [f"--{name}={value}" for name, value in {**SETTINGS, **settings}.items()]
     # The socket goes under /tmp: its path may not exceed 107 bytes.
     socket = Path(tempfile.gettempdir()) / f"mariadb-{os.getpid()}-{port}.sock"
+    own = home / "tmp"  # a server that starts deletes all temporary tables of the folder, another's too
+    own.mkdir(exist_ok=True)
     command = [
         program,
         "--no-defaults",
         *_as_root(),
         f"--datadir={home / 'data'}",
         f"--socket={socket}",
+        f"--tmpdir={own}",
         f"--pid-file={home / 'mariadb.pid'}",
         f"--port={port}",
         *options,

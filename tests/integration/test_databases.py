@@ -58,6 +58,12 @@ def test_mariadb_answers_root_without_a_password(mariadb: MariaDB) -> None:
     assert row == ("root@127.0.0.1", 1)
 
 
+def test_mariadb_keeps_its_temporary_tables_where_no_other_server_deletes_them(mariadb: MariaDB) -> None:
+    with mariadb.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT @@tmpdir")
+        assert cursor.fetchone() == (str(mariadb.directory / "tmp"),)
+
+
 @pytest.mark.parametrize("engine", SERVERS)
 def test_a_server_dies_with_its_owner_even_when_the_owner_is_killed(engine: str, tmp_path: Path) -> None:
     module, name = engine.split(".")

@@ -20,6 +20,7 @@ from tributary import engines, extract, paths, ranges, results
 from tributary.catalog import TableName
 from tributary.chunks import SEQUENCE
 from tributary.documents import Altered, Column, Item, Plan, Range, TablePlan, TableResult
+from tributary.errors import StorageUnavailable
 from tributary.faults import Fault, Policy
 from tributary.secret import Secret
 from tributary.storage import Bucket, body
@@ -283,6 +284,51 @@ def test_a_table_without_order_is_read_at_once_and_only_the_finished_attempt_cou
         list(attempts.map(lambda _: workshop.extract(plan), range(2)))
 
     assert sorted(map(int, ids(workshop.rows()))) == list(range(1, 21))  # type: ignore[arg-type]
+
+
+class Forgetful(Bucket):
+    """A bucket whose answer to the first chunk is lost: the next try to store it meets it there."""
+
+    def create_raw(self, key: str, body: Any) -> bool:
+        stored = super().create_raw(key, body)
+        body.seek(0)
+        return super().create_raw(key, body) if key.endswith("000001.parquet") else stored
+
+
+@pytest.mark.parametrize("order", [("id",), ()])
+def test_a_chunk_whose_answer_was_lost_loses_and_doubles_no_row(
+    postgres: Postgres, bucket: Bucket, order: tuple[str, ...]
+) -> None:
+    workshop = Workshop(postgres, bucket, rows=20)
+    plan = workshop.plan(order=order)
+
+    workshop.bucket = Forgetful(bucket.client, bucket.name)
+    if order:
+        assert workshop.extract(plan)
+    else:
+        with pytest.raises(StorageUnavailable, match="did not answer"):
+            workshop.extract(plan)
+    workshop.bucket = bucket
+    assert workshop.extract(plan)
+
+    assert sorted(map(int, ids(workshop.rows()))) == list(range(1, 21))  # type: ignore[arg-type]
+
+
+def test_a_failure_that_nobody_foresaw_is_that_tables_own(postgres: Postgres, bucket: Bucket) -> None:
+    workshop = Workshop(postgres, bucket, rows=5)
+    plan = workshop.plan(order=("id",))
+    sound = workshop.planned.model_copy(update={"number": 1})
+    broken = workshop.planned.model_copy(update={"ranges": (Range(number=1 << 20, order=("id",)),)})
+    bucket.put(paths.item(plan.prefix, 0), body(Item(tables=(broken, sound))))
+
+    assert workshop.extract(plan)
+
+    failure = workshop.result().failure
+    assert failure is not None
+    assert failure.error == "InternalError"
+    assert failure.message.startswith("OverflowError at ")
+    workshop.planned = sound
+    assert ids(workshop.rows()) == list(range(1, 6))
 
 
 def test_altered_values_are_counted_once_whatever_becomes_of_the_attempts(

@@ -20,8 +20,15 @@ from .assembly import Assembly, Overtaken, Place, counts, listed
 from .chunks import NOTHING, Footer, Progress, progress
 from .documents import Chunk, Failure, Item, Plan, Range, TablePlan, TableResult
 from .engines import Engine, Page
-from .errors import PermanentError, PlanOutdated, QueryCancelled, TableRefused, TransientError
-from .observability import logger
+from .errors import (
+    PermanentError,
+    PlanOutdated,
+    QueryCancelled,
+    StorageUnavailable,
+    TableRefused,
+    TransientError,
+)
+from .observability import logger, reduced
 from .secret import Secret
 from .storage import Bucket, body
 from .values import Counts
@@ -116,9 +123,12 @@ def extract_table(extraction: Extraction, table: TablePlan) -> None:
     logger.append_keys(table=table.name)
     try:
         result = _read_table(extraction, table)
-    except PermanentError as error:
+    except (OutOfTime, TransientError):
+        raise
+    except Exception as error:  # of any kind: it must not be the failure of the tables that come after
         extraction.session.drop()  # a page that was left early may have cost the connection
-        failure = Failure(table=table.name, error=type(error).__name__, message=str(error))
+        known = error if isinstance(error, PermanentError) else reduced(error)
+        failure = Failure(table=table.name, error=type(known).__name__, message=str(known))
         result = TableResult(number=table.number, table=table.name, failure=failure)
         logger.error("table failed", extra={"error": failure.error, "reason": failure.message})
     result = result.model_copy(update={"duration_s": round(time.monotonic() - started, 3)})
@@ -169,6 +179,9 @@ def read_at_once(extraction: Extraction, table: TablePlan, part: Range) -> Progr
     reader = RangeReader(extraction, table, part, prefix, PageRows(None), 1, NOTHING.footer)
     try:
         reader.run()
+    except Overtaken:
+        # Nobody else writes here: the chunk is ours, and S3's answer to a try before this one was lost.
+        raise StorageUnavailable(f"S3 did not answer when a chunk of {table.name} was stored") from None
     except OutOfTime:
         raise TableRefused(
             f"{table.name} has no key to read it by and takes longer than one call of Extract may; "

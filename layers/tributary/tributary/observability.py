@@ -37,11 +37,16 @@ def guarded(handler: Callable[..., ResultT]) -> Callable[..., ResultT]:
             logger.error("failed", extra={"error": type(error).__name__, "reason": str(error)})
             raise
         except Exception as error:
-            reduced = InternalError(f"{type(error).__name__} {place(error)}; this is a bug, please report it")
-            logger.error("failed", extra={"error": "InternalError", "reason": str(reduced)})
-            raise reduced from None
+            bug = reduced(error)
+            logger.error("failed", extra={"error": "InternalError", "reason": str(bug)})
+            raise bug from None
 
     return call
+
+
+def reduced(error: Exception) -> InternalError:
+    """Return what may be said of a foreign exception: its type and place."""
+    return InternalError(f"{type(error).__name__} {place(error)}; this is a bug, please report it")
 
 
 def place(error: BaseException) -> str:

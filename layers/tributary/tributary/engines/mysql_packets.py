@@ -8,6 +8,7 @@ That every row's last field ends where its packet does proves the walk.
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ PACKET_AT_MOST = 0xFFFFFF  # one of that length goes on in the next
 HEAD = Struct("<I")  # of every packet: its length, in three bytes, and its number
 HEAD_BYTES = HEAD.size
 NULL, EOF, ERROR = 0xFB, 0xFE, 0xFF  # first bytes
-STATE = ord("#")  # stands before an error's SQLSTATE
+EOF_HEAD = re.compile(rb"\x05\0\0.\xfe", re.DOTALL)
+ERROR_HEAD = re.compile(rb"\0.\xff..#", re.DOTALL)  # a # stands before its SQLSTATE
 LENGTHS = {0xFC: 2, 0xFD: 3, 0xFE: 8}  # first bytes of a field's length, and how many follow
 LONGEST_BYTE = 250  # of a length that is one byte
 
@@ -143,8 +145,7 @@ def rows(driver: Any, result: Any) -> Generator[Rows]:
     window = Window(driver._rfile)
     while result.unbuffered_active:
         window.read(_ends, at_least=_wanted(window))
-        at_once = window.end - window.start < PACKET_AT_MOST
-        for found in [_whole(window)] if at_once else _joined(window):
+        for found in _taken(window):
             heads, content = found.heads, found.content
             last = heads[-1] + HEAD_BYTES if heads else 0
             code = content[last] if last < len(content) else None
@@ -161,47 +162,54 @@ def rows(driver: Any, result: Any) -> Generator[Rows]:
 def _ends(content: bytearray, start: int, end: int) -> bool:
     """Say whether an EOF or an error may be there; in a row, those bytes hardly ever stand so.
 
-    An EOF is of five bytes, an error of fewer than 64 KiB, with a # three bytes on.
+    An EOF is of five bytes, an error of fewer than 64 KiB, with a # three bytes on, which may be to come.
+    No text holds their first bytes; in what does, they may be all that there is, so nothing is done for each.
     """
-    place = content.find(EOF, start, end)
-    while place >= 0:
-        if content[place - 4 : place - 1] == b"\x05\0\0":
-            return True
-        place = content.find(EOF, place + 1, end)
-    place = content.find(ERROR, start, end)
-    while place >= 0:
-        if not content[place - 2] and (place + 3 >= end or content[place + 3] == STATE):
-            return True
-        place = content.find(ERROR, place + 1, end)
-    return False
+    if content.find(EOF, start, end) >= 0 and EOF_HEAD.search(content, max(0, start - HEAD_BYTES), end):
+        return True
+    if content.find(ERROR, start, end) < 0:
+        return False
+    if ERROR_HEAD.search(content, max(0, start - 2), end):
+        return True
+    last = range(max(start, end - 3), end)
+    return any(content[place] == ERROR and not content[place - 2] for place in last)
+
+
+def _taken(window: Window) -> Iterator[Rows]:
+    """Take the whole packets that are in sight."""
+    while found := _whole(window) or _joined(window):
+        yield found
 
 
 def _whole(window: Window) -> Rows:
-    """Take the whole packets that are in sight, all of them shorter than PACKET_AT_MOST."""
-    content, start, last = window.content, window.start, window.end - HEAD_BYTES
+    """Take as many whole packets as have room in PACKET_AT_MOST: none of them goes on in the next."""
+    content, start, end = window.content, window.start, min(window.end, window.start + PACKET_AT_MOST)
+    last = end - HEAD_BYTES
     heads: list[int] = []
     found, size = heads.append, HEAD.unpack_from
     place = start
     while place <= last:
         found(place - start)
         place += HEAD_BYTES + (size(content, place)[0] & PACKET_AT_MOST)
-    if place > window.end:
+    if place > end:
         place = start + heads.pop()
     window.start = place
     return Rows(bytes(memoryview(content)[start:place]), array("q", heads))
 
 
-def _joined(window: Window) -> Iterator[Rows]:
-    """Take the whole packets that are in sight one by one, joined where one goes on in the next."""
-    while (size := _wanted(window)) and window.start + size <= window.end:
-        start, end = window.start, window.start + size
-        content = bytes(HEAD_BYTES)
-        while start < end:
-            stop = start + HEAD_BYTES + _size(window, start)
-            content += bytes(memoryview(window.content)[start + HEAD_BYTES : stop])
-            start = stop
-        window.start = end
-        yield Rows(content, array("q", [0]))
+def _joined(window: Window) -> Rows | None:
+    """Take the packets that the window begins with and that make one, None where they are not whole."""
+    size, start = _wanted(window), window.start
+    end = start + size
+    if not size or end > window.end:
+        return None
+    content = bytes(HEAD_BYTES)
+    while start < end:
+        stop = start + HEAD_BYTES + _size(window, start)
+        content += bytes(memoryview(window.content)[start + HEAD_BYTES : stop])
+        start = stop
+    window.start = end
+    return Rows(content, array("q", [0]))
 
 
 def _size(window: Window, start: int) -> int:

@@ -25,6 +25,7 @@ EDGE = re.compile(rb"\nd\0...", re.DOTALL)
 SIGHT_AT_MOST = 0xFFFFFF  # no row whose length has another first byte stands whole in it
 READY = b"Z\0\0\0\x05"  # ReadyForQuery ends every answer
 NEWS_BYTES = 4096  # notices and settings that may have come with an answer's end, and more
+OPENED = b"H"  # CopyOutResponse, before the first row
 PASSED_ON = (b"E", b"C", b"N", b"S", b"A", b"Z")  # errors, counts and news are the driver's to understand
 
 
@@ -59,11 +60,14 @@ def blocks(driver: Any, sql: str) -> Generator[Block]:
                 continue
             if code in PASSED_ON:
                 driver.message_types[code](message, context)
-            ended = code == b"Z"
-            if (yield from _at_once(window, collector)):
+            ended = ended or code == b"Z"  # news may come after it
+            # Not after news too: with a notice for every row, all rows in sight would be looked at each time.
+            if code == OPENED and (yield from _at_once(window, collector)):
                 break
         yield from collector.full()
     yield from collector.rest()
+    if window.start < window.end:
+        raise ConnectionError("the driver would take the rest of this message for one of its own")
     if context.error is not None:
         raise context.error
     collector.check(context.row_count)
@@ -91,9 +95,9 @@ def at_once(window: Window) -> Block | None:
         return None
     with memoryview(content) as view:
         text, heads = EDGE.subn(b"\n", view[start + HEAD.size : end])
-        last = max(content.rfind(ROW, start, end) + 1, start) + HEAD.size
-        record = bytes(view[last:end])
-    if b"\0" in text:
+        last = max(content.rfind(ROW, start, end) + 1, start)
+        record = bytes(view[last + HEAD.size : end])
+    if b"\0" in text or HEAD.unpack_from(content, last)[1] != end - last - 1:  # a length may look like ROW
         return None
     window.start = end
     return Block(text, heads + 1, record)
