@@ -27,7 +27,7 @@ from moto.stepfunctions.responses import StepFunctionResponse, get_backend
 
 from .function import ACCOUNT, REGION
 
-HASTE = 4  # nothing here needs the time that a service on AWS may take to recover
+HASTE = 16  # nothing here needs the time that a service on AWS may take to recover
 
 parse_once = functools.cache(AmazonStateLanguageParser.parse)
 
