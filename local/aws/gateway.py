@@ -152,7 +152,7 @@ class QuietRequestHandler(MotoRequestHandler):
         """Answer one request: its body is read to the end, where the next request begins."""
         environ = self.make_environ()
         chunked = environ.get("wsgi.input_terminated")
-        size = None if chunked else int(self.headers.get("Content-Length") or 0)
+        size = -1 if chunked else int(self.headers.get("Content-Length") or 0)
         environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(size))
         try:
             status, headers, body = _answer(self.server.app, environ)
