@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 PYTHON := .venv/bin/python
 SAM := .venv-sam/bin/sam
-PYTEST ?= -q -n 2 --dist worksteal # all of them on two cores; what PYTEST names instead, on one
+PYTEST ?= -q -n 3 --dist worksteal # all of them, which keeps two cores busy; what PYTEST names instead, by one
 export SAM_CLI_TELEMETRY := 0
 
 help: ## List the commands

@@ -1,4 +1,7 @@
-"""Deploy and delete, asked of a stack that is up by another process of this machine."""
+"""Deploy and delete, asked of a stack that is up by another process of this machine.
+
+Also an execution's end, which Step Functions would have to be asked for again and again.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ PREFIX = "/local-stack/"
 
 
 class Control:
-    """A WSGI application that does what it is asked, one thing at a time."""
+    """A WSGI application that does what it is asked: one deploy at a time."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
@@ -32,8 +35,14 @@ class Control:
             if environ.get("REMOTE_ADDR") != "127.0.0.1":  # paths of this machine are no one else's affair
                 raise DeployError("only a process of the stack's own machine may deploy")
             asked = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
-            with self._lock:
-                told = self._act(environ["PATH_INFO"].removeprefix(PREFIX), asked)
+            what = environ["PATH_INFO"].removeprefix(PREFIX)
+            if what == "await":
+                from .aws.interpreter import await_end  # who asks needs nothing of moto
+
+                await_end(asked["execution"], asked["seconds"])
+            else:
+                with self._lock:
+                    told = self._act(what, asked)
         except Exception as error:  # it is the asker's to see
             status = "409 Conflict"
             told = {"error": str(error) if isinstance(error, DeployError) else repr(error)}

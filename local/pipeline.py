@@ -118,6 +118,13 @@ class Pipeline:
         output = json.loads(found["output"]) if found.get("output") else None
         return Run(arn, found["status"], found.get("error"), found.get("cause"), output, self.history(arn))
 
+    def await_end(self, arn: str, seconds: float) -> None:
+        """Return once an execution of a stack of this machine has ended, or when the time is over.
+
+        Unlike `wait`, it leaves the processor to the run.
+        """
+        control.ask(self.endpoint_url, "await", execution=arn, seconds=seconds)
+
     def run(self, source: str, *, timeout_s: float = 600, **given: Any) -> Run:
         """Run the source and wait for the end."""
         return self.wait(self.start_run(source, **given), timeout_s=timeout_s)

@@ -11,10 +11,14 @@ import functools
 import io
 import json
 import re
+import socket
 import threading
+import traceback
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
@@ -28,6 +32,8 @@ Match = Callable[[str, dict[str, Any]], bool]
 
 # Credential=<access key>/<date>/<region>/<service>/aws4_request
 SCOPE = re.compile(r"(Credential=(?P<key>[^/]+)/\d+/)[^/]*/(?P<service>[^/]+)(?=/aws4_request)")
+
+BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 
 class Asked(NamedTuple):
@@ -53,6 +59,7 @@ class Gateway:
         self._routes: list[tuple[Match, App]] = []
         self._counting = threading.Lock()
         self.asked: Counter[Asked] = Counter()
+        self.connections: set[socket.socket] = set()
         self._server: BaseWSGIServer = make_server(
             host, port, self, threaded=True, request_handler=QuietRequestHandler
         )
@@ -75,9 +82,12 @@ class Gateway:
         self._routes.append((match, app))
 
     def stop(self) -> None:
-        """Stop listening."""
+        """Stop listening, and close what clients keep open."""
         self._server.shutdown()
         self._server.server_close()
+        for connection in tuple(self.connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         self._thread.join()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -110,7 +120,71 @@ def name_execution(environ: dict[str, Any]) -> None:
 
 
 class QuietRequestHandler(MotoRequestHandler):
-    """A handler of requests that writes no line per request."""
+    """A handler of requests that keeps its connection, and writes no line per request.
+
+    werkzeug's closes it after each: with a new thread and socket at both ends that is half of a short call.
+    """
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1  # an answer's head and body leave together
+
+    def setup(self) -> None:
+        """Let the gateway close the connection when it stops."""
+        super().setup()
+        gateway: Any = self.server.app
+        gateway.connections.add(self.connection)
+
+    def finish(self) -> None:
+        """Forget the connection."""
+        gateway: Any = self.server.app
+        gateway.connections.discard(self.connection)
+        super().finish()
+
+    def handle_expect_100(self) -> bool:
+        """Let the body come."""
+        self.send_response_only(HTTPStatus.CONTINUE)
+        self.end_headers()
+        self.wfile.flush()
+        return True
+
+    def run_wsgi(self) -> None:
+        """Answer one request: its body is read to the end, where the next request begins."""
+        environ = self.make_environ()
+        chunked = environ.get("wsgi.input_terminated")
+        size = -1 if chunked else int(self.headers.get("Content-Length") or 0)
+        environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(size))
+        try:
+            status, headers, body = _answer(self.server.app, environ)
+        except Exception:
+            self.server.log("error", f"{self.command} {self.path}:\n{traceback.format_exc()}")
+            status, headers, body = "500 Internal Server Error", [], b""
+        code, _, reason = status.partition(" ")
+        self.send_response(int(code), reason)
+        for name, value in headers:
+            self.send_header(name, value)
+        if not any(name.lower() == "content-length" for name, _ in headers):
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD" and int(code) not in BODILESS:
+            self.wfile.write(body)
 
     def log(self, type: str, message: str, *args: Any) -> None:
         """Say nothing."""
+
+
+def _answer(app: App, environ: dict[str, Any]) -> tuple[str, list[tuple[str, str]], bytes]:
+    """Return a whole answer: its status, its headers and its body."""
+    told: list[Any] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], *_: Any) -> None:
+        told[:] = status, headers
+
+    parts = app(environ, start_response)
+    try:
+        body = b"".join(parts)
+    finally:
+        if hasattr(parts, "close"):
+            parts.close()
+    status, headers = told
+    return status, headers, body

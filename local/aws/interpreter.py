@@ -23,9 +23,11 @@ from moto.stepfunctions.parser.asl.eval import states, variable_store
 from moto.stepfunctions.parser.asl.jsonata import jsonata as moto_jsonata
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.utils.boto_client import boto_client_for
-from moto.stepfunctions.responses import StepFunctionResponse
+from moto.stepfunctions.responses import StepFunctionResponse, get_backend
 
-HASTE = 4  # nothing here needs the time that a service on AWS may take to recover
+from .function import ACCOUNT, REGION
+
+HASTE = 16  # nothing here needs the time that a service on AWS may take to recover
 
 parse_once = functools.cache(AmazonStateLanguageParser.parse)
 
@@ -79,6 +81,14 @@ def history(response: Any) -> str:
     """Return an execution's events as JSON; moto's serializer takes 70 ms for 40 of them."""
     found = response.stepfunction_backend.get_execution_history(response._get_param("executionArn"))
     return json.dumps(found, default=datetime.timestamp)
+
+
+def await_end(arn: str, seconds: float) -> None:
+    """Return once the execution has ended, or when the time is over."""
+    execution = get_backend(ACCOUNT, REGION).describe_execution(arn)
+    give_up = time.monotonic() + seconds
+    while execution.status == "RUNNING" and time.monotonic() < give_up:
+        time.sleep(0.01)
 
 
 def evaluate(expression: str) -> Any:

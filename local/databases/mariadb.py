@@ -21,16 +21,22 @@ from local.databases.server import Server, ServerError, free_port, run
 HOST = "127.0.0.1"
 SUPERUSER = "root"
 PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/usr/local/bin"])
+# Its files need not outlive the machine, so nothing waits for a disk: a table is made in 2 ms, not in 10.
+WRITING: Mapping[str, str] = {
+    "innodb-flush-log-at-trx-commit": "0",
+    "innodb-log-file-size": "32M",
+    "innodb-doublewrite": "0",
+    "loose-innodb-flush-method": "nosync",
+    "loose-debug-no-sync": "1",
+}
 SETTINGS: Mapping[str, str] = {
     "bind-address": HOST,
     "skip-name-resolve": "1",  # accounts are told apart by address, never by a slow reverse lookup
     "max-connections": "300",
     "character-set-server": "utf8mb4",
-    "innodb-flush-log-at-trx-commit": "0",
-    "innodb-log-file-size": "32M",
-    "innodb-doublewrite": "0",
     "skip-log-bin": "1",
     "performance-schema": "0",
+    **WRITING,
 }
 
 
@@ -79,7 +85,7 @@ class MariaDB:
     def connect(
         self, dbname: str | None = None, user: str | None = None, password: str | None = None
     ) -> pymysql.connections.Connection[pymysql.cursors.Cursor]:
-        """Open a session in utf8mb4."""
+        """Open a session in utf8mb4, without TLS."""
         return pymysql.connect(
             host=self.host,
             port=self.port,
@@ -87,6 +93,7 @@ class MariaDB:
             password=password or "",
             database=dbname,
             charset="utf8mb4",
+            ssl_disabled=True,  # PyMySQL would load the system's certificates to ask for TLS, 20 ms each time
         )
 
     def __enter__(self) -> Self:
@@ -107,6 +114,10 @@ def _as_root() -> list[str]:
     return ["--user=root"] if os.geteuid() == 0 else []
 
 
+def _options(settings: Mapping[str, str]) -> list[str]:
+    return [f"--{name}={value}" for name, value in settings.items()]
+
+
 def _initialise(home: Path) -> None:
     installer = _program("mariadb-install-db")
     if not installer:
@@ -118,6 +129,7 @@ def _initialise(home: Path) -> None:
         "--auth-root-authentication-method=normal",
         "--skip-test-db",
         *_as_root(),
+        *_options(WRITING),
     ]
     surroundings = {**os.environ, "TMPDIR": str(home)}  # its temporary tables are named by process id alone
     done = subprocess.run(command, env=surroundings, check=False, capture_output=True, text=True)
@@ -129,7 +141,6 @@ def _serve(home: Path, port: int, settings: Mapping[str, str]) -> Server:
     program = _program("mariadbd")
     if not program:
         raise ServerError("no mariadbd here: install mariadb-server-core")
-    options = [f"--{name}={value}" for name, value in {**SETTINGS, **settings}.items()]
     # The socket goes under /tmp: its path may not exceed 107 bytes.
     socket = Path(tempfile.gettempdir()) / f"mariadb-{os.getpid()}-{port}.sock"
     own = home / "tmp"  # a server that starts deletes all temporary tables of the folder, another's too
@@ -143,7 +154,7 @@ def _serve(home: Path, port: int, settings: Mapping[str, str]) -> Server:
         f"--tmpdir={own}",
         f"--pid-file={home / 'mariadb.pid'}",
         f"--port={port}",
-        *options,
+        *_options({**SETTINGS, **settings}),
     ]
 
     def ready() -> None:

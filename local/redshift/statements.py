@@ -25,7 +25,7 @@ from local.redshift.errors import ApiError, Cancelled, SqlError
 from local.redshift.grammar import translate
 from local.redshift.loading import Loaded, LoadError
 from local.redshift.names import LongNames
-from local.redshift.session import Column, Result, Session
+from local.redshift.session import Column, Result, Session, Sessions
 from local.redshift.translation import Translated
 
 ENDED = ("FINISHED", "FAILED", "ABORTED")
@@ -97,6 +97,8 @@ class Statements:
     def __init__(self, postgres: Postgres, database: str) -> None:
         self._postgres = postgres
         self._database = database
+        self._sessions = Sessions(postgres, database)
+        self._admins: list[pg8000.native.Connection] = []  # those that are free
         self.names: LongNames = bootstrap.create(postgres, database)
         self._known: dict[str, Statement] = {}
         self._tokens: dict[tuple[str, str], str] = {}
@@ -147,9 +149,9 @@ class Statements:
             if not statement.active:
                 return False
             statement.cancelled = True
-        if statement.backend:
-            with self._admin() as admin:
-                admin.run("SELECT pg_cancel_backend(:pid)", pid=statement.backend)
+            if statement.backend:  # under the lock: once it is free the session may be another statement's
+                with self._admin() as admin:
+                    admin.run("SELECT pg_cancel_backend(:pid)", pid=statement.backend)
         return True
 
     def close(self) -> None:
@@ -157,6 +159,9 @@ class Statements:
         for statement in list(self._known.values()):
             self.cancel(statement)
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self._sessions.close()
+        while self._admins:
+            self._admins.pop().close()
 
     def _run(self, statement: Statement, s3: Callable[[], Any]) -> None:
         try:
@@ -174,19 +179,32 @@ class Statements:
         statement.whole.to("PICKED")
         if statement.where["Database"] != self._database:
             raise SqlError(f'database "{statement.where["Database"]}" does not exist')
-        session = Session(self._postgres, self._database, statement.user)
-        try:
-            statement.backend = statement.pid = session.pid
+        with self._session(statement) as session:
             statement.whole.to("STARTED")
             in_block = statement.batch and statement.one_transaction
             for group in [statement.parts] if in_block else [[part] for part in statement.parts]:
                 self._transaction(statement, group, session, s3, in_block=in_block)
-        finally:
-            statement.backend = 0
-            session.close()
         with self._changed:
             statement.whole.result = statement.parts[-1].result
             statement.whole.to("FINISHED")
+
+    @contextmanager
+    def _session(self, statement: Statement) -> Iterator[Session]:
+        """Give the statement a session; one in which it failed or was cancelled is never used again."""
+        session = self._sessions.take(statement.user)
+        ended_well = False
+        statement.backend = statement.pid = session.pid
+        try:
+            yield session
+            ended_well = True
+        finally:
+            with self._changed:
+                statement.backend = 0
+                ended_well = ended_well and not statement.cancelled
+            if ended_well:
+                self._sessions.give_back(session)
+            else:
+                session.close()
 
     def _transaction(
         self,
@@ -262,12 +280,17 @@ class Statements:
 
     @contextmanager
     def _admin(self) -> Iterator[pg8000.native.Connection]:
-        """Open a session outside the statement's transaction, for what must outlive its rollback."""
-        connection = self._postgres.connect(self._database)
+        """Give a session outside the statement's transaction, for what must outlive its rollback."""
+        try:
+            connection = self._admins.pop()
+        except IndexError:
+            connection = self._postgres.connect(self._database)
         try:
             yield connection
-        finally:
+        except BaseException:
             connection.close()
+            raise
+        self._admins.append(connection)
 
 
 def _stop_if_cancelled(statement: Statement) -> None:

@@ -238,8 +238,7 @@ class Judge:
     @contextmanager
     def warehouse(self) -> Iterator[pg8000.native.Connection]:
         """Open a session of the warehouse's own server."""
-        port = self.company.stack.warehouse_port
-        session = pg8000.native.Connection("postgres", host="127.0.0.1", port=port, database="warehouse")
+        session = self.company.warehouse_server()
         try:
             yield session
         finally:

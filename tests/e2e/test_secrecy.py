@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import pg8000.native
 import pytest
 
 from .company import Company, Ended, Source
@@ -135,9 +134,7 @@ def test_a_source_that_is_cut_off_tells_no_value(company: Company) -> None:
 def test_a_publish_that_fails_on_a_row_does_not_tell_it(company: Company) -> None:
     source = letters(company, "postgresql")
     assert source.run().status == "SUCCEEDED"
-    warehouse = pg8000.native.Connection(
-        "postgres", host="127.0.0.1", port=company.stack.warehouse_port, database="warehouse"
-    )
+    warehouse = company.warehouse_server()
     warehouse.run(f"ALTER TABLE \"{source.name}\".letters ADD CHECK (k <> 'PLANTED-key-9')")
     warehouse.close()
     source.sql(f"INSERT INTO letters VALUES ('PLANTED-key-9', {NUMBER}9, '2019-08-07 06:05:05.321987')")

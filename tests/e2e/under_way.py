@@ -95,8 +95,7 @@ def readers(source: PostgresSource) -> list[int]:
 @contextmanager
 def warehouse_session(company: Company) -> Iterator[pg8000.native.Connection]:
     """Open a transaction in the warehouse, as somebody else's tool would."""
-    port = company.stack.warehouse_port
-    session = pg8000.native.Connection("postgres", host="127.0.0.1", port=port, database="warehouse")
+    session = company.warehouse_server()
     try:
         session.run("BEGIN")
         yield session

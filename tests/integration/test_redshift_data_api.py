@@ -87,6 +87,25 @@ def test_a_batch_is_one_session_and_the_next_is_another(warehouse: Warehouse) ->
     assert 'relation "t" does not exist' in warehouse.error("SELECT * FROM t")
 
 
+def test_a_session_that_another_caller_had_before_is_this_callers_own(warehouse: Warehouse) -> None:
+    asked = "SELECT CURRENT_USER, CURRENT_SETTING('search_path')"
+    found = [warehouse.run(asked, role=role) for role in ("one", "admin", "two")]
+    path = '"$user", public'
+    assert found == [[("IAMR:one", path)], [("admin", path)], [("IAMR:two", path)]]
+
+
+def test_a_session_that_ended_while_it_was_free_is_replaced(warehouse: Warehouse, postgres: Postgres) -> None:
+    warehouse.run("SELECT 1")
+    admin = postgres.connect()
+    ended = admin.run(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name AND state = 'idle'",
+        name=warehouse.api.database,
+    )
+    admin.close()
+    assert ended
+    assert warehouse.run("SELECT 2") == [(2,)]
+
+
 def test_the_same_token_runs_once(warehouse: Warehouse) -> None:
     warehouse.run("CREATE TABLE public.once (a INT)")
     client, token = warehouse.client(), str(uuid4())
