@@ -34,7 +34,7 @@ FORMS: dict[str, Form] = {  # of MariaDB: by their kind
     "float32": "float64",
     "float64": "float64",
 }
-BARE = ("number", "date", "datetime", "time")  # families of MariaDB that a cast to BINARY writes as one to CHAR
+BARE = ("number", "date", "datetime", "time")  # of MariaDB: a cast to BINARY writes them as one to CHAR does
 SIZES = {"decimal": 80, "date": 16, "timestamp": 40, "timestamptz": 40, "uuid": 36}
 DRIVERS = {"postgresql": "psqlodbcw.so", "mysql": "libmaodbc.so"}
 
