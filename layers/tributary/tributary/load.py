@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from . import paths, rebuilding, results
+from . import paths, rebuilding, results, sizes
 from .changes import columns_digest
 from .documents import Failure, Item, Ledger, Plan, TableLoad, TablePlan, TableResult
 from .errors import ImageRefused, LeaseLost, LoadFailed, PlanOutdated, WarehouseUnavailable
@@ -84,8 +84,10 @@ class Loading:
         return self.items[number]
 
     def table(self, load: TableLoad) -> TablePlan:
-        """Return the plan of a table."""
-        return next(table for table in self.item(load.item).tables if table.number == load.number)
+        """Return the plan of a table, with the sizes that the values which were read ask for."""
+        table = next(table for table in self.item(load.item).tables if table.number == load.number)
+        result = self.result(table) if table.sized_texts else None
+        return sizes.settled(table, result.longest) if result else table
 
     def result(self, table: TablePlan) -> TableResult | None:
         """Return what Extract did with a table, None where it did not finish it."""

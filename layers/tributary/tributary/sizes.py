@@ -1,0 +1,129 @@
+"""How wide a VARCHAR is whose text the source does not bound: as its values ask, with room to grow.
+
+Redshift's guide warns of the widest size taken for convenience (c_best-practices-smallest-column-size):
+what a query keeps between its steps takes memory by the declared sizes of columns.
+
+The rule: no size stops a load, and none cuts a value. A staging column is as wide as can be, so COPY takes
+whatever was read, and the longest value is known before a publish is sent. A column that is too narrow for
+it is widened in that publish, by the new table that any other type would get. None is made narrower.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from .documents import Column, Remade, SchemaChange, TablePlan
+from .lengths import Longest
+from .redshift.rebuild import new_columns
+from .types import VARCHAR_BYTES
+
+SIZES = (256, 1_024, 4_096, 16_384, VARCHAR_BYTES)  # few and far apart: each step costs a copy of the table
+ROOM = 2  # times the longest value seen
+WIDEST = f"VARCHAR({VARCHAR_BYTES})"
+
+
+def size_for(longest_bytes: int) -> int:
+    """Return the size of a new column whose longest value has so many bytes."""
+    return next((size for size in SIZES if size >= ROOM * longest_bytes), VARCHAR_BYTES)
+
+
+def standing(columns: Iterable[Column], known: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the columns that the warehouse's table has (`known`), {} where no text can be too narrow."""
+    texts = [column.target for column in columns if column.kind.sized_by_values]
+    return dict(known) if known and any(known.get(text, WIDEST) != WIDEST for text in texts) else {}
+
+
+def settled(table: TablePlan, longest: Longest) -> TablePlan:
+    """Return the frozen plan with a size for each text that its values size, by the longest of them.
+
+    A new column gets room to grow. One that stands stays as it is while values fit; where one does not,
+    the table is made anew for it, if it is not anyway. As plan and lengths are frozen, whoever asks gets the
+    same.
+    """
+    if not table.sized_texts:
+        return table
+    needed = _needed(table, longest)
+    stands = {target: size for target in needed if (size := _size(table, target))}
+    grown = {target: size for target, size in stands.items() if size < needed[target]}
+    made = [target for target in needed if target in grown or _is_made(table, target)]
+    sized = stands | {target: size_for(needed[target]) for target in made}
+    types = {target: _varchar(size) for target, size in sized.items()}
+    widened = [
+        SchemaChange(column=target, change="type_changed", before=_varchar(size), after=types[target])
+        for target, size in grown.items()
+    ]
+    plan = table.model_copy(
+        update={
+            "sized": sized,
+            "remade": tuple(_retyped(column, types) for column in table.remade),
+            "changes": (*(_resized(change, types) for change in table.changes), *widened),
+            "notes": (*table.notes, *(_note(table, change) for change in widened)),
+        }
+    )
+    return _remade(plan, types) if grown and not table.remade else plan
+
+
+def of_runs(runs: Iterable[tuple[TablePlan, Longest]], targets: Iterable[str]) -> dict[str, int]:
+    """Return the sizes of new columns for all that the runs read; a bound stands for the values it bounds."""
+    most = dict.fromkeys(targets, 0)
+    for table, longest in runs:
+        needed = _needed(table, longest)
+        for column in table.columns:
+            if column.target in most:
+                read = needed.get(column.target, column.kind.limit_bytes or 0)
+                most[column.target] = max(most[column.target], read)
+    return {target: size_for(longest_bytes) for target, longest_bytes in most.items()}
+
+
+def _needed(table: TablePlan, longest: Longest) -> dict[str, int]:
+    """Return the bytes of the longest value by target; what is not known is as long as can be."""
+    texts = [column.target for column in table.columns if column.kind.sized_by_values]
+    if longest == ():
+        return dict.fromkeys(texts, 0)
+    if longest is None or len(longest) != len(texts):
+        return dict.fromkeys(texts, VARCHAR_BYTES)
+    return dict(zip(texts, longest, strict=True))
+
+
+def _is_made(table: TablePlan, target: str) -> bool:
+    """Say whether the column is new, or becomes a text."""
+    retyped = any(one.column == target and one.change == "type_changed" for one in table.changes)
+    return not table.exists or target in table.new_columns or retyped
+
+
+def _size(table: TablePlan, target: str) -> int | None:
+    """Return the size of a VARCHAR that stands and stays, None where the column is none."""
+    if _is_made(table, target):
+        return None
+    found = re.fullmatch(r"VARCHAR\((\d+)\)", table.standing.get(target, WIDEST))
+    return int(found[1]) if found else None
+
+
+def _retyped(column: Remade, types: Mapping[str, str]) -> Remade:
+    return column.model_copy(update={"type": types.get(column.name, column.type)})
+
+
+def _resized(change: SchemaChange, types: Mapping[str, str]) -> SchemaChange:
+    return change.model_copy(update={"after": change.after and types.get(change.column, change.after)})
+
+
+def _note(table: TablePlan, change: SchemaChange) -> str:
+    name = next(column.name for column in table.columns if column.target == change.column)
+    return f"column {name}: {change.before} → {change.after}; a longer value has come"
+
+
+def _remade(table: TablePlan, types: Mapping[str, str]) -> TablePlan:
+    """Return the plan with a new table in the place of the one that stands, new columns among its own."""
+    stands = (Remade(name=name, type=type, kept=True) for name, type in table.standing.items())
+    new = (Remade(name=name, type=type, kept=False) for name, type in new_columns(table))
+    return table.model_copy(
+        update={
+            "remade": (*(_retyped(column, types) for column in stands), *new),
+            "comments": (*table.comments, *table.comments_there),
+        }
+    )
+
+
+def _varchar(size_bytes: int) -> str:
+    return f"VARCHAR({size_bytes})"
