@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from .company import Company, Row, Source
 from .compare import SERVERS, failures, full_name, in_source, in_warehouse, only_table
+from .fates import Fate
+from .steps import Steps
 from .test_care import said
 from .test_schema_changes import NAIVE, noted, types
 from .under_way import load_again
@@ -26,6 +30,22 @@ SIZED = [table for table in SETTINGS if table != "widest"]
 TEXT = {"postgresql": "text", "mysql": "longtext"}
 GIVES_ALL = ("merged", "imaged", "frozen", "widest", "logged")  # what stands there is what the source has
 LONG, LONGEST = "é" * 150, "é" * 32_767 + "x"  # 300 and 65,535 bytes
+
+
+class Narrowing(Fate):
+    """Sends a statement just before the first publish, and keeps what is sent of a table after its stage."""
+
+    def __init__(self, statement: str, company: Company) -> None:
+        super().__init__()
+        self.statement, self.company, self.sent = statement, company, list[str]()
+
+    def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        step = "/".join(kwargs.get("StatementName", "").split("/")[-2:])
+        if step == "publish/1":
+            self.company.warehouse(self.statement)
+        if step.startswith(("widen", "publish")):
+            self.sent.append(step)
+        return super().call(function, *args, **kwargs)
 
 
 def hour(number: int) -> str:
@@ -63,6 +83,12 @@ def size(source: Source, table: str) -> str:
     return types(source, table)["note"]
 
 
+def numbers(source: Source) -> dict[str, Row]:
+    """Return by table the number that the warehouse has for it, which a table that is made anew has not."""
+    asked = "SELECT '\"{}\".{}'::regclass::oid"
+    return {table: source.company.warehouse(asked.format(source.name, table))[0] for table in SETTINGS}
+
+
 def landed(source: Source) -> dict[str, list[Row]]:
     """Return all rows of the tables, but for when they were loaded."""
     return {table: in_warehouse(source, table, "id, note, code, run_id") for table in SETTINGS}
@@ -81,7 +107,7 @@ def test_a_text_gets_the_size_of_its_values_and_grows_before_one_would_not_fit(
         "widest": "character varying(65535)",
     }
     assert types(source, "merged")["code"] == "character varying(36)"  # what the source promises
-    place = f'"{source.name}"'
+    place, first = f'"{source.name}"', numbers(source)
     company.warehouse(
         f"CREATE VIEW {place}.late AS SELECT id, note FROM {place}.merged WITH NO SCHEMA BINDING"
     )
@@ -111,6 +137,7 @@ def test_a_text_gets_the_size_of_its_values_and_grows_before_one_would_not_fit(
         assert company.warehouse(f"SELECT note FROM {place}.late WHERE id = {number}") == [(note,)]
         company.wait_until(lambda: said(source, "merged") == {"note": "by hand"})
 
+    assert numbers(source) == first  # no table was made anew: what hangs on it stays
     stood = landed(source)
     company.warehouse(f"DROP TABLE {place}.merged")
     ended = source.run(replay=True)
@@ -159,6 +186,62 @@ def test_a_key_of_text_grows_and_its_rows_are_still_told_apart(company: Company)
 
     assert in_warehouse(source, "orders", "code, note") == in_source(source, "orders", "code, note")
     assert types(source, "orders")["code"] == "character varying(1024)"
+
+
+def test_where_a_column_cannot_be_widened_a_new_table_takes_its_place(company: Company) -> None:
+    source = company.source("postgresql")
+    names = ("encoded", "viewed")
+    for name in names:
+        source.sql(
+            f"CREATE TABLE {name} (id int PRIMARY KEY, note text, more text, at timestamp NOT NULL)",
+            f"COMMENT ON TABLE {name} IS 'what was bought'",
+            f"INSERT INTO {name} VALUES (1, 'short', 'short', '{hour(1)}')",
+        )
+    source.file(f"tables: [{', '.join(f'{{name: {name}, mode: merge, {TIMED}}}' for name in names)}]")
+    assert source.run().status == "SUCCEEDED"
+    place, first = f'"{source.name}"', "character varying(256)"
+    company.warehouse(f"ALTER TABLE {place}.encoded ALTER COLUMN more ENCODE BYTEDICT")
+    company.warehouse(f"CREATE VIEW {place}.bound AS SELECT note FROM {place}.viewed")
+    for name in names:
+        source.sql(f"INSERT INTO {name} VALUES (2, '{LONG}', '{LONG}', '{hour(2)}')")
+
+    second = source.run()
+
+    encoded, viewed = (second.table(f"public.{name}") for name in names)
+    assert encoded["status"] == "loaded"
+    assert in_warehouse(source, "encoded", "id, note, more") == in_source(source, "encoded", "id, note, more")
+    assert {types(source, "encoded")[name] for name in ("note", "more")} == {"character varying(1024)"}
+    assert [row[0] for row in noted(source, "encoded")] == ["more", "note"]
+    company.wait_until(lambda: said(source, "encoded") == {None: "what was bought"})
+    assert "WITH NO SCHEMA BINDING" in viewed["failure"]["message"]
+    assert (types(source, "viewed")["note"], len(source.loaded("viewed"))) == (first, 1)
+
+    company.warehouse(f"DROP VIEW {place}.bound")
+    assert source.run().status == "SUCCEEDED"
+    assert in_warehouse(source, "viewed", "id, note, more") == in_source(source, "viewed", "id, note, more")
+
+
+def test_a_late_load_that_makes_a_column_narrower_again_costs_another_try(company: Company) -> None:
+    source = company.source("postgresql")
+    source.sql(
+        "CREATE TABLE orders (id int PRIMARY KEY, note text, at timestamp NOT NULL)",
+        f"INSERT INTO orders VALUES (1, 'short', '{hour(1)}')",
+    )
+    source.file(f"tables: [{{name: orders, mode: merge, {TIMED}}}]")
+    only_table(source.run())
+    source.sql(f"INSERT INTO orders VALUES (2, '{'long' * 500}', '{hour(2)}')")
+    steps = Steps(company, source)
+    plan = steps.plan(steps.execution(), Fate()).plan
+    assert plan is not None
+    steps.extract(plan.run_id, 0, Fate())
+
+    fate = Narrowing(f'ALTER TABLE "{source.name}".orders ALTER COLUMN note TYPE VARCHAR(300)', company)
+    while not steps.load(plan.run_id, fate).done:
+        pass
+
+    assert fate.sent == ["widen-0/1", "publish/1", "widen-0/2", "publish/2"]
+    assert in_warehouse(source, "orders", "id, note") == in_source(source, "orders", "id, note")
+    assert types(source, "orders")["note"] == "character varying(4096)"
 
 
 def test_a_type_that_changes_and_columns_that_are_new_are_sized_too(company: Company) -> None:

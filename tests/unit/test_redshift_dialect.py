@@ -11,6 +11,7 @@ from sqlfluff.core import Linter
 from tributary.documents import Asked, TablePlan
 from tributary.redshift import access, care, comments, control, external, publish, rebuild, roles, unique
 from tributary.redshift.stage import drop, stage
+from tributary.redshift.widen import widen
 from tributary.sizes import settled
 from tributary.types import Kind
 
@@ -33,7 +34,8 @@ PLANS = {
     "of a key that holds no more": orders(mode="append", swap=True, unique="tributary_key_9d5ddeb338e7ca6f"),
     "merge into a table of another form": REMADE.model_copy(update={"owner": "shop", "form": (7, 90, 123)}),
     "made with the sizes of its texts": settled(new_table(), (300, 0)),
-    "merge of a text that must be wider": settled(plan(), (300, 0)),
+    "merge of texts that are widened": settled(plan(), (300, 9_000)),
+    "merge of a text that only another table holds": settled(plan(), (300, 0), remake=True),
     "merge by delete and insert": orders(repeated_keys=True),
     "merge in a shared target": orders(owner="shop"),
     "replace": orders(swap=True),
@@ -72,6 +74,7 @@ LACKING = [  # what Redshift has (r_GRANT, r_ALTER_TABLE) and this grammar of it
 
 def statements(table: TablePlan) -> Iterator[str]:
     yield from stage(table, NAME, URL, "arn:aws:iam::1:role/copy")
+    yield from widen(table)
     yield from publish.publish(table, NAME, committed(mode=table.mode))
     for batch in care.batches(table, care.LARGE_ROWS):  # the grammar's ANALYZE lacks Redshift's own clause
         yield from (sql.removesuffix(" PREDICATE COLUMNS") for sql in batch)

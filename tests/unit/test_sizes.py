@@ -12,6 +12,7 @@ from tributary.lengths import Longest, longer, measured, places
 from tributary.redshift.care import batches
 from tributary.redshift.publish import publish
 from tributary.redshift.stage import stage
+from tributary.redshift.widen import widen
 from tributary.sizes import SIZES, of_runs, settled, size_for, standing
 from tributary.types import VARCHAR_BYTES, Kind
 
@@ -96,14 +97,36 @@ def test_a_new_table_is_made_with_the_sizes_of_its_values_and_staged_as_wide_as_
 
 def test_a_column_stays_as_it_is_while_its_values_fit() -> None:
     for longest in ((), (0, 0), (256, 1_024)):
-        now = settled(plan(), longest)
-        assert (now.sized, now.remade, now.changes, now.notes) == ({"code": 256, "note": 1_024}, (), (), ())
+        for now in (settled(plan(), longest), settled(plan(), longest, remake=True)):
+            assert (now.sized, now.widened, now.remade) == ({"code": 256, "note": 1_024}, {}, ())
+            assert (now.changes, now.notes) == ((), ())
 
 
-def test_a_value_that_does_not_fit_makes_a_new_table_in_the_publish_of_its_rows() -> None:
-    table = settled(
-        plan(comments_there=((None, "all orders"),), changes=(added("bounded", "VARCHAR(40)"),)), (257, 900)
+def test_a_column_is_widened_where_it_stands_before_a_value_that_does_not_fit() -> None:
+    table = settled(plan(changes=(added("bounded", "VARCHAR(40)"),)), (257, 9_000))
+
+    assert widen(table) == [
+        'ALTER TABLE "shop"."orders" ALTER COLUMN "code" TYPE VARCHAR(1024)',
+        'ALTER TABLE "shop"."orders" ALTER COLUMN "note" TYPE VARCHAR(65535)',
+    ]
+    assert publish(table, NAME, committed())[:2] == [
+        FENCE,
+        'ALTER TABLE "shop"."orders" ADD COLUMN "bounded" VARCHAR(40)',
+    ]
+    assert table.changes == (
+        added("bounded", "VARCHAR(40)"),
+        SchemaChange(column="code", change="type_changed", before="VARCHAR(256)", after="VARCHAR(1024)"),
+        SchemaChange(column="note", change="type_changed", before="VARCHAR(1024)", after="VARCHAR(65535)"),
     )
+    assert table.notes == (
+        "column Code: VARCHAR(256) → VARCHAR(1024); a longer value has come",
+        "column note: VARCHAR(1024) → VARCHAR(65535); a longer value has come",
+    )
+
+
+def test_where_the_warehouse_refuses_that_the_publish_makes_a_new_table() -> None:
+    before = plan(comments_there=((None, "all orders"),), changes=(added("bounded", "VARCHAR(40)"),))
+    table = settled(before, (257, 900), remake=True)
 
     statements = publish(table, NAME, committed())
     assert statements[:6] == [
@@ -123,11 +146,11 @@ def test_a_value_that_does_not_fit_makes_a_new_table_in_the_publish_of_its_rows(
         f'ALTER TABLE {MADE} RENAME TO "orders"',
     ]
     assert not any(sql.startswith("ALTER TABLE") and "ADD COLUMN" in sql for sql in statements)
-    assert table.changes == (
-        added("bounded", "VARCHAR(40)"),
-        SchemaChange(column="code", change="type_changed", before="VARCHAR(256)", after="VARCHAR(1024)"),
+    assert widen(table) == []
+    assert (table.changes, table.notes) == (
+        settled(before, (257, 900)).changes,
+        settled(before, (257, 900)).notes,
     )
-    assert table.notes == ("column Code: VARCHAR(256) → VARCHAR(1024); a longer value has come",)
     assert batches(table, 1) == [['COMMENT ON TABLE "shop"."orders" IS \'all orders\'']]
 
 
@@ -145,7 +168,7 @@ def test_sizes_that_were_there_before_are_never_made_smaller() -> None:
 def test_what_was_not_measured_is_as_long_as_can_be() -> None:
     for longest in (None, (1,), (1, 2, 3)):
         assert sized(new_table(), longest) == {"code": 65_535, "note": 65_535}
-        assert {one.name: one.type for one in settled(plan(), longest).remade}["code"] == "VARCHAR(65535)"
+        assert settled(plan(), longest).widened == {"code": 65_535, "note": 65_535}
 
 
 def test_a_table_that_is_made_anew_for_another_reason_gets_its_sizes_too() -> None:
@@ -158,6 +181,7 @@ def test_a_table_that_is_made_anew_for_another_reason_gets_its_sizes_too() -> No
 
     now = settled(plan(standing=known, remade=before, changes=(change,)), (10, 2_000))
 
+    assert widen(now) == []
     assert {one.name: one.type for one in now.remade} == {
         **STANDS,
         "code": "VARCHAR(256)",
@@ -185,7 +209,7 @@ def test_a_new_column_is_added_with_the_size_of_its_values() -> None:
 
 def test_a_column_of_a_type_that_is_not_ours_is_left_alone() -> None:
     foreign = {**STANDS, "code": "character(9)"}
-    now = settled(plan(standing=foreign), (20_000, 2_000))
+    now = settled(plan(standing=foreign), (20_000, 2_000), remake=True)
     assert {one.name: one.type for one in now.remade}["code"] == "character(9)"
     assert now.sized == {"note": 4_096}
 

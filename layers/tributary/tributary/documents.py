@@ -167,12 +167,13 @@ class TablePlan(Document):
     place, () where it stays the same table; `form`, of a shared one, is that of the old table: its number
     of columns, and sums over their names and types, and over their sizes. `changes`: what is new of them.
     `sized_texts` says that texts which the source does not bound are as wide as their values ask; the
-    sizes, `sized`, by target, are known when rows have been read. `standing`: all columns of the warehouse's
-    table with their types, {} where none of these texts may have to be widened.
+    sizes, `sized`, by target, are known when rows have been read, and so is `widened`, those of them that
+    columns get before the publish. `standing`: all columns of the warehouse's table with their types, {}
+    where none of these texts may have to be widened.
     `distkey`, `sortkey` and `encode` are said of a table that is made, by source names; `comments`, by
     target (None: the table's own), are those that the warehouse lacks, `comments_there` those that are said
-    again where the table is widened; `unique` names the constraint of ours that its table has; `access` is
-    given after the run, None where the file says nothing of it.
+    again where only another table is wider; `unique` names the constraint of ours that its table has;
+    `access` is given after the run, None where the file says nothing of it.
     `future_rows` counts rows dated beyond the source's clock; `notes` say in words what was taken
     without being told, and why.
     A big table's plan stands in several items, one per part: each has the part's `ranges` and all else.
@@ -218,6 +219,7 @@ class TablePlan(Document):
     access: TableAccess | None = None
     sized_texts: bool = False
     sized: dict[str, int] = {}
+    widened: dict[str, int] = {}
     standing: dict[str, str] = {}
     remade: tuple[Remade, ...] = ()
     form: tuple[int, int, int] | None = None
@@ -378,14 +380,15 @@ class TableResult(Document):
     failure: Failure | None = None
 
 
-Phase = Literal["waiting", "staging", "staged", "publishing", "loaded", "failed"]
+Phase = Literal["waiting", "staging", "staged", "widening", "publishing", "loaded", "failed"]
 
 
 class TableLoad(Document):
     """How far the load of a table is; `statement` is the Data API's id of the batch under way.
 
     `item` is where the table's plan stands; `duration_ms` sums the warehouse's time; `run`, of a table
-    that is made anew, is the place of the run whose rows are due, 0 before there is an image.
+    that is made anew, is the place of the run whose rows are due, 0 before there is an image; `widened`
+    counts the columns that have got their larger sizes, `remake` says that the warehouse refused one.
     """
 
     number: int
@@ -394,6 +397,8 @@ class TableLoad(Document):
     phase: Phase = "waiting"
     attempt: int = 1
     run: int = 0
+    widened: int = 0
+    remake: bool = False
     statement: str | None = None
     rows: int = 0
     quiet: bool = False

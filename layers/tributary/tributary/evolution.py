@@ -134,8 +134,7 @@ def evolve(
 def sizes_texts(choice: Choice, target: Target) -> bool:
     """Say whether texts that the source does not bound are as wide as their values ask.
 
-    Not where other sources write too: none knows what the others have read, and the table that one of them
-    makes anew would be pulled away from under the loads of the rest.
+    Not where other sources write too: none knows what the others read and make of the table meanwhile.
     """
     asked = choice.settings.texts != "widest" and not target.shared
     return asked and any(column.kind.sized_by_values for column in choice.columns)
@@ -280,7 +279,7 @@ def check_width(table: TablePlan, known: Mapping[str, str] | None) -> None:
         )
     if len(table.columns) <= WIDE:
         return
-    widened = settled(table, None)  # the most that a load may have to do
+    widened = settled(table, None, remake=True)  # the most that a load may have to do
     longest = max(len(sql.encode()) for sql in (*_load(table), *_load(widened)))
     if longest > STATEMENT_BYTES_AT_MOST:
         raise TableRefused(

@@ -5,7 +5,8 @@ what a query keeps between its steps takes memory by the declared sizes of colum
 
 The rule: no size stops a load, and none cuts a value. A staging column is as wide as can be, so COPY takes
 whatever was read, and the longest value is known before a publish is sent. A column that is too narrow for
-it is widened in that publish, by the new table that any other type would get. None is made narrower.
+it is widened before, where it stands; and where Redshift refuses that, in the publish, by the new table
+that any other type would get. None is made narrower.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from .lengths import Longest
 from .redshift.rebuild import new_columns
 from .types import VARCHAR_BYTES
 
-SIZES = (256, 1_024, 4_096, 16_384, VARCHAR_BYTES)  # few and far apart: each step costs a copy of the table
+SIZES = (256, 1_024, 4_096, 16_384, VARCHAR_BYTES)  # few and far apart: a column is seldom widened
 ROOM = 2  # times the longest value seen
 WIDEST = f"VARCHAR({VARCHAR_BYTES})"
 
@@ -34,12 +35,12 @@ def standing(columns: Iterable[Column], known: Mapping[str, str] | None) -> dict
     return dict(known) if known and any(known.get(text, WIDEST) != WIDEST for text in texts) else {}
 
 
-def settled(table: TablePlan, longest: Longest) -> TablePlan:
+def settled(table: TablePlan, longest: Longest, *, remake: bool = False) -> TablePlan:
     """Return the frozen plan with a size for each text that its values size, by the longest of them.
 
-    A new column gets room to grow. One that stands stays as it is while values fit; where one does not,
-    the table is made anew for it, if it is not anyway. As plan and lengths are frozen, whoever asks gets the
-    same.
+    A new column gets room to grow. One that stands stays as it is while values fit; where one does not, it
+    is widened: by a new table where one is made anyway, or must be (`remake`). As plan and lengths are
+    frozen, whoever asks gets the same.
     """
     if not table.sized_texts:
         return table
@@ -56,12 +57,13 @@ def settled(table: TablePlan, longest: Longest) -> TablePlan:
     plan = table.model_copy(
         update={
             "sized": sized,
+            "widened": {} if remake or table.remade else {target: sized[target] for target in grown},
             "remade": tuple(_retyped(column, types) for column in table.remade),
             "changes": (*(_resized(change, types) for change in table.changes), *widened),
             "notes": (*table.notes, *(_note(table, change) for change in widened)),
         }
     )
-    return _remade(plan, types) if grown and not table.remade else plan
+    return _remade(plan, types) if grown and remake and not table.remade else plan
 
 
 def of_runs(runs: Iterable[tuple[TablePlan, Longest]], targets: Iterable[str]) -> dict[str, int]:
