@@ -284,7 +284,7 @@ def test_a_type_that_changes_and_columns_that_are_new_are_sized_too(company: Com
     )
 
 
-def test_sources_that_share_a_table_never_meet_a_text_that_is_too_narrow(company: Company) -> None:
+def test_sources_that_share_a_table_widen_it_at_the_same_time(company: Company) -> None:
     target = f"company.t{uuid4().hex[:8]}"
     one, other = (company.source(engine) for engine in (SERVERS[0], SERVERS[-1]))
     for source in (one, other):
@@ -294,7 +294,8 @@ def test_sources_that_share_a_table_never_meet_a_text_that_is_too_narrow(company
             f"INSERT INTO orders VALUES (1, 'short', '{hour(1)}')",
         )
         source.file(f"tables: [{{name: {full_name(source)}, target: {target}, mode: merge, {TIMED}}}]")
-    for note in ("short", LONG, LONGEST):
+    schema, _, name = target.partition(".")
+    for note, size_bytes in (("short", 256), ("other", 256), (LONG, 65_535), (LONGEST, 65_535)):
         started = []
         for source in (one, other):
             source.sql(f"UPDATE orders SET note = '{note}', at = '{hour(1 + len(note) % 7)}'")
@@ -302,3 +303,34 @@ def test_sources_that_share_a_table_never_meet_a_text_that_is_too_narrow(company
         for source, arn in started:
             only_table(source.company.wait(arn))
         assert company.warehouse(f"SELECT note FROM {target}") == [(note,), (note,)]
+        assert company.warehouse(
+            f"SELECT character_maximum_length FROM svv_columns WHERE table_schema = '{schema}' "
+            f"AND table_name = '{name}' AND column_name = 'note'"
+        ) == [(size_bytes,)]
+
+
+def test_a_source_that_finds_a_shared_table_made_for_shorter_texts_meanwhile_widens_it(
+    company: Company,
+) -> None:
+    target = f"company.t{uuid4().hex[:8]}"
+    one, other = (company.source("postgresql") for _ in range(2))
+    for source, note in ((one, LONG), (other, "short")):
+        source.sql(
+            "CREATE TABLE orders (id int PRIMARY KEY, note text, at timestamp NOT NULL)",
+            f"INSERT INTO orders VALUES (1, '{note}', '{hour(1)}')",
+        )
+        source.file(f"tables: [{{name: orders, target: {target}, mode: merge, {TIMED}}}]")
+    steps = Steps(company, one)
+    plan = steps.plan(steps.execution(), Fate()).plan
+    assert plan is not None
+    steps.extract(plan.run_id, 0, Fate())
+
+    only_table(other.run())
+    while not steps.load(plan.run_id, Fate()).done:
+        pass
+
+    assert sorted(company.warehouse(f"SELECT note FROM {target}")) == [("short",), (LONG,)]
+    one.sql(f"UPDATE orders SET note = 'back', at = '{hour(2)}'")
+    other.sql(f"UPDATE orders SET note = '{LONGEST}', at = '{hour(2)}'")
+    assert [source.run().status for source in (one, other)] == ["SUCCEEDED"] * 2
+    assert sorted(company.warehouse(f"SELECT note FROM {target}")) == [("back",), (LONGEST,)]

@@ -20,7 +20,6 @@ from tributary.types import Kind
 from .test_publish_sql import orders
 
 TARGET = Target("shop", "orders")
-SHARED = Target("company", "orders", shared=True)
 OPENS = "2026-11-23 23:39:01"
 KNOWN = {"id": "INTEGER", "amount": "DECIMAL(10,2)", "note": "VARCHAR(20)", **ADDED}
 TYPES = [
@@ -130,9 +129,8 @@ def test_a_text_that_its_values_size_is_of_the_type_that_stands_there() -> None:
         "column amount: INTEGER → VARCHAR(65535); the values that stand there are kept",
         "column note: VARCHAR(20) → VARCHAR(65535); the values that stand there are kept",
     ]
-    for asked, target in ((choice(now, texts="widest"), TARGET), (choice(now), SHARED)):
-        _, found = evolve(asked, target, known, loaded())
-        assert [*found.notes()] == wide
+    _, found = evolve(choice(now, texts="widest"), TARGET, known, loaded())
+    assert [*found.notes()] == wide
 
 
 def test_freeze_shows_the_whole_difference_and_takes_what_still_fits() -> None:

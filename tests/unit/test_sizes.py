@@ -219,6 +219,20 @@ def test_a_plan_that_says_so_keeps_texts_as_wide_as_can_be() -> None:
     assert settled(table, (257, 900)) is table
 
 
+def test_a_shared_target_is_only_ever_widened_to_the_widest() -> None:
+    shared = {"owner": "shop"}
+    assert sized(new_table(**shared), (128, 129)) == {"code": 256, "note": 65_535}
+    assert settled(new_table(**shared), (256, 257)).widened == {"note": 65_535}  # others may have made it
+    assert settled(new_table(**shared), (256, 257)).changes == ()
+    now = settled(plan(**shared), (257, 1_000))
+    assert (now.widened, now.sized) == ({"code": 65_535}, {"code": 65_535, "note": 1_024})
+    assert [(one.before, one.after) for one in now.changes] == [("VARCHAR(256)", "VARCHAR(65535)")]
+    assert of_runs([(plan(), (100, 100)), (plan(), (9, 129))], ["note", "code"], shared=True) == {
+        "note": 65_535,
+        "code": 256,
+    }
+
+
 def test_columns_are_frozen_only_where_a_text_may_have_to_be_widened() -> None:
     assert standing(COLUMNS, None) == {}
     assert standing(COLUMNS, STANDS) == STANDS
@@ -231,4 +245,4 @@ def test_columns_are_frozen_only_where_a_text_may_have_to_be_widened() -> None:
 def test_a_column_that_is_to_hold_many_runs_is_sized_by_all_of_them(first: Longest, size: int) -> None:
     bounded = plan(columns=(*COLUMNS[:3], column("note", Kind("text", size_bytes=400))))
     runs = [(plan(), first), (plan(), (9, 90)), *([(bounded, (9,))] if first == (100, 0) else [])]
-    assert of_runs(runs, ["note"])["note"] == size
+    assert of_runs(runs, ["note"], shared=False)["note"] == size

@@ -117,8 +117,8 @@ def evolve(
         dropped=()
         if target.shared
         else tuple(name for name in known if name not in given and name not in unread),
-        retyped=tuple(_retyped(choice, target, known)),
-        kept=tuple(_kept(choice, target, known)),
+        retyped=tuple(_retyped(choice, known)),
+        kept=tuple(_kept(choice, known)),
     )
     if choice.settings.schema_changes == "freeze":
         _check_frozen(choice, known, found)
@@ -131,34 +131,30 @@ def evolve(
     return replace(choice, columns=columns), replace(found, new=new, ignored=ignored)
 
 
-def sizes_texts(choice: Choice, target: Target) -> bool:
-    """Say whether texts that the source does not bound are as wide as their values ask.
-
-    Not where other sources write too: none knows what the others read and make of the table meanwhile.
-    """
-    asked = choice.settings.texts != "widest" and not target.shared
-    return asked and any(column.kind.sized_by_values for column in choice.columns)
+def sizes_texts(choice: Choice) -> bool:
+    """Say whether there are texts that the source does not bound, and the file wants them sized."""
+    return choice.settings.texts != "widest" and any(one.kind.sized_by_values for one in choice.columns)
 
 
-def _wanted(choice: Choice, target: Target, column: Column, has: str | None) -> str:
+def _wanted(choice: Choice, column: Column, has: str | None) -> str:
     """Return the type that the column is to have: of a text that its values size, the VARCHAR that it has."""
-    sized = column.kind.sized_by_values and sizes_texts(choice, target)
+    sized = column.kind.sized_by_values and sizes_texts(choice)
     return has if has and sized and has.startswith("VARCHAR(") else warehouse_type(column.kind)
 
 
-def _retyped(choice: Choice, target: Target, known: Mapping[str, str]) -> Iterable[Retyped]:
+def _retyped(choice: Choice, known: Mapping[str, str]) -> Iterable[Retyped]:
     for column in choice.columns:
         has = known.get(column.target)
-        wants = _wanted(choice, target, column, has)
+        wants = _wanted(choice, column, has)
         if has and _is_known(has) and not _stays(has, wants):
-            sized = column.kind.sized_by_values and sizes_texts(choice, target)
+            sized = column.kind.sized_by_values and sizes_texts(choice)
             yield Retyped(column, has, wants, widened=holds(wants, has), sized=sized)
 
 
-def _kept(choice: Choice, target: Target, known: Mapping[str, str]) -> Iterable[Retyped]:
+def _kept(choice: Choice, known: Mapping[str, str]) -> Iterable[Retyped]:
     for column in choice.columns:
         has = known.get(column.target)
-        wants = _wanted(choice, target, column, has)
+        wants = _wanted(choice, column, has)
         if has and has != wants and _stays(has, wants) and not holds(wants, has):
             yield Retyped(column, has, wants)
 

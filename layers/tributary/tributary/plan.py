@@ -274,7 +274,7 @@ class Survey:
         elif all_rows or choice.table.name not in now.still:
             reader.check_unique(choice, None if all_rows else bounds.watermark)
         anew = remade(choice, known, found, own)
-        sized_texts = sizes_texts(choice, target)
+        sized_texts = sizes_texts(choice)
         stands = sizes.standing(choice.columns, known) if sized_texts else {}
         said = {} if target.shared else choice.comments
         comments = self.landed.comments.missing(target, said, anew=bool(anew))

@@ -120,7 +120,9 @@ class Replay:
             "future_rows": 0,
             "new_columns": new,
             "sized_texts": False,  # their sizes are known already
-            "sized": sizes.of_runs(((run.table, run.longest) for run in runs), texts),
+            "sized": sizes.of_runs(
+                ((run.table, run.longest) for run in runs), texts, shared=last.owner is not None
+            ),
             "standing": {},
             "remade": (),  # what the last run changed of the table stands there now
             "form": None,

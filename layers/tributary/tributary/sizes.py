@@ -7,6 +7,9 @@ The rule: no size stops a load, and none cuts a value. A staging column is as wi
 whatever was read, and the longest value is known before a publish is sent. A column that is too narrow for
 it is widened before, where it stands; and where Redshift refuses that, in the publish, by the new table
 that any other type would get. None is made narrower.
+
+A target that sources share has two sizes only, the smallest and the widest. No source knows what the others
+make of it meanwhile; so, whoever is first or late, each only ever widens it to the same end.
 """
 
 from __future__ import annotations
@@ -24,9 +27,10 @@ ROOM = 2  # times the longest value seen
 WIDEST = f"VARCHAR({VARCHAR_BYTES})"
 
 
-def size_for(longest_bytes: int) -> int:
+def size_for(longest_bytes: int, *, shared: bool = False) -> int:
     """Return the size of a new column whose longest value has so many bytes."""
-    return next((size for size in SIZES if size >= ROOM * longest_bytes), VARCHAR_BYTES)
+    sizes = SIZES[:1] if shared else SIZES
+    return next((size for size in sizes if size >= ROOM * longest_bytes), VARCHAR_BYTES)
 
 
 def standing(columns: Iterable[Column], known: Mapping[str, str] | None) -> dict[str, str]:
@@ -48,7 +52,9 @@ def settled(table: TablePlan, longest: Longest, *, remake: bool = False) -> Tabl
     stands = {target: size for target in needed if (size := _size(table, target))}
     grown = {target: size for target, size in stands.items() if size < needed[target]}
     made = [target for target in needed if target in grown or _is_made(table, target)]
-    sized = stands | {target: size_for(needed[target]) for target in made}
+    sized = stands | {target: size_for(needed[target], shared=table.owner is not None) for target in made}
+    # What another source has made meanwhile may have the smallest size.
+    doubtful = [name for name in made if table.owner and not table.exists and needed[name] > SIZES[0]]
     types = {target: _varchar(size) for target, size in sized.items()}
     widened = [
         SchemaChange(column=target, change="type_changed", before=_varchar(size), after=types[target])
@@ -57,7 +63,7 @@ def settled(table: TablePlan, longest: Longest, *, remake: bool = False) -> Tabl
     plan = table.model_copy(
         update={
             "sized": sized,
-            "widened": {} if remake or table.remade else {target: sized[target] for target in grown},
+            "widened": {} if remake or table.remade else {name: sized[name] for name in (*grown, *doubtful)},
             "remade": tuple(_retyped(column, types) for column in table.remade),
             "changes": (*(_resized(change, types) for change in table.changes), *widened),
             "notes": (*table.notes, *(_note(table, change) for change in widened)),
@@ -66,7 +72,9 @@ def settled(table: TablePlan, longest: Longest, *, remake: bool = False) -> Tabl
     return _remade(plan, types) if grown and remake and not table.remade else plan
 
 
-def of_runs(runs: Iterable[tuple[TablePlan, Longest]], targets: Iterable[str]) -> dict[str, int]:
+def of_runs(
+    runs: Iterable[tuple[TablePlan, Longest]], targets: Iterable[str], *, shared: bool
+) -> dict[str, int]:
     """Return the sizes of new columns for all that the runs read; a bound stands for the values it bounds."""
     most = dict.fromkeys(targets, 0)
     for table, longest in runs:
@@ -75,7 +83,7 @@ def of_runs(runs: Iterable[tuple[TablePlan, Longest]], targets: Iterable[str]) -
             if column.target in most:
                 read = needed.get(column.target, column.kind.limit_bytes or 0)
                 most[column.target] = max(most[column.target], read)
-    return {target: size_for(longest_bytes) for target, longest_bytes in most.items()}
+    return {target: size_for(longest_bytes, shared=shared) for target, longest_bytes in most.items()}
 
 
 def _needed(table: TablePlan, longest: Longest) -> dict[str, int]:
