@@ -13,6 +13,7 @@ from .compare import SERVERS, failures, full_name, in_source, in_warehouse, only
 from .fates import Fate
 from .steps import Steps
 from .test_care import said
+from .test_replay import is_masked
 from .test_schema_changes import NAIVE, noted, types
 from .under_way import load_again
 
@@ -136,6 +137,8 @@ def test_a_text_gets_the_size_of_its_values_and_grows_before_one_would_not_fit(
         assert (number, note) in source.loaded("pictured", "id, note")
         assert company.warehouse(f"SELECT note FROM {place}.late WHERE id = {number}") == [(note,)]
         company.wait_until(lambda: said(source, "merged") == {"note": "by hand"})
+
+        company.wait_until(lambda: is_masked(source, "merged"))
 
     assert numbers(source) == first  # no table was made anew: what hangs on it stays
     stood = landed(source)
