@@ -15,7 +15,7 @@ make of it meanwhile; so, whoever is first or late, each only ever widens it to 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 
 from .documents import Column, Remade, SchemaChange, TablePlan
 from .lengths import Longest
@@ -49,12 +49,15 @@ def settled(table: TablePlan, longest: Longest, *, remake: bool = False) -> Tabl
     if not table.sized_texts:
         return table
     needed = _needed(table, longest)
-    stands = {target: size for target in needed if (size := _size(table, target))}
-    grown = {target: size for target, size in stands.items() if size < needed[target]}
-    made = [target for target in needed if target in grown or _is_made(table, target)]
-    sized = stands | {target: size_for(needed[target], shared=table.owner is not None) for target in made}
+    made = _made(table) if table.exists else needed.keys()
+    stands = {name: size for name in needed if name not in made and (size := _size(table, name))}
+    grown = {name: size for name, size in stands.items() if size < needed[name]}
+    shared = table.owner is not None
+    sized = stands | {
+        name: size_for(most, shared=shared) for name, most in needed.items() if name in made or name in grown
+    }
     # What another source has made meanwhile may have the smallest size.
-    doubtful = [name for name in made if table.owner and not table.exists and needed[name] > SIZES[0]]
+    doubtful = [name for name, most in needed.items() if shared and not table.exists and most > SIZES[0]]
     types = {target: _varchar(size) for target, size in sized.items()}
     widened = [
         SchemaChange(column=target, change="type_changed", before=_varchar(size), after=types[target])
@@ -96,16 +99,13 @@ def _needed(table: TablePlan, longest: Longest) -> dict[str, int]:
     return dict(zip(texts, longest, strict=True))
 
 
-def _is_made(table: TablePlan, target: str) -> bool:
-    """Say whether the column is new, or becomes a text."""
-    retyped = any(one.column == target and one.change == "type_changed" for one in table.changes)
-    return not table.exists or target in table.new_columns or retyped
+def _made(table: TablePlan) -> Set[str]:
+    """Return the columns that are new, or become texts, in a table that stands."""
+    return {*table.new_columns, *(one.column for one in table.changes if one.change == "type_changed")}
 
 
 def _size(table: TablePlan, target: str) -> int | None:
-    """Return the size of a VARCHAR that stands and stays, None where the column is none."""
-    if _is_made(table, target):
-        return None
+    """Return the size of a VARCHAR that stands, None where the column is none."""
     found = re.fullmatch(r"VARCHAR\((\d+)\)", table.standing.get(target, WIDEST))
     return int(found[1]) if found else None
 
