@@ -14,6 +14,7 @@ from tributary import faults
 from tributary.catalog import SourceColumn
 from tributary.engines import mysql_types, postgresql_types, sqlite_types, sqlserver_types
 from tributary.errors import UnsupportedType
+from tributary.sizes import SIZES
 from tributary.types import Kind, KindName, warehouse
 
 PAGE = Path(__file__).with_name("types.md")
@@ -251,7 +252,7 @@ What every type of a source becomes in Redshift. This page is made from the code
 
 A type arrives *exact*, in a form that is said here, or is refused by a message that names column and type. Values are rendered by their own server, and no value is altered on the way unless a [policy](configuration.md#values-that-redshift-cannot-hold) says so.
 
-- **Texts** are bounded in bytes: VARCHAR(n) of four bytes for each character of the source's type, 65,535 at most. **Binaries** are VARBYTE, up to 64,000 bytes where the source's type says so and up to 16,777,216 where it does not.
+- **Texts** are bounded in bytes: VARCHAR(n) of four bytes for each character of the source's type. Where that says no size, or one of 65,535 bytes or more, the column is a *VARCHAR by its values*: of {sizes} or 65,535 bytes, at first at least twice the longest value, and [widened](incremental.md#texts-without-a-bound) before one would not fit. **Binaries** are VARBYTE, up to 64,000 bytes where the source's type says so and up to 16,777,216 where it does not.
 - **Dates and times** are those of the years 1 to 9999, to the microsecond; what is finer is refused, or cut where a type's row says so, and never rounded. Times with a zone are TIMESTAMPTZ in UTC, times without one stay without.
 - **JSON** texts of at most 65,535 bytes become SUPER through JSON_PARSE.
 - A column of a view, a generated or an identity column has the form of its type, as any other.
@@ -261,7 +262,8 @@ A type arrives *exact*, in a form that is said here, or is refused by a message 
 
 def page() -> str:
     """Return the page."""
-    return "\n".join([HEAD, *_faults(), *(line for name in ENGINES for line in _engine(name))])
+    head = HEAD.replace("{sizes}", ", ".join(f"{size:,}" for size in SIZES[:-1]))
+    return "\n".join([head, *_faults(), *(line for name in ENGINES for line in _engine(name))])
 
 
 def _engine(name: str) -> Iterator[str]:
@@ -276,7 +278,8 @@ def _engine(name: str) -> Iterator[str]:
 
 def _target(types: Types, type: str) -> str:
     try:
-        return warehouse(types.kind(SourceColumn("c", type, nullable=True)))
+        kind = types.kind(SourceColumn("c", type, nullable=True))
+        return "VARCHAR by its values" if kind.sized_by_values else warehouse(kind)
     except UnsupportedType:
         return "none"
 

@@ -21,6 +21,7 @@ LOADING = {
     "waiting": "extracted, waiting for the warehouse",
     "staging": "loading: staging",
     "staged": "loading: staged",
+    "widening": "loading: widening",
     "publishing": "loading: publishing",
 }
 

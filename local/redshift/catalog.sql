@@ -184,8 +184,11 @@ BEGIN
     BEGIN
       EXECUTE 'CREATE VIEW ' || late.view_name || late.definition;
       EXECUTE 'ALTER VIEW ' || late.view_name || ' OWNER TO ' || quote_ident(late.owner);
-    EXCEPTION WHEN undefined_table OR undefined_column OR invalid_schema_name THEN
-      NULL; -- it stays broken until what it reads is there
+    EXCEPTION
+      WHEN undefined_table OR undefined_column OR invalid_schema_name THEN
+        NULL; -- it stays broken until what it reads is there
+      WHEN duplicate_table OR duplicate_object OR unique_violation THEN
+        NULL; -- another transaction was faster
     END;
   END LOOP;
 END $$;

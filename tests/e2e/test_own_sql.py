@@ -155,4 +155,4 @@ def test_a_query_has_the_types_that_its_server_says(company: Company) -> None:
             )
             for table in ("every", "q")
         )
-        assert queried == [(*column[:4], 65535) if column[0] == "j" else column for column in plain], engine
+        assert queried == plain, engine

@@ -19,6 +19,7 @@ from tributary.redshift.control import Committed
 from tributary.redshift.data_api import Warehouse
 from tributary.redshift.publish import publish
 from tributary.redshift.stage import manifest, stage, staging_name
+from tributary.sizes import settled
 
 from .company import Company, PostgresSource, Source
 
@@ -219,6 +220,7 @@ def batches(company: Company, source: Source, run_id: str) -> tuple[list[str], l
     plan = Plan.model_validate(company.document(f"{run}plan.json"))
     [table] = Item.model_validate(company.document(f"{plan.prefix}0.json")).tables
     result = TableResult.model_validate(company.document(f"{run}results/0.json"))
+    table = settled(table, result.longest)
     bucket = company.stack.outputs["RawBucketName"]
     key = paths.manifest(source.name, run_id, table.raw_name)
     company.client("s3").put_object(Bucket=bucket, Key=key, Body=manifest(bucket, result.chunks))

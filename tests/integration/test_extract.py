@@ -16,7 +16,7 @@ import pytest
 from local.aws.clients import client
 from local.aws.gateway import Gateway
 from local.databases.postgres import Postgres
-from tributary import engines, extract, paths, ranges, results
+from tributary import engines, extract, lengths, paths, ranges, results
 from tributary.catalog import TableName
 from tributary.chunks import SEQUENCE
 from tributary.documents import Altered, Column, Item, Plan, Range, TablePlan, TableResult
@@ -357,6 +357,43 @@ def test_altered_values_are_counted_once_whatever_becomes_of_the_attempts(
                 assert all(attempts.map(lambda _, plan=plan, shop=workshop: shop.extract(plan), range(3)))
         assert list(workshop.result().altered) == counted
         assert {row[0]: row[1] == FAR for row in workshop.rows()} == {n: n % 2 == 0 for n in range(1, 61)}
+
+
+def test_the_longest_text_is_known_whatever_becomes_of_the_attempts(
+    postgres: Postgres, bucket: Bucket
+) -> None:
+    for order, cuts, page_by_page in (
+        (("id",), (), True),
+        (("id",), (), False),
+        (("id",), ("2", "30"), True),
+        ((), (), False),
+    ):
+        workshop = Workshop(postgres, bucket, rows=60)
+        session = postgres.connect()
+        session.run(f"UPDATE \"{workshop.source}\".orders SET note = repeat('é', 150) WHERE id = 2")
+        session.close()
+        plan = workshop.plan(order=order, page_rows=7, cuts=cuts)
+        if page_by_page:
+            while not workshop.extract(plan, seconds=0):
+                pass
+        else:
+            with ThreadPoolExecutor(3) as attempts:
+                assert all(attempts.map(lambda _, plan=plan, shop=workshop: shop.extract(plan), range(3)))
+        assert workshop.result().longest == (300,)
+
+
+def test_chunks_of_a_version_that_measured_nothing_leave_the_longest_text_unknown(
+    postgres: Postgres, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workshop = Workshop(postgres, bucket, rows=60)
+    plan = workshop.plan(order=("id",), page_rows=7)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(lengths, "longer", lambda one, other: None)
+        assert not workshop.extract(plan, seconds=0)
+
+    assert workshop.extract(plan)
+
+    assert (workshop.result().longest, len(workshop.rows())) == (None, 60)
 
 
 def test_a_value_that_the_warehouse_cannot_hold_fails_the_table_without_showing_it(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -248,6 +250,28 @@ def test_a_late_binding_view_outlives_its_table(warehouse: Warehouse) -> None:
     assert warehouse.run("SELECT a FROM shop.late") == [("new",)]
     warehouse.run("DROP VIEW shop.late")
     assert "does not exist" in warehouse.error("SELECT a FROM shop.late")
+
+
+def test_transactions_that_find_a_late_binding_view_whole_again_do_not_meet(
+    postgres: Postgres, warehouse: Warehouse
+) -> None:
+    warehouse.run("CREATE TABLE shop.gone (a INT)")
+    warehouse.run("CREATE VIEW shop.seen AS SELECT a FROM shop.gone WITH NO SCHEMA BINDING")
+    warehouse.run("DROP TABLE shop.gone")
+    first = postgres.connect(warehouse.api.database)
+    first.run("CREATE TABLE shop.gone (a int)")
+    first.run("BEGIN")
+    first.run("SELECT stand_in.restore_late_views()")
+    with ThreadPoolExecutor(1) as second:
+        other = second.submit(warehouse.run, "CREATE TABLE shop.other (a INT)")  # which waits for the view
+        waiting = "SELECT COUNT(*) FROM pg_locks WHERE NOT granted"
+        while first.run(waiting) == [[0]]:
+            assert not other.done()
+            time.sleep(0.01)
+        first.run("COMMIT")
+        other.result()
+    first.close()
+    assert warehouse.run("SELECT a FROM shop.seen") == []
 
 
 def test_functions_of_redshift_are_there(warehouse: Warehouse) -> None:

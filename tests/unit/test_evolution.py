@@ -117,6 +117,22 @@ def test_every_change_is_told_with_the_types_before_and_after() -> None:
     ]
 
 
+def test_a_text_that_its_values_size_is_of_the_type_that_stands_there() -> None:
+    now = changed(column("note", Kind("text")), column("amount", Kind("text")))
+    known = {**KNOWN, "amount": "INTEGER"}
+
+    _, found = evolve(choice(now), TARGET, known, loaded())
+    assert [*found.notes()] == ["column amount: INTEGER → VARCHAR; the values that stand there are kept"]
+    evolve(choice(now, schema_changes="freeze"), TARGET, {**KNOWN, "amount": "VARCHAR(256)"}, loaded())
+
+    wide = [
+        "column amount: INTEGER → VARCHAR(65535); the values that stand there are kept",
+        "column note: VARCHAR(20) → VARCHAR(65535); the values that stand there are kept",
+    ]
+    _, found = evolve(choice(now, texts="widest"), TARGET, known, loaded())
+    assert [*found.notes()] == wide
+
+
 def test_freeze_shows_the_whole_difference_and_takes_what_still_fits() -> None:
     now = (
         column("id", Kind("int64")),

@@ -11,10 +11,13 @@ from sqlfluff.core import Linter
 from tributary.documents import Asked, TablePlan
 from tributary.redshift import access, care, comments, control, external, publish, rebuild, roles, unique
 from tributary.redshift.stage import drop, stage
+from tributary.redshift.widen import widen
+from tributary.sizes import settled
 from tributary.types import Kind
 
 from .test_access import KNOWN, WANTED
 from .test_publish_sql import LIVES, NAME, REBUILT, REMADE, column, committed, orders
+from .test_sizes import new_table, plan
 
 URL = "s3://raw/_runs/shop/20261123_233901/manifests/3.json"
 WINDOW = Asked(what="window", since="2026-01-01", before="2026-02-01")
@@ -30,6 +33,9 @@ PLANS = {
     "explained": orders(comments=((None, "all orders"), ("code", "it's a \\ code"))),
     "of a key that holds no more": orders(mode="append", swap=True, unique="tributary_key_9d5ddeb338e7ca6f"),
     "merge into a table of another form": REMADE.model_copy(update={"owner": "shop", "form": (7, 90, 123)}),
+    "made with the sizes of its texts": settled(new_table(), (300, 0)),
+    "merge of texts that are widened": settled(plan(), (300, 9_000)),
+    "merge of a text that only another table holds": settled(plan(), (300, 0), remake=True),
     "merge by delete and insert": orders(repeated_keys=True),
     "merge in a shared target": orders(owner="shop"),
     "replace": orders(swap=True),
@@ -68,6 +74,7 @@ LACKING = [  # what Redshift has (r_GRANT, r_ALTER_TABLE) and this grammar of it
 
 def statements(table: TablePlan) -> Iterator[str]:
     yield from stage(table, NAME, URL, "arn:aws:iam::1:role/copy")
+    yield from widen(table)
     yield from publish.publish(table, NAME, committed(mode=table.mode))
     for batch in care.batches(table, care.LARGE_ROWS):  # the grammar's ANALYZE lacks Redshift's own clause
         yield from (sql.removesuffix(" PREDICATE COLUMNS") for sql in batch)

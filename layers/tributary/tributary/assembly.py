@@ -17,7 +17,7 @@ from queue import Queue
 from threading import BoundedSemaphore, Thread
 from typing import TYPE_CHECKING, BinaryIO, Generic, TypeVar
 
-from . import paths
+from . import lengths, paths
 from .chunks import ChunkBuilder, Footer
 from .documents import Altered, Column
 from .engines import Page
@@ -123,6 +123,8 @@ class Assembly:
         self._position = place.start.position
         self._total_rows = place.start.total_rows
         self._altered = counts(place.start.altered)
+        self._measured = lengths.places(columns)
+        self._longest = place.start.longest
         self._chunk = self._new_chunk()
         self._storing = Step("chunk-storer", self._put)
         self._encoding = Step("chunk-encoder", self._add, waiting=1)
@@ -157,10 +159,11 @@ class Assembly:
         self._chunk.add(parsed.table)
         self._total_rows += parsed.table.num_rows
         self._altered.update(parsed.altered)
+        self._longest = lengths.longer(self._longest, lengths.measured(parsed.table, self._measured))
         self._position = parsed.position
 
     def _store(self, *, last: bool) -> None:
-        content = self._chunk.finish(self._position, self._total_rows, listed(self._altered), last=last)
+        content = self._chunk.finish(self._footer(last=last))
         number, rows = self._number, self._chunk.rows
         self._number += 1
         self._chunk = self._new_chunk()
@@ -169,6 +172,16 @@ class Assembly:
         except BaseException:
             content.close()
             raise
+
+    def _footer(self, *, last: bool) -> Footer:
+        return Footer(
+            position=self._position,
+            last=last,
+            rows=self._chunk.rows,
+            total_rows=self._total_rows,
+            altered=listed(self._altered),
+            longest=self._longest,
+        )
 
     def _new_chunk(self) -> ChunkBuilder:
         return ChunkBuilder(self._columns, self._place.range_number, self._number, ordered_by=self._order)

@@ -36,7 +36,8 @@ class Footer(BaseModel):
     """What a chunk says of itself.
 
     `total_rows` counts its sequence's rows up to its end, `altered` the values that a policy touched
-    in them: as the counts travel with the rows, no attempt counts anything twice.
+    in them, `longest` what is measured of them (`lengths.Longest`): as these travel with the rows, no attempt
+    counts anything twice.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +48,7 @@ class Footer(BaseModel):
     rows: int
     total_rows: int
     altered: tuple[Altered, ...] = ()
+    longest: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Progress:
         return tuple(Chunk(key=chunk.key, size_bytes=chunk.size_bytes) for chunk in held)
 
 
-NOTHING = Progress((), Footer(position=None, last=False, rows=0, total_rows=0))
+NOTHING = Progress((), Footer(position=None, last=False, rows=0, total_rows=0, longest=()))
 
 
 def progress(bucket: Bucket, prefix: str) -> Progress:
@@ -161,13 +163,10 @@ class ChunkBuilder:
             )
         self._writer.write_table(group)
 
-    def finish(
-        self, position: tuple[str, ...] | None, total_rows: int, altered: tuple[Altered, ...], *, last: bool
-    ) -> BinaryIO:
+    def finish(self, footer: Footer) -> BinaryIO:
         """Return the object's content, to be closed by the caller; its footer says where its rows end."""
         if self._waiting or self._writer is None:
             self._write_group()
-        footer = Footer(position=position, last=last, rows=self.rows, total_rows=total_rows, altered=altered)
         self._writer.add_key_value_metadata({FOOTER_KEY.decode(): footer.model_dump_json()})
         self._writer.close()
         self._file.seek(0)

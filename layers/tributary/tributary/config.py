@@ -207,8 +207,9 @@ class Settings(BaseModel):
     `schema_changes`: what becomes of columns that are not what they were: taken over, refused, or new
     ones left out.
     `may_vanish`: the share of a table's rows that one whole image may take away. `distkey`, `sortkey` and
-    `encode`: how a table that is made lies in the warehouse, AUTO where they say nothing. `comments`: whether
-    the source's are said in the warehouse. `access`: what analysts see there; None leaves all grants alone.
+    `encode`: how a table that is made lies in the warehouse, AUTO where they say nothing. `texts`: how
+    wide those are made that the source does not bound. `comments`: whether the source's are said in the
+    warehouse. `access`: what analysts see there; None leaves all grants alone.
     """
 
     model_config = FROZEN
@@ -234,6 +235,7 @@ class Settings(BaseModel):
     distkey: Text | None = None
     sortkey: Names | None = None
     encode: Annotated[dict[Text, Encoding], Field(min_length=1)] | None = None
+    texts: Literal["sized", "widest"] | None = None
     comments: StrictBool | None = None
     access: Access | None = None
 

@@ -166,9 +166,14 @@ class TablePlan(Document):
     those that it has and the source no longer gives. `remade`: all columns of a new table that takes its
     place, () where it stays the same table; `form`, of a shared one, is that of the old table: its number
     of columns, and sums over their names and types, and over their sizes. `changes`: what is new of them.
+    `sized_texts` says that texts which the source does not bound are as wide as their values ask; the
+    sizes, `sized`, by target, are known when rows have been read, and so is `widened`, those of them that
+    columns get before the publish. `standing`: all columns of the warehouse's table with their types, {}
+    where none of these texts may have to be widened.
     `distkey`, `sortkey` and `encode` are said of a table that is made, by source names; `comments`, by
-    target (None: the table's own), are those that the warehouse lacks; `unique` names the constraint of
-    ours that its table has; `access` is given after the run, None where the file says nothing of it.
+    target (None: the table's own), are those that the warehouse lacks, `comments_there` those that are said
+    again where only another table is wider; `unique` names the constraint of ours that its table has;
+    `access` is given after the run, None where the file says nothing of it.
     `future_rows` counts rows dated beyond the source's clock; `notes` say in words what was taken
     without being told, and why.
     A big table's plan stands in several items, one per part: each has the part's `ranges` and all else.
@@ -209,8 +214,13 @@ class TablePlan(Document):
     sortkey: tuple[str, ...] = ()
     encode: dict[str, str] = {}
     comments: tuple[tuple[str | None, str], ...] = ()
+    comments_there: tuple[tuple[str | None, str], ...] = ()
     unique: str | None = None
     access: TableAccess | None = None
+    sized_texts: bool = False
+    sized: dict[str, int] = {}
+    widened: dict[str, int] = {}
+    standing: dict[str, str] = {}
     remade: tuple[Remade, ...] = ()
     form: tuple[int, int, int] | None = None
     changes: tuple[SchemaChange, ...] = ()
@@ -349,10 +359,14 @@ class ReplayedRun(Document):
     table: TablePlan
     chunks: tuple[Chunk, ...]
     rows: int
+    longest: tuple[int, ...] | None = None
 
 
 class TableResult(Document):
-    """What Extract did with a table, or with a part of it: its chunks in order, or the failure."""
+    """What Extract did with a table, or with a part of it: its chunks in order, or the failure.
+
+    `longest`: see `lengths.Longest`.
+    """
 
     format: Format = FORMAT
     number: int
@@ -362,17 +376,19 @@ class TableResult(Document):
     size_bytes: int = 0
     duration_s: float = 0.0
     altered: tuple[Altered, ...] = ()
+    longest: tuple[int, ...] | None = None
     failure: Failure | None = None
 
 
-Phase = Literal["waiting", "staging", "staged", "publishing", "loaded", "failed"]
+Phase = Literal["waiting", "staging", "staged", "widening", "publishing", "loaded", "failed"]
 
 
 class TableLoad(Document):
     """How far the load of a table is; `statement` is the Data API's id of the batch under way.
 
     `item` is where the table's plan stands; `duration_ms` sums the warehouse's time; `run`, of a table
-    that is made anew, is the place of the run whose rows are due, 0 before there is an image.
+    that is made anew, is the place of the run whose rows are due, 0 before there is an image; `widened`
+    counts the columns that have got their larger sizes, `remake` says that the warehouse refused one.
     """
 
     number: int
@@ -381,6 +397,8 @@ class TableLoad(Document):
     phase: Phase = "waiting"
     attempt: int = 1
     run: int = 0
+    widened: int = 0
+    remake: bool = False
     statement: str | None = None
     rows: int = 0
     quiet: bool = False

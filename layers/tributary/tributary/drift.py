@@ -167,6 +167,8 @@ def _type(word: str, precision: str | None, scale: str | None, size_bytes: str |
         return f"DECIMAL({precision},{scale})"
     if word == "character varying" and size_bytes:
         return f"VARCHAR({size_bytes})"
+    if word == "character" and size_bytes:  # never ours: a table that is made anew needs the size
+        return f"character({size_bytes})"
     if word == "binary varying":
         return VARBYTES.get(str(size_bytes), word)
     return WORDS.get(word, word)

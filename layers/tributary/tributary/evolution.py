@@ -21,6 +21,7 @@ from .redshift.control import Committed
 from .redshift.publish import NEW_COLUMNS_AT_MOST, publish
 from .redshift.sql import STATEMENT_BYTES_AT_MOST
 from .redshift.stage import added, stage
+from .sizes import settled
 from .types import VARBYTE_BYTES
 from .types import warehouse as warehouse_type
 
@@ -35,13 +36,18 @@ WIDE = 200  # columns, below which no statement can be too long
 class Retyped:
     """A column whose type in the warehouse is another than its source's now gives.
 
-    `widened`: the new type holds every value of the old one.
+    `widened`: the new type holds every value of the old one. `sized`: a VARCHAR whose size is that of its
+    values, which are not read yet.
     """
 
     column: Column
     before: str
     after: str
     widened: bool = False
+    sized: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.column.name}: {self.before} → {'VARCHAR' if self.sized else self.after}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +92,7 @@ class Evolution:
         """Yield what there is to say of types and of what is left out."""
         for one in self.retyped:
             way = "the values that stand there are kept" if one.widened else "they are read again"
-            yield f"column {one.column.name}: {one.before} → {one.after}; {way}"
+            yield f"column {one}; {way}"
         for one in self.kept:
             yield f"column {one.column.name}: {one.before} stays, which holds every {one.after} of the source"
         if self.ignored:
@@ -125,16 +131,30 @@ def evolve(
     return replace(choice, columns=columns), replace(found, new=new, ignored=ignored)
 
 
+def sizes_texts(choice: Choice) -> bool:
+    """Say whether there are texts that the source does not bound, and the file wants them sized."""
+    return choice.settings.texts != "widest" and any(one.kind.sized_by_values for one in choice.columns)
+
+
+def _wanted(choice: Choice, column: Column, has: str | None) -> str:
+    """Return the type that the column is to have: of a text that its values size, the VARCHAR that it has."""
+    sized = column.kind.sized_by_values and sizes_texts(choice)
+    return has if has and sized and has.startswith("VARCHAR(") else warehouse_type(column.kind)
+
+
 def _retyped(choice: Choice, known: Mapping[str, str]) -> Iterable[Retyped]:
     for column in choice.columns:
-        has, wants = known.get(column.target), warehouse_type(column.kind)
+        has = known.get(column.target)
+        wants = _wanted(choice, column, has)
         if has and _is_known(has) and not _stays(has, wants):
-            yield Retyped(column, has, wants, widened=holds(wants, has))
+            sized = column.kind.sized_by_values and sizes_texts(choice)
+            yield Retyped(column, has, wants, widened=holds(wants, has), sized=sized)
 
 
 def _kept(choice: Choice, known: Mapping[str, str]) -> Iterable[Retyped]:
     for column in choice.columns:
-        has, wants = known.get(column.target), warehouse_type(column.kind)
+        has = known.get(column.target)
+        wants = _wanted(choice, column, has)
         if has and has != wants and _stays(has, wants) and not holds(wants, has):
             yield Retyped(column, has, wants)
 
@@ -206,9 +226,7 @@ def go_on_with(way: Way, choice: Choice, target: Target, found: Evolution, *, fu
     """
     if not found.replaced:
         return way
-    said = f"{choice.name} has other types now: " + "; ".join(
-        f"{one.column.name}: {one.before} → {one.after}" for one in found.replaced
-    )
+    said = f"{choice.name} has other types now: " + "; ".join(map(str, found.replaced))
     if target.shared:
         raise TableRefused(
             f"{said}; {target} holds rows of other sources too: give the column the same type in every "
@@ -257,7 +275,8 @@ def check_width(table: TablePlan, known: Mapping[str, str] | None) -> None:
         )
     if len(table.columns) <= WIDE:
         return
-    longest = max(len(sql.encode()) for sql in _load(table))
+    widened = settled(table, None, remake=True)  # the most that a load may have to do
+    longest = max(len(sql.encode()) for sql in (*_load(table), *_load(widened)))
     if longest > STATEMENT_BYTES_AT_MOST:
         raise TableRefused(
             f"{table.name} has {len(table.columns)} columns whose names make a statement of {longest} bytes, "

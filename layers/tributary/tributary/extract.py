@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from . import engines, paths, results
+from . import engines, lengths, paths, results
 from .assembly import Assembly, Overtaken, Place, counts, listed
 from .chunks import NOTHING, Footer, Progress, progress
 from .documents import Chunk, Failure, Item, Plan, Range, TablePlan, TableResult
@@ -141,11 +141,13 @@ def _read_table(extraction: Extraction, table: TablePlan) -> TableResult:
     chunks: list[Chunk] = []
     rows = 0
     altered: Counts = Counter()
+    longest: lengths.Longest = ()
     for part in table.ranges:
         read = read_range(extraction, table, part) if part.order else read_at_once(extraction, table, part)
         chunks.extend(read.loadable())
         rows += read.footer.total_rows
         altered += counts(read.footer.altered)
+        longest = lengths.longer(longest, read.footer.longest)
     return TableResult(
         number=table.number,
         table=table.name,
@@ -153,6 +155,7 @@ def _read_table(extraction: Extraction, table: TablePlan) -> TableResult:
         rows=rows,
         size_bytes=sum(chunk.size_bytes for chunk in chunks),
         altered=listed(altered),
+        longest=longest,
     )
 
 

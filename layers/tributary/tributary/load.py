@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from . import paths, rebuilding, results
+from . import paths, rebuilding, results, sizes
 from .changes import columns_digest
 from .documents import Failure, Item, Ledger, Plan, TableLoad, TablePlan, TableResult
 from .errors import ImageRefused, LeaseLost, LoadFailed, PlanOutdated, WarehouseUnavailable
@@ -24,6 +24,7 @@ from .redshift.control import Committed
 from .redshift.data_api import State, Warehouse
 from .redshift.publish import fenced_at, publish, quiet
 from .redshift.stage import manifest, stage, staging_name
+from .redshift.widen import SAME_SIZE, widen
 from .storage import Bucket, body
 
 IN_FLIGHT_AT_MOST = 8  # batches of one run under way in the warehouse
@@ -47,7 +48,7 @@ VIEWS = (
 )
 
 ENDED = ("loaded", "failed")
-IN_FLIGHT = ("staging", "publishing")
+IN_FLIGHT = ("staging", "widening", "publishing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,10 @@ class Loading:
         return self.items[number]
 
     def table(self, load: TableLoad) -> TablePlan:
-        """Return the plan of a table."""
-        return next(table for table in self.item(load.item).tables if table.number == load.number)
+        """Return the plan of a table, with the sizes that the values which were read ask for."""
+        table = next(table for table in self.item(load.item).tables if table.number == load.number)
+        result = self.result(table) if table.sized_texts else None
+        return sizes.settled(table, result.longest, remake=load.remake) if result else table
 
     def result(self, table: TablePlan) -> TableResult | None:
         """Return what Extract did with a table, None where it did not finish it."""
@@ -226,8 +229,8 @@ def _ask(loading: Loading, load: TableLoad, states: dict[str, State]) -> TableLo
     if state.under_way:
         return load
     load = load.model_copy(update={"duration_ms": load.duration_ms + state.duration_ms})
-    after = _after_stage if load.phase == "staging" else _after_publish
-    return after(loading, load, state)
+    after = {"staging": _after_stage, "widening": _after_widening, "publishing": _after_publish}
+    return after[load.phase](loading, load, state)
 
 
 def _after_stage(loading: Loading, load: TableLoad, state: State) -> TableLoad:
@@ -244,6 +247,18 @@ def _after_stage(loading: Loading, load: TableLoad, state: State) -> TableLoad:
     if refusal:
         return _failed(load, refusal)
     return load.model_copy(update={"phase": "staged", "statement": None, "attempt": 1})
+
+
+def _after_widening(loading: Loading, load: TableLoad, state: State) -> TableLoad:
+    """Return the table one column further; where one cannot be widened, the publish makes another table."""
+    further = {"phase": "staged", "statement": None}
+    if state.finished or SAME_SIZE in state.message:
+        return load.model_copy(update={**further, "widened": load.widened + 1})
+    again = _again(load, "staged", state)
+    if again:
+        return again
+    logger.warning("not widened in place", extra={"table": load.table, "reason": state.reason})
+    return load.model_copy(update={**further, "remake": True})
 
 
 def _after_run(loading: Loading, load: TableLoad, state: State) -> TableLoad:
@@ -305,6 +320,10 @@ def _after_publish(loading: Loading, load: TableLoad, state: State) -> TableLoad
     again = _again(load, "waiting" if load.quiet else "staged", state)
     if again:
         return again
+    if "value too long" in state.message.lower() and load.widened and load.attempt < ATTEMPTS:
+        # A Load of an older run, let go late, has sent its own smaller size after ours.
+        narrowed = {"phase": "staged", "statement": None, "attempt": load.attempt + 1, "widened": 0}
+        return load.model_copy(update=narrowed)
     if _committed(loading, load):  # the batch was sent twice, and the first one had passed
         return load.model_copy(update={"phase": "loaded", "statement": None})
     return _broken(load, "publish", state.reason + (VIEWS if DEPENDS in state.reason else ""))
@@ -388,6 +407,12 @@ def _submit_quiet(loading: Loading, batch: list[TableLoad]) -> list[TableLoad]:
 
 def _submit_table(loading: Loading, batch: list[TableLoad]) -> list[TableLoad]:
     [load] = batch
+    if load.phase == "staged":
+        due = widen(loading.table(load))[load.widened :]
+        if due:
+            name = _name(loading.plan, load, f"widen-{load.widened}")
+            identifier = loading.warehouse.submit_alone(due[0], name)
+            return [load.model_copy(update={"phase": "widening", "statement": identifier})]
     staging = load.phase == "waiting"
     statements = _stage(loading, load) if staging else _publish(loading, load)
     step = f"stage-{load.run}" if load.run else "stage"

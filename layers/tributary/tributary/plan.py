@@ -27,6 +27,7 @@ from . import (
     replay,
     secret,
     serials,
+    sizes,
     standing,
 )
 from .access import access
@@ -40,7 +41,7 @@ from .documents import Asked, Failure, Item, PausedTable, Plan, QuietTable, Repl
 from .drift import Landed, look, shut_out
 from .engines import Engine
 from .errors import ConfigError, PermanentError, TableRefused
-from .evolution import Evolution, check_width, evolve, go_on_with, remade
+from .evolution import Evolution, check_width, evolve, go_on_with, remade, sizes_texts
 from .lease import Lease
 from .names import Target
 from .observability import logger
@@ -273,6 +274,11 @@ class Survey:
         elif all_rows or choice.table.name not in now.still:
             reader.check_unique(choice, None if all_rows else bounds.watermark)
         anew = remade(choice, known, found, own)
+        sized_texts = sizes_texts(choice)
+        stands = sizes.standing(choice.columns, known) if sized_texts else {}
+        said = {} if target.shared else choice.comments
+        comments = self.landed.comments.missing(target, said, anew=bool(anew))
+        if_widened = self.landed.comments.missing(target, said, anew=True) if stands else ()
         plan = TablePlan(
             number=0,
             schema_name=choice.table.name.schema,
@@ -302,15 +308,16 @@ class Survey:
             future_rows=bounds.future_rows,
             new_columns=(*(column.target for column in found.new), *own),
             unread_columns=self.landed.dropped_columns(choice, target),
+            sized_texts=sized_texts,
+            standing=stands,
             remade=anew,
             form=self.landed.forms.get((target.schema, target.table)) if target.shared else None,
             changes=found.changes(known or {}),
             distkey=choice.distkey,
             sortkey=choice.sortkey,
             encode=choice.encode,
-            comments=self.landed.comments.missing(
-                target, {} if target.shared else choice.comments, anew=bool(anew)
-            ),
+            comments=comments,
+            comments_there=tuple(one for one in if_widened if one not in comments),
             unique=self.landed.unique.get((target.schema, target.table)),
             notes=(
                 *choice.notes,

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from . import paths, results
+from . import paths, results, sizes
 from .catalog import TableName
 from .changes import Loaded
 from .documents import Asked, Column, Failure, Item, Plan, Rebuilt, ReplayedRun, TablePlan
@@ -93,6 +93,11 @@ class Replay:
             raise ReplayRefused(
                 f"{name}: the warehouse's table lacks {len(new)} of its columns; drop it, and replay again"
             )
+        texts = [
+            target
+            for target, column in columns.items()
+            if column.kind.sized_by_values and last.sized_texts and (known is None or target in new)
+        ]
         rebuilt = Rebuilt(
             runs=len(runs),
             key=None if loaded.key is None else json.dumps(loaded.key, ensure_ascii=False),
@@ -114,10 +119,16 @@ class Replay:
             "exists": known is not None,
             "future_rows": 0,
             "new_columns": new,
+            "sized_texts": False,  # their sizes are known already
+            "sized": sizes.of_runs(
+                ((run.table, run.longest) for run in runs), texts, shared=last.owner is not None
+            ),
+            "standing": {},
             "remade": (),  # what the last run changed of the table stands there now
             "form": None,
             "changes": (),
             "comments": (),  # the next usual run says what is missing
+            "comments_there": (),
             "unique": landed.unique.get((last.target_schema, last.target_table)),
             "access": None,
             "unread_columns": tuple(sorted(loaded.unread)),
@@ -162,7 +173,9 @@ class Replay:
                 f"{name}: what run {logged.run_id} read is no longer told by "
                 f"{paths.run(self.source, logged.run_id)}, and its rows are a part of the table; {EXPIRED}"
             )
-        return ReplayedRun(run_id=logged.run_id, table=table, chunks=found.chunks, rows=found.rows)
+        return ReplayedRun(
+            run_id=logged.run_id, table=table, chunks=found.chunks, rows=found.rows, longest=found.longest
+        )
 
     def _head(self, run_id: str) -> tuple[Plan, dict[str, TablePlan]] | None:
         """Return a run's plan and its tables by name, None where a part of it is gone; read once."""

@@ -16,7 +16,7 @@ from typing import Any
 from aws_lambda_powertools import Metrics
 from botocore.exceptions import BotoCoreError, ClientError
 
-from . import __version__, cost, incident, lease, measures, paths, quiet, results, standing
+from . import __version__, cost, incident, lease, measures, paths, quiet, results, sizes, standing
 from .documents import (
     AccessEvent,
     Failure,
@@ -219,6 +219,7 @@ def _table(table: TablePlan, result: TableResult | None, load: TableLoad | None,
         failure = Failure(table=table.name, error="Unfinished", message=message)
     chunks, extract_s = (len(result.chunks), result.duration_s) if result else (0, 0.0)
     load_s = round(load.duration_ms / 1000, 3) if load else 0.0
+    table = sizes.settled(table, result.longest) if result and not result.failure else table
     return TableReport(
         table=table.name,
         target=f"{table.target_schema}.{table.target_table}",

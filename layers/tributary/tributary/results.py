@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import reduce
 
-from . import paths
+from . import lengths, paths
 from .documents import Altered, Plan, TablePlan, TableResult
 from .faults import Fault
 from .storage import Bucket
@@ -33,6 +34,7 @@ def find(bucket: Bucket, plan: Plan, table: TablePlan) -> TableResult | None:
             "rows": sum(result.rows for result in done),
             "size_bytes": sum(result.size_bytes for result in done),
             "altered": _altered(done),
+            "longest": reduce(lengths.longer, (result.longest for result in done)),
             "duration_s": round(sum(result.duration_s for result in done), 3),
         }
     )

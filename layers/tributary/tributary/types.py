@@ -64,6 +64,11 @@ class Kind:
         return self.name in ("int16", "int32", "int64")
 
     @property
+    def sized_by_values(self) -> bool:
+        """Say whether the source bounds a text no closer than the widest VARCHAR does, or not at all."""
+        return self.name == "text" and self.limit_bytes == VARCHAR_BYTES
+
+    @property
     def limit_bytes(self) -> int | None:
         """Return the most bytes one value may have in the warehouse, None where its type bounds it."""
         if self.name in ("text", "json"):

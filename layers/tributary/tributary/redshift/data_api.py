@@ -119,6 +119,16 @@ class Warehouse:
         identifier: str = answer["Id"]
         return identifier
 
+    def submit_alone(self, statement: str, name: str) -> str:
+        """Send a statement that is to run outside any transaction; return its id, one for each name."""
+        with translated():
+            token = hashlib.sha256("\n".join([name, statement]).encode()).hexdigest()
+            answer = self.client.execute_statement(
+                Sql=statement, StatementName=name, ClientToken=token, **self.where
+            )
+        identifier: str = answer["Id"]
+        return identifier
+
     def run_alone(self, statement: str, name: str, *, wait_s: float) -> None:
         """Run one statement outside any transaction, as some of Redshift's own must be.
 

@@ -6,7 +6,7 @@ Redshift chooses by the queries that it sees, our own merges among them (c_ato-e
 
 from __future__ import annotations
 
-from ..documents import TablePlan
+from ..documents import Column, TablePlan
 from ..types import staging, warehouse
 from .sql import comma, quote
 
@@ -24,9 +24,15 @@ def encodings(type_name: str) -> tuple[str, ...]:
     return tuple(name for name in ENCODINGS if name not in unfit)
 
 
+def type_of(table: TablePlan, column: Column) -> str:
+    """Return the type that a column of the table is made with."""
+    size_bytes = table.sized.get(column.target)
+    return f"VARCHAR({size_bytes})" if size_bytes else warehouse(column.kind)
+
+
 def declared(table: TablePlan) -> list[str]:
     """Return the declarations of the table's own columns, with the encodings that are asked for."""
-    return [declaration(table, column.target, warehouse(column.kind)) for column in table.columns]
+    return [declaration(table, column.target, type_of(table, column)) for column in table.columns]
 
 
 def declaration(table: TablePlan, target: str, type_name: str) -> str:

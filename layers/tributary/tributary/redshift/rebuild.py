@@ -9,7 +9,7 @@ batch that is sent twice finds the image gone and changes nothing.
 from __future__ import annotations
 
 from ..documents import TablePlan
-from ..types import warehouse
+from . import physical
 from .control import Committed
 from .rows import ours, where
 from .sql import STAGING_SCHEMA, comma, quote
@@ -37,7 +37,7 @@ def begin(table: TablePlan, name: str) -> list[str]:
 
 def new_columns(table: TablePlan) -> list[tuple[str, str]]:
     """Return the columns, with their types, that the warehouse's table does not have yet."""
-    types = {column.target: warehouse(column.kind) for column in table.columns} | added(table.mode)
+    types = {column.target: physical.type_of(table, column) for column in table.columns} | added(table.mode)
     return [(name, type) for name, type in types.items() if name in table.new_columns]
 
 
