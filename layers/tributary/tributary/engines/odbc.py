@@ -36,9 +36,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 CAPS_BYTES = (8_192, 262_144)  # of a transit buffer for one value; beyond the last, rows are read one by one
-TRANSIT_BYTES = (
-    2 << 20
-)  # of the buffer for all the rows of one fetch; there are two, one filled while one is read
+TRANSIT_BYTES = 8 << 20  # of the buffer for all the rows of one fetch: one is filled while one is read
 ROW_BYTES_AT_MOST = 32 << 20  # of the buffers of one row, however many columns it has
 FETCH_ROWS = 65_535
 FINER = r"(\.\d{6})\d+"  # a warehouse's times have six decimals: what is finer is cut, never rounded up
