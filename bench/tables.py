@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import linear_regression
 from typing import Any
 
 from samtranslator.yaml_helper import yaml_parse
@@ -132,15 +133,14 @@ def growth(rows: Sequence[Row]) -> str:
     ]
     head = ["engine", "rows of", "rows", "rows/s", "CPU s per million", "MB above the imported process"]
     slopes = ", ".join(f"{NAMES[engine]} {slope(rows, engine):+.2f}" for engine in _engines(rows))
-    return f"{_table(head, lines)}\n\nPeak memory by further million rows, in MB: {slopes}."
+    return f"{_table(head, lines)}\n\nPeak memory by further million rows, in MB, by least squares: {slopes}."
 
 
 def slope(rows: Sequence[Row], engine: str) -> float:
-    """Return how many MB more a further million rows take, from the fewest rows to the most."""
+    """Return how many MB more a further million rows take: by the line of least squares through all."""
     grown = [row for row in rows if (row["engine"], row["table"], row["ranges"]) == (engine, "growth", 1)]
-    first, last = (of(grown, key=lambda row: row["rows"]) for of in (min, max))
-    more = last["above_imported_mb"]["median"] - first["above_imported_mb"]["median"]
-    return float(more / (last["rows"] - first["rows"]) * 1e6)
+    millions = [row["rows"] / 1e6 for row in grown]
+    return linear_regression(millions, [row["above_imported_mb"]["median"] for row in grown]).slope
 
 
 def ranges(rows: Sequence[Row], usage: Sequence[Row]) -> str:
