@@ -132,15 +132,30 @@ def growth(rows: Sequence[Row]) -> str:
         for row in whole
     ]
     head = ["engine", "rows of", "rows", "rows/s", "CPU s per million", "MB above the imported process"]
-    slopes = ", ".join(f"{NAMES[engine]} {slope(rows, engine):+.2f}" for engine in _engines(rows))
-    return f"{_table(head, lines)}\n\nPeak memory by further million rows, in MB, by least squares: {slopes}."
+    slopes = "; ".join(
+        f"{NAMES[engine]} {slope(rows, engine):+.2f} by least squares, "
+        f"{from_end_to_end(rows, engine):+.2f} from the fewest rows to the most"
+        for engine in _engines(rows)
+    )
+    return f"{_table(head, lines)}\n\nPeak memory by further million rows, in MB: {slopes}."
 
 
 def slope(rows: Sequence[Row], engine: str) -> float:
     """Return how many MB more a further million rows take: by the line of least squares through all."""
+    return linear_regression(*_grown(rows, engine)).slope
+
+
+def from_end_to_end(rows: Sequence[Row], engine: str, *, beyond: float = 0) -> float:
+    """Return how many MB more a further million rows take, from the fewest millions `beyond` to the most."""
+    pairs = [pair for pair in zip(*_grown(rows, engine), strict=True) if pair[0] > beyond]
+    (few, first), (most, last) = min(pairs), max(pairs)
+    return (last - first) / (most - few)
+
+
+def _grown(rows: Sequence[Row], engine: str) -> tuple[list[float], list[float]]:
+    """Return the millions of rows that were read in one range, and the MB that each took."""
     grown = [row for row in rows if (row["engine"], row["table"], row["ranges"]) == (engine, "growth", 1)]
-    millions = [row["rows"] / 1e6 for row in grown]
-    return linear_regression(millions, [row["above_imported_mb"]["median"] for row in grown]).slope
+    return [row["rows"] / 1e6 for row in grown], [row["above_imported_mb"]["median"] for row in grown]
 
 
 def ranges(rows: Sequence[Row], usage: Sequence[Row]) -> str:

@@ -3,10 +3,10 @@
 Redshift's guide warns of the widest size taken for convenience (c_best-practices-smallest-column-size):
 what a query keeps between its steps takes memory by the declared sizes of columns.
 
-The rule: no size stops a load, and none cuts a value. A staging column is as wide as can be, so COPY takes
-whatever was read, and the longest value is known before a publish is sent. A column that is too narrow for
-it is widened before, where it stands; and where Redshift refuses that, in the publish, by the new table
-that any other type would get. None is made narrower.
+The rule: no size cuts a value, and none stops a load, but where bound views forbid both ways to widen. A
+staging column is as wide as can be, so COPY takes whatever was read, and the longest value is known before a
+publish is sent. A column that is too narrow for it is widened before, where it stands; and where Redshift
+refuses that, in the publish, by the new table that any other type would get. None is made narrower.
 
 A target that sources share has two sizes only, the smallest and the widest. No source knows what the others
 make of it meanwhile; so, whoever is first or late, each only ever widens it to the same end.
