@@ -61,6 +61,8 @@ def test_stopping_forgets_what_waits_and_leaves_no_thread() -> None:
     step: Step[int] = Step("step", lambda number: done.append(number) or go_on.wait(), waiting=3)  # type: ignore[func-returns-value]
     for number in range(4):
         step.put(number)
+    while not done:  # until the first is under way
+        time.sleep(0.001)
     stopping = threading.Thread(target=step.stop)
     stopping.start()
     while step._failure is None:
