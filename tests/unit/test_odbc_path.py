@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,31 @@ def test_numbers_and_bytes_arrive_bit_for_bit():
         assert page.position == ("2c",)
     single = pages([("f", Kind("float32"))], (), wires[1:2], batch(wires[1:2], [0.10000000149011612]))
     assert single[0].table.column("f").to_pylist() == [0.10000000149011612]
+
+
+def test_days_arrive_as_dates_and_are_positions_in_the_form_of_dates():
+    wires = (Wire("", "days"), NUMBER)
+    sent = batch(wires, [0, None, -719_162, 2_932_896], [1, 2, 3, 4])
+    columns = [("on", Kind("date")), ("id", Kind("int64"))]
+    for end, position in ((1, "1970-01-01"), (3, "0001-01-01"), (4, "9999-12-31")):
+        (page,) = pages(columns, ("on", "id"), wires, sent.slice(0, end))
+        dates = [date(1970, 1, 1), None, date(1, 1, 1), date(9999, 12, 31)]
+        assert page.table.column("on").to_pylist() == dates[:end]
+        assert page.position == (position, str(end))
+    (page,) = pages(columns, ("id",), wires, sent.slice(1, 1))
+    assert page.table.column("on").to_pylist() == [None]
+    assert [odbc._field_of(wires[0], value) for value in (-719_162, None)] == [b"0001-01-01", None]
+
+
+def test_a_day_before_the_first_year_is_refused():
+    wires = (Wire("", "days"), NUMBER)
+    with pytest.raises(ValueRefused, match='column "on"'):
+        pages(
+            [("on", Kind("date")), ("id", Kind("int64"))],
+            ("id",),
+            wires,
+            batch(wires, [-719_163, 0], [1, 2]),
+        )
 
 
 def test_a_time_is_cut_to_what_the_warehouse_holds_and_stays_whole_as_a_position():

@@ -205,7 +205,7 @@ TYPES = {  # type -> kind, what the warehouse has, how it travels, whether it or
     "smallmoney": ("decimal", "DECIMAL(10,4)", MONEY.format("10,4"), True),
     "float": ("float64", "DOUBLE PRECISION", "CONVERT(float(53), t.[c])", False),
     "real": ("float32", "REAL", "CONVERT(float(53), t.[c])", False),
-    "date": ("date", "DATE", "CONVERT(varbinary(10), CONVERT(varchar(10), t.[c], 23))", True),
+    "date": ("date", "DATE", "DATEDIFF(day, CONVERT(date, '19700101', 112), t.[c])", True),
     "time(7)": ("text", "VARCHAR(16)", "CONVERT(varbinary(16), CONVERT(varchar(16), t.[c], 121))", True),
     "smalldatetime": (
         "timestamp",
@@ -285,6 +285,7 @@ def test_any_type_can_be_taken_as_text_and_a_time_is_not_cut_then():
 
     assert taken("sql_variant").sql == WIDE
     assert taken("datetime2(7)").finer is False
+    assert taken("date").sql == "CONVERT(varbinary(10), CONVERT(varchar(10), t.[c], 23))"
     assert sqlserver.wire(ReadColumn("c", "datetime2(7)", Kind("timestamp"))).finer is True
 
 

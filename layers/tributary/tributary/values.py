@@ -37,8 +37,8 @@ class Unfit(Exception):
 def parse(query: Query, columns: Sequence[pyarrow.Array]) -> tuple[pyarrow.Table, Counts]:
     """Return what was read of the query's columns as values of their kinds, and what was altered.
 
-    A column is read as texts (binary) or as numbers. Raises ValueRefused where a value does not fit and
-    no policy covers it.
+    A column is read as texts (binary), as numbers or as dates. Raises ValueRefused where a value does not
+    fit and no policy covers it.
     """
     altered: Counts = Counter()
     arrays = []
@@ -77,13 +77,16 @@ def _texts(read: pyarrow.Array) -> pyarrow.Array:
 
 
 def typed(read: pyarrow.Array, column: ReadColumn) -> pyarrow.Array:
-    """Return texts (binary) or numbers as values of the column's kind; raises Unfit where one is none."""
+    """Return what was read as values of the column's kind; raises Unfit where one is none."""
     import pyarrow as pa
 
     name = column.kind.name
     try:
         if name in NUMBERS and not pa.types.is_binary(read.type):
             return read.cast(arrow(column.kind))
+        if name == "date" and read.type == arrow(column.kind):
+            check(read, column)
+            return read
         texts = _texts(read)
         if name == "binary":
             array = unhexed(texts, column)

@@ -36,6 +36,8 @@ FORMS: dict[str, Form] = {  # of MariaDB: by their kind
 }
 BARE = ("number", "date", "datetime", "time")  # of MariaDB: a cast to BINARY writes them as one to CHAR does
 SIZES = {"decimal": 80, "date": 16, "timestamp": 40, "timestamptz": 40, "uuid": 36}
+DAYS_BEFORE_1970 = 719_528  # as MariaDB counts them
+AS_KEPT = "SET character_set_results = binary"
 DRIVERS = {"postgresql": "psqlodbcw.so", "mysql": "libmaodbc.so"}
 
 
@@ -83,10 +85,18 @@ def _mysql_wire(column: ReadColumn) -> Wire:
 
 
 def _mysql_wire_as_kept(column: ReadColumn) -> Wire:
-    """Take texts as they are kept, as SQL Server keeps UTF-16: of a table in utf8mb4, in UTF-8."""
-    if family(column.type) == "text":
-        return Wire(f"CAST(t.{mysql.quote(column.name)} AS BINARY)", "utf-8", column.kind.size_bytes)
-    return _mysql_wire(column)
+    """Take texts as they are kept, which is in UTF-8, and dates as days, as of SQL Server.
+
+    No text is converted in a session that is pinned by AS_KEPT. Of a date without a year or a day, nothing
+    would arrive.
+    """
+    reference, name = f"t.{mysql.quote(column.name)}", family(column.type)
+    if column.kind.name == "date":
+        return Wire(f"TO_DAYS({reference}) - {DAYS_BEFORE_1970}", "days")
+    if name == "text":
+        return Wire(reference, "utf-8", column.kind.size_bytes)
+    wire = _mysql_wire(column)
+    return replace(wire, sql=f"CONCAT({reference})") if name in BARE and wire.form == "utf-8" else wire
 
 
 def _postgresql_connection(secret: Secret) -> str:
@@ -187,13 +197,14 @@ def engine(name: str, *, as_kept: bool = False) -> Any:
     """Return the engine of that name with ODBC as its way to the server; see `_mysql_wire_as_kept`."""
     way = WAYS[name]
     dialect = replace(way.dialect, wire=_mysql_wire_as_kept) if as_kept else way.dialect
+    pins_of = (lambda timeout_s: (*way.pins(timeout_s), AS_KEPT)) if as_kept else way.pins
 
     def connect(secret: Secret, *, statement_timeout_s: int) -> odbc.Session:
         session = odbc.open_session(
             dialect,
             way.connection(secret),
             where=f"{secret.host}:{secret.port or way.port}",
-            pins=way.pins(statement_timeout_s),
+            pins=pins_of(statement_timeout_s),
             statement_timeout_s=statement_timeout_s,
         )
         CATALOGS[id(session)] = secret

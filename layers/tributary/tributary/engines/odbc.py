@@ -2,8 +2,8 @@
 
 ODBC's own types lose precision, its texts depend on locales, code pages and drivers, and its drivers
 convert wrongly between what is bound and what is selected. So integers and floats are selected as exactly
-what is bound, and everything else travels as bytes that the server rendered: exact text in ASCII or UTF-16,
-or the binary itself.
+what is bound, dates as the number of a day, and everything else travels as bytes that the server rendered:
+exact text in ASCII or UTF-16, or the binary itself.
 A transit buffer has a bound. A value beyond it is never cut: its page is read again, in the end row by row.
 """
 
@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -39,10 +40,11 @@ CAPS_BYTES = (8_192, 262_144)  # of a transit buffer for one value; beyond the l
 TRANSIT_BYTES = 8 << 20  # of the buffer for all the rows of one fetch: one is filled while one is read
 ROW_BYTES_AT_MOST = 32 << 20  # of the buffers of one row, however many columns it has
 FETCH_ROWS = 65_535
+EPOCH = date(1970, 1, 1)
 FINER = r"(\.\d{6})\d+"  # a warehouse's times have six decimals: what is finer is cut, never rounded up
 
-Form = Literal["int32", "int64", "float64", "utf-8", "utf-16", "bytes"]
-NUMBERS = ("int32", "int64", "float64")
+Form = Literal["int32", "int64", "float64", "days", "utf-8", "utf-16", "bytes"]
+NUMBERS = ("int32", "int64", "float64", "days")  # days are counted from 1970-01-01
 Meaning = Literal["cancelled", "forbidden", "gone", "unreadable", "broken", "busy", "refused"]
 
 
@@ -400,7 +402,7 @@ def _in_bulk(session: Session, query: Query, wires: Sequence[Wire], level: int) 
 def _schema(wires: Sequence[Wire]) -> pyarrow.Schema:
     import pyarrow as pa
 
-    numbers = {"int32": pa.int32(), "int64": pa.int64(), "float64": pa.float64()}
+    numbers = {"int32": pa.int32(), "int64": pa.int64(), "float64": pa.float64(), "days": pa.int32()}
     return pa.schema((f"c{place}", numbers.get(wire.form, pa.binary())) for place, wire in enumerate(wires))
 
 
@@ -464,7 +466,11 @@ def _plain(value: float) -> bytes:
 
 
 def _field(wire: Wire, read: pyarrow.Array) -> pyarrow.Array:
-    """Return the column as numbers, or as texts: bytes of UTF-8, of hex where it has bytes."""
+    """Return the column as numbers or dates, or as texts: bytes of UTF-8, of hex where it has bytes."""
+    import pyarrow as pa
+
+    if wire.form == "days":
+        return read.view(pa.date32())
     if wire.form == "utf-16":
         return _coarser(wire, _utf8(read))
     return _coarser(wire, values.hexed(read) if wire.form == "bytes" else read)
@@ -530,6 +536,8 @@ def _one_by_one(session: Session, query: Query, wires: Sequence[Wire]) -> Genera
 def _field_of(wire: Wire, value: Any) -> bytes | None:
     if value is None:
         return None
+    if wire.form == "days":
+        return str(EPOCH + timedelta(value)).encode()
     if wire.form in NUMBERS:
         return _plain(value)
     if wire.form == "utf-16":

@@ -74,6 +74,7 @@ UNITS = 4_000  # of UTF-16 in the longest nvarchar that is no nvarchar(max)
 LONG = "CONVERT(nvarchar(max), {0})"
 MONEY = Kind("decimal", precision=19, scale=4)
 SMALL_MONEY = Kind("decimal", precision=10, scale=4)
+DAYS = "DATEDIFF(day, CONVERT(date, '19700101', 112), {0})"
 UTC = "CONVERT(varchar(27), CONVERT(datetime2(7), SWITCHOFFSET({0}, '+00:00')), 121) + 'Z'"
 CUT = "its seventh decimal is cut off, never rounded up"
 TYPES: dict[str, Type] = {
@@ -201,8 +202,10 @@ def text(reference: str, type: str) -> str:
 
 
 def wire(column: ReadColumn) -> Wire:
-    """Return how the column travels: a number as it is, all else as bytes."""
+    """Return how the column travels: a number as it is, a date as that of a day, all else as bytes."""
     reference, known = f"t.{quote(column.name)}", declared(column.type)
+    if column.kind.name == "date":
+        return Wire(DAYS.format(reference), "days")
     row = TYPES.get(known.word, AS_TEXT)
     if row.form == "bytes":
         return Wire(f"CONVERT(varbinary({known.size or 'max'}), {reference})", "bytes", known.size)
