@@ -51,7 +51,9 @@ class Folder:
 
     def get_object(self, *, Bucket: str, Key: str, Range: str) -> dict[str, Any]:  # noqa: N803
         """Return the end of the object's file."""
-        return {"Body": io.BytesIO((self.folder / Key).read_bytes()[int(Range.removeprefix("bytes=")) :])}
+        with (self.folder / Key).open("rb") as file:
+            file.seek(max(-file.seek(0, 2), int(Range.removeprefix("bytes="))), 2)
+            return {"Body": io.BytesIO(file.read())}
 
     def get_paginator(self, operation: str) -> Folder:
         """Return what lists the folder."""

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS_AT_MOST = 4_000_000
 LARGE_BYTES = 4 << 20  # more than is handled at once where rows are narrow: those buffers are used again
-M_MMAP_THRESHOLD = -3  # as malloc.h has it
+KEPT_BYTES = 8 << 20  # a few pages: what lies free at a heap's end and is not given back at once
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # as malloc.h has them
 
 ItemT = TypeVar("ItemT")
 
@@ -201,13 +202,16 @@ def _keep_memory_small() -> None:
 
     Arrow's own pools keep half as much again as is in use. What glibc's malloc takes for large grows with
     what is freed, up to 32 MiB, and each thread's part of the heap keeps what is smaller: with rows of 5 MB
-    that was 20 to 110 MB, by chance. mallopt(3) says how it is bounded.
+    that was 20 to 110 MB, by chance. What is free at a heap's end it gives back from 128 KiB on, with every
+    page that is done, and takes it again for the next one: two of three page faults, each some microseconds.
+    mallopt(3) says how both are bounded.
     """
     import pyarrow as pa
 
     pa.set_memory_pool(pa.system_memory_pool())
     if mallopt := getattr(CDLL(None), "mallopt", None):
         mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
+        mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
 
 
 def counts(altered: Iterable[Altered]) -> Counts:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-SIGHT_BYTES = 3 << 20  # enough rows at once for what is paid per stretch
+SIGHT_BYTES = 2 << 20  # enough rows at once for what is paid per stretch
 ENDING_BYTES = 16  # no less than what tells an answer's end
 ROOM_BYTES = 1 << 16  # more than the file buffers, so that it reads past its buffer into ours
 
