@@ -2,11 +2,17 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from tributary import chunks
 from tributary.assembly import Step
+from tributary.documents import Column
 from tributary.extract import PAGE_ROWS_AT_MOST, PAGE_S, PAGE_SIZE_BYTES, PageRows
+from tributary.observability import reduced
+from tributary.types import Kind
 
 
 def test_a_step_does_one_thing_after_the_other_and_is_waited_for() -> None:
@@ -97,3 +103,16 @@ def test_a_page_of_fixed_rows_learns_nothing() -> None:
     page_rows = PageRows(7)
     page_rows.learn(7, 1 << 30, 100, 1)
     assert page_rows.rows == 7
+
+
+def test_a_full_disk_is_told_with_what_helps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """/dev/full takes no byte, as a disk without room."""
+    full = Path("/dev/full").open("w+b")  # noqa: SIM115 - as the chunk's own file, which finish hands on
+    monkeypatch.setattr(chunks, "TemporaryFile", lambda prefix: full)
+    column = Column(name="n", type="bigint", kind=Kind("int64"), nullable=False, target="n")
+    chunk = chunks.ChunkBuilder([column], 1, 1)
+    chunk.add(pa.table({"n": [1]}))
+    with pytest.raises(OSError, match="No space left") as caught:
+        chunk.finish(chunks.NOTHING.footer)
+    assert "EphemeralStorage" in str(reduced(caught.value))
+    assert "bug" in str(reduced(OSError(5, "another")))

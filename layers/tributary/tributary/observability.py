@@ -7,6 +7,7 @@ report and the logs, where they cost nothing more.
 
 from __future__ import annotations
 
+import errno
 import functools
 from collections.abc import Callable
 from pathlib import Path
@@ -45,7 +46,11 @@ def guarded(handler: Callable[..., ResultT]) -> Callable[..., ResultT]:
 
 
 def reduced(error: Exception) -> InternalError:
-    """Return what may be said of a foreign exception: its type and place."""
+    """Return what may be said of a foreign exception: its type and place; or that the disk is full."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return InternalError(
+            "no room is left in the function's /tmp; give it more EphemeralStorage in template.yaml"
+        )
     return InternalError(f"{type(error).__name__} {place(error)}; this is a bug, please report it")
 
 
