@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -61,6 +62,7 @@ def _memory(field: str) -> int:
 def _descendants(pid: int) -> list[int]:
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found += [int(child), *_descendants(int(child))]
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread may end meanwhile
+            for child in (task / "children").read_text().split():
+                found += [int(child), *_descendants(int(child))]
     return found

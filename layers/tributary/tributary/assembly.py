@@ -11,13 +11,12 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from ctypes import CDLL
 from dataclasses import dataclass
 from queue import Queue
 from threading import BoundedSemaphore, Thread
 from typing import TYPE_CHECKING, BinaryIO, Generic, TypeVar
 
-from . import lengths, paths
+from . import lengths, memory, paths
 from .chunks import ChunkBuilder, Footer
 from .documents import Altered, Column
 from .engines import Page
@@ -30,9 +29,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 CHUNK_ROWS_AT_MOST = 4_000_000
-LARGE_BYTES = 4 << 20  # more than is handled at once where rows are narrow: those buffers are used again
-KEPT_BYTES = 8 << 20  # a few pages: what lies free at a heap's end and is not given back at once
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # as malloc.h has them
+PAGES_BETWEEN = 32  # of 2 MiB: what is given back is taken again soon, and that is not for nothing
 
 ItemT = TypeVar("ItemT")
 
@@ -115,7 +112,7 @@ class Assembly:
     def __init__(
         self, place: Place, columns: tuple[Column, ...], order: Iterable[str], *, chunk_size_bytes: int
     ) -> None:
-        _keep_memory_small()
+        memory.keep_small()
         self.stored = 0  # chunks, so far
         self._place = place
         self._columns, self._order = columns, tuple(order)
@@ -126,6 +123,7 @@ class Assembly:
         self._altered = counts(place.start.altered)
         self._measured = lengths.places(columns)
         self._longest = place.start.longest
+        self._pages = 0  # since free memory went back
         self._chunk = self._new_chunk()
         self._storing = Step("chunk-storer", self._put)
         self._encoding = Step("chunk-encoder", self._add, waiting=1)
@@ -158,6 +156,9 @@ class Assembly:
         if self._chunk.rows and full:
             self._store(last=False)
         self._chunk.add(parsed.table)
+        self._pages += 1
+        if self._pages >= PAGES_BETWEEN and memory.give_back():
+            self._pages = 0
         self._total_rows += parsed.table.num_rows
         self._altered.update(parsed.altered)
         self._longest = lengths.longer(self._longest, lengths.measured(parsed.table, self._measured))
@@ -195,23 +196,6 @@ class Assembly:
                 raise Overtaken
         self.stored += 1
         logger.info("chunk stored", extra={"number": number, "rows": rows, "size_bytes": size_bytes})
-
-
-def _keep_memory_small() -> None:
-    """Take Arrow's memory from the system, and have the system take back at once what was large.
-
-    Arrow's own pools keep half as much again as is in use. What glibc's malloc takes for large grows with
-    what is freed, up to 32 MiB, and each thread's part of the heap keeps what is smaller: with rows of 5 MB
-    that was 20 to 110 MB, by chance. What is free at a heap's end it gives back from 128 KiB on, with every
-    page that is done, and takes it again for the next one: two of three page faults, each some microseconds.
-    mallopt(3) says how both are bounded.
-    """
-    import pyarrow as pa
-
-    pa.set_memory_pool(pa.system_memory_pool())
-    if mallopt := getattr(CDLL(None), "mallopt", None):
-        mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
-        mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
 
 
 def counts(altered: Iterable[Altered]) -> Counts:
