@@ -107,12 +107,12 @@ def test_a_page_of_fixed_rows_learns_nothing() -> None:
 
 def test_a_full_disk_is_told_with_what_helps(monkeypatch: pytest.MonkeyPatch) -> None:
     """/dev/full takes no byte, as a disk without room."""
-    full = Path("/dev/full").open("w+b")  # noqa: SIM115 - as the chunk's own file, which finish hands on
-    monkeypatch.setattr(chunks, "TemporaryFile", lambda prefix: full)
     column = Column(name="n", type="bigint", kind=Kind("int64"), nullable=False, target="n")
-    chunk = chunks.ChunkBuilder([column], 1, 1)
-    chunk.add(pa.table({"n": [1]}))
-    with pytest.raises(OSError, match="No space left") as caught:
-        chunk.finish(chunks.NOTHING.footer)
+    with Path("/dev/full").open("w+b", buffering=0) as full:
+        monkeypatch.setattr(chunks, "TemporaryFile", lambda prefix: full)
+        chunk = chunks.ChunkBuilder([column], 1, 1)
+        chunk.add(pa.table({"n": [1]}))
+        with pytest.raises(OSError, match="No space left") as caught:
+            chunk.finish(chunks.NOTHING.footer)
     assert "EphemeralStorage" in str(reduced(caught.value))
     assert "bug" in str(reduced(OSError(5, "another")))
