@@ -17,17 +17,28 @@ from tributary.catalog import TableName
 from tributary.engines import Page, Query, ReadColumn, odbc, sqlserver
 from tributary.engines.blocks import BLOCK_BYTES
 from tributary.engines.odbc import Dialect, Failure, Wire
-from tributary.errors import ValueRefused
+from tributary.errors import TableRefused, ValueRefused
+from tributary.faults import Fault
 from tributary.types import Kind, KindName
 
 NUMBER, TEXT, HEX = Wire("", "int64"), Wire("", "utf-16", 40), Wire("", "bytes", 9)
 MOMENT = Wire("", "utf-8", 28, finer=True)
 
 
+DIGITS = pa.decimal128(20, 8)
+
+
+def schema(wires: Sequence[Wire], decimals: pa.DataType = DIGITS) -> pa.Schema:
+    """Return what is bound where the answer says that every column is such a decimal."""
+    columns = tuple(ReadColumn(f"c{place}", "a type", Kind("text")) for place in range(len(wires)))
+    told = pa.schema([(f"c{place}", decimals) for place in range(len(wires))])
+    return odbc._schema(Query(TableName("s", "t"), columns), wires, told)
+
+
 def batch(wires: Sequence[Wire], *columns: list[Any]) -> pa.RecordBatch:
     """Return what arrow-odbc would give for the values, texts as the bytes that a server sends."""
     arrays = []
-    for wire, values, field in zip(wires, columns, odbc._schema(wires), strict=True):
+    for wire, values, field in zip(wires, columns, schema(wires), strict=True):
         encoding = {"utf-16": "utf-16-le", "utf-8": "utf-8"}.get(wire.form)
         sent = [v.encode(encoding, "surrogatepass") if encoding and v is not None else v for v in values]
         arrays.append(pa.array(sent, field.type))
@@ -88,6 +99,42 @@ def test_days_arrive_as_dates_and_are_positions_in_the_form_of_dates():
     (page,) = pages(columns, ("id",), wires, sent.slice(1, 1))
     assert page.table.column("on").to_pylist() == [None]
     assert [odbc._field_of(wires[0], value) for value in (-719_162, None)] == [b"0001-01-01", None]
+
+
+def test_decimals_arrive_with_the_digits_of_their_kind_and_are_positions_without_exponents():
+    wires = (Wire("", "decimal"), NUMBER)
+    values = [Decimal("-0.5"), None, Decimal("0.00000001"), Decimal("123456789012")]
+    sent = batch(wires, values, [1, 2, 3, 4])
+    columns = [("d", Kind("decimal", precision=38, scale=10)), ("id", Kind("int64"))]
+    for end, position in ((1, "-0.50000000"), (3, "0.00000001"), (4, "123456789012.00000000")):
+        (page,) = pages(columns, ("d", "id"), wires, sent.slice(0, end))
+        assert page.table.column("d").to_pylist() == values[:end]
+        assert page.position == (position, str(end))
+    assert [odbc._field_of(wires[0], value) for value in (Decimal("1e-8"), None)] == [b"0.00000001", None]
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [("0.001", "excess_digits"), ("100000000", "number_out_of_range"), ("-0.00000001", "excess_digits")],
+)
+def test_a_decimal_of_more_digits_than_planned_is_refused_and_counted_where_a_policy_makes_it_null(
+    value: str, fault: Fault
+):
+    wires, kind = (NUMBER, Wire("", "decimal")), Kind("decimal", precision=10, scale=2)
+    sent = batch(wires, [1, 2, 3], [Decimal("99999999.99"), Decimal(value), None])
+    with pytest.raises(ValueRefused, match='column "d"'):
+        pages([("id", Kind("int64")), ("d", kind)], ("id",), wires, sent)
+    policy = ReadColumn("d", "decimal(10,2)", kind, {fault: "null"})
+    query = Query(TableName("s", "t"), (ReadColumn("id", "bigint", Kind("int64")), policy), ("id",))
+    table, altered = odbc._parse([sent], query, wires)
+    assert table.column("d").to_pylist() == [Decimal("99999999.99"), None, None]
+    assert dict(altered) == {("d", fault): 1}
+
+
+@pytest.mark.parametrize("type", [pa.string(), pa.float64()])
+def test_what_the_driver_calls_no_decimal_is_not_read_as_one(type: pa.DataType):
+    with pytest.raises(TableRefused, match=r'column "c0" of s\.t is no decimal any more'):
+        schema([Wire("t.[d]", "decimal")], type)
 
 
 def test_a_day_before_the_first_year_is_refused():

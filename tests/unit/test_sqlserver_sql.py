@@ -64,7 +64,7 @@ BULK = (
     "CONVERT(varbinary(27), CONVERT(varchar(27), t.[at], 121)), CONVERT(bigint, t.[id]), "
     "CONVERT(varbinary(40), CONVERT(nvarchar(20), t.[na]]me])), "
     "CONVERT(varbinary(max), CONVERT(nvarchar(max), t.[note])), "
-    "CONVERT(varbinary(16), t.[data]), CONVERT(varbinary(41), CONVERT(varchar(41), t.[price]))"
+    "CONVERT(varbinary(16), t.[data]), t.[price]"
 )
 
 
@@ -185,8 +185,6 @@ def test_a_text_that_is_no_value_of_its_type_makes_no_sql(text: str, type: str):
 
 
 WIDE = "CONVERT(varbinary(max), CONVERT(nvarchar(max), t.[c]))"
-DIGITS = "CONVERT(varbinary(41), CONVERT(varchar(41), t.[c]))"
-MONEY = "CONVERT(varbinary(41), CONVERT(varchar(41), CONVERT(decimal({}), t.[c])))"
 SHAPE = "CONVERT(varbinary(max), N'SRID=' + CONVERT(nvarchar(11), t.[c].STSrid) + N';' + t.[c].AsTextZM())"
 ZONED = (
     "CONVERT(varbinary(28), CONVERT(varchar(27), CONVERT(datetime2(7), "
@@ -199,10 +197,11 @@ TYPES = {  # type -> kind, what the warehouse has, how it travels, whether it or
     "smallint": ("int16", "SMALLINT", "CONVERT(int, t.[c])", True),
     "int": ("int32", "INTEGER", "CONVERT(int, t.[c])", True),
     "bigint": ("int64", "BIGINT", "CONVERT(bigint, t.[c])", True),
-    "numeric(38,0)": ("decimal", "DECIMAL(38,0)", DIGITS, True),
-    "decimal(38,37)": ("decimal", "DECIMAL(38,37)", DIGITS, True),
-    "money": ("decimal", "DECIMAL(19,4)", MONEY.format("19,4"), True),
-    "smallmoney": ("decimal", "DECIMAL(10,4)", MONEY.format("10,4"), True),
+    "numeric(38,0)": ("decimal", "DECIMAL(38,0)", "t.[c]", True),
+    "decimal(38,37)": ("decimal", "DECIMAL(38,37)", "t.[c]", True),
+    "decimal(5,5)": ("decimal", "DECIMAL(5,5)", "CONVERT(varbinary(41), CONVERT(varchar(41), t.[c]))", True),
+    "money": ("decimal", "DECIMAL(19,4)", "CONVERT(decimal(19,4), t.[c])", True),
+    "smallmoney": ("decimal", "DECIMAL(10,4)", "CONVERT(decimal(10,4), t.[c])", True),
     "float": ("float64", "DOUBLE PRECISION", "CONVERT(float(53), t.[c])", False),
     "real": ("float32", "REAL", "CONVERT(float(53), t.[c])", False),
     "date": ("date", "DATE", "DATEDIFF(day, CONVERT(date, '19700101', 112), t.[c])", True),

@@ -102,13 +102,12 @@ def _check_digits(array: pyarrow.Array, column: ReadColumn) -> None:
 
 
 def _parsed_as(column: ReadColumn) -> pyarrow.DataType:
-    """Return what the parser makes of a column: text where Arrow's own parsing would not be exact.
-
-    A decimal of more digits than it has bits for comes out of Arrow as another number.
-    """
+    """Return what the parser makes of a column: text where Arrow's own parsing would not be exact."""
     import pyarrow as pa
 
-    as_text = column.kind.name == "binary" or (column.kind.name == "decimal" and column.kind.loose)
+    as_text = column.kind.name == "binary" or (
+        column.kind.name == "decimal" and values.overflows(column.kind)
+    )
     return pa.string() if as_text else arrow(column.kind)
 
 

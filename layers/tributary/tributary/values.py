@@ -14,7 +14,7 @@ from . import faults, mend
 from .engines import Query, ReadColumn
 from .errors import ValueRefused
 from .faults import Fault
-from .types import arrow
+from .types import Kind, arrow
 
 if TYPE_CHECKING:
     import pyarrow
@@ -37,8 +37,8 @@ class Unfit(Exception):
 def parse(query: Query, columns: Sequence[pyarrow.Array]) -> tuple[pyarrow.Table, Counts]:
     """Return what was read of the query's columns as values of their kinds, and what was altered.
 
-    A column is read as texts (binary), as numbers or as dates. Raises ValueRefused where a value does not
-    fit and no policy covers it.
+    A column is read as texts (binary), as numbers, decimals among them, or as dates. Raises ValueRefused
+    where a value does not fit and no policy covers it.
     """
     altered: Counts = Counter()
     arrays = []
@@ -73,6 +73,8 @@ def _mended(texts: pyarrow.Array, query: Query, column: ReadColumn, altered: Cou
 def _texts(read: pyarrow.Array) -> pyarrow.Array:
     import pyarrow as pa
 
+    if pa.types.is_decimal(read.type):  # whose texts have exponents in Arrow
+        return pa.array([None if value is None else f"{value:f}" for value in read.to_pylist()], pa.binary())
     return read if pa.types.is_binary(read.type) else read.cast(pa.string()).cast(pa.binary())
 
 
@@ -84,6 +86,8 @@ def typed(read: pyarrow.Array, column: ReadColumn) -> pyarrow.Array:
     try:
         if name in NUMBERS and not pa.types.is_binary(read.type):
             return read.cast(arrow(column.kind))
+        if name == "decimal" and read.type == arrow(column.kind):
+            return read
         if name == "date" and read.type == arrow(column.kind):
             check(read, column)
             return read
@@ -168,12 +172,22 @@ def _from_the_start(values: pyarrow.Array) -> pyarrow.Array:
 
 
 def _decimals(texts: pyarrow.Array, column: ReadColumn) -> pyarrow.Array:
-    """Cast where no text can have the 39 digits that come out of Arrow as another number."""
+    """Cast where no text can have 39 digits, with those that the scale adds: Arrow gives another number."""
     import pyarrow.compute as pc
 
-    if column.kind.loose or (pc.max(pc.binary_length(texts)).as_py() or 0) > DIGITS_AT_MOST:
+    longest = pc.max(pc.binary_length(texts)).as_py() or 0
+    if column.kind.loose or longest + (column.kind.scale or 0) > DIGITS_AT_MOST:
         return loose_decimal(texts, column)
     return texts.cast(arrow(column.kind))
+
+
+def overflows(kind: Kind) -> bool:
+    """Say whether Arrow may take a number that is too large for the decimal for a smaller one.
+
+    It adds the digits of the scale modulo 2^128, and refuses what has more digits than the decimal or became
+    smaller by that: with as many digits as it has bits for in all, a wrong number is always smaller.
+    """
+    return kind.loose or (kind.precision or 0) + (kind.scale or 0) > DIGITS_AT_MOST
 
 
 def loose_decimal(texts: pyarrow.Array, column: ReadColumn) -> pyarrow.Array:

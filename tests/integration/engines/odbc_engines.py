@@ -70,8 +70,11 @@ def _postgresql_wire(column: ReadColumn) -> Wire:
 def _mysql_wire(column: ReadColumn) -> Wire:
     reference, name = f"t.{mysql.quote(column.name)}", family(column.type)
     known, size_bytes = FAMILIES[name], column.kind.size_bytes or SIZES.get(column.kind.name)
-    if column.kind.name in FORMS:
-        return Wire(known.field.format(reference), FORMS[column.kind.name])
+    form = FORMS.get(column.kind.name)
+    if column.type.startswith("decimal(") and odbc.bound_as_decimal(column.kind):
+        form = "decimal"  # as SQL Server's travel
+    if form:
+        return Wire(known.field.format(reference), form)
     if name == "binary":
         return Wire(reference, "bytes", size_bytes)
     if name == "doubtful":  # whose plain form tells what is no text

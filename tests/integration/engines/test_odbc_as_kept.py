@@ -1,14 +1,16 @@
-"""By ODBC: dates as SQL Server's travel, and texts as a server keeps them. The benchmark reads so too."""
+"""By ODBC: dates and decimals as SQL Server's travel, and texts as kept: so the benchmark reads too."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from itertools import product
 
 import pytest
 
 from tests.integration.engines import odbc_engines
 from tests.integration.engines.source import Source
+from tributary.errors import TableRefused, ValueRefused
 
 KEPT = {
     "a": ("DATE", ["'1000-01-01'", "'1969-12-31'", "'1970-01-01'", "'2000-02-29'", "'9999-12-31'"]),
@@ -39,3 +41,30 @@ def test_dates_that_travel_as_days_and_texts_as_they_are_kept_are_those_that_the
     assert len(expected) == len(keys)
     for page_rows in (7, 1_000):
         assert as_kept.read_in_pages(query, page_rows) == expected
+
+
+def test_decimals_of_other_digits_than_planned_arrive_whole_or_are_refused(maria: Source) -> None:
+    """A buffer for as many digits as were planned would hold some of them, and say nothing."""
+    maria.execute("CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, d DECIMAL(10,2))")
+    by_odbc = replace(maria, engine=odbc_engines.engine("mysql"))
+    query = maria.query("t", order=("id",))
+    maria.execute("ALTER TABLE t MODIFY d DECIMAL(38,10)")
+    maria.execute("INSERT INTO t VALUES (1, -0.5), (2, NULL), (3, 99999999.99), (4, 0)")
+    assert [row["d"] for row in by_odbc.read(query)] == [Decimal("-0.50"), None, Decimal("99999999.99"), 0]
+    for other in ("0.0000000001", "-1.001", "100000000", "9999999999999999999999999999"):
+        maria.execute(f"UPDATE t SET d = {other} WHERE id = 4")
+        with pytest.raises(ValueRefused, match='column "d"'):
+            by_odbc.read(query)
+    maria.execute("ALTER TABLE t MODIFY d DOUBLE")
+    with pytest.raises(TableRefused, match='column "d"'):
+        by_odbc.read(query)
+
+
+def test_decimals_without_a_digit_before_the_point_arrive_whole(maria: Source) -> None:
+    """MariaDB writes a 0 there, for which a decimal's buffer has no room."""
+    maria.execute("CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, d DECIMAL(5,5), e DECIMAL(30,30))")
+    maria.execute(f"INSERT INTO t VALUES (1, -0.12345, -0.{'7' * 30}), (2, 0.99999, 0), (3, NULL, NULL)")
+    by_odbc = replace(maria, engine=odbc_engines.engine("mysql"))
+    rows = by_odbc.read(maria.query("t", order=("id",)))
+    assert [row["d"] for row in rows] == [Decimal("-0.12345"), Decimal("0.99999"), None]
+    assert [row["e"] for row in rows] == [Decimal(f"-0.{'7' * 30}"), 0, None]

@@ -1,9 +1,9 @@
 """Reading through ODBC: columns in bulk by arrow-odbc, small queries and odd rows by pyodbc.
 
-ODBC's own types lose precision, its texts depend on locales, code pages and drivers, and its drivers
+ODBC's own times lose precision, its texts depend on locales, code pages and drivers, and its drivers
 convert wrongly between what is bound and what is selected. So integers and floats are selected as exactly
-what is bound, dates as the number of a day, and everything else travels as bytes that the server rendered:
-exact text in ASCII or UTF-16, or the binary itself.
+what is bound, decimals are bound as the answer itself says they are, dates are the number of a day, and all
+else travels as bytes that the server rendered: exact text in ASCII or UTF-16, or the binary itself.
 A transit buffer has a bound. A value beyond it is never cut: its page is read again, in the end row by row.
 """
 
@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,6 +30,7 @@ from ..errors import (
     TableRefused,
     TributaryError,
 )
+from ..types import Kind
 from . import Page, Query, ReadColumn
 from .blocks import BLOCK_BYTES, Block
 from .network import CONNECT_TIMEOUT_S
@@ -43,8 +45,8 @@ FETCH_ROWS = 65_535
 EPOCH = date(1970, 1, 1)
 FINER = r"(\.\d{6})\d+"  # a warehouse's times have six decimals: what is finer is cut, never rounded up
 
-Form = Literal["int32", "int64", "float64", "days", "utf-8", "utf-16", "bytes"]
-NUMBERS = ("int32", "int64", "float64", "days")  # days are counted from 1970-01-01
+Form = Literal["int32", "int64", "float64", "decimal", "days", "utf-8", "utf-16", "bytes"]
+NUMBERS = ("int32", "int64", "float64", "decimal", "days")  # days are counted from 1970-01-01
 Meaning = Literal["cancelled", "forbidden", "gone", "unreadable", "broken", "busy", "refused"]
 
 
@@ -385,7 +387,7 @@ def _in_bulk(session: Session, query: Query, wires: Sequence[Wire], level: int) 
             max_bytes_per_batch=max(TRANSIT_BYTES, len(wires) * cap_bytes),
             max_text_size=cap_bytes,
             max_binary_size=cap_bytes,
-            schema=_schema(wires),
+            map_schema=partial(_schema, query, wires),
             fetch_concurrently=True,
             query_timeout_sec=session.statement_timeout_s if session.dialect.driver_times_out else None,
         )
@@ -399,11 +401,37 @@ def _in_bulk(session: Session, query: Query, wires: Sequence[Wire], level: int) 
     yield from gathered.rest()
 
 
-def _schema(wires: Sequence[Wire]) -> pyarrow.Schema:
+def _schema(query: Query, wires: Sequence[Wire], told: pyarrow.Schema) -> pyarrow.Schema:
+    """Return what the columns are bound as, given what the answer's own description says.
+
+    A decimal has the digits of that description: of more than a buffer of fewer is made for, some would be
+    cut off without a word. Whether they are as many as planned is seen where the values are. Raises
+    TableRefused where it is a decimal no more.
+    """
     import pyarrow as pa
 
-    numbers = {"int32": pa.int32(), "int64": pa.int64(), "float64": pa.float64(), "days": pa.int32()}
-    return pa.schema((f"c{place}", numbers.get(wire.form, pa.binary())) for place, wire in enumerate(wires))
+    bound = {"int32": pa.int32(), "int64": pa.int64(), "float64": pa.float64(), "days": pa.int32()}
+    fields = []
+    for place, wire in enumerate(wires):
+        type = bound.get(wire.form, pa.binary())
+        if wire.form == "decimal":
+            type = told.field(place).type
+            if not pa.types.is_decimal128(type):
+                raise TableRefused(
+                    f'column "{query.columns[place].name}" of {query.table} is no decimal any more; '
+                    "the next run reads what it is now"
+                )
+        fields.append((f"c{place}", type))
+    return pa.schema(fields)
+
+
+def bound_as_decimal(kind: Kind) -> bool:
+    """Say whether a column may travel as a decimal.
+
+    arrow-odbc's buffer takes the digits, a sign and a point: not the 0 that some drivers write before the
+    point where all digits are behind it.
+    """
+    return kind.name == "decimal" and not kind.loose and (kind.precision or 0) > (kind.scale or 0)
 
 
 def _check_uncut(batch: pyarrow.RecordBatch, wires: Sequence[Wire], cap_bytes: int) -> None:
@@ -461,8 +489,8 @@ def _parse(
     return values.parse(query, columns)
 
 
-def _plain(value: float) -> bytes:
-    return repr(value).encode()
+def _plain(value: float | Decimal) -> bytes:
+    return (format(value, "f") if isinstance(value, Decimal) else repr(value)).encode()
 
 
 def _field(wire: Wire, read: pyarrow.Array) -> pyarrow.Array:

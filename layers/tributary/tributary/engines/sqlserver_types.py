@@ -13,7 +13,7 @@ from ..catalog import SourceColumn
 from ..errors import InternalError
 from ..types import Kind, decimal
 from . import ReadColumn, hex_digits, unsupported
-from .odbc import Form, Wire
+from .odbc import Form, Wire, bound_as_decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,7 @@ UNITS = 4_000  # of UTF-16 in the longest nvarchar that is no nvarchar(max)
 LONG = "CONVERT(nvarchar(max), {0})"
 MONEY = Kind("decimal", precision=19, scale=4)
 SMALL_MONEY = Kind("decimal", precision=10, scale=4)
+DECIMALS = {"money": "CONVERT(decimal(19,4), {0})", "smallmoney": "CONVERT(decimal(10,4), {0})"}
 DAYS = "DATEDIFF(day, CONVERT(date, '19700101', 112), {0})"
 UTC = "CONVERT(varchar(27), CONVERT(datetime2(7), SWITCHOFFSET({0}, '+00:00')), 121) + 'Z'"
 CUT = "its seventh decimal is cut off, never rounded up"
@@ -86,9 +87,9 @@ TYPES: dict[str, Type] = {
     "bigint": Type(_fixed("int64"), "CONVERT(bigint, {0})", "int64"),
     "decimal": Type(_decimal, "CONVERT(varchar(41), {0})", size_bytes=41),
     "numeric": Type(_decimal, "CONVERT(varchar(41), {0})", size_bytes=41),
-    "money": Type(lambda declared: MONEY, "CONVERT(varchar(41), CONVERT(decimal(19,4), {0}))", size_bytes=41),
+    "money": Type(lambda declared: MONEY, f"CONVERT(varchar(41), {DECIMALS['money']})", size_bytes=41),
     "smallmoney": Type(
-        lambda declared: SMALL_MONEY, "CONVERT(varchar(41), CONVERT(decimal(10,4), {0}))", size_bytes=41
+        lambda declared: SMALL_MONEY, f"CONVERT(varchar(41), {DECIMALS['smallmoney']})", size_bytes=41
     ),
     # approximate numerics
     "float": Type(
@@ -206,6 +207,8 @@ def wire(column: ReadColumn) -> Wire:
     reference, known = f"t.{quote(column.name)}", declared(column.type)
     if column.kind.name == "date":
         return Wire(DAYS.format(reference), "days")
+    if bound_as_decimal(column.kind):
+        return Wire(DECIMALS.get(known.word, "{0}").format(reference), "decimal")
     row = TYPES.get(known.word, AS_TEXT)
     if row.form == "bytes":
         return Wire(f"CONVERT(varbinary({known.size or 'max'}), {reference})", "bytes", known.size)
