@@ -257,9 +257,11 @@ def test_mysql_bytes_that_look_like_an_end_cost_no_step_each(byte: bytes) -> Non
     assert time.monotonic() - started < 1
 
 
-@given(TABLES, SIZES)
-def test_mysql_raises_an_error_after_the_rows_before_it(rows: list[Row], sizes: list[int]) -> None:
-    error = b"\xff" + pack("<H", 1317) + b"#70100Query execution was interrupted"
+@given(TABLES, SIZES, st.sampled_from([b"", b"Query execution was interrupted", b"x" * 512]))
+def test_mysql_raises_an_error_after_the_rows_before_it(
+    rows: list[Row], sizes: list[int], text: bytes
+) -> None:
+    error = b"\xff" + pack("<H", 1317) + b"#70100" + text
     driver = SimpleNamespace(_rfile=arriving(answer_of(rows, end=error), sizes), encoding="utf8")
     found: list[mysql_packets.Rows] = []
     with pytest.raises(OperationalError, match=re.escape("(1317")):

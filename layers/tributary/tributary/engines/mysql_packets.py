@@ -27,7 +27,8 @@ PACKET_AT_MOST = 0xFFFFFF  # one of that length goes on in the next
 HEAD = Struct("<I")  # of every packet: its length, in three bytes, and its number
 HEAD_BYTES = HEAD.size
 NULL, EOF, ERROR = 0xFB, 0xFE, 0xFF  # first bytes
-EOF_HEAD = re.compile(rb"\x05\0\0.\xfe", re.DOTALL)
+EOF_BYTES = 9  # of its packet
+ERROR_BYTES = 4096  # more than an error's packet has: servers cut its message at 512 bytes
 ERROR_HEAD = re.compile(rb"\0.\xff..#", re.DOTALL)  # a # stands before its SQLSTATE
 LENGTHS = {0xFC: 2, 0xFD: 3, 0xFE: 8}  # first bytes of a field's length, and how many follow
 LONGEST_BYTE = 250  # of a length that is one byte
@@ -63,7 +64,8 @@ class Rows:
         if not place.equals(ends):
             raise InternalError(f"the source's rows have not the {count} fields that they should have")
         every_other = pa.arange(0, 2 * rows, 2)
-        return [_bytes(data, field, every_other) for field in fields]
+        fields.reverse()
+        return [_bytes(data, fields.pop(), every_other) for _ in range(count)]  # each place is used once
 
     def last(self) -> list[bytes | None]:
         """Return the last row's fields."""
@@ -160,13 +162,14 @@ def rows(driver: Any, result: Any) -> Generator[Rows]:
 
 
 def _ends(content: bytearray, start: int, end: int) -> bool:
-    """Say whether an EOF or an error may be there; in a row, those bytes hardly ever stand so.
+    """Say whether the answer's end may be there: nothing comes after it, so it is among the last bytes.
 
-    An EOF is of five bytes, an error of fewer than 64 KiB, with a # three bytes on, which may be to come.
-    No text holds their first bytes; in what does, they may be all that there is, so nothing is done for each.
+    In a row, those bytes hardly ever stand so. An error has a # three bytes on, which may be to come. No text
+    holds its first byte; in what does, it may be all that there is, so nothing is done for each.
     """
-    if content.find(EOF, start, end) >= 0 and EOF_HEAD.search(content, max(0, start - HEAD_BYTES), end):
+    if content[end - EOF_BYTES : end - 6] == b"\5\0\0" and content[end - 5] == EOF:
         return True
+    start = max(start, end - ERROR_BYTES)
     if content.find(ERROR, start, end) < 0:
         return False
     if ERROR_HEAD.search(content, max(0, start - 2), end):
