@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import linear_regression
 from typing import Any
 
 from samtranslator.yaml_helper import yaml_parse
@@ -132,30 +131,16 @@ def growth(rows: Sequence[Row]) -> str:
         for row in whole
     ]
     head = ["engine", "rows of", "rows", "rows/s", "CPU s per million", "MB above the imported process"]
-    slopes = "; ".join(
-        f"{NAMES[engine]} {slope(rows, engine):+.2f} by least squares, "
-        f"{from_end_to_end(rows, engine):+.2f} from the fewest rows to the most"
-        for engine in _engines(rows)
-    )
+    slopes = "; ".join(f"{NAMES[engine]} {slope(rows, engine):+.2f}" for engine in _engines(rows))
     return f"{_table(head, lines)}\n\nPeak memory by further million rows, in MB: {slopes}."
 
 
 def slope(rows: Sequence[Row], engine: str) -> float:
-    """Return how many MB more a further million rows take: by the line of least squares through all."""
-    return linear_regression(*_grown(rows, engine)).slope
-
-
-def from_end_to_end(rows: Sequence[Row], engine: str, *, beyond: float = 0) -> float:
-    """Return how many MB more a further million rows take, from the fewest millions `beyond` to the most."""
-    pairs = [pair for pair in zip(*_grown(rows, engine), strict=True) if pair[0] > beyond]
-    (few, first), (most, last) = min(pairs), max(pairs)
-    return (last - first) / (most - few)
-
-
-def _grown(rows: Sequence[Row], engine: str) -> tuple[list[float], list[float]]:
-    """Return the millions of rows that were read in one range, and the MB that each took."""
+    """Return how many MB more a further million rows take, from the fewest rows to the most."""
     grown = [row for row in rows if (row["engine"], row["table"], row["ranges"]) == (engine, "growth", 1)]
-    return [row["rows"] / 1e6 for row in grown], [row["above_imported_mb"]["median"] for row in grown]
+    first, last = (of(grown, key=lambda row: row["rows"]) for of in (min, max))
+    more = last["above_imported_mb"]["median"] - first["above_imported_mb"]["median"]
+    return float(more / (last["rows"] - first["rows"]) * 1e6)
 
 
 def ranges(rows: Sequence[Row], usage: Sequence[Row]) -> str:

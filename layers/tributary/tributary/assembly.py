@@ -2,7 +2,7 @@
 
 Whoever reads the source hands pages on and reads on. Chunks are stored in order, one at a time; what
 fails in one step is raised where the next thing is handed to it, and nothing after it is stored.
-Memory and disk are bounded: parser and encoder have one thing each and one that waits, and one chunk grows
+Memory and disk are bounded: parser and encoder have one thing each and a few that wait, and one chunk grows
 while one is stored.
 """
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 CHUNK_ROWS_AT_MOST = 4_000_000
-PAGES_BETWEEN = 32  # of 2 MiB: what is given back is taken again soon, and that is not for nothing
+PAGES_PARSED = 3  # that wait for the encoder: it takes a row group of about four pages at once
 
 ItemT = TypeVar("ItemT")
 
@@ -123,10 +123,9 @@ class Assembly:
         self._altered = counts(place.start.altered)
         self._measured = lengths.places(columns)
         self._longest = place.start.longest
-        self._pages = 0  # since free memory went back
         self._chunk = self._new_chunk()
         self._storing = Step("chunk-storer", self._put)
-        self._encoding = Step("chunk-encoder", self._add, waiting=1)
+        self._encoding = Step("chunk-encoder", self._add, waiting=PAGES_PARSED)
         self._parsing = Step("page-parser", self._parse, waiting=1)
 
     def add(self, page: Page) -> None:
@@ -156,9 +155,7 @@ class Assembly:
         if self._chunk.rows and full:
             self._store(last=False)
         self._chunk.add(parsed.table)
-        self._pages += 1
-        if self._pages >= PAGES_BETWEEN and memory.give_back():
-            self._pages = 0
+        memory.give_back()
         self._total_rows += parsed.table.num_rows
         self._altered.update(parsed.altered)
         self._longest = lengths.longer(self._longest, lengths.measured(parsed.table, self._measured))
