@@ -122,8 +122,8 @@ class Sessions:
             except SqlError:
                 session.close()
                 raise
-            except (DatabaseError, InterfaceError):  # its process was ended meanwhile
-                with suppress(InterfaceError):
+            except (DatabaseError, InterfaceError, OSError):  # its process was ended meanwhile
+                with suppress(InterfaceError, OSError):
                     session.close()
         return Session(self._postgres, self._database, user)
 
