@@ -23,8 +23,6 @@ from tributary.types import Kind, KindName
 
 NUMBER, TEXT, HEX = Wire("", "int64"), Wire("", "utf-16", 40), Wire("", "bytes", 9)
 MOMENT = Wire("", "utf-8", 28, finer=True)
-
-
 DIGITS = pa.decimal128(20, 8)
 
 

@@ -83,7 +83,7 @@ def _straight(block: Block, query: Query) -> list[pyarrow.Array]:
         if column.kind.name == "binary":
             array = values.unhexed(array, column)
         elif column.kind.name == "decimal" and pa.types.is_string(array.type):
-            array = values.loose_decimal(array, column)
+            array = values.decimals(array, column)
         elif column.kind.name == "decimal":
             _check_digits(array, column)
         values.check(array, column)

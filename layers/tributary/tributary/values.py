@@ -99,7 +99,7 @@ def typed(read: pyarrow.Array, column: ReadColumn) -> pyarrow.Array:
         elif name in ("text", "uuid", "json"):
             array = texts.cast(pa.string())  # which looks whether they are UTF-8
         elif name == "decimal":
-            array = _decimals(_unchecked(texts), column)
+            array = decimals(_unchecked(texts), column)
         else:
             array = _unchecked(texts).cast(arrow(column.kind))
     except pa.ArrowInvalid:
@@ -171,14 +171,26 @@ def _from_the_start(values: pyarrow.Array) -> pyarrow.Array:
     return pa.concat_arrays([values, pa.array([None], values.type)])[:-1]
 
 
-def _decimals(texts: pyarrow.Array, column: ReadColumn) -> pyarrow.Array:
-    """Cast where no text can have 39 digits, with those that the scale adds: Arrow gives another number."""
+def decimals(texts: pyarrow.Array, column: ReadColumn) -> pyarrow.Array:
+    """Return the numbers; raises Unfit where a text is none of the kind.
+
+    They are cast at once where none can have 39 digits, with those that the scale adds: Arrow would make
+    another number of it.
+    """
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    longest = pc.max(pc.binary_length(texts)).as_py() or 0
-    if column.kind.loose or longest + (column.kind.scale or 0) > DIGITS_AT_MOST:
-        return loose_decimal(texts, column)
-    return texts.cast(arrow(column.kind))
+    kind, lengths = column.kind, pc.binary_length(texts)
+    longest = whole = pc.max(lengths).as_py() or 0
+    if whole + (kind.scale or 0) > DIGITS_AT_MOST:  # with the digits behind the point counted twice
+        point = pc.find_substring(texts, ".")
+        whole = pc.max(pc.if_else(pc.less(point, 0), lengths, point)).as_py() or 0
+    if kind.loose or max(longest, whole + (kind.scale or 0)) > DIGITS_AT_MOST:
+        texts = _counted(texts, column)
+    try:
+        return texts.cast(arrow(kind))
+    except pa.ArrowInvalid:
+        raise Unfit(column) from None
 
 
 def overflows(kind: Kind) -> bool:
@@ -190,9 +202,8 @@ def overflows(kind: Kind) -> bool:
     return kind.loose or (kind.precision or 0) + (kind.scale or 0) > DIGITS_AT_MOST
 
 
-def loose_decimal(texts: pyarrow.Array, column: ReadColumn) -> pyarrow.Array:
-    """Return the numbers once every text is known to have no more digits than the decimal."""
-    import pyarrow as pa
+def _counted(texts: pyarrow.Array, column: ReadColumn) -> pyarrow.Array:
+    """Return the texts once each is known to have no more digits than the decimal; raises Unfit."""
     import pyarrow.compute as pc
 
     kind = column.kind
@@ -201,10 +212,7 @@ def loose_decimal(texts: pyarrow.Array, column: ReadColumn) -> pyarrow.Array:
     if (pc.max(pc.binary_length(texts)).as_py() or 0) > (kind.precision or 38):
         few = rf"^(-?\d+\.\d{{0,{kind.scale}}}?)0+$"
         texts = pc.replace_substring_regex(texts, few, r"\1")  # noughts that Arrow would count as digits
-    try:
-        return texts.cast(arrow(kind))
-    except pa.ArrowInvalid:
-        raise Unfit(column) from None
+    return texts
 
 
 def check(array: pyarrow.Array, column: ReadColumn) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.integration.engines import odbc_engines
 from tests.integration.engines.source import Source
+from tributary.engines import odbc
 from tributary.errors import TableRefused, ValueRefused
 
 KEPT = {
@@ -43,7 +44,9 @@ def test_dates_that_travel_as_days_and_texts_as_they_are_kept_are_those_that_the
         assert as_kept.read_in_pages(query, page_rows) == expected
 
 
-def test_decimals_of_other_digits_than_planned_arrive_whole_or_are_refused(maria: Source) -> None:
+def test_decimals_of_other_digits_than_planned_arrive_whole_or_are_refused(
+    maria: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A buffer for as many digits as were planned would hold some of them, and say nothing."""
     maria.execute("CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, d DECIMAL(10,2))")
     by_odbc = replace(maria, engine=odbc_engines.engine("mysql"))
@@ -55,9 +58,14 @@ def test_decimals_of_other_digits_than_planned_arrive_whole_or_are_refused(maria
         maria.execute(f"UPDATE t SET d = {other} WHERE id = 4")
         with pytest.raises(ValueRefused, match='column "d"'):
             by_odbc.read(query)
-    maria.execute("ALTER TABLE t MODIFY d DOUBLE")
-    with pytest.raises(TableRefused, match='column "d"'):
-        by_odbc.read(query)
+    for type in ("DOUBLE", "VARCHAR(20)"):
+        maria.execute(f"ALTER TABLE t MODIFY d {type}")
+        with pytest.raises(TableRefused, match='column "d"'):
+            by_odbc.read(query)
+        monkeypatch.setattr(odbc, "CAPS_BYTES", ())  # by rows
+        with pytest.raises(TableRefused, match='column "d"'):
+            by_odbc.read(query)
+        monkeypatch.undo()
 
 
 def test_decimals_without_a_digit_before_the_point_arrive_whole(maria: Source) -> None:

@@ -27,6 +27,7 @@ PACKET_AT_MOST = 0xFFFFFF  # one of that length goes on in the next
 HEAD = Struct("<I")  # of every packet: its length, in three bytes, and its number
 HEAD_BYTES = HEAD.size
 NULL, EOF, ERROR = 0xFB, 0xFE, 0xFF  # first bytes
+EOF_HEAD = re.compile(rb"\x05\0\0.\xfe", re.DOTALL)
 EOF_BYTES = 9  # of its packet
 ERROR_BYTES = 4096  # more than an error's packet has: servers cut its message at 512 bytes
 ERROR_HEAD = re.compile(rb"\0.\xff..#", re.DOTALL)  # a # stands before its SQLSTATE
@@ -167,7 +168,7 @@ def _ends(content: bytearray, start: int, end: int) -> bool:
     In a row, those bytes hardly ever stand so. An error has a # three bytes on, which may be to come. No text
     holds its first byte; in what does, it may be all that there is, so nothing is done for each.
     """
-    if content[end - EOF_BYTES : end - 6] == b"\5\0\0" and content[end - 5] == EOF:
+    if EOF_HEAD.match(content, max(0, end - EOF_BYTES), end):
         return True
     start = max(start, end - ERROR_BYTES)
     if content.find(ERROR, start, end) < 0:

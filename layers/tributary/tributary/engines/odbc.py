@@ -417,12 +417,16 @@ def _schema(query: Query, wires: Sequence[Wire], told: pyarrow.Schema) -> pyarro
         if wire.form == "decimal":
             type = told.field(place).type
             if not pa.types.is_decimal128(type):
-                raise TableRefused(
-                    f'column "{query.columns[place].name}" of {query.table} is no decimal any more; '
-                    "the next run reads what it is now"
-                )
+                raise _no_decimal(query, place)
         fields.append((f"c{place}", type))
     return pa.schema(fields)
+
+
+def _no_decimal(query: Query, place: int) -> TableRefused:
+    return TableRefused(
+        f'column "{query.columns[place].name}" of {query.table} is no decimal any more; '
+        "the next run reads what it is now"
+    )
 
 
 def bound_as_decimal(kind: Kind) -> bool:
@@ -549,7 +553,11 @@ def _one_by_one(session: Session, query: Query, wires: Sequence[Wire]) -> Genera
     size_bytes = 0
     last = b""
     with queries(session, query.table), closing(connection.cursor()) as cursor:
-        for row in cursor.execute(sql):
+        cursor.execute(sql)
+        for place, (wire, told) in enumerate(zip(wires, cursor.description, strict=True)):
+            if wire.form == "decimal" and told[1] is not Decimal:
+                raise _no_decimal(query, place)
+        for row in cursor:
             fields = [_field_of(wire, value) for wire, value in zip(wires, row, strict=True)]
             last = csv_pages.line(fields)
             texts.append(csv_pages.line(map(_coarser_of, wires, fields)))
