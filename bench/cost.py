@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tributary.cost import GB_SECOND, PUT, RPU_SECOND, WAKING_S
+from tributary.reporting.cost import GB_SECOND, PUT, RPU_SECOND, WAKING_S
 
 Row = Mapping[str, Any]
 

@@ -24,11 +24,13 @@ import pyarrow.csv
 import pyarrow.parquet  # noqa: F401 - extraction imports the three when it first needs them
 
 from bench.meter import metered
-from tributary import engines, extract, ranges
-from tributary.catalog import TableName
-from tributary.documents import Column, Plan, Range, TablePlan
+from tributary.engines import protocol
+from tributary.extraction import extract
+from tributary.model.documents import Column, Plan, Range, TablePlan
+from tributary.model.source_catalog import TableName
+from tributary.planning import key_ranges
 from tributary.secret import Secret
-from tributary.storage import Bucket
+from tributary.storage.bucket import Bucket
 
 CHUNK_SIZE_BYTES = 64 << 20  # as template.yaml sets it
 MODULES = {"postgresql": "postgresql", "mariadb": "mysql", "mariadb odbc": "mysql"}
@@ -116,7 +118,7 @@ def together(table: TablePlan, words: list[str]) -> None:
             subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             for _ in table.ranges
         ]
-        for reader, part in zip(readers, ranges.parts(table), strict=True):
+        for reader, part in zip(readers, key_ranges.parts(table), strict=True):
             _tell(reader, part.model_dump_json())
         for reader in readers:
             _hear(reader)  # that it is ready
@@ -141,15 +143,15 @@ def _hear(reader: subprocess.Popen[str]) -> str:
     raise SystemExit("a process that reads a range ended without a figure")
 
 
-def _engine(name: str) -> engines.Engine:
+def _engine(name: str) -> protocol.Engine:
     if name.endswith("odbc"):
         from tests.integration.engines import odbc_engines
 
         return odbc_engines.engine(MODULES[name], as_kept=True)
-    return engines.get(MODULES[name])
+    return protocol.get(MODULES[name])
 
 
-def _plan(engine: engines.Engine, secret: Secret, table_name: str, count: int) -> TablePlan:
+def _plan(engine: protocol.Engine, secret: Secret, table_name: str, count: int) -> TablePlan:
     connection = engine.connect(secret, statement_timeout_s=60)
     schema = "public" if engine.quote("x") == '"x"' else "bench"
     [described] = engine.describe(connection, [TableName(schema, table_name)]).values()
@@ -176,7 +178,7 @@ def _plan(engine: engines.Engine, secret: Secret, table_name: str, count: int) -
         mode="replace",
         columns=columns,
         key=described.primary_key,
-        ranges=ranges.cut(whole, cut),
+        ranges=key_ranges.cut(whole, cut),
         whole=True,
         swap=True,
         exists=False,

@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, cast
 
-from tributary import faults
-from tributary.catalog import SourceColumn
-from tributary.engines import mysql_types, postgresql_types, sqlite_types, sqlserver_types
+from tributary.engines.mysql import types as mysql_types
+from tributary.engines.postgresql import types as postgresql_types
+from tributary.engines.sqlite import types as sqlite_types
+from tributary.engines.sqlserver import types as sqlserver_types
 from tributary.errors import UnsupportedType
-from tributary.sizes import SIZES
-from tributary.types import Kind, KindName, warehouse
+from tributary.model import value_policies
+from tributary.model.source_catalog import SourceColumn
+from tributary.model.types import Kind, KindName, warehouse
+from tributary.redshift.text_sizes import SIZES
 
 PAGE = Path(__file__).with_name("types.md")
 
@@ -287,9 +290,9 @@ def _target(types: Types, type: str) -> str:
 def _faults() -> Iterator[str]:
     yield "## Faults and what can be done about them"
     yield "| fault | a column with | in Redshift | policies |\n|---|---|---|---|"
-    for fault, meaning in faults.MEANINGS.items():
-        words = dict.fromkeys(_word(kind) for kind, found in faults.OF_KIND.items() if fault in found)
-        yield f"| `{fault}` | {meaning} | {', '.join(words)} | {', '.join(faults.CHOICES[fault])} |"
+    for fault, meaning in value_policies.MEANINGS.items():
+        words = dict.fromkeys(_word(kind) for kind, found in value_policies.OF_KIND.items() if fault in found)
+        yield f"| `{fault}` | {meaning} | {', '.join(words)} | {', '.join(value_policies.CHOICES[fault])} |"
     yield ""
 
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tributary import paths
-from tributary.documents import Item, Ledger, Plan, RunReport, TablePlan, TableResult
+from tributary.model.documents import Item, Ledger, Plan, RunReport, TablePlan, TableResult
+from tributary.storage import object_keys
 
 from .pipeline import Pipeline, Run, exit_of
 
@@ -68,12 +68,12 @@ class Progress:
     def _find_plan(self) -> bool:
         planned = exit_of(self.pipeline.history(self.arn), "Plan")
         run_id = planned and planned.get("run_id")
-        document = self.pipeline.document(paths.plan(self.source, run_id)) if run_id else None
+        document = self.pipeline.document(object_keys.plan(self.source, run_id)) if run_id else None
         if document is None:
             return False
         self.plan = Plan.model_validate(document)
         for number in range(self.plan.items):
-            item = Item.model_validate(self.pipeline.document(paths.item(self.plan.prefix, number)))
+            item = Item.model_validate(self.pipeline.document(object_keys.item(self.plan.prefix, number)))
             self.tables.update({table.number: table for table in item.tables})
         for table in sorted(self.tables.values(), key=lambda table: table.number):
             self._tell(table.name, f"planned, {_what(table)}")
@@ -81,7 +81,7 @@ class Progress:
 
     def _look_at_tables(self) -> None:
         assert self.plan is not None
-        ledger = self.pipeline.document(paths.ledger(self.source, self.plan.run_id))
+        ledger = self.pipeline.document(object_keys.ledger(self.source, self.plan.run_id))
         if ledger:
             for load in Ledger.model_validate(ledger).tables:
                 if load.phase in LOADING:
@@ -95,7 +95,7 @@ class Progress:
 
     def _read_results(self) -> None:
         assert self.plan is not None
-        for key in self._keys(paths.results(self.source, self.plan.run_id)):
+        for key in self._keys(object_keys.results(self.source, self.plan.run_id)):
             number = int(key.rpartition("/")[2].removesuffix(".json"))
             if number not in self.results:
                 self.results[number] = TableResult.model_validate(self.pipeline.document(key))
@@ -105,14 +105,14 @@ class Progress:
         if result := self.results.get(number):
             self._tell(table.name, f"extracted {result.rows:,} rows, {_size(result.size_bytes)}")
             return
-        prefix = paths.chunk_prefix(self.source, self.plan.run_id, table.target_table, "")[:-1]
+        prefix = object_keys.chunk_prefix(self.source, self.plan.run_id, table.target_table, "")[:-1]
         sizes = [entry["Size"] for entry in self._objects(prefix)]
         if sizes:
             self._tell(table.name, f"extracting, {len(sizes)} chunks so far, {_size(sum(sizes))}")
 
     def _report(self, run: Run) -> RunReport | None:
         run_id = self.plan.run_id if self.plan else run.run_id
-        found = self.pipeline.document(paths.report(self.source, run_id)) if run_id else None
+        found = self.pipeline.document(object_keys.report(self.source, run_id)) if run_id else None
         return RunReport.model_validate(found) if found else None
 
     def _keys(self, prefix: str) -> Iterator[str]:

@@ -5,11 +5,11 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from tributary import secret, settings
-from tributary.documents import RunEvent
-from tributary.extract import begin, extract_item
-from tributary.lease import held_plan
+from tributary import environment, secret
+from tributary.extraction.extract import begin, extract_item
+from tributary.model.documents import RunEvent
 from tributary.observability import guarded, logger
+from tributary.storage.lease import held_plan
 
 
 class ExtractEvent(RunEvent):
@@ -24,13 +24,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     asked = ExtractEvent.model_validate(event)
     logger.append_keys(source=asked.source, run_id=asked.run_id)
     left_s = context.get_remaining_time_in_millis() / 1000
-    bucket = settings.raw_bucket()
+    bucket = environment.raw_bucket()
     plan = held_plan(bucket, asked.source, asked.run_id)
     extraction = begin(
         plan,
         bucket,
-        secret.fetch(settings.client("secretsmanager"), plan.secret),
-        chunk_size_bytes=int(settings.variable("CHUNK_SIZE_BYTES")),
+        secret.fetch(environment.client("secretsmanager"), plan.secret),
+        chunk_size_bytes=int(environment.variable("CHUNK_SIZE_BYTES")),
         stop_at=time.monotonic() + left_s - min(60, left_s / 4),
     )
     return {"item": asked.item, "done": extract_item(extraction, asked.item)}

@@ -7,12 +7,12 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
-from tributary import settings
-from tributary.config import Share
-from tributary.documents import Asked
+from tributary import environment
+from tributary.config.loader import Share
 from tributary.errors import ConfigError
+from tributary.model.documents import Asked
 from tributary.observability import guarded, logger
-from tributary.plan import Request, Surroundings, plan_run
+from tributary.planning.plan import Request, Surroundings, plan_run
 
 
 class Event(BaseModel):
@@ -74,9 +74,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     logger.append_keys(source=asked.source)
     around = Surroundings(
         sources=Path(os.environ.get("SOURCES_DIR") or "/opt"),
-        bucket=settings.raw_bucket(),
-        warehouse=settings.warehouse(),
-        secrets=settings.client("secretsmanager"),
+        bucket=environment.raw_bucket(),
+        warehouse=environment.warehouse(),
+        secrets=environment.client("secretsmanager"),
         is_running=_is_running,
     )
     outcome = plan_run(asked.request, around)
@@ -93,7 +93,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _is_running(execution_arn: str) -> bool:
-    states = settings.client("stepfunctions")
+    states = environment.client("stepfunctions")
     try:
         answer = states.describe_execution(executionArn=execution_arn)
     except states.exceptions.ExecutionDoesNotExist:  # its history is kept for 90 days

@@ -6,10 +6,11 @@ from typing import Any
 from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from tributary import settings, status_change
-from tributary.documents import Document
+from tributary import environment
+from tributary.model.documents import Document
 from tributary.observability import guarded, logger
-from tributary.report import Ended, Outlets, access_giver, pauser, publisher, report_run
+from tributary.reporting import execution_event
+from tributary.reporting.report import Ended, Outlets, access_giver, pauser, publisher, report_run
 
 metrics = Metrics()
 
@@ -31,14 +32,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     ended = broken_off(event) if "detail" in event else arrived(event)
     logger.append_keys(source=ended.source, run_id=ended.run_id)
     outlets = Outlets(
-        publish=publisher(settings.client("sns"), settings.variable("TOPIC_ARN")),
-        pause_schedule=pauser(settings.client("lambda"), settings.variable("SCHEDULES_FUNCTION")),
-        ops_center=settings.client("ssm"),
+        publish=publisher(environment.client("sns"), environment.variable("TOPIC_ARN")),
+        pause_schedule=pauser(environment.client("lambda"), environment.variable("SCHEDULES_FUNCTION")),
+        ops_center=environment.client("ssm"),
         metrics=metrics,
-        give_access=access_giver(settings.client("lambda"), os.environ.get("ACCESS_FUNCTION", "")),
+        give_access=access_giver(environment.client("lambda"), os.environ.get("ACCESS_FUNCTION", "")),
     )
-    rpus = int(settings.variable("WAREHOUSE_RPUS"))
-    report = report_run(ended, settings.raw_bucket(), outlets, rpus=rpus)
+    rpus = int(environment.variable("WAREHOUSE_RPUS"))
+    report = report_run(ended, environment.raw_bucket(), outlets, rpus=rpus)
     return {"source": report.source, "run_id": report.run_id, "status": report.status}
 
 
@@ -56,7 +57,7 @@ def arrived(event: dict[str, Any]) -> Ended:
 
 def broken_off(event: dict[str, Any]) -> Ended:
     """Return how an execution ended of which EventBridge tells."""
-    told = status_change.parse(event)
+    told = execution_event.parse(event)
     return Ended(
         source=told.source,
         run_id=None,

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tributary import custom_resource
+from tributary.stack import custom_resource
 
 PHYSICAL_ID = "tributary-schedules"
 
@@ -23,12 +23,13 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any] | None:
 
 def reconcile(properties: dict[str, Any]) -> None:
     """Make the schedules what the source files say; repeatable."""
-    from tributary import config, settings
+    from tributary import environment
+    from tributary.config import loader
     from tributary.observability import logger
-    from tributary.schedules import Schedules, Target
+    from tributary.stack.scheduler import Schedules, Target
 
-    sources = config.load_all(_sources())  # all of them are read before anything is written
-    schedules = Schedules(settings.client("scheduler"), settings.variable("SCHEDULE_GROUP"))
+    sources = loader.load_all(_sources())  # all of them are read before anything is written
+    schedules = Schedules(environment.client("scheduler"), environment.variable("SCHEDULE_GROUP"))
     target = Target(
         machine_arn=properties["StateMachineArn"],
         role_arn=properties["RoleArn"],
@@ -40,17 +41,17 @@ def reconcile(properties: dict[str, Any]) -> None:
 
 def switch(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Pause or resume a source or one of its tables."""
-    from tributary import settings
+    from tributary import environment
     from tributary.observability import guarded
-    from tributary.pausing import Asked, apply
-    from tributary.schedules import Schedules
+    from tributary.stack.pause import Asked, apply
+    from tributary.stack.scheduler import Schedules
 
     @guarded
     def act(event: dict[str, Any], context: Any) -> dict[str, Any]:
         asked = Asked.parse(event)
-        schedules = Schedules(settings.client("scheduler"), settings.variable("SCHEDULE_GROUP"))
-        ops_center = settings.client("ssm")
-        return apply(asked, _sources(), settings.raw_bucket(), schedules, ops_center).model_dump()
+        schedules = Schedules(environment.client("scheduler"), environment.variable("SCHEDULE_GROUP"))
+        ops_center = environment.client("ssm")
+        return apply(asked, _sources(), environment.raw_bucket(), schedules, ops_center).model_dump()
 
     return act(event, context)
 

@@ -6,7 +6,7 @@ whatever happens, so all that could fail to be imported is imported later.
 
 from typing import Any
 
-from tributary import custom_resource
+from tributary.stack import custom_resource
 
 PHYSICAL_ID = "tributary-warehouse"
 LIMIT, LIMIT_ID = "Custom::UsageLimit", "tributary-usage-limit"
@@ -28,10 +28,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any] | None:
 
 def prepare(properties: dict[str, Any]) -> None:
     """Create what is missing and grant it to the pipeline's database user; repeatable."""
-    from tributary import settings
+    from tributary import environment
     from tributary.redshift.bootstrap import bootstrap, show_raw_layer
 
-    warehouse = settings.warehouse(admin_secret=properties.get("AdminSecretArn") or None)
+    warehouse = environment.warehouse(admin_secret=properties.get("AdminSecretArn") or None)
     bootstrap(warehouse, loader=properties["Loader"], database=properties["Database"])
     if schema := properties.get("RawSchema"):
         show_raw_layer(warehouse, schema=schema, role=properties["RawRole"], loader=properties["Loader"])
@@ -39,10 +39,11 @@ def prepare(properties: dict[str, Any]) -> None:
 
 def limit(properties: dict[str, Any]) -> None:
     """Have the stack's own workgroup limited to so many RPU-hours a month; repeatable."""
-    from tributary import settings, usage_limit
+    from tributary import environment
+    from tributary.stack import usage_limit
 
     usage_limit.keep(
-        settings.client("redshift-serverless"),
+        environment.client("redshift-serverless"),
         properties["WorkgroupArn"],
         amount=int(properties["Amount"]),
         action=properties["Action"],
@@ -51,22 +52,23 @@ def limit(properties: dict[str, Any]) -> None:
 
 def unlimit(properties: dict[str, Any]) -> None:
     """Take the limit away, where it is still there."""
-    from tributary import settings, usage_limit
+    from tributary import environment
+    from tributary.stack import usage_limit
 
-    usage_limit.remove(settings.client("redshift-serverless"), properties["WorkgroupArn"])
+    usage_limit.remove(environment.client("redshift-serverless"), properties["WorkgroupArn"])
 
 
 def give_access(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Give each table of the event its access, where it has another, and say how many had; repeatable."""
-    from tributary import settings
-    from tributary.documents import AccessEvent
+    from tributary import environment
+    from tributary.model.documents import AccessEvent
     from tributary.observability import guarded, logger
     from tributary.redshift import access
 
     @guarded
     def act(event: dict[str, Any], context: Any) -> dict[str, Any]:
         asked = AccessEvent.model_validate(event)
-        warehouse = settings.warehouse(admin_secret=settings.variable("ADMIN_SECRET"))
+        warehouse = environment.warehouse(admin_secret=environment.variable("ADMIN_SECRET"))
         changed = access.apply(warehouse, asked.access)
         logger.info("access given", extra={"tables": len(asked.access), "changed": changed})
         return {"tables": len(asked.access), "changed": changed}

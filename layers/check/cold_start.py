@@ -37,14 +37,17 @@ class Needs:
 NEEDS = {
     "PlanFunction": Needs(("yaml",), ("s3", "secretsmanager", "redshift-data")),
     "ExtractFunction": Needs(
-        ("pyarrow.parquet", "pyarrow.csv", "pyarrow.compute", "tributary.engines.postgresql"),
+        ("pyarrow.parquet", "pyarrow.csv", "pyarrow.compute", "tributary.engines.postgresql.engine"),
         ("s3", "secretsmanager"),
         bar_s=0.6,
     ),
     "LoadFunction": Needs((), ("s3", "redshift-data")),
     "ReportFunction": Needs((), ("s3", "sns", "lambda", "ssm")),
     "WarehouseFunction": Needs(("tributary.redshift.bootstrap",), ("redshift-data",)),
-    "SchedulesFunction": Needs(("yaml", "tributary.config", "tributary.schedules"), ("scheduler",)),
+    "SchedulesFunction": Needs(
+        ("yaml", "tributary.config.loader", "tributary.stack.scheduler"),
+        ("scheduler",),
+    ),
 }
 
 
@@ -78,8 +81,8 @@ def code(module: str, needs: Needs | None) -> str:
     lines = ["import importlib, os", f"importlib.import_module({module!r})"]
     if needs:
         lines += [f"importlib.import_module({name!r})" for name in needs.modules]
-        lines += ["from tributary import settings"]
-        lines += [f"settings.client({name!r})" for name in needs.services]
+        lines += ["from tributary import environment"]
+        lines += [f"environment.client({name!r})" for name in needs.services]
     return "\n".join([*lines, "os._exit(0)"])  # without Python's own tidying up, which Lambda never sees
 
 

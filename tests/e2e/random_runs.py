@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from tributary.documents import Asked as Bounds
-from tributary.documents import Plan
 from tributary.errors import ConfigError, LeaseLost, PlanOutdated, TransientError
+from tributary.model.documents import Asked as Bounds
+from tributary.model.documents import Plan
 
 from .committed import BASE
 from .compare import full_name

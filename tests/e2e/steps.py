@@ -19,12 +19,12 @@ from local.aws.function import REGION
 from local.aws.lambdas import access_key
 from tributary import secret
 from tributary.errors import TributaryError
-from tributary.extract import Session, begin, extract_item
-from tributary.lease import held_plan
-from tributary.load import Loading, Progress, load_run
-from tributary.plan import Outcome, Request, Surroundings, plan_run
+from tributary.extraction.extract import Session, begin, extract_item
+from tributary.loading.load import Loading, Progress, load_run
+from tributary.planning.plan import Outcome, Request, Surroundings, plan_run
 from tributary.redshift.data_api import Warehouse
-from tributary.storage import Bucket
+from tributary.storage.bucket import Bucket
+from tributary.storage.lease import held_plan
 
 from .company import Company, Source
 from .fates import Fate, Reached

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tributary.names import OWN_COLUMNS
+from tributary.model.warehouse_names import OWN_COLUMNS
 
 from .company import Company, Source
 from .compare import only_table

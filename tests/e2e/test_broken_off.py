@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tributary.errors import LeaseLost
-from tributary.load import load_run
+from tributary.loading.load import load_run
 
 from .company import Company
 from .fates import Fate

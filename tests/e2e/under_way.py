@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 
 import pg8000.native
 
-from tributary import paths
-from tributary.documents import Item, Plan, TableResult
+from tributary.model.documents import Item, Plan, TableResult
 from tributary.redshift.control import Committed
 from tributary.redshift.data_api import Warehouse
 from tributary.redshift.publish import publish
 from tributary.redshift.stage import manifest, stage, staging_name
-from tributary.sizes import settled
+from tributary.redshift.text_sizes import settled
+from tributary.storage import object_keys
 
 from .company import Company, PostgresSource, Source
 
@@ -222,7 +222,7 @@ def batches(company: Company, source: Source, run_id: str) -> tuple[list[str], l
     result = TableResult.model_validate(company.document(f"{run}results/0.json"))
     table = settled(table, result.longest)
     bucket = company.stack.outputs["RawBucketName"]
-    key = paths.manifest(source.name, run_id, table.raw_name)
+    key = object_keys.manifest(source.name, run_id, table.raw_name)
     company.client("s3").put_object(Bucket=bucket, Key=key, Body=manifest(bucket, result.chunks))
     committed = Committed(
         source=source.name,

@@ -11,13 +11,9 @@ import pytest
 
 from local.aws.clients import client
 from local.aws.gateway import Gateway
-from tributary import __version__, paths
-from tributary.carry_on import Begun, Carrier, note_begun
-from tributary.catalog import SourceTable, TableName
-from tributary.changes import Loaded
-from tributary.choice import Choice
-from tributary.config import Settings
-from tributary.documents import (
+from tributary import __version__
+from tributary.config.loader import Settings
+from tributary.model.documents import (
     Column,
     Failure,
     Item,
@@ -28,8 +24,13 @@ from tributary.documents import (
     TablePlan,
     TableResult,
 )
-from tributary.storage import Bucket, body
-from tributary.types import Kind
+from tributary.model.source_catalog import SourceTable, TableName
+from tributary.model.types import Kind
+from tributary.planning.checkpoint import Begun, Carrier, note_begun
+from tributary.planning.load_method import Loaded
+from tributary.planning.table_spec import Choice
+from tributary.storage import object_keys
+from tributary.storage.bucket import Bucket, body
 
 ID = Column(name="id", type="integer", kind=Kind("int32"), nullable=False, target="id")
 CHOICE = Choice(
@@ -87,30 +88,30 @@ class Past:
             generation=1,
             execution_arn="arn",
             started_at="2026-01-01T00:00:00Z",
-            prefix=f"{paths.run(self.source, run_id)}items/",
+            prefix=f"{object_keys.run(self.source, run_id)}items/",
             items=len(parts),
             max_connections=1,
             statement_timeout_s=30,
             notify="all",
         )
         for number, part in enumerate(parts):
-            self.bucket.put(paths.item(plan.prefix, number), body(Item(tables=(part,))))
-        self.bucket.put(paths.plan(self.source, run_id), body(plan))
+            self.bucket.put(object_keys.item(plan.prefix, number), body(Item(tables=(part,))))
+        self.bucket.put(object_keys.plan(self.source, run_id), body(plan))
         note_begun(self.bucket, self.source, self.carrier(), parts, run_id)
 
     def chunks(self, run_id: str, *numbers: int, part: int = 0) -> None:
-        prefix = paths.chunk_prefix(self.source, run_id, "orders", str(part))
+        prefix = object_keys.chunk_prefix(self.source, run_id, "orders", str(part))
         for number in numbers:
-            self.bucket.put(paths.chunk(prefix, number), b"rows")
+            self.bucket.put(object_keys.chunk(prefix, number), b"rows")
 
     def read(self, run_id: str, failure: Failure | None = None) -> None:
         """Note that the table was read to its end, or failed."""
         result = TableResult(number=0, table="public.orders", rows=1, failure=failure)
-        self.bucket.put(paths.result(self.source, run_id, 0), body(result))
+        self.bucket.put(object_keys.result(self.source, run_id, 0), body(result))
 
     def load_failed(self, run_id: str) -> None:
         ledger = Ledger(tables=(TableLoad(number=0, item=0, table="public.orders", phase="failed"),))
-        self.bucket.put(paths.ledger(self.source, run_id), body(ledger))
+        self.bucket.put(object_keys.ledger(self.source, run_id), body(ledger))
 
     def carrier(self, loaded: Loaded | None = None) -> Carrier:
         return Carrier.of(self.bucket, self.source, {"public.orders": loaded} if loaded else {})
@@ -207,7 +208,7 @@ def test_what_was_loaded_since_is_done(past: Past) -> None:
     assert past.carried(orders(), done) == [None]
 
     note_begun(past.bucket, past.source, past.carrier(done), [], ago(hours=1))
-    assert past.bucket.document(paths.begun(past.source), Begun) == Begun()
+    assert past.bucket.document(object_keys.begun(past.source), Begun) == Begun()
 
 
 def test_a_whole_image_is_read_anew_where_an_older_one_stands(past: Past) -> None:

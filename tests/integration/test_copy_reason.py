@@ -11,14 +11,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from local.databases.postgres import Postgres
-from tributary import __version__, paths
-from tributary.chunks import SEQUENCE
-from tributary.documents import Chunk, Column, Item, Ledger, Plan, Range, TablePlan, TableResult
-from tributary.load import Loading, load_run
+from tributary import __version__
+from tributary.extraction.chunks import SEQUENCE
+from tributary.loading.load import Loading, load_run
+from tributary.model.documents import Chunk, Column, Item, Ledger, Plan, Range, TablePlan, TableResult
+from tributary.model.types import Kind
 from tributary.redshift import control
 from tributary.redshift.data_api import Warehouse as Pipeline
-from tributary.storage import Bucket, body
-from tributary.types import Kind
+from tributary.storage import object_keys
+from tributary.storage.bucket import Bucket, body
 
 from .redshift_warehouse import BUCKET, ROLE, Warehouse, serve
 
@@ -46,14 +47,14 @@ def test_the_real_reason_of_a_failed_copy_is_told_without_its_value(warehouse: W
     pq.write_table(pa.table({"note": [PLANTED], SEQUENCE: pa.array([1], pa.int64())}), rows)
     bucket.put(KEY, rows.getvalue())
     chunk = Chunk(key=KEY, size_bytes=len(rows.getvalue()))
-    bucket.put(paths.item(loading.plan.prefix, 0), body(Item(tables=(orders(),))))
+    bucket.put(object_keys.item(loading.plan.prefix, 0), body(Item(tables=(orders(),))))
     result = TableResult(number=0, table="public.orders", chunks=(chunk,), rows=1)
-    bucket.put(paths.result("shop", RUN, 0), body(result))
+    bucket.put(object_keys.result("shop", RUN, 0), body(result))
 
     while not load_run(loading, {}).done:
         time.sleep(0.05)
 
-    ledger = bucket.document(paths.ledger("shop", RUN), Ledger)
+    ledger = bucket.document(object_keys.ledger("shop", RUN), Ledger)
     assert ledger
     failure = ledger.tables[0].failure
     assert failure

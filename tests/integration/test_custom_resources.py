@@ -18,8 +18,9 @@ import pytest
 
 from local.aws.clients import client
 from local.aws.platform import Platform
-from tributary import custom_resource, settings
+from tributary import environment
 from tributary.errors import ConfigError
+from tributary.stack import custom_resource
 
 ROOT = Path(__file__).parents[2]
 REST = "engine: sqlite\nsecret: tributary/x\ntables: [{name: orders}]\n"
@@ -221,9 +222,9 @@ def handler(
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    settings.client.cache_clear()
+    environment.client.cache_clear()
     yield importlib.import_module("functions.schedules.app").handler
-    settings.client.cache_clear()
+    environment.client.cache_clear()
 
 
 def expressions(platform: Platform) -> dict[str, str]:

@@ -16,14 +16,18 @@ import pytest
 from local.aws.clients import client
 from local.aws.gateway import Gateway
 from local.databases.postgres import Postgres
-from tributary import engines, extract, lengths, paths, ranges, results
-from tributary.catalog import TableName
-from tributary.chunks import SEQUENCE
-from tributary.documents import Altered, Column, Item, Plan, Range, TablePlan, TableResult
+from tributary.engines import protocol
 from tributary.errors import StorageUnavailable
-from tributary.faults import Fault, Policy
+from tributary.extraction import extract
+from tributary.extraction.chunks import SEQUENCE
+from tributary.model import text_lengths
+from tributary.model.documents import Altered, Column, Item, Plan, Range, TablePlan, TableResult
+from tributary.model.source_catalog import TableName
+from tributary.model.value_policies import Fault, Policy
+from tributary.planning import key_ranges
 from tributary.secret import Secret
-from tributary.storage import Bucket, body
+from tributary.storage import object_keys, results
+from tributary.storage.bucket import Bucket, body
 
 RUN = "20261123_233901"
 FAR = datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC)
@@ -66,7 +70,7 @@ class Workshop:
         policies: dict[str, dict[Fault, Policy]] | None = None,
         cuts: tuple[str, ...] = (),
     ) -> Plan:
-        engine = engines.get("postgresql")
+        engine = protocol.get("postgresql")
         connection = engine.connect(self.secret, statement_timeout_s=30)
         described = engine.describe(connection, [TableName(self.source, "orders")])
         engine.close(connection)
@@ -92,7 +96,7 @@ class Workshop:
             columns=columns,
             key=("id",),
             cursor="stamp",
-            ranges=ranges.cut(Range(number=1, order=order), [(cut,) for cut in cuts]),
+            ranges=key_ranges.cut(Range(number=1, order=order), [(cut,) for cut in cuts]),
             page_rows=page_rows,
             whole=True,
             swap=False,
@@ -113,8 +117,8 @@ class Workshop:
             statement_timeout_s=30,
             notify="all",
         )
-        self.bucket.put(paths.item(plan.prefix, 0), body(Item(tables=tuple(ranges.parts(planned)))))
-        self.begun, self.planned = plan, ranges.parts(planned)[0]
+        self.bucket.put(object_keys.item(plan.prefix, 0), body(Item(tables=tuple(key_ranges.parts(planned)))))
+        self.begun, self.planned = plan, key_ranges.parts(planned)[0]
         return plan
 
     def extract(self, plan: Plan, *, chunk_size_bytes: int = 1, seconds: float = 60) -> bool:
@@ -231,7 +235,7 @@ def test_ranges_go_on_each_after_its_own_chunks_and_their_rows_are_joined_in_ord
     assert ids(workshop.rows()) == list(range(1, 21))
     assert workshop.result().rows == 20
     assert {chunk.key.rsplit("_", 2)[1] for chunk in workshop.result().chunks} == {"1", "2", "3"}
-    assert len(list(bucket.list(paths.results(workshop.source, RUN)))) == 4
+    assert len(list(bucket.list(object_keys.results(workshop.source, RUN)))) == 4
 
 
 def test_a_range_that_fails_is_the_tables_failure_before_the_others_are_done(
@@ -319,7 +323,7 @@ def test_a_failure_that_nobody_foresaw_is_that_tables_own(postgres: Postgres, bu
     plan = workshop.plan(order=("id",))
     sound = workshop.planned.model_copy(update={"number": 1})
     broken = workshop.planned.model_copy(update={"ranges": (Range(number=1 << 20, order=("id",)),)})
-    bucket.put(paths.item(plan.prefix, 0), body(Item(tables=(broken, sound))))
+    bucket.put(object_keys.item(plan.prefix, 0), body(Item(tables=(broken, sound))))
 
     assert workshop.extract(plan)
 
@@ -388,7 +392,7 @@ def test_chunks_of_a_version_that_measured_nothing_leave_the_longest_text_unknow
     workshop = Workshop(postgres, bucket, rows=60)
     plan = workshop.plan(order=("id",), page_rows=7)
     with monkeypatch.context() as earlier:
-        earlier.setattr(lengths, "longer", lambda one, other: None)
+        earlier.setattr(text_lengths, "longer", lambda one, other: None)
         assert not workshop.extract(plan, seconds=0)
 
     assert workshop.extract(plan)

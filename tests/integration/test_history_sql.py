@@ -12,14 +12,14 @@ import pytest
 
 from local.databases.postgres import Postgres
 from tests.integration.redshift_warehouse import Row, Warehouse, serve
-from tributary.documents import Column, Range, TablePlan
+from tributary.model.documents import Column, Range, TablePlan
+from tributary.model.types import Kind
 from tributary.redshift import control
 from tributary.redshift.control import Committed
-from tributary.redshift.digest import mark
+from tributary.redshift.modes.digest import mark
 from tributary.redshift.publish import publish
 from tributary.redshift.sql import literal
 from tributary.redshift.stage import stage
-from tributary.types import Kind
 
 COLUMNS = (
     Column(name="code", type="?", kind=Kind("text", size_bytes=40), nullable=False, target="code"),

@@ -11,11 +11,11 @@ import pytest
 
 from local.aws.clients import client
 from local.aws.gateway import Gateway
-from tributary import lease, paths
-from tributary.documents import FORMAT, Plan
 from tributary.errors import LeaseLost, PlanOutdated
-from tributary.lease import Lease
-from tributary.storage import Bucket, body
+from tributary.model.documents import FORMAT, Plan
+from tributary.storage import lease, object_keys
+from tributary.storage.bucket import Bucket, body
+from tributary.storage.lease import Lease
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +96,8 @@ def test_only_the_holder_gives_the_lease_back(bucket: Bucket, source: str) -> No
 
 
 def test_a_step_of_a_run_that_was_taken_over_is_stopped(bucket: Bucket, source: str) -> None:
-    from tributary import paths
-    from tributary.documents import Plan
+    from tributary.model.documents import Plan
+    from tributary.storage import object_keys
 
     old = take(bucket, source, "arn:old")
     assert old is not None
@@ -116,7 +116,7 @@ def test_a_step_of_a_run_that_was_taken_over_is_stopped(bucket: Bucket, source: 
         statement_timeout_s=1,
         notify="all",
     )
-    bucket.put(paths.plan(source, old.run_id), body(plan))
+    bucket.put(object_keys.plan(source, old.run_id), body(plan))
     assert lease.held_plan(bucket, source, old.run_id) == plan
 
     take(bucket, source, "arn:new")
@@ -127,7 +127,9 @@ def test_a_step_of_a_run_that_was_taken_over_is_stopped(bucket: Bucket, source: 
 
 def test_a_lease_that_another_version_wrote_is_honoured(bucket: Bucket, source: str) -> None:
     held = {"source": source, "generation": 7, "run_id": "20260101_000000", "execution_arn": "arn:1"}
-    bucket.put(paths.lease(source), json.dumps({**held, "format": 9, "a_field_of_later": True}).encode())
+    bucket.put(
+        object_keys.lease(source), json.dumps({**held, "format": 9, "a_field_of_later": True}).encode()
+    )
 
     assert take(bucket, source, "arn:2", "arn:1") is None
     taken = take(bucket, source, "arn:2")
@@ -152,7 +154,7 @@ def test_a_plan_of_another_format_ends_the_run_that_meets_it(bucket: Bucket, sou
         notify="failures",
     )
     other = {**plan.model_dump(), "format": FORMAT + 1}
-    bucket.put(paths.plan(source, plan.run_id), json.dumps(other).encode())
+    bucket.put(object_keys.plan(source, plan.run_id), json.dumps(other).encode())
 
     with pytest.raises(PlanOutdated, match="planned by another version; start it again"):
         lease.held_plan(bucket, source, plan.run_id)

@@ -13,11 +13,11 @@ from botocore.exceptions import ClientError
 
 from local.aws.clients import client
 from local.aws.platform import Platform
-from tributary import config
+from tributary.config import loader
 from tributary.errors import ConfigError, ScheduleRefused, SchedulerUnavailable
-from tributary.pausing import Asked, apply
-from tributary.schedules import Changes, Schedules, Target
-from tributary.storage import Bucket
+from tributary.stack.pause import Asked, apply
+from tributary.stack.scheduler import Changes, Schedules, Target
+from tributary.storage.bucket import Bucket
 
 TARGET = Target(
     machine_arn="arn:aws:states:us-east-1:123456789012:stateMachine:tributary",
@@ -64,7 +64,7 @@ def write(folder: Path, **schedules: str | None) -> None:
 
 
 def reconcile(schedules: Schedules, folder: Path) -> Changes:
-    return schedules.reconcile(config.load_all(folder).values(), TARGET)
+    return schedules.reconcile(loader.load_all(folder).values(), TARGET)
 
 
 def held(schedules: Schedules, name: str) -> dict[str, Any]:

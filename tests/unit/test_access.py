@@ -5,18 +5,18 @@ from typing import Any
 
 import pytest
 
-from tributary.access import access
-from tributary.catalog import SourceColumn, SourceTable, TableName
-from tributary.choice import choose
-from tributary.config import Access as Said
-from tributary.config import Columns, Settings
-from tributary.documents import Access, AccessEvent, TableAccess
-from tributary.engines import get
+from tributary.config.loader import Access as Said
+from tributary.config.loader import Columns, Settings
+from tributary.engines.protocol import get
 from tributary.errors import TableRefused
+from tributary.model.documents import Access, AccessEvent, TableAccess
+from tributary.model.source_catalog import SourceColumn, SourceTable, TableName
+from tributary.planning.access import access
+from tributary.planning.table_spec import choose
 from tributary.redshift import access as sql
 from tributary.redshift import roles
 from tributary.redshift.access import Done, Known
-from tributary.report import access_giver
+from tributary.reporting.report import access_giver
 
 from .test_publish_sql import orders
 

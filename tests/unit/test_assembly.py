@@ -7,12 +7,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tributary import chunks
-from tributary.assembly import Step
-from tributary.documents import Column
-from tributary.extract import PAGE_ROWS_AT_MOST, PAGE_S, PAGE_SIZE_BYTES, PageRows
+from tributary.extraction import chunks
+from tributary.extraction.chunk_writer import Step
+from tributary.extraction.extract import PAGE_ROWS_AT_MOST, PAGE_S, PAGE_SIZE_BYTES, PageRows
+from tributary.model.documents import Column
+from tributary.model.types import Kind
 from tributary.observability import reduced
-from tributary.types import Kind
 
 
 def test_a_step_does_one_thing_after_the_other_and_is_waited_for() -> None:

@@ -2,14 +2,14 @@
 
 import pytest
 
-from tributary.catalog import SourceColumn, SourceTable, TableName
-from tributary.choice import choose
-from tributary.config import Settings
-from tributary.documents import Rebuilt
-from tributary.engines import get
+from tributary.config.loader import Settings
+from tributary.engines.protocol import get
 from tributary.errors import TableRefused
-from tributary.names import Target
-from tributary.redshift import care, comments, rebuild, unique
+from tributary.model.documents import Rebuilt
+from tributary.model.source_catalog import SourceColumn, SourceTable, TableName
+from tributary.model.warehouse_names import Target
+from tributary.planning.table_spec import choose
+from tributary.redshift import comments, key_constraint, maintenance, replay_image
 from tributary.redshift.publish import publish
 from tributary.redshift.stage import stage
 
@@ -54,7 +54,7 @@ def test_a_table_of_another_form_lies_as_the_file_says_in_types_that_can() -> No
 def test_a_table_that_a_replay_makes_lies_as_its_last_run_said_and_its_image_beside_it() -> None:
     table = REBUILT.model_copy(update={"distkey": "Id", "encode": {"code": "zstd"}, "exists": False})
 
-    made, _, image, *_ = rebuild.begin(table, NAME)
+    made, _, image, *_ = replay_image.begin(table, NAME)
 
     assert '"code" VARCHAR(40) ENCODE ZSTD' in made
     assert made.endswith(' DISTSTYLE KEY DISTKEY ("id")')
@@ -86,7 +86,7 @@ def test_what_redshift_cannot_do_with_a_column_is_refused_by_its_name() -> None:
 def test_the_planner_learns_the_key_in_the_publish_that_makes_or_replaces_the_table() -> None:
     for table in (NUMBERED, orders(key=("Id",), swap=True), orders(key=("Id",), mode="replace", swap=True)):
         assert publish(table, NAME, committed())[-3] == ADDED
-    assert unique.name(NUMBERED) == CONSTRAINT
+    assert key_constraint.name(NUMBERED) == CONSTRAINT
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_comments_are_said_where_they_changed_and_never_taken_away() -> None:
 
     assert changed == (("code", "it's a \\ code"), ("size", "x" * 8000))
     table = orders(comments=(*changed[:1], (None, "all orders")))
-    assert care.batches(table, 7) == [
+    assert maintenance.batches(table, 7) == [
         [
             'COMMENT ON COLUMN "shop"."orders"."code" IS \'it\'\'s a \\\\ code\'',
             'COMMENT ON TABLE "shop"."orders" IS \'all orders\'',
@@ -149,7 +149,7 @@ def test_comments_are_said_where_they_changed_and_never_taken_away() -> None:
         "SELECT table_schema, table_name, column_name, remarks FROM svv_columns "
         "WHERE table_schema IN ('shop') AND remarks IS NOT NULL"
     )
-    assert unique.ask(["shop"]) == (
+    assert key_constraint.ask(["shop"]) == (
         "SELECT table_schema, table_name, constraint_name FROM information_schema.table_constraints "
         "WHERE table_schema IN ('shop') AND constraint_name LIKE 'tributary_key_%'"
     )
@@ -158,12 +158,12 @@ def test_comments_are_said_where_they_changed_and_never_taken_away() -> None:
 def test_many_and_long_comments_keep_within_the_data_apis_batches() -> None:
     table = orders(comments=tuple(("id", "x" * size) for size in [10] * 90 + [8000] * 20))
 
-    batches = care.batches(table, 0)
+    batches = maintenance.batches(table, 0)
 
     assert [len(batch) for batch in batches] == [40, 40, 21, 9]
     assert max(sum(len(sql) for sql in batch) for batch in batches) < 100_000
 
 
 def test_only_large_loads_are_analysed_at_once() -> None:
-    assert care.batches(orders(), 99_999) == []
-    assert care.batches(orders(), 100_000) == [['ANALYZE "shop"."orders" PREDICATE COLUMNS']]
+    assert maintenance.batches(orders(), 99_999) == []
+    assert maintenance.batches(orders(), 100_000) == [['ANALYZE "shop"."orders" PREDICATE COLUMNS']]

@@ -6,13 +6,13 @@ from typing import cast
 
 import pytest
 
-from tributary.catalog import SourceTable, TableName
-from tributary.changes import REFRESH, RENAME, Loaded, Way, go_on
-from tributary.choice import Choice
-from tributary.config import Settings
-from tributary.documents import Column, Mode
+from tributary.config.loader import Settings
 from tributary.errors import TableRefused
-from tributary.types import Kind
+from tributary.model.documents import Column, Mode
+from tributary.model.source_catalog import SourceTable, TableName
+from tributary.model.types import Kind
+from tributary.planning.load_method import REFRESH, RENAME, Loaded, Way, go_on
+from tributary.planning.table_spec import Choice
 
 RUN = "20261122_233901"
 

@@ -6,10 +6,10 @@ from textwrap import dedent
 
 import pytest
 
-from tributary import config
-from tributary.config import Columns, Settings, Source, TableEntry
+from tributary.config import loader
+from tributary.config.loader import Columns, Settings, Source, TableEntry
+from tributary.config.schedule import Schedule
 from tributary.errors import ConfigError
-from tributary.schedule import Schedule
 
 MINIMAL = "engine: postgresql\nsecret: tributary/shop\n"
 TABLES = "tables: [{name: public.orders}]\n"
@@ -18,7 +18,7 @@ TABLES = "tables: [{name: public.orders}]\n"
 def read(directory: Path, text: str, name: str = "shop.yaml") -> Source:
     path = directory / name
     path.write_text(dedent(text), "utf-8")
-    return config.load(path)
+    return loader.load(path)
 
 
 def faults(directory: Path, text: str, name: str = "shop.yaml") -> list[str]:
@@ -324,7 +324,7 @@ class TestFaults:
     def test_of_encoding_are_faults_too(self, tmp_path: Path) -> None:
         (tmp_path / "shop.yaml").write_bytes(b"engine: \xff\n")
         with pytest.raises(ConfigError, match=r"shop.yaml: is not UTF-8 text; save it as UTF-8"):
-            config.load(tmp_path / "shop.yaml")
+            loader.load(tmp_path / "shop.yaml")
 
     @pytest.mark.parametrize("name", ["2shop", "my shop", "shop.test", "_shop", "s" * 51, "tienda_ñ"])
     def test_of_the_files_name_are_faults_too(self, tmp_path: Path, name: str) -> None:
@@ -340,15 +340,15 @@ class TestDirectory:
         (tmp_path / "old.yaml.example").write_text("nor is this")
         (tmp_path / "._shop.yaml").write_bytes(b"\0")
         (tmp_path / "python.yaml").mkdir()
-        assert config.load_all(tmp_path) == {"crm": crm, "shop": shop}
-        assert config.find(tmp_path, "shop") == shop
+        assert loader.load_all(tmp_path) == {"crm": crm, "shop": shop}
+        assert loader.find(tmp_path, "shop") == shop
 
     def test_with_faults_names_those_of_every_file(self, tmp_path: Path) -> None:
         faults(tmp_path, "engine: x\n" + MINIMAL.partition("\n")[2] + TABLES, "a.yaml")
         faults(tmp_path, "", "b.yaml")
         read(tmp_path, MINIMAL + TABLES, "c.yaml")
         with pytest.raises(ConfigError) as refused:
-            config.load_all(tmp_path)
+            loader.load_all(tmp_path)
         assert str(refused.value).splitlines() == [
             'a.yaml, line 1, engine: "x" is not an engine; use mysql, postgresql, sqlite or sqlserver',
             "b.yaml, line 1: is empty; write engine, secret and tables",
@@ -360,18 +360,18 @@ class TestDirectory:
         with pytest.raises(
             ConfigError, match=r'^web_shop.yaml, target_schema: "web_shop" is where web-shop.yaml'
         ):
-            config.load_all(tmp_path)
+            loader.load_all(tmp_path)
 
     def test_gives_a_shared_target_a_schema_that_no_source_has(self, tmp_path: Path) -> None:
         entry = "tables: [{name: a.orders, target: Company.Orders}]\n"
         shop = read(tmp_path, MINIMAL + entry, "shop.yaml")
         read(tmp_path, MINIMAL + entry, "crm.yaml")
-        assert config.load_all(tmp_path)["shop"] == shop
+        assert loader.load_all(tmp_path)["shop"] == shop
         assert shop.tables[0].target == "company.orders"
         assert shop.schemas == ["shop", "company"]
         read(tmp_path, MINIMAL + TABLES, "company.yaml")
         with pytest.raises(ConfigError) as refused:
-            config.load_all(tmp_path)
+            loader.load_all(tmp_path)
         said = 'tables[0].target: the schema of "company.orders" is the target_schema of company.yaml'
         assert [line[:7] for line in str(refused.value).splitlines()] == ["crm.yam", "shop.ya"]
         assert str(refused.value).count(said) == 2
@@ -379,29 +379,29 @@ class TestDirectory:
     def test_finds_a_good_source_beside_a_faulty_one(self, tmp_path: Path) -> None:
         shop = read(tmp_path, MINIMAL + TABLES, "shop.yaml")
         faults(tmp_path, "", "crm.yaml")
-        assert config.find(tmp_path, "shop") == shop
+        assert loader.find(tmp_path, "shop") == shop
 
     @pytest.mark.parametrize("name", ["shpo", "../shop", "shop.yaml", ""])
     def test_names_its_sources_where_one_is_unknown(self, tmp_path: Path, name: str) -> None:
         for file in ("shop.yaml", "crm.yaml"):
             read(tmp_path, MINIMAL + TABLES, file)
         with pytest.raises(ConfigError) as refused:
-            config.find(tmp_path, name)
+            loader.find(tmp_path, name)
         assert f'source "{name}" is not known; ' in str(refused.value)
         assert str(refused.value).endswith("the sources are crm, shop")
 
     def test_without_a_source_is_no_fault_until_one_is_asked_for(self, tmp_path: Path) -> None:
         for directory in (tmp_path, tmp_path / "missing"):
-            assert config.load_all(directory) == {}
+            assert loader.load_all(directory) == {}
             said = f"there is no source file in {directory.name}/; copy shop.yaml.example to <name>.yaml"
             with pytest.raises(ConfigError, match=said):
-                config.find(directory, "shop")
+                loader.find(directory, "shop")
 
     @pytest.mark.parametrize("name", ["shop.yml", "shop.YAML"])
     def test_never_passes_over_a_misnamed_source(self, tmp_path: Path, name: str) -> None:
         (tmp_path / name).write_text(MINIMAL + TABLES)
         with pytest.raises(ConfigError, match=f"{name}: a source file ends in .yaml; rename it to shop.yaml"):
-            config.load_all(tmp_path)
+            loader.load_all(tmp_path)
 
 
 class TestColumns:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from tributary import cost
-from tributary.documents import TableReport
+from tributary.model.documents import TableReport
+from tributary.reporting import cost
 
 ROOT = Path(__file__).parents[2]
 

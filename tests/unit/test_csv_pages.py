@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tributary import csv_pages
-from tributary.catalog import TableName
-from tributary.engines import Query, ReadColumn
-from tributary.engines.blocks import Block, collected
+from tributary.engines.protocol import Query, ReadColumn
 from tributary.errors import InternalError, TableRefused, ValueRefused
-from tributary.types import Kind, KindName
+from tributary.model.source_catalog import TableName
+from tributary.model.types import Kind, KindName
+from tributary.reading import csv_pages
+from tributary.reading.csv_blocks import Block, collected
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 

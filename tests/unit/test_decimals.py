@@ -10,12 +10,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tributary import csv_pages, values
-from tributary.catalog import TableName
-from tributary.engines import Query, ReadColumn
-from tributary.engines.blocks import Block
+from tributary.engines.protocol import Query, ReadColumn
 from tributary.errors import ValueRefused
-from tributary.types import Kind, decimal
+from tributary.model.source_catalog import TableName
+from tributary.model.types import Kind, decimal
+from tributary.reading import csv_pages, values
+from tributary.reading.csv_blocks import Block
 
 PLANNED = st.integers(1, 38).flatmap(
     lambda precision: st.tuples(st.just(precision), st.integers(0, min(precision, 37)))

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tributary.engines.blocks import Block, collected, pumped
 from tributary.errors import InternalError, QueryCancelled
+from tributary.reading.csv_blocks import Block, collected, pumped
 
 
 def fill_with(*records: bytes, rows: int | None = None) -> Callable[[Any], int | None]:

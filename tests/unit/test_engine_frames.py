@@ -16,13 +16,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pymysql.err import OperationalError
 
-from tributary import csv_pages
-from tributary.catalog import TableName
-from tributary.engines import Query, ReadColumn, mysql_packets, postgresql_copy
-from tributary.engines.blocks import Block
-from tributary.engines.window import Window
+from tributary.engines.mysql import packets as mysql_packets
+from tributary.engines.postgresql import copy_frames as postgresql_copy
+from tributary.engines.protocol import Query, ReadColumn
 from tributary.errors import InternalError
-from tributary.types import Kind
+from tributary.model.source_catalog import TableName
+from tributary.model.types import Kind
+from tributary.reading import csv_pages
+from tributary.reading.csv_blocks import Block
+from tributary.reading.receive_buffer import Window
 
 
 class Pieces(io.RawIOBase):

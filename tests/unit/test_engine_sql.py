@@ -10,11 +10,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from tributary import engines
-from tributary.catalog import TableName
-from tributary.engines import Engine, Query, ReadColumn, mysql, mysql_catalog, postgresql, sqlite
+from tributary.engines import protocol
+from tributary.engines.mysql import catalog as mysql_catalog
+from tributary.engines.mysql import engine as mysql
+from tributary.engines.postgresql import engine as postgresql
+from tributary.engines.protocol import Engine, Query, ReadColumn
+from tributary.engines.sqlite import engine as sqlite
 from tributary.errors import ConfigError, InternalError
-from tributary.types import Kind
+from tributary.model.source_catalog import TableName
+from tributary.model.types import Kind
 
 QUERIES = {
     "postgresql": (
@@ -142,7 +146,7 @@ def test_a_text_that_is_no_value_of_its_type_makes_no_sql(engine: Engine, text: 
 
 @pytest.mark.parametrize("engine", [postgresql, mysql, sqlite])
 def test_a_users_query_and_condition_stand_on_lines_of_their_own(engine: Engine) -> None:
-    name = engine.__name__.rpartition(".")[2]
+    name = engine.__name__.split(".")[-2]
     own = replace(
         query(name), sql="SELECT * FROM a -- all", where="x = 1 OR y = 2 -- some", after=None, up_to=None
     )
@@ -212,9 +216,9 @@ def test_sessions_are_pinned() -> None:
     assert mysql.pin(20, "max_execution_time") == f"{shared}, SESSION max_execution_time = 20000"
 
 
-@pytest.mark.parametrize("name", engines.names())
+@pytest.mark.parametrize("name", protocol.names())
 def test_every_engine_offers_the_whole_protocol(name: str) -> None:
-    engine = engines.get(name)
+    engine = protocol.get(name)
     wanted = {part for part in dir(Engine) if not part.startswith("_")} | {"FRACTION_DIGITS"}
     assert {part for part in wanted if not hasattr(engine, part)} == set()
     assert engine.quote("a", 'b"`') in {'"a"."b""`"', '`a`.`b"```', '[a].[b"`]'}
@@ -222,7 +226,7 @@ def test_every_engine_offers_the_whole_protocol(name: str) -> None:
 
 def test_an_unknown_engine_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="use one of mysql, postgresql, sqlite, sqlserver"):
-        engines.get("oracle9")
+        protocol.get("oracle9")
 
 
 @pytest.mark.parametrize(
@@ -231,11 +235,11 @@ def test_an_unknown_engine_is_refused_with_the_known_ones() -> None:
 )
 def test_an_engine_brings_its_own_driver_and_no_arrow(name: str, drivers: list[str]) -> None:
     code = (
-        f"import sys; from tributary import engines; engines.get({name!r}); "
+        f"import sys; from tributary.engines import protocol; protocol.get({name!r}); "
         "drivers = {'pg8000', 'pymysql', 'sqlite3', 'pyarrow', 'pyodbc', 'arrow_odbc'}; "
         "print(*sorted(drivers & sys.modules.keys()))"
     )
-    package = str(Path(engines.__file__).parents[2])
+    package = str(Path(protocol.__file__).parents[2])
     done = subprocess.run(
         [sys.executable, "-c", code], env={"PYTHONPATH": package}, capture_output=True, text=True, check=True
     )

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tributary import horizon
-from tributary.catalog import Clock
-from tributary.types import Kind
+from tributary.model.source_catalog import Clock
+from tributary.model.types import Kind
+from tributary.planning import horizon
 
 TIMESTAMP, TIMESTAMPTZ, DATE = Kind("timestamp"), Kind("timestamptz"), Kind("date")
 NONE = timedelta()

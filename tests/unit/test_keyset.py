@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from tributary import keyset
-from tributary.catalog import TableName
-from tributary.engines import Query, ReadColumn
-from tributary.types import Kind
+from tributary.engines.protocol import Query, ReadColumn
+from tributary.model.source_catalog import TableName
+from tributary.model.types import Kind
+from tributary.reading import keyset
 
 
 def query(**parts: Any) -> Query:

@@ -10,7 +10,7 @@ import pytest
 
 LAYER = Path(__file__).parents[2] / "layers" / "tributary"
 HELD = """
-from tributary import memory
+from tributary.extraction import memory
 at_most = memory.keep_small().usual
 blocks = [b"x" * 60_000 for _ in range(4_000)]
 assert memory.resident_bytes() > at_most
@@ -24,7 +24,7 @@ assert not memory.give_back()
 assert all(block == b"x" * 60_000 for block in kept)
 """
 USED = """
-from tributary import memory
+from tributary.extraction import memory
 bound = memory.keep_small()
 used = b"x" * (memory.ABOVE_BYTES + 4_000_000)
 assert memory.give_back()

@@ -12,11 +12,12 @@ import pytest
 from aws_lambda_powertools import Metrics
 from samtranslator.yaml_helper import yaml_parse
 
-from tributary import measures, pace
-from tributary.documents import Altered, Failure, PausedTable, RunReport, TableReport
-from tributary.measures import MEASURES, Run
-from tributary.pace import Pace
-from tributary.standing import Standing
+from tributary.model.documents import Altered, Failure, PausedTable, RunReport, TableReport
+from tributary.reporting import run_metrics
+from tributary.reporting.run_metrics import MEASURES, Run
+from tributary.storage import run_pace
+from tributary.storage.run_pace import Pace
+from tributary.storage.source_health import Standing
 
 ROOT = Path(__file__).parents[2]
 HOUSE = yaml_parse((ROOT / "template.yaml").read_text())
@@ -65,7 +66,7 @@ def standing(*reports: RunReport) -> Standing:
 def emitted(capsys: pytest.CaptureFixture[str], run: Run) -> dict[str, Any]:
     """Return what the run writes to the log, which CloudWatch makes metrics of."""
     metrics = Metrics(namespace="Tributary/test", service="tributary")
-    measures.count(run, metrics)
+    run_metrics.count(run, metrics)
     metrics.flush_metrics()
     written: dict[str, Any] = json.loads(capsys.readouterr().out)
     return written
@@ -152,12 +153,12 @@ def test_lag_counts_from_the_last_load_or_the_first_attempt_and_forgets_what_is_
         report(7, partial=True, tables=(loaded("a"),)),
         report(6, "failed", failure=Failure(table="shop", error="SourceUnavailable", message="why")),
     )
-    assert {table: round(age / 3600) for table, age in measures.farthest_behind(found)} == {
+    assert {table: round(age / 3600) for table, age in run_metrics.farthest_behind(found)} == {
         "never": 9,
         "b": 8,
         "a": 7,
     }
-    assert [table for table, _ in measures.farthest_behind(found)] == ["never", "b", "a"]
+    assert [table for table, _ in run_metrics.farthest_behind(found)] == ["never", "b", "a"]
 
 
 def test_a_paused_table_falls_behind() -> None:
@@ -165,7 +166,7 @@ def test_a_paused_table_falls_behind() -> None:
     found = standing(
         report(9, tables=(loaded("a"), loaded("b"))), report(1, tables=(loaded("a"),), paused=paused)
     )
-    assert measures.farthest_behind(found)[0] == ("b", pytest.approx(9 * 3600, abs=60))
+    assert run_metrics.farthest_behind(found)[0] == ("b", pytest.approx(9 * 3600, abs=60))
 
 
 @pytest.mark.parametrize(
@@ -179,9 +180,9 @@ def test_a_paused_table_falls_behind() -> None:
     ],
 )
 def test_a_run_is_slow_where_it_is_as_a_whole_and_per_row(seconds: float, rows: int, times: float) -> None:
-    usual = [Pace(duration_s=200.0, rows=1000)] * pace.ENOUGH
-    assert pace.slowdown(usual, Pace(duration_s=seconds, rows=rows)) == pytest.approx(times)
-    assert pace.slowdown(usual[1:], Pace(duration_s=seconds, rows=rows)) is None
+    usual = [Pace(duration_s=200.0, rows=1000)] * run_pace.ENOUGH
+    assert run_pace.slowdown(usual, Pace(duration_s=seconds, rows=rows)) == pytest.approx(times)
+    assert run_pace.slowdown(usual[1:], Pace(duration_s=seconds, rows=rows)) is None
 
 
 def test_only_whole_runs_that_loaded_rows_make_the_baseline_and_the_last_twenty_of_them() -> None:

@@ -13,13 +13,15 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tributary.catalog import TableName
-from tributary.engines import Page, Query, ReadColumn, odbc, sqlserver
-from tributary.engines.blocks import BLOCK_BYTES
+from tributary.engines import odbc
 from tributary.engines.odbc import Dialect, Failure, Wire
+from tributary.engines.protocol import Page, Query, ReadColumn
+from tributary.engines.sqlserver import engine as sqlserver
 from tributary.errors import TableRefused, ValueRefused
-from tributary.faults import Fault
-from tributary.types import Kind, KindName
+from tributary.model.source_catalog import TableName
+from tributary.model.types import Kind, KindName
+from tributary.model.value_policies import Fault
+from tributary.reading.csv_blocks import BLOCK_BYTES
 
 NUMBER, TEXT, HEX = Wire("", "int64"), Wire("", "utf-16", 40), Wire("", "bytes", 9)
 MOMENT = Wire("", "utf-8", 28, finer=True)
@@ -278,7 +280,7 @@ def test_an_error_is_its_codes_and_none_of_its_text(error: Exception):
 def test_without_the_odbc_parts_the_engine_says_how_to_take_them_in():
     code = (
         "import sys; sys.modules['pyodbc'] = None\n"
-        "from tributary.engines import sqlserver\n"
+        "from tributary.engines.sqlserver import engine as sqlserver\n"
         "from tributary.secret import Secret\n"
         "try: sqlserver.connect(Secret(host='h'), statement_timeout_s=1)\n"
         "except Exception as error: print(type(error).__name__, error)"

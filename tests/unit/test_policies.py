@@ -8,16 +8,19 @@ from typing import Any
 
 import pytest
 
-from tributary import csv_pages, faults
-from tributary.catalog import SourceColumn, SourceTable, TableName
-from tributary.choice import choose
-from tributary.config import Settings
-from tributary.engines import Query, ReadColumn, postgresql, sqlite
-from tributary.engines.blocks import Block
+from tributary.config.loader import Settings
+from tributary.engines.postgresql import engine as postgresql
+from tributary.engines.protocol import Query, ReadColumn
+from tributary.engines.sqlite import engine as sqlite
 from tributary.errors import TableRefused, ValueRefused
-from tributary.faults import CHOICES, OF_KIND, Fault, Policy
-from tributary.mend import MISFIT
-from tributary.types import ANY_DECIMAL, Kind
+from tributary.model import value_policies
+from tributary.model.source_catalog import SourceColumn, SourceTable, TableName
+from tributary.model.types import ANY_DECIMAL, Kind
+from tributary.model.value_policies import CHOICES, OF_KIND, Fault, Policy
+from tributary.planning.table_spec import choose
+from tributary.reading import csv_pages
+from tributary.reading.csv_blocks import Block
+from tributary.reading.repair import MISFIT
 
 DECIMAL = Kind("decimal", 5, 2, loose=True)
 JSON = Kind("json", loose=True)
@@ -139,7 +142,9 @@ def test_without_a_policy_the_value_is_refused_by_its_fault_with_what_can_be_don
         with pytest.raises(ValueRefused) as caught:
             parse(kind, text, policies)  # type: ignore[arg-type]
         message = str(caught.value)
-        assert message.startswith(f'column "odd" of shop.t (the type) holds {faults.MEANINGS[fault]}; ')
+        assert message.startswith(
+            f'column "odd" of shop.t (the type) holds {value_policies.MEANINGS[fault]}; '
+        )
         for policy in set(treated) | {'"null"'}:
             assert policy in message.partition("column_policies")[2]
 
@@ -165,7 +170,11 @@ def test_a_json_text_is_no_fault_for_what_only_looks_like_one() -> None:
 
 
 def test_every_fault_has_a_kind_and_every_kind_can_be_null_instead() -> None:
-    assert {fault for found in OF_KIND.values() for fault in found} == set(CHOICES) == set(faults.MEANINGS)
+    assert (
+        {fault for found in OF_KIND.values() for fault in found}
+        == set(CHOICES)
+        == set(value_policies.MEANINGS)
+    )
     assert all({"fail", "null"} <= set(choices) for choices in CHOICES.values())
 
 

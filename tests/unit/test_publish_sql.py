@@ -3,23 +3,14 @@
 import pytest
 
 from tributary import __version__
-from tributary.documents import (
-    Asked,
-    Chunk,
-    Column,
-    Range,
-    Rebuilt,
-    Remade,
-    SchemaChange,
-    TablePlan,
-)
-from tributary.redshift import control, rebuild
+from tributary.model.documents import Asked, Chunk, Column, Range, Rebuilt, Remade, SchemaChange, TablePlan
+from tributary.model.types import Kind
+from tributary.redshift import control, replay_image
 from tributary.redshift.control import Committed
-from tributary.redshift.digest import parts
+from tributary.redshift.modes.digest import parts
 from tributary.redshift.publish import publish, quiet, rows
 from tributary.redshift.sql import literal, quote
 from tributary.redshift.stage import drop, manifest, stage, staging_name
-from tributary.types import Kind
 
 
 def column(name: str, kind: Kind, target: str | None = None) -> Column:
@@ -310,7 +301,7 @@ REBUILT = orders(
 
 
 def test_a_replay_begins_with_an_empty_image_of_the_table() -> None:
-    target, *others = rebuild.begin(REBUILT, NAME)
+    target, *others = replay_image.begin(REBUILT, NAME)
 
     assert target == stage(orders(), NAME, None, "role")[0]
     assert others == [
@@ -322,15 +313,15 @@ def test_a_replay_begins_with_an_empty_image_of_the_table() -> None:
 
 def test_each_run_of_a_replay_does_to_the_image_what_it_did_to_the_table() -> None:
     run = orders(mode="append", key=(), last_run="20261121_233901")
-    there = rebuild.of_image(run, NAME, 1)
+    there = replay_image.of_image(run, NAME, 1)
     image = f'"etl_staging"."{NAME}_1"'
 
-    assert rebuild.stage_run(run, NAME, 2, "s3://m", "role") == stage(run, NAME, "s3://m", "role")[1:]
+    assert replay_image.stage_run(run, NAME, 2, "s3://m", "role") == stage(run, NAME, "s3://m", "role")[1:]
     assert rows(there, NAME, committed(run_id="20261122_233901")) == [
         f"DELETE FROM {image} WHERE \"run_id\" > '20261121_233901'",
         INSERT.replace('"shop"."orders"', image).replace("'20261123_233901'", "'20261122_233901'"),
     ]
-    assert rebuild.end_run(REBUILT, NAME, 2) == [
+    assert replay_image.end_run(REBUILT, NAME, 2) == [
         f"DROP TABLE {STAGED}",
         f'DROP TABLE IF EXISTS "etl_staging"."{NAME}_2"',
         f'ALTER TABLE {image} RENAME TO "{NAME}_2"',

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from tributary import __version__
-from tributary.catalog import SourceTable, TableName
-from tributary.choice import Choice
-from tributary.config import Settings
-from tributary.documents import Column
-from tributary.quiet import Kept, KeptTable, shape
-from tributary.types import Kind
+from tributary.config.loader import Settings
+from tributary.model.documents import Column
+from tributary.model.source_catalog import SourceTable, TableName
+from tributary.model.types import Kind
+from tributary.planning.table_spec import Choice
+from tributary.storage.committed_watermarks import Kept, KeptTable, shape
 
 ID = Column(name="id", type="integer", kind=Kind("int32"), nullable=False, target="id")
 STAMP = Column(name="stamp", type="date", kind=Kind("date"), nullable=False, target="stamp")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tributary import ranges
-from tributary.catalog import Size
-from tributary.documents import Range
-from tributary.engines import mysql, mysql_ranges, postgresql_ranges
+from tributary.engines.mysql import engine as mysql
+from tributary.engines.mysql import ranges as mysql_ranges
+from tributary.engines.postgresql import ranges as postgresql_ranges
+from tributary.model.documents import Range
+from tributary.model.source_catalog import Size
+from tributary.planning import key_ranges
 
 MILLION = 1_000_000
 GIB = 1 << 30
@@ -30,17 +32,17 @@ GIB = 1 << 30
 def test_a_table_is_cut_by_its_size_for_the_connections_that_there_are(
     setting: int | None, size: Size | None, connections: int, count: int
 ) -> None:
-    assert ranges.wanted(setting, size, connections) == count  # type: ignore[arg-type]
+    assert key_ranges.wanted(setting, size, connections) == count  # type: ignore[arg-type]
 
 
 def test_ranges_meet_at_their_keys_and_are_open_at_both_ends() -> None:
     whole = Range(number=0, order=("a", "b"), up_to="x")
-    assert ranges.cut(whole, [("1", "2"), ("5", "6")]) == (
+    assert key_ranges.cut(whole, [("1", "2"), ("5", "6")]) == (
         Range(number=0, order=("a", "b"), up_to="x", end=("1", "2")),
         Range(number=1, order=("a", "b"), up_to="x", begin=("1", "2"), end=("5", "6")),
         Range(number=2, order=("a", "b"), up_to="x", begin=("5", "6")),
     )
-    assert ranges.cut(whole, []) == (whole,)
+    assert key_ranges.cut(whole, []) == (whole,)
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,22 @@ from collections.abc import Iterator
 import pytest
 from sqlfluff.core import Linter
 
-from tributary.documents import Asked, TablePlan
-from tributary.redshift import access, care, comments, control, external, publish, rebuild, roles, unique
+from tributary.model.documents import Asked, TablePlan
+from tributary.model.types import Kind
+from tributary.redshift import (
+    access,
+    comments,
+    control,
+    external_tables,
+    key_constraint,
+    maintenance,
+    publish,
+    replay_image,
+    roles,
+)
 from tributary.redshift.stage import drop, stage
+from tributary.redshift.text_sizes import settled
 from tributary.redshift.widen import widen
-from tributary.sizes import settled
-from tributary.types import Kind
 
 from .test_access import KNOWN, WANTED
 from .test_publish_sql import LIVES, NAME, REBUILT, REMADE, column, committed, orders
@@ -76,17 +86,19 @@ def statements(table: TablePlan) -> Iterator[str]:
     yield from stage(table, NAME, URL, "arn:aws:iam::1:role/copy")
     yield from widen(table)
     yield from publish.publish(table, NAME, committed(mode=table.mode))
-    for batch in care.batches(table, care.LARGE_ROWS):  # the grammar's ANALYZE lacks Redshift's own clause
+    for batch in maintenance.batches(
+        table, maintenance.LARGE_ROWS
+    ):  # the grammar's ANALYZE lacks Redshift's own clause
         yield from (sql.removesuffix(" PREDICATE COLUMNS") for sql in batch)
 
 
 def replayed() -> Iterator[str]:
     """Return what makes a table anew from the raw layer."""
     table, run = REBUILT, orders(swap=True)
-    yield from rebuild.begin(table, NAME)
-    yield from rebuild.stage_run(run, NAME, 1, URL, "arn:aws:iam::1:role/copy")
-    yield from publish.rows(rebuild.of_image(run, NAME, 0), NAME, committed())
-    yield from (*rebuild.end_run(table, NAME, 1), *publish.publish(table, f"{NAME}_1", committed()))
+    yield from replay_image.begin(table, NAME)
+    yield from replay_image.stage_run(run, NAME, 1, URL, "arn:aws:iam::1:role/copy")
+    yield from publish.rows(replay_image.of_image(run, NAME, 0), NAME, committed())
+    yield from (*replay_image.end_run(table, NAME, 1), *publish.publish(table, f"{NAME}_1", committed()))
 
 
 def around() -> Iterator[str]:
@@ -107,7 +119,7 @@ def around() -> Iterator[str]:
         *publish.quiet([committed(), committed(cursor=None)]),
     )
     yield from (control.raise_fence("shop", 3, "20261123_233901"), control.load_error(7))
-    yield from (comments.ask(["shop", "company"]), unique.ask(["shop"]))
+    yield from (comments.ask(["shop", "company"]), key_constraint.ask(["shop"]))
     yield from (roles.ask(), *roles.create([]), *roles.grant("IAMR:loader"))
     yield from (access.create(), access.columns([WANTED]), access.done(), *access.there())
     yield from access.statements(WANTED, KNOWN, None, ())
@@ -117,15 +129,15 @@ def around() -> Iterator[str]:
 def shown() -> Iterator[str]:
     """Return what has to do with the raw layer's external tables, but for partitions."""
     schema, name = "etl_raw_dev", "shop__orders"
-    yield external.create_schema(schema, schema, "arn:aws:iam::123456789012:role/copy")
-    yield external.own_schema(schema, "IAMR:loader")
-    yield external.create_table(
-        schema, name, external.columns(PLANS["history of every kind"]), "s3://raw/shop/"
+    yield external_tables.create_schema(schema, schema, "arn:aws:iam::123456789012:role/copy")
+    yield external_tables.own_schema(schema, "IAMR:loader")
+    yield external_tables.create_table(
+        schema, name, external_tables.columns(PLANS["history of every kind"]), "s3://raw/shop/"
     )
-    yield external.add_column(schema, name, "size", "INTEGER")
-    yield external.drop_table(schema, name)
-    yield from (external.standing(schema, [name]), external.counted(schema, [name]))
-    yield external.partitions(schema, name)
+    yield external_tables.add_column(schema, name, "size", "INTEGER")
+    yield external_tables.drop_table(schema, name)
+    yield from (external_tables.standing(schema, [name]), external_tables.counted(schema, [name]))
+    yield external_tables.partitions(schema, name)
     yield control.count_runs_with_chunks("shop", {"public.orders": "20261123_233901", "public.lines": "0"})
     yield control.runs_with_chunks("shop", "public.orders", "20261123_233901")
 

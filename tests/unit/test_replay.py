@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tributary.changes import Loaded
-from tributary.documents import ReplayedRun
 from tributary.errors import ConfigError, ReplayRefused
-from tributary.replay import Logged, Replay, goes_into, together, wanted
-from tributary.types import Kind
+from tributary.model.documents import ReplayedRun
+from tributary.model.types import Kind
+from tributary.planning.load_method import Loaded
+from tributary.planning.replay import Logged, Replay, goes_into, together, wanted
 
 from .test_publish_sql import column, orders
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from tributary.schedule import Schedule
+from tributary.config.schedule import Schedule
 
 
 @pytest.mark.parametrize(

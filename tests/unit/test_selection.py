@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from tributary.catalog import TableName
-from tributary.config import Settings, Source, only, resolve
-from tributary.documents import Failure
+from tributary.config.loader import Settings, Source, only, resolve
 from tributary.errors import ConfigError
+from tributary.model.documents import Failure
+from tributary.model.source_catalog import TableName
 
 TABLES = [
     TableName(*name.split("."))

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tributary.documents import Remade, SchemaChange, TablePlan
-from tributary.lengths import Longest, longer, measured, places
-from tributary.redshift.care import batches
+from tributary.model.documents import Remade, SchemaChange, TablePlan
+from tributary.model.text_lengths import Longest, longer, measured, places
+from tributary.model.types import VARCHAR_BYTES, Kind
+from tributary.redshift.maintenance import batches
 from tributary.redshift.publish import publish
 from tributary.redshift.stage import stage
+from tributary.redshift.text_sizes import SIZES, of_runs, settled, size_for, standing
 from tributary.redshift.widen import widen
-from tributary.sizes import SIZES, of_runs, settled, size_for, standing
-from tributary.types import VARCHAR_BYTES, Kind
 
 from .test_publish_sql import FENCE, MADE, NAME, column, committed, orders
 

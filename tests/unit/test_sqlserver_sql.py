@@ -16,17 +16,19 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from tributary import types
-from tributary.bounds import Now, Reader
-from tributary.catalog import Clock, SourceColumn, SourceTable, TableName
-from tributary.choice import choose
-from tributary.config import Settings
-from tributary.engines import Query, ReadColumn, sqlserver, sqlserver_types
-from tributary.engines import sqlserver_catalog as catalog
+from tributary.config.loader import Settings
 from tributary.engines.odbc import Wire
+from tributary.engines.protocol import Query, ReadColumn
+from tributary.engines.sqlserver import catalog
+from tributary.engines.sqlserver import engine as sqlserver
+from tributary.engines.sqlserver import types as sqlserver_types
 from tributary.errors import InternalError, SecretError, TableRefused, UnsupportedType
+from tributary.model import types
+from tributary.model.source_catalog import Clock, SourceColumn, SourceTable, TableName
+from tributary.model.types import Kind
+from tributary.planning.read_bounds import Now, Reader
+from tributary.planning.table_spec import choose
 from tributary.secret import Secret
-from tributary.types import Kind
 
 LATIN = "varchar(20) COLLATE Latin1_General_CI_AS"
 COLUMNS = (

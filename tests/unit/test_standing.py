@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 
-from tributary import incident
-from tributary.documents import Failure, PausedTable, RunReport, TableReport
-from tributary.standing import Standing, TableStanding
+from tributary.model.documents import Failure, PausedTable, RunReport, TableReport
+from tributary.reporting import ops_item
+from tributary.storage.source_health import Standing, TableStanding
 
 
 def report(number: int, *, partial: bool = False, failure: str | None = None, **tables: str) -> RunReport:
@@ -119,7 +119,7 @@ def test_what_is_paused_is_said_with_the_command_that_brings_it_back():
             "it's": TableStanding(failures=4, run_id="20260101_000004", error="KeyNotUnique", paused=True)
         },
     )
-    said = incident.lines(standing)
+    said = ops_item.lines(standing)
     assert said[0].startswith("The schedule of shop is disabled: 3 runs in a row loaded nothing at all.")
     assert said[2] == "  it's: 4 failures in a row, the last by KeyNotUnique in run 20260101_000004"
     commands = [line for text in said for line in text.splitlines() if "sam remote invoke" in line]
@@ -127,7 +127,7 @@ def test_what_is_paused_is_said_with_the_command_that_brings_it_back():
         {"resume": "shop"},
         {"resume": {"source": "shop", "table": "it's"}},
     ]
-    assert incident.lines(Standing(source="shop")) == []
+    assert ops_item.lines(Standing(source="shop")) == []
 
 
 def test_a_description_fits_into_an_ops_item_however_much_is_paused():
@@ -135,4 +135,4 @@ def test_a_description_fits_into_an_ops_item_however_much_is_paused():
         f"{'x' * 500}{number}": TableStanding(failures=3, run_id="r", error="LoadFailed", paused=True)
         for number in range(50)
     }
-    assert len(incident.description(Standing(source="shop", tables=tables))) == incident.DESCRIPTION_AT_MOST
+    assert len(ops_item.description(Standing(source="shop", tables=tables))) == ops_item.DESCRIPTION_AT_MOST

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from tributary import status_change
+from tributary.reporting import execution_event
 
 EXAMPLE: dict[str, Any] = json.loads((Path(__file__).parents[2] / "events" / "stopped.json").read_text())
 
 
-def parse(**changed: Any) -> status_change.Detail:
-    return status_change.parse({**EXAMPLE, "detail": {**EXAMPLE["detail"], **changed}})
+def parse(**changed: Any) -> execution_event.Detail:
+    return execution_event.parse({**EXAMPLE, "detail": {**EXAMPLE["detail"], **changed}})
 
 
 @pytest.mark.parametrize(("status", "name"), [("ABORTED", "Aborted"), ("TIMED_OUT", "TimedOut")])

@@ -21,10 +21,12 @@ from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
 from statemachine import check
-from tributary import __version__, carry_on, custom_resource
-from tributary.documents import AccessEvent
-from tributary.pausing import Asked, Which
-from tributary.redshift import control, external
+from tributary import __version__
+from tributary.model.documents import AccessEvent
+from tributary.planning import checkpoint
+from tributary.redshift import control, external_tables
+from tributary.stack import custom_resource
+from tributary.stack.pause import Asked, Which
 
 ROOT = Path(__file__).parents[2]
 SOURCE = yaml_parse((ROOT / "template.yaml").read_text())
@@ -171,7 +173,7 @@ def test_every_log_group_forgets():
 
 
 def test_chunks_outlive_the_run_that_carries_them_on():
-    longest = carry_on.CARRIED_FOR + timedelta(seconds=check.read()["TimeoutSeconds"])
+    longest = checkpoint.CARRIED_FOR + timedelta(seconds=check.read()["TimeoutSeconds"])
     allowed = re.compile(TEMPLATE["Parameters"]["RawRetentionDays"]["AllowedPattern"])
     days = [day for day in range(400) if allowed.fullmatch(str(day))]
     assert days == [0, *range(longest.days + 1, 400)]
@@ -182,9 +184,9 @@ def test_every_variable_that_a_function_reads_is_declared_and_every_declared_one
     declared = function(name)["Environment"]["Variables"].keys()
     code = ROOT / "functions" / name / "app.py"
     wanted = read_from_environment(code)
-    settings = (ROOT / "layers/tributary/tributary/settings.py").read_text()
+    settings = (ROOT / "layers/tributary/tributary/environment.py").read_text()
     parts = {found: part for part in settings.split("\ndef ") for found in [part.partition("(")[0]]}
-    for called in re.findall(r"settings\.(\w+)\(", code.read_text()):
+    for called in re.findall(r"environment\.(\w+)\(", code.read_text()):
         wanted |= set(re.findall(r"\"([A-Z_]{4,})\"", parts[called]))
     if "admin_secret=" in code.read_text():
         wanted.discard("WAREHOUSE_DB_USER")  # the administrator's secret says who it is
@@ -460,8 +462,8 @@ def test_the_sql_for_an_administrator_is_what_the_setup_would_run():
     assert values["Loader"] == RESOURCES["WarehouseSetup"]["Properties"]["Loader"]
 
     text, values = TEMPLATE["Outputs"]["RawTablesSql"]["Value"]["Fn::Sub"]
-    schema = external.create_schema("${RawDatabase}", "${RawDatabase}", "${CopyRole.Arn}")
-    assert text == f"{schema};\n{external.own_schema('${RawDatabase}', loader)};\n"
+    schema = external_tables.create_schema("${RawDatabase}", "${RawDatabase}", "${CopyRole.Arn}")
+    assert text == f"{schema};\n{external_tables.own_schema('${RawDatabase}', loader)};\n"
     assert values["Loader"] == RESOURCES["WarehouseSetup"]["Properties"]["Loader"]
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from docs import types_page
-from tributary.engines import mysql_types, postgresql_types, sqlite_types, sqlserver_types
+from tributary.engines.mysql import types as mysql_types
+from tributary.engines.postgresql import types as postgresql_types
+from tributary.engines.sqlite import types as sqlite_types
+from tributary.engines.sqlserver import types as sqlserver_types
 
 
 def test_the_page_is_what_the_code_gives() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from . import config
-from .config import Source
-from .errors import ConfigError
+from tributary.config import loader
+from tributary.config.loader import Source
+from tributary.errors import ConfigError
 
 
 def main(arguments: list[str]) -> int:
@@ -17,7 +17,7 @@ def main(arguments: list[str]) -> int:
         return 2
     directory = Path(arguments[0])
     try:
-        sources = config.load_all(directory)
+        sources = loader.load_all(directory)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 1

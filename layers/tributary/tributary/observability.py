@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from aws_lambda_powertools import Logger
 
-from .errors import InternalError, TributaryError
+from tributary.errors import InternalError, TributaryError
 
 logger = Logger(service="tributary", utc=True, log_uncaught_exceptions=False)
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from .errors import SecretError
+from tributary.errors import SecretError
 
 SslMode = Literal["verify-full", "verify-ca", "require", "disable"]
 

@@ -9,14 +9,15 @@ from uuid import uuid4
 
 from tests.integration.engines.source import Source
 from tests.integration.redshift_warehouse import BUCKET, ROLE, Row, Warehouse, client, objects
-from tributary import extract, paths
-from tributary.choice import choose
-from tributary.config import Settings
-from tributary.documents import Item, Plan, Range, TablePlan, TableResult
+from tributary.config.loader import Settings
+from tributary.extraction import extract
+from tributary.model.documents import Item, Plan, Range, TablePlan, TableResult
+from tributary.planning.table_spec import choose
 from tributary.redshift.control import Committed
 from tributary.redshift.publish import publish
 from tributary.redshift.stage import manifest, stage, staging_name
-from tributary.storage import Bucket, body
+from tributary.storage import object_keys
+from tributary.storage.bucket import Bucket, body
 
 RUN = "20261124_070000"
 
@@ -69,11 +70,11 @@ def move(source: Source, warehouse: Warehouse, table: str, **settings: Any) -> M
         notify="all",
     )
     bucket = Bucket(client("s3", objects()), BUCKET)
-    bucket.put(paths.item(plan.prefix, 0), body(Item(tables=(planned,))))
+    bucket.put(object_keys.item(plan.prefix, 0), body(Item(tables=(planned,))))
     begun = extract.begin(plan, bucket, source.secret, chunk_size_bytes=1, stop_at=time.monotonic() + 120)
     begun.session.engine = source.engine  # which may go another way to the same server
     assert extract.extract_item(begun, 0)
-    result = bucket.document(paths.result(name, RUN, 0), TableResult)
+    result = bucket.document(object_keys.result(name, RUN, 0), TableResult)
     assert result is not None
     if result.failure is None:
         _load(planned, plan, result, warehouse, bucket)
@@ -81,7 +82,7 @@ def move(source: Source, warehouse: Warehouse, table: str, **settings: Any) -> M
 
 
 def _load(table: TablePlan, plan: Plan, result: TableResult, warehouse: Warehouse, bucket: Bucket) -> None:
-    key = paths.manifest(plan.source, RUN, table.raw_name)
+    key = object_keys.manifest(plan.source, RUN, table.raw_name)
     bucket.put(key, manifest(BUCKET, result.chunks))
     staged = staging_name(plan.source, RUN, 0)
     committed = Committed(

@@ -13,10 +13,14 @@ from functools import partial
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from tributary.catalog import SourceTable, TableName
-from tributary.engines import Page, Query, ReadColumn, mysql, odbc, postgresql, postgresql_types
-from tributary.engines.mysql_types import FAMILIES, family
+from tributary.engines import odbc
+from tributary.engines.mysql import engine as mysql
+from tributary.engines.mysql.types import FAMILIES, family
 from tributary.engines.odbc import Dialect, Form, Wire
+from tributary.engines.postgresql import engine as postgresql
+from tributary.engines.postgresql import types as postgresql_types
+from tributary.engines.protocol import Page, Query, ReadColumn
+from tributary.model.source_catalog import SourceTable, TableName
 from tributary.secret import Secret
 
 NUMBERS: dict[str, tuple[Form, str]] = {  # of PostgreSQL: how they travel, and as what they are cast

@@ -12,10 +12,10 @@ import pytest
 
 from tests.integration.engines.conftest import HERE, OPEN
 from tests.integration.engines.source import Source
-from tributary import indexes
-from tributary.choice import Choice, choose
-from tributary.config import Settings
-from tributary.engines import Query
+from tributary.config.loader import Settings
+from tributary.engines.protocol import Query
+from tributary.planning import index_advice
+from tributary.planning.table_spec import Choice, choose
 
 TIMES = {"postgresql": "timestamp(0)", "mysql": "datetime", "sqlite": "DATETIME"}
 SORTS = r'"Sort"|Incremental Sort|filesort|TEMP B-TREE'
@@ -78,12 +78,12 @@ def test_the_index_that_is_advised_takes_scans_and_sorts_out_of_every_later_page
     made(native, "")
     native.execute("CREATE INDEX other ON t (b)")
     choice = chosen(native)
-    notes = indexes.advice(native.engine, choice)
+    notes = index_advice.advice(native.engine, choice)
     assert len(notes) == 2
     for note in notes:
         native.execute(note.split(": ", 1)[1].removesuffix(" would help"))
 
-    assert indexes.advice(native.engine, chosen(native)) == ()
+    assert index_advice.advice(native.engine, chosen(native)) == ()
     for query in pages(native):
         told = plan(native, query)
         assert not re.search(SORTS, told), told
@@ -93,7 +93,7 @@ def test_the_index_that_is_advised_takes_scans_and_sorts_out_of_every_later_page
 def test_an_index_on_the_cursor_is_enough_where_the_primary_key_orders_its_ties(native: Source) -> None:
     made(native, ", PRIMARY KEY (a, b)")
     native.execute("CREATE INDEX moved ON t (at)")
-    notes = indexes.advice(native.engine, chosen(native))
+    notes = index_advice.advice(native.engine, chosen(native))
     [*_, incremental] = pages(native)
     sorts = re.search(SORTS, plan(native, incremental)) is not None
 
@@ -106,4 +106,4 @@ def test_a_view_is_not_told_to_have_an_index(pg: Source) -> None:
     made(pg, ", PRIMARY KEY (a, b)")
     pg.execute("CREATE VIEW seen AS SELECT * FROM t")
     choice = choose(pg.engine, pg.describe("seen"), Settings(mode="replace"))
-    assert indexes.advice(pg.engine, choice) == ()
+    assert index_advice.advice(pg.engine, choice) == ()

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from tests.integration.engines.source import Source
-from tributary import news
-from tributary.bounds import Reader
-from tributary.catalog import SourceTable, TableName
-from tributary.choice import Choice
-from tributary.config import Settings
-from tributary.documents import Column
+from tributary.config.loader import Settings
 from tributary.errors import QueryCancelled
-from tributary.types import Kind
+from tributary.model.documents import Column
+from tributary.model.source_catalog import SourceTable, TableName
+from tributary.model.types import Kind
+from tributary.planning import new_rows
+from tributary.planning.read_bounds import Reader
+from tributary.planning.table_spec import Choice
 
 TYPES = {"postgresql": "integer", "mysql": "int(11)", "sqlite": "INTEGER"}
 
@@ -73,13 +73,13 @@ def test_a_hundred_tables_are_asked_at_once_and_those_without_news_told(
     source.execute("DELETE FROM t6")
 
     with source.session() as connection, counted(source, monkeypatch) as asked:
-        still = news.still(source.engine, connection, questions(source, *names, watermark="7"))
+        still = new_rows.still(source.engine, connection, questions(source, *names, watermark="7"))
 
     assert still == {*names} - {"t5"}
     assert len(asked) == 2
 
     with source.session() as connection, counted(source, monkeypatch) as asked:
-        news.still(source.engine, connection, questions(source, *names, watermark="7"), stop=True)
+        new_rows.still(source.engine, connection, questions(source, *names, watermark="7"), stop=True)
     assert len(asked) == 1
 
 
@@ -91,10 +91,10 @@ def test_a_table_that_cannot_be_asked_hides_no_other(source: Source) -> None:
 
     with source.session() as connection:
         asked = questions(source, *tables, watermark="7")
-        assert news.still(source.engine, connection, asked) == {"a", "b", "c"}
+        assert new_rows.still(source.engine, connection, asked) == {"a", "b", "c"}
         reader = Reader(source.engine, connection)
         tops = {c.table.name.table: f"({reader.top(c, c.columns[0])})" for c in choices(source, *tables)}
-        highest = news.ask(source.engine, connection, tops)
+        highest = new_rows.ask(source.engine, connection, tops)
     assert highest == {"a": "7", "b": "7", "c": "7"}
 
 
@@ -102,7 +102,7 @@ def test_a_batch_that_takes_too_long_is_asked_in_halves(pg: Source, monkeypatch:
     naps = dict.fromkeys(range(4), "(SELECT 1 FROM pg_catalog.pg_sleep(0.3))")
 
     with pg.session(timeout_s=1) as connection, counted(pg, monkeypatch) as asked:
-        assert news.ask(pg.engine, connection, naps) == dict.fromkeys(range(4), "1")
+        assert new_rows.ask(pg.engine, connection, naps) == dict.fromkeys(range(4), "1")
     assert len(asked) == 3
 
     with pg.session(timeout_s=1) as connection, pytest.raises(QueryCancelled):

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from tests.integration.engines.source import Source
-from tributary.engines.blocks import BLOCK_BYTES
-from tributary.engines.window import ROOM_BYTES, SIGHT_BYTES
 from tributary.errors import TableRefused
+from tributary.reading.csv_blocks import BLOCK_BYTES
+from tributary.reading.receive_buffer import ROOM_BYTES, SIGHT_BYTES
 
 ODD_TEXTS = [
     "",

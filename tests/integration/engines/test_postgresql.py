@@ -12,9 +12,9 @@ import pytest
 
 from local.databases.postgres import Postgres
 from tests.integration.engines.source import Source
-from tributary.catalog import SourceColumn, TableName
-from tributary.engines import postgresql_types
+from tributary.engines.postgresql import types as postgresql_types
 from tributary.errors import SourceUnavailable, TableRefused
+from tributary.model.source_catalog import SourceColumn, TableName
 from tributary.secret import Secret
 
 
@@ -243,7 +243,7 @@ def test_a_server_that_stops_in_the_middle_is_unavailable() -> None:
         )
         source = Source(
             "postgresql",
-            __import__("tributary.engines.postgresql", fromlist=["read"]),
+            __import__("tributary.engines.postgresql.engine", fromlist=["read"]),
             secret,
             "public",
             print,

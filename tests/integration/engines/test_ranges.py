@@ -13,7 +13,8 @@ import pytest
 
 from tests.integration.engines.conftest import HERE, OPEN
 from tests.integration.engines.source import Source
-from tributary.engines import ReadColumn, postgresql_ranges
+from tributary.engines.postgresql import ranges as postgresql_ranges
+from tributary.engines.protocol import ReadColumn
 
 ROWS = 12_000
 WIDE = "repeat('x', 800)"

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from tests.integration.engines.source import Source
-from tributary.catalog import TableName
-from tributary.engines import Query, mysql, postgresql
+from tributary.engines.mysql import engine as mysql
+from tributary.engines.postgresql import engine as postgresql
+from tributary.engines.protocol import Query
 from tributary.errors import QueryCancelled, SourceUnavailable, TableRefused, TributaryError
+from tributary.model.source_catalog import TableName
 from tributary.secret import Secret
 
 

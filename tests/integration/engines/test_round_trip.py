@@ -29,7 +29,7 @@ from local.databases.postgres import Postgres
 from tests.integration.engines.moving import move
 from tests.integration.engines.source import Source
 from tests.integration.redshift_warehouse import Warehouse, serve
-from tributary.faults import Fault, Policy
+from tributary.model.value_policies import Fault, Policy
 from tributary.redshift import control
 
 SOAK_S = float(os.environ.get("TRIBUTARY_SOAK_SECONDS", "0")) / 4

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from tests.integration.engines.external import secret_of
 from tests.integration.engines.source import Source
-from tributary.catalog import SourceColumn
+from tributary.model.source_catalog import SourceColumn
 
 
 def test_a_rowversion_is_settled_only_below_what_is_not_committed(sql_server: Source) -> None:

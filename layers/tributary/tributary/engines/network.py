@@ -11,8 +11,8 @@ import struct
 from contextlib import suppress
 from errno import errorcode
 
-from ..errors import SecretError, SourceRefused, SourceUnavailable
-from ..secret import Secret
+from tributary.errors import SecretError, SourceRefused, SourceUnavailable
+from tributary.secret import Secret
 
 CONNECT_TIMEOUT_S = 10
 SILENCE_S = 30  # how much longer than its statement time-out a source may stay silent

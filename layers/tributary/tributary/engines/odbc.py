@@ -19,9 +19,9 @@ from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from .. import csv_pages, keyset, values
-from ..catalog import TableName
-from ..errors import (
+from tributary.engines.network import CONNECT_TIMEOUT_S
+from tributary.engines.protocol import Page, Query, ReadColumn
+from tributary.errors import (
     ConfigError,
     InternalError,
     QueryCancelled,
@@ -30,10 +30,10 @@ from ..errors import (
     TableRefused,
     TributaryError,
 )
-from ..types import Kind
-from . import Page, Query, ReadColumn
-from .blocks import BLOCK_BYTES, Block
-from .network import CONNECT_TIMEOUT_S
+from tributary.model.source_catalog import TableName
+from tributary.model.types import Kind
+from tributary.reading import csv_pages, keyset, values
+from tributary.reading.csv_blocks import BLOCK_BYTES, Block
 
 if TYPE_CHECKING:
     import pyarrow

@@ -16,10 +16,10 @@ import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from ..documents import Access, TableAccess
-from .data_api import Row, Warehouse
-from .roles import ADMIN, ANALYST
-from .sql import ACCESS, comma, literal, quote
+from tributary.model.documents import Access, TableAccess
+from tributary.redshift.data_api import Row, Warehouse
+from tributary.redshift.roles import ADMIN, ANALYST
+from tributary.redshift.sql import ACCESS, comma, literal, quote
 
 TABLES_AT_ONCE = 40  # asked for by one query
 STATEMENTS_AT_MOST = 40  # of a batch

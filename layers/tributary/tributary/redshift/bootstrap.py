@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from . import access, control, external, roles
-from .data_api import Warehouse
+from tributary.redshift import access, control, external_tables, roles
+from tributary.redshift.data_api import Warehouse
 
 
 def bootstrap(warehouse: Warehouse, *, loader: str, database: str) -> None:
@@ -34,5 +34,5 @@ def show_raw_layer(warehouse: Warehouse, *, schema: str, role: str, loader: str)
     `schema` is the Glue database's name too. Repeatable. Raises LoadFailed as `bootstrap` does.
     """
     name = "tributary/raw-layer"
-    warehouse.run_alone(external.create_schema(schema, schema, role), name, wait_s=120)
-    warehouse.run([external.own_schema(schema, loader)], name)
+    warehouse.run_alone(external_tables.create_schema(schema, schema, role), name, wait_s=120)
+    warehouse.run([external_tables.own_schema(schema, loader)], name)

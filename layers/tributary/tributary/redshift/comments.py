@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..names import Target
-from .sql import comma, literal, quote
+from tributary.model.warehouse_names import Target
+from tributary.redshift.sql import comma, literal, quote
 
 COMMENT_BYTES = 8_000  # of one comment, so that a batch of them is one that the Data API takes
 Said = dict[str | None, str]  # by column, None for the table itself

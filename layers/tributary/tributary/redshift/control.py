@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .. import __version__
-from ..documents import Asked, SchemaChange
-from .sql import (
+from tributary import __version__
+from tributary.model.documents import Asked, SchemaChange
+from tributary.redshift.sql import (
     CHANGES,
     CONTROL,
     FENCE,
@@ -24,7 +24,7 @@ from .sql import (
     literal,
     quote,
 )
-from .views import VIEWS
+from tributary.redshift.views import VIEWS
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
-from ..errors import LoadFailed, WarehouseUnavailable
+from tributary.errors import LoadFailed, WarehouseUnavailable
 
 BUSY = (
     "ThrottlingException",

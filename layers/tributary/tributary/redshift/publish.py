@@ -10,18 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..documents import TablePlan
-from . import control, unique
-from .append import append
-from .control import Committed
-from .history import open_versions
-from .merge import merge, replace_keys
-from .rebuild import new_columns, put_in_place
-from .remake import lock, remake
-from .replace import swap
-from .rows import deduplicate
-from .sql import STAGING_SCHEMA, quote
-from .stage import target
+from tributary.model.documents import TablePlan
+from tributary.redshift import control, key_constraint
+from tributary.redshift.control import Committed
+from tributary.redshift.deep_copy import lock, remake
+from tributary.redshift.modes.append import append
+from tributary.redshift.modes.history import open_versions
+from tributary.redshift.modes.merge import merge, replace_keys
+from tributary.redshift.modes.replace import swap
+from tributary.redshift.replay_image import new_columns, put_in_place
+from tributary.redshift.rows import deduplicate
+from tributary.redshift.sql import STAGING_SCHEMA, quote
+from tributary.redshift.stage import target
 
 NEW_COLUMNS_AT_MOST = 20  # added one by one: a batch has 40 statements at most
 
@@ -32,9 +32,9 @@ def publish(table: TablePlan, name: str, committed: Committed) -> list[str]:
         *([lock(table)] if table.remade else []),
         control.fence(committed.source, committed.generation),
         *(remake(table, name) if table.remade else _add_columns(table)),
-        *unique.drop(table),
+        *key_constraint.drop(table),
         *rows(table, name, committed),
-        *unique.add(table),
+        *key_constraint.add(table),
         f"DROP TABLE {quote(STAGING_SCHEMA, name)}",
         *control.note_changes(committed, table.changes),
         control.commit([committed]),

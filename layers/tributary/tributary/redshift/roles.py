@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .sql import CHANGES, CONTROL, FENCE, FRESHNESS, STATUS, WATERMARKS, comma, literal, quote
+from tributary.redshift.sql import (
+    CHANGES,
+    CONTROL,
+    FENCE,
+    FRESHNESS,
+    STATUS,
+    WATERMARKS,
+    comma,
+    literal,
+    quote,
+)
 
 LOADER, ANALYST, ADMIN = "tributary_loader", "tributary_analyst", "tributary_admin"
 ROLES = (LOADER, ANALYST, ADMIN)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ..chunks import SEQUENCE
-from ..documents import TablePlan
-from ..types import published
-from .control import Committed
-from .sql import STAGING_SCHEMA, comma, literal, quote
-from .stage import target
+from tributary.extraction.chunks import SEQUENCE
+from tributary.model.documents import TablePlan
+from tributary.model.types import published
+from tributary.redshift.control import Committed
+from tributary.redshift.sql import STAGING_SCHEMA, comma, literal, quote
+from tributary.redshift.stage import target
 
 ALIAS = "_tributary_stage"  # of the staging table: no table of a source may hide it
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from ..chunks import SEQUENCE
-from ..documents import Chunk, Mode, TablePlan
-from ..types import staging
-from . import physical
-from .digest import DIGEST, FROM, mark
-from .sql import STAGING_SCHEMA, comma, literal, quote
+from tributary.extraction.chunks import SEQUENCE
+from tributary.model.documents import Chunk, Mode, TablePlan
+from tributary.model.types import staging
+from tributary.redshift import table_design
+from tributary.redshift.modes.digest import DIGEST, FROM, mark
+from tributary.redshift.sql import STAGING_SCHEMA, comma, literal, quote
 
 ADDED = {  # the columns that every table of the warehouse gets
     "source_system": "VARCHAR(50)",
@@ -46,8 +46,8 @@ def target(table: TablePlan) -> str:
 def create_target(table: TablePlan) -> str:
     """Return the statement that creates the table people read, where it is missing."""
     own = [f"{quote(name)} {type}" for name, type in added(table.mode).items()]
-    columns = comma([*physical.declared(table), *own])
-    return f"CREATE TABLE IF NOT EXISTS {target(table)} ({columns}){physical.attributes(table)}"
+    columns = comma([*table_design.declared(table), *own])
+    return f"CREATE TABLE IF NOT EXISTS {target(table)} ({columns}){table_design.attributes(table)}"
 
 
 def stage(table: TablePlan, name: str, manifest_url: str | None, copy_role: str) -> list[str]:
@@ -63,7 +63,7 @@ def stage(table: TablePlan, name: str, manifest_url: str | None, copy_role: str)
     statements = [
         create_target(table),
         f"DROP TABLE IF EXISTS {staged}",
-        f"CREATE TABLE {staged} ({comma(declared)}){physical.staged(table)}",
+        f"CREATE TABLE {staged} ({comma(declared)}){table_design.staged(table)}",
     ]
     if manifest_url:
         names = comma(quote(column) for column in [*(column.target for column in table.columns), SEQUENCE])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .sql import CONTROL, FRESHNESS, STATUS, WATERMARKS, comma
+from tributary.redshift.sql import CONTROL, FRESHNESS, STATUS, WATERMARKS, comma
 
 NEWEST = "PARTITION BY source_name, table_name ORDER BY generation DESC, run_id DESC"
 

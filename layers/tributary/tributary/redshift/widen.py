@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..documents import TablePlan
-from .sql import quote
-from .stage import target
+from tributary.model.documents import TablePlan
+from tributary.redshift.sql import quote
+from tributary.redshift.stage import target
 
 SAME_SIZE = "target column size should be different"  # the warehouse's word for a size that is there already
 

@@ -1,0 +1,169 @@
+"""MySQL's and MariaDB's word on their tables: the questions to their catalog, and what the answers mean."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Protocol
+
+from tributary.model.source_catalog import SourceColumn, SourceTable, TableName
+
+Row = tuple[str | None, ...]
+
+TABLES = """
+SELECT table_schema, table_name FROM information_schema.tables
+WHERE table_type IN ('BASE TABLE', 'VIEW', 'SYSTEM VERSIONED')
+  AND table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')
+"""
+
+# A character set that may hold bytes which are no characters is said with the type.
+COLUMNS = """
+SELECT table_schema, table_name, column_name,
+  CONCAT(column_type, IF(character_set_name IN ('utf8mb4', 'utf8mb3', 'utf8', 'latin1', 'ucs2', 'utf16',
+    'utf16le', 'utf32', 'binary') OR character_set_name IS NULL,
+    '', CONCAT(' character set ', character_set_name))), is_nullable, column_comment,
+  (SELECT table_comment FROM information_schema.tables AS t
+   WHERE t.table_schema = columns.table_schema AND t.table_name = columns.table_name
+     AND t.table_type <> 'VIEW')
+FROM information_schema.columns
+WHERE table_schema IN ({schemas}) AND table_name IN ({tables})
+ORDER BY table_schema, table_name, ordinal_position
+"""
+
+# Only whole columns, ascending, in a B-tree order rows as ORDER BY does.
+INDEXES = """
+SELECT table_schema, table_name, index_name, non_unique, nullable, column_name,
+       sub_part IS NULL AND collation = 'A' AND index_type = 'BTREE'
+FROM information_schema.statistics
+WHERE table_schema IN ({schemas}) AND table_name IN ({tables})
+ORDER BY table_schema, table_name, index_name <> 'PRIMARY', index_name, seq_in_index
+"""
+
+# InnoDB renews this list only when nobody has read it for 100 ms, so a busy monitor can keep it old:
+# it is as new as our question if it shows our own transaction asking it, by a token in the question.
+# trx_started is in the operating system's zone, whatever the session's. Where its clock goes back one
+# hour, a local time happens twice: the start is then taken as the earlier one. A prepared transaction
+# that has left its session has no thread, and after a restart no true start either.
+OLDEST_TRANSACTION = """
+SELECT /* {token} */
+  MAX(trx_mysql_thread_id = CONNECTION_ID() AND LOCATE('{token}', trx_query) > 0),
+  SUM(trx_mysql_thread_id = 0),
+  MIN(IF(trx_mysql_thread_id = CONNECTION_ID(), NULL, LEAST(
+    CONVERT_TZ(trx_started, 'SYSTEM', '+00:00'),
+    CONVERT_TZ(trx_started - INTERVAL 1 HOUR, 'SYSTEM', '+00:00') + INTERVAL 1 HOUR)))
+FROM information_schema.innodb_trx
+"""
+
+# A statement that runs may have its timestamp already and no transaction yet; TIME is in whole seconds.
+OLDEST_STATEMENT = """
+SELECT UTC_TIMESTAMP(6) - INTERVAL (MAX(time) + 1) SECOND
+FROM information_schema.processlist
+WHERE id <> CONNECTION_ID() AND time >= 0
+  AND command NOT IN ('Sleep', 'Daemon', 'Binlog Dump', 'Binlog Dump GTID')
+"""
+
+REPLICA = """
+SHOW GLOBAL VARIABLES
+WHERE Variable_name IN ('read_only', 'super_read_only', 'innodb_read_only') AND Value NOT IN ('OFF', '0')
+"""
+
+
+def named(question: str, names: Collection[TableName]) -> str:
+    """Return the question with the names in it; the answer may say more, since it ignores case."""
+    schemas = ", ".join(sorted({_string(name.schema) for name in names}))
+    tables = ", ".join(sorted({_string(name.table) for name in names}))
+    return question.replace("{schemas}", schemas).replace("{tables}", tables)
+
+
+def _string(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def tables(
+    columns: Iterable[Row], indexes: Iterable[Row], names: Collection[TableName]
+) -> dict[TableName, SourceTable]:
+    """Return the named tables as the answers to COLUMNS and INDEXES describe them."""
+    found: dict[TableName, list[SourceColumn]] = {}
+    comments: dict[TableName, str | None] = {}
+    for schema, table, column, type, nullable, said, of_table in columns:
+        if (name := TableName(str(schema), str(table))) in names:
+            comments[name] = of_table or None
+            read = SourceColumn(str(column), str(type), nullable == "YES", said or None)
+            found.setdefault(name, []).append(read)
+    parts: dict[TableName, dict[str, list[Row]]] = {name: {} for name in found}
+    for row in indexes:
+        if (name := TableName(str(row[0]), str(row[1]))) in parts:
+            parts[name].setdefault(str(row[2]), []).append(row)
+    return {name: _table(name, listed, parts[name], comments[name]) for name, listed in found.items()}
+
+
+def _table(
+    name: TableName, columns: list[SourceColumn], indexes: dict[str, list[Row]], comment: str | None
+) -> SourceTable:
+    whole = {
+        index: tuple(str(row[5]) for row in rows)
+        for index, rows in indexes.items()
+        if all(row[6] == "1" and row[5] is not None for row in rows)  # no column: an expression
+    }
+    keys = {
+        index
+        for index, rows in indexes.items()
+        if all(row[3] == "0" and row[4] != "YES" for row in rows) and index != "PRIMARY"
+    }
+    return SourceTable(
+        name,
+        tuple(columns),
+        whole.get("PRIMARY", ()),
+        tuple(key for index, key in whole.items() if index in keys),
+        tuple(whole.values()),
+        comment,
+    )
+
+
+# --- types of an answer -------------------------------------------------------------------------
+
+BINARY = 63  # the character set of what is none
+UNSIGNED, ENUM, SET = 32, 256, 2048  # flags of a column (page_protocol_com_query_response_text_resultset)
+NUMBERS = {1: "tinyint", 2: "smallint", 3: "int", 8: "bigint", 9: "mediumint"}
+PLAIN = {4: "float", 5: "double", 10: "date", 13: "year", 14: "date", 245: "json", 255: "geometry"}
+TIMES = {7: "timestamp", 11: "time", 12: "datetime"}
+BLOBS = (249, 250, 251, 252)
+
+
+class Field(Protocol):
+    """A column in the head of an answer, as PyMySQL has it; `length` in bytes, `scale` its decimals."""
+
+    type_code: int
+    length: int
+    scale: int
+    flags: int
+    charsetnr: int
+
+
+def answered(field: Field) -> str:
+    """Return the type of an answer's column in the words of a declaration: `decimal(10,2)`.
+
+    Characters have four bytes in the session's utf8mb4. An answer does not name the labels of an ENUM
+    or a SET, only their length: one label of that length stands for them.
+    """
+    code, unsigned = field.type_code, " unsigned" if field.flags & UNSIGNED else ""
+    if code in NUMBERS:
+        return NUMBERS[code] + unsigned
+    if code in PLAIN:
+        return PLAIN[code]
+    if code in TIMES:
+        return f"{TIMES[code]}({field.scale})"
+    if code in (0, 246):  # DECIMAL: its length has a place for a sign and one for the point
+        digits = field.length - (0 if unsigned else 1) - (1 if field.scale else 0)
+        return f"decimal({digits},{field.scale}){unsigned}"
+    if code == 16:
+        return f"bit({field.length})"
+    return _answered_text(field)
+
+
+def _answered_text(field: Field) -> str:
+    binary, characters = field.charsetnr == BINARY, field.length // 4
+    if field.flags & (ENUM | SET):
+        return f"{'enum' if field.flags & ENUM else 'set'}('{'x' * characters}')"
+    if field.type_code in BLOBS:
+        return "longblob" if binary else "longtext"
+    return f"varbinary({field.length})" if binary else f"varchar({characters})"

@@ -1,0 +1,233 @@
+"""Rows straight off PyMySQL's buffered socket, found by the lengths that the protocol states.
+
+A row is one packet: its length, and each field's length and bytes. Python walks from packet to packet,
+a few operations per row; the fields are walked by Arrow, one after the other and for all rows at once.
+That every row's last field ends where its packet does proves the walk.
+(https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_query_response_text_resultset.html)
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from struct import Struct
+from typing import TYPE_CHECKING, Any
+
+from pymysql.protocol import MysqlPacket
+
+from tributary.errors import InternalError
+from tributary.reading.receive_buffer import Window
+
+if TYPE_CHECKING:
+    import pyarrow
+
+PACKET_AT_MOST = 0xFFFFFF  # one of that length goes on in the next
+HEAD = Struct("<I")  # of every packet: its length, in three bytes, and its number
+HEAD_BYTES = HEAD.size
+NULL, EOF, ERROR = 0xFB, 0xFE, 0xFF  # first bytes
+EOF_HEAD = re.compile(rb"\x05\0\0.\xfe", re.DOTALL)
+EOF_BYTES = 9  # of its packet
+ERROR_BYTES = 4096  # more than an error's packet has: servers cut its message at 512 bytes
+ERROR_HEAD = re.compile(rb"\0.\xff..#", re.DOTALL)  # a # stands before its SQLSTATE
+LENGTHS = {0xFC: 2, 0xFD: 3, 0xFE: 8}  # first bytes of a field's length, and how many follow
+LONGEST_BYTE = 250  # of a length that is one byte
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Whole row packets: their bytes, and where in them each packet's head begins."""
+
+    content: bytes
+    heads: array[int]
+
+    def __len__(self) -> int:
+        return len(self.heads)
+
+    def columns(self, count: int) -> list[pyarrow.Array]:
+        """Return the fields as `count` columns of bytes; raises InternalError where rows have others."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        rows = len(self.heads)
+        data = pa.Array.from_buffers(pa.uint8(), len(self.content), [None, pa.py_buffer(self.content)])
+        heads = pa.Array.from_buffers(pa.int64(), rows, [None, pa.py_buffer(self.heads)])
+        place = pc.add(heads, HEAD_BYTES)
+        fields = []
+        try:
+            for _ in range(count):
+                fields.append(_field(data, place))
+                place = fields[-1].end
+        except IndexError:
+            place = heads
+        ends = pa.concat_arrays([heads[1:], pa.array([len(self.content)], pa.int64())])
+        if not place.equals(ends):
+            raise InternalError(f"the source's rows have not the {count} fields that they should have")
+        every_other = pa.arange(0, 2 * rows, 2)
+        fields.reverse()
+        return [_bytes(data, fields.pop(), every_other) for _ in range(count)]  # each place is used once
+
+    def last(self) -> list[bytes | None]:
+        """Return the last row's fields."""
+        fields: list[bytes | None] = []
+        content, place = self.content, self.heads[-1] + HEAD_BYTES
+        while place < len(content):
+            size, place = content[place], place + 1
+            if size == NULL:
+                fields.append(None)
+                continue
+            if width := LENGTHS.get(size):
+                size, place = int.from_bytes(content[place : place + width], "little"), place + width
+            fields.append(content[place : place + size])
+            place += size
+        return fields
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """One field of every row: where its bytes begin and end; `nulls` are the rows that have none."""
+
+    begin: pyarrow.Array
+    end: pyarrow.Array
+    nulls: pyarrow.Array | None
+
+
+def _field(data: pyarrow.Array, place: pyarrow.Array) -> _Field:
+    """Return the field whose length stands at the places; raises IndexError where one is outside."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    first = data.take(place)
+    size, begin, nulls = first.cast(pa.int64()), pc.add(place, 1), None
+    if pc.max(first).as_py() > LONGEST_BYTE:
+        nulls = pc.equal(first, NULL)
+        size = pc.if_else(nulls, 0, size)
+        for code, width in LENGTHS.items():
+            longer = pc.equal(first, code)
+            if not pc.any(longer).as_py():
+                continue
+            stated = pa.scalar(0, pa.int64())
+            for number in range(width):
+                part = data.take(pc.if_else(longer, pc.add(place, 1 + number), 0)).cast(pa.int64())
+                stated = pc.add(stated, pc.shift_left(part, 8 * number))
+            size = pc.if_else(longer, stated, size)
+            begin = pc.if_else(longer, pc.add(begin, width), begin)
+    return _Field(begin, pc.add(begin, size), nulls)
+
+
+def _bytes(data: pyarrow.Array, field: _Field, every_other: pyarrow.Array) -> pyarrow.Array:
+    """Return the field's bytes as a column.
+
+    Begin and end of each row's field, in turn, are the offsets of an array whose every other element is
+    such a field, and the others what lies between them.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    rows = len(field.begin)
+    offsets = pc.add(field.begin, pc.shift_left(field.end, 32)).buffers()[1]  # two of 32 bits in one of 64
+    pieces = pa.Array.from_buffers(pa.binary(), 2 * rows - 1, [None, offsets, data.buffers()[1]])
+    found = pieces.take(every_other)
+    if field.nulls is None:
+        return found
+    _, offsets, content = found.buffers()
+    return pa.Array.from_buffers(pa.binary(), rows, [pc.invert(field.nulls).buffers()[1], offsets, content])
+
+
+def usable(driver: Any) -> bool:
+    """Say whether the driver has the part that this reads from, which is not its public one."""
+    return hasattr(getattr(driver, "_rfile", None), "read1")
+
+
+def rows(driver: Any, result: Any) -> Generator[Rows]:
+    """Yield the rows of an unbuffered result, some at a time.
+
+    Raises what the driver would. Left early, the connection stands in the middle of the answer.
+    """
+    window = Window(driver._rfile)
+    while result.unbuffered_active:
+        window.read(_ends, at_least=_wanted(window))
+        for found in _taken(window):
+            heads, content = found.heads, found.content
+            last = heads[-1] + HEAD_BYTES if heads else 0
+            code = content[last] if last < len(content) else None
+            ended = code == ERROR or (code == EOF and len(content) - last < 9)
+            if ended:
+                result.unbuffered_active, result.connection = False, None
+                content, heads = content[: heads[-1]], heads[:-1]
+            if heads:
+                yield Rows(content, heads)
+            if code == ERROR:
+                MysqlPacket(found.content[last:], driver.encoding).raise_for_error()
+
+
+def _ends(content: bytearray, start: int, end: int) -> bool:
+    """Say whether the answer's end may be there: nothing comes after it, so it is among the last bytes.
+
+    In a row, those bytes hardly ever stand so. An error has a # three bytes on, which may be to come. No text
+    holds its first byte; in what does, it may be all that there is, so nothing is done for each.
+    """
+    if EOF_HEAD.match(content, max(0, end - EOF_BYTES), end):
+        return True
+    start = max(start, end - ERROR_BYTES)
+    if content.find(ERROR, start, end) < 0:
+        return False
+    if ERROR_HEAD.search(content, max(0, start - 2), end):
+        return True
+    last = range(max(start, end - 3), end)
+    return any(content[place] == ERROR and not content[place - 2] for place in last)
+
+
+def _taken(window: Window) -> Iterator[Rows]:
+    """Take the whole packets that are in sight."""
+    while found := _whole(window) or _joined(window):
+        yield found
+
+
+def _whole(window: Window) -> Rows:
+    """Take as many whole packets as have room in PACKET_AT_MOST: none of them goes on in the next."""
+    content, start, end = window.content, window.start, min(window.end, window.start + PACKET_AT_MOST)
+    last = end - HEAD_BYTES
+    heads: list[int] = []
+    found, size = heads.append, HEAD.unpack_from
+    place = start
+    while place <= last:
+        found(place - start)
+        place += HEAD_BYTES + (size(content, place)[0] & PACKET_AT_MOST)
+    if place > end:
+        place = start + heads.pop()
+    window.start = place
+    return Rows(bytes(memoryview(content)[start:place]), array("q", heads))
+
+
+def _joined(window: Window) -> Rows | None:
+    """Take the packets that the window begins with and that make one, None where they are not whole."""
+    size, start = _wanted(window), window.start
+    end = start + size
+    if not size or end > window.end:
+        return None
+    content = bytes(HEAD_BYTES)
+    while start < end:
+        stop = start + HEAD_BYTES + _size(window, start)
+        content += bytes(memoryview(window.content)[start + HEAD_BYTES : stop])
+        start = stop
+    window.start = end
+    return Rows(content, array("q", [0]))
+
+
+def _size(window: Window, start: int) -> int:
+    return int(HEAD.unpack_from(window.content, start)[0]) & PACKET_AT_MOST
+
+
+def _wanted(window: Window) -> int:
+    """Return how long the packets are that the window begins with and that make one, as far as is known."""
+    start = window.start
+    while start + HEAD_BYTES <= window.end:
+        size = _size(window, start)
+        start += HEAD_BYTES + size
+        if size < PACKET_AT_MOST:
+            return start - window.start
+    if start == window.start:
+        return 0
+    return start + HEAD_BYTES - window.start  # a packet of that length goes on in one whose head is to come

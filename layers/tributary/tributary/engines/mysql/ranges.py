@@ -1,0 +1,216 @@
+"""How large MySQL's tables are, and keys that cut one into about equal parts.
+
+There is no sampling, but the optimizer looks into an index to say how many rows lie between two
+keys, at the cost of a few blocks (EXPLAIN's `rows`, "index dives"). So the largest interval is cut
+again and again, at a key near the middle of its values, until the intervals are small; their ends
+are then the cuts. Where values are dense or sparse only says how often that takes.
+
+Values in the middle are proposals alone: each cut is a key that the server found between the
+interval's ends, in its own order. A poor proposal makes parts unequal, never wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from tributary.engines.mysql.types import family
+from tributary.reading import keyset
+
+INTERVALS_PER_RANGE = 6
+QUESTIONS_PER_INTERVAL = 8  # on the average; an end to keys whose middles are never near
+ROWS = re.compile(r'"rows(?:_examined_per_scan)?": (\d+)')
+
+SIZES = """
+SELECT table_schema, table_name, table_rows, data_length FROM information_schema.tables
+WHERE table_schema IN ({schemas}) AND table_name IN ({tables}) AND table_rows IS NOT NULL
+"""
+
+Key = tuple[str, ...]
+Ask = Callable[[str], tuple[str | None, ...] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The table to cut, as SQL says it: `columns` of its key, with expressions of their exact `texts`."""
+
+    name: str
+    columns: tuple[str, ...]
+    texts: tuple[str, ...]
+    types: tuple[str, ...]
+    literal: Callable[[str, str], str]
+
+    def edge(self, *, descending: bool, condition: str = "") -> str:
+        """Return the query of the first key, or the last, of those that meet the condition."""
+        order = ", ".join(f"{column} DESC" if descending else column for column in self.columns)
+        where = f" WHERE {condition}" if condition else ""
+        return f"SELECT {', '.join(self.texts)} FROM {self.name} AS t{where} ORDER BY {order} LIMIT 1"
+
+    def between(self, low: Key, high: Key) -> str:
+        """Return the condition of keys after `low`, up to and including `high`, equal columns first."""
+        shared = _shared(low, high)
+        same = [f"{self.columns[i]} = {self.literal(low[i], self.types[i])}" for i in range(shared)]
+        columns, types = self.columns[shared:], self.types[shared:]
+        for compare, key in ((keyset.after_alternatives, low), (keyset.up_to_alternatives, high)):
+            texts = [self.literal(text, type) for text, type in zip(key[shared:], types, strict=True)]
+            same.append(compare(columns, texts))
+        return " AND ".join(same)
+
+    def estimate(self, low: Key, high: Key) -> str:
+        """Return the question how many keys the optimizer expects there."""
+        return f"EXPLAIN FORMAT=JSON SELECT 1 FROM {self.name} AS t WHERE {self.between(low, high)}"
+
+
+@dataclass(slots=True)
+class Interval:
+    """Keys after `low` up to `high`, about `rows` of them; `whole` where it cannot be cut."""
+
+    low: Key
+    high: Key
+    rows: int
+    whole: bool = False
+
+
+def cuts(ask: Ask, table: Table, count: int) -> list[Key]:
+    """Return keys in the table's order that cut it into about `count` equal parts."""
+    first, last = ask(table.edge(descending=False)), ask(table.edge(descending=True))
+    if first is None or last is None or first == last:
+        return []
+    intervals = [_interval(ask, table, _key(first), _key(last))]
+    wanted = count * INTERVALS_PER_RANGE
+    for _ in range(wanted * QUESTIONS_PER_INTERVAL):
+        place = max(range(len(intervals)), key=lambda i: -1 if intervals[i].whole else intervals[i].rows)
+        if intervals[place].whole or len(intervals) >= wanted:
+            break
+        intervals[place : place + 1] = _halves(ask, table, intervals[place])
+    return _ends(intervals, count)
+
+
+def _key(row: Sequence[str | None]) -> Key:
+    return tuple(map(str, row))
+
+
+def _interval(ask: Ask, table: Table, low: Key, high: Key) -> Interval:
+    told = ask(table.estimate(low, high))
+    rows = ROWS.search(str(told[0] if told else ""))
+    return Interval(low, high, int(rows[1]) if rows else 0)
+
+
+def _halves(ask: Ask, table: Table, interval: Interval) -> list[Interval]:
+    """Return the interval in two, or itself as whole where no key lies between its ends."""
+    low, high = interval.low, interval.high
+    at = _shared(low, high)
+    middle = _middle(low[at], high[at], table.types[at]) if at < len(low) else None
+    if middle is None:
+        return [Interval(low, high, interval.rows, whole=True)]
+    value = table.literal(middle, table.types[at])
+    inside = table.between(low, high)
+    found = ask(table.edge(descending=True, condition=f"{inside} AND {table.columns[at]} < {value}"))
+    if found is None:
+        found = ask(table.edge(descending=False, condition=f"{inside} AND {table.columns[at]} >= {value}"))
+    if found is None or _key(found) == high:
+        return [Interval(low, high, interval.rows, whole=True)]
+    return [_interval(ask, table, low, _key(found)), _interval(ask, table, _key(found), high)]
+
+
+def _shared(low: Key, high: Key) -> int:
+    """Return how many of the first columns are the same in both."""
+    return next((i for i, pair in enumerate(zip(low, high, strict=True)) if pair[0] != pair[1]), len(low))
+
+
+def _ends(intervals: Sequence[Interval], count: int) -> list[Key]:
+    """Return the ends of the intervals at which about another `count`-th of the rows is full."""
+    total = sum(interval.rows for interval in intervals)
+    ends, passed = [], 0
+    for interval in intervals[:-1]:
+        before, passed = passed, passed + interval.rows
+        if passed * count // max(total, 1) > before * count // max(total, 1):
+            ends.append(interval.high)
+    return ends
+
+
+# --- values in the middle -----------------------------------------------------------------------
+
+
+def _middle(low: str, high: str, type: str) -> str | None:
+    """Return a value above `low` and not above `high`, near the middle; None where there is none."""
+    known = family(type)
+    try:
+        if known == "number":
+            return _middle_number(low, high)
+        if known == "binary":
+            return _middle_binary(low, high)
+        if known == "text":
+            return _middle_text(low, high)
+        return _middle_time(low, high)
+    except (ArithmeticError, ValueError):  # such as the date 0000-00-00
+        return None
+
+
+def _up(low: int, high: int) -> int | None:
+    return low + (high - low + 1) // 2 if high > low else None
+
+
+def _middle_number(low: str, high: str) -> str | None:
+    digits = max(len(text.partition(".")[2]) for text in (low, high))
+    scaled = [int(Decimal(text).scaleb(digits)) for text in (low, high)]
+    middle = _up(*scaled)
+    return None if middle is None else format(Decimal(middle).scaleb(-digits), "f")
+
+
+def _middle_binary(low: str, high: str) -> str | None:
+    size = max(len(low), len(high))
+    middle = _up(*(int(text.ljust(size, "0") or "0", 16) for text in (low, high)))
+    return None if middle is None else format(middle, f"0{size}X")
+
+
+def _middle_time(low: str, high: str) -> str | None:
+    zone = "Z" if high.endswith("Z") else ""
+    begin, end = (datetime.fromisoformat(text.removesuffix("Z")) for text in (low, high))
+    step = timedelta(days=1) if len(high) == 10 else timedelta(microseconds=1)
+    steps = _up(0, (end - begin) // step)
+    if steps is None:
+        return None
+    middle = (begin + steps * step).isoformat(sep=" ")
+    return middle[:10] if len(high) == 10 else middle + zone
+
+
+CHARACTERS_MOVED = 6
+
+
+def _middle_text(low: str, high: str) -> str | None:
+    """Return a text between two others where both are made of digits and letters.
+
+    Most collations put digits before letters and letters in their order; what stands between and
+    beyond them differs. Letters are taken in the case that is found where the texts part.
+    """
+    shared = next((i for i, pair in enumerate(zip(low, high, strict=False)) if pair[0] != pair[1]), len(low))
+    upper = any(text[shared : shared + 1].isupper() for text in (low, high))
+    alphabet = "0123456789" + ("ABCDEFGHIJKLMNOPQRSTUVWXYZ" if upper else "abcdefghijklmnopqrstuvwxyz")
+    base = len(alphabet) + 1
+    numbers = []
+    for text in (low, high):
+        rest = text[shared : shared + CHARACTERS_MOVED]
+        number = 0
+        for character in rest.ljust(CHARACTERS_MOVED, "\0"):
+            number = number * base + _place(character, alphabet)
+        numbers.append(number)
+    middle = _up(*numbers)
+    if middle is None:
+        return None
+    moved = ""
+    for _ in range(CHARACTERS_MOVED):
+        middle, place = divmod(middle, base)
+        moved = (alphabet[place - 1] if place else "\0") + moved
+    return high[:shared] + moved.partition("\0")[0]
+
+
+def _place(character: str, alphabet: str) -> int:
+    """Return the character's place in the alphabet, from 1; 0 for one before it, its end for one beyond."""
+    same = character.upper() if alphabet[-1].isupper() else character.lower()
+    if same in alphabet:
+        return alphabet.index(same) + 1
+    return 0 if character < alphabet[0] else len(alphabet)

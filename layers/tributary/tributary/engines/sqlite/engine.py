@@ -1,0 +1,272 @@
+"""SQLite through the standard library: a file on this machine, opened read-only.
+
+SQLite lets any value stand in any column: each one is held against the declared type as it is read
+(`sqlite_types`), and one that does not fit is refused or treated by policy, never cast.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from collections.abc import Collection, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tributary.engines.protocol import Page, Query, ReadColumn, hex_digits, relation
+from tributary.engines.sqlite import catalog, types
+from tributary.engines.sqlite.types import declared, kind, orders
+from tributary.errors import (
+    InternalError,
+    QueryCancelled,
+    SecretError,
+    SourceRefused,
+    SourceUnavailable,
+    TableRefused,
+    TributaryError,
+)
+from tributary.model.source_catalog import Clock, Size, SourceColumn, SourceTable, TableName
+from tributary.reading import csv_pages, keyset
+from tributary.reading.csv_blocks import collected
+from tributary.secret import Secret
+
+__all__ = [  # the Protocol
+    "FRACTION_DIGITS",
+    "INDEX_ENDS_WITH_KEY",
+    "ask",
+    "clock",
+    "close",
+    "connect",
+    "create_index",
+    "describe",
+    "describe_query",
+    "kind",
+    "list_tables",
+    "literal",
+    "orders",
+    "quote",
+    "read",
+    "rendered",
+    "select",
+    "settled",
+    "sizes",
+    "split",
+]
+
+FRACTION_DIGITS = 0  # as CURRENT_TIMESTAMP writes it
+INDEX_ENDS_WITH_KEY = True  # the rowid, which an INTEGER PRIMARY KEY is
+BUSY_TIMEOUT_S = 10
+STEPS = 10_000  # of SQLite's machine between two looks at the time-out
+FETCHED_ROWS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A connection, and how long a statement may take."""
+
+    driver: sqlite3.Connection
+    statement_timeout_s: int
+
+
+def connect(secret: Secret, *, statement_timeout_s: int) -> Session:
+    """Open the file that the secret's `dbname` names; see the Protocol."""
+    if not secret.dbname:
+        raise SecretError('the source\'s secret has no "dbname"; write the path of the SQLite file there')
+    file = Path(secret.dbname).absolute()
+    try:
+        driver = sqlite3.connect(
+            f"{file.as_uri()}?mode=ro",
+            uri=True,
+            timeout=BUSY_TIMEOUT_S,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        driver.text_factory = lambda text: text.decode(
+            errors="surrogateescape"
+        )  # bytes that are no text stay
+        driver.execute("PRAGMA query_only = ON")
+        driver.execute("PRAGMA trusted_schema = OFF")
+        driver.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except sqlite3.Error as error:
+        if _code(error) in BUSY:
+            raise SourceUnavailable(f"the SQLite file is locked ({_code(error)})") from None
+        raise SourceRefused(
+            f"the SQLite file cannot be opened ({_code(error)}); check the path in the secret's dbname "
+            "and that it holds a SQLite database"
+        ) from None
+    return Session(driver, statement_timeout_s)
+
+
+def close(session: Session) -> None:
+    """Close the session; never raises."""
+    with suppress(sqlite3.Error):
+        session.driver.close()
+
+
+# --- errors: the one place where the driver's become ours ---------------------------------------
+
+# SQLITE_READONLY: a journal stands beside the file, of a writer that is just committing or that died;
+# who may only read cannot undo it, so another try waits for a writer.
+BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_READONLY")
+
+
+@contextmanager
+def _queries(session: Session, table: TableName | None = None) -> Iterator[None]:
+    """Bound the statement's time, and turn what goes wrong in it into our errors."""
+    end = time.monotonic() + session.statement_timeout_s
+    try:
+        session.driver.set_progress_handler(lambda: time.monotonic() > end, STEPS)
+        yield
+    except sqlite3.Error as error:
+        raise _reduced(error, str(table or "a table")) from None
+
+
+def _code(error: sqlite3.Error) -> str:
+    name = str(getattr(error, "sqlite_errorname", "SQLITE_ERROR"))
+    return "_".join(name.split("_")[:2])  # SQLITE_IOERR_READ is a kind of SQLITE_IOERR
+
+
+def _reduced(error: sqlite3.Error, table: str) -> TributaryError:
+    code = _code(error)
+    if code == "SQLITE_INTERRUPT":
+        return QueryCancelled(f"a query on {table} took longer than its time-out")
+    if code in BUSY:
+        return SourceUnavailable(f"the SQLite file could not be read ({code})")
+    if str(error).startswith(("no such table", "no such column")):
+        return TableRefused(f"{table}, or a column that is read of it, does not exist any more")
+    if code in ("SQLITE_CORRUPT", "SQLITE_NOTADB"):
+        return TableRefused(f"{table} cannot be read: the SQLite file is damaged ({code})")
+    return InternalError(f"SQLite failed on {table} with {code}")
+
+
+# --- SQL text -----------------------------------------------------------------------------------
+
+
+def quote(*names: str) -> str:
+    """Return the dotted, quoted identifier."""
+    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
+
+
+def literal(text: str, type: str) -> str:
+    """Return the literal of a value's own text: numbers bare, blobs in hex, everything else quoted."""
+    name = declared(type).name
+    if name in ("int64", "decimal", "boolean", "float64"):
+        if not NUMBER.fullmatch(text):
+            raise InternalError(f"a position in a column of type {type} is not a number")
+        return text
+    if name == "binary":
+        return f"x'{hex_digits(text)}'"
+    return "'" + text.replace("'", "''") + "'"
+
+
+NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
+
+
+def rendered(name: str, type: str) -> str:
+    """Return the expression of a column's exact text."""
+    column = quote(name)
+    return f"hex({column})" if declared(type).name == "binary" else column
+
+
+def create_index(name: str, table: TableName, columns: Sequence[str]) -> str:
+    """Return the statement that makes an index."""
+    listed = ", ".join(map(quote, columns))
+    return f"CREATE INDEX {quote(name)} ON {quote(table.table)} ({listed})"
+
+
+def select(query: Query) -> str:
+    """Return the SELECT of the query, its columns as they are."""
+    where = " AND ".join(keyset.conditions(query, keyset.ROWS, _column, literal))
+    columns = ", ".join(f"{_column(column.name)} AS c{place}" for place, column in enumerate(query.columns))
+    return (
+        f"SELECT {columns} FROM {relation(query.table, query.sql, quote)} AS t"
+        + (f" WHERE {where}" if where else "")
+        + keyset.tail(query, _column)
+    )
+
+
+def _column(name: str) -> str:
+    return f"t.{quote(name)}"
+
+
+# --- reading ------------------------------------------------------------------------------------
+
+
+def ask(session: Session, sql: str) -> tuple[str | None, ...] | None:
+    """Return the first row of a small query as texts, None where there is none."""
+    with _queries(session):
+        row = session.driver.execute(sql).fetchone()
+    return None if row is None else tuple(None if value is None else str(value) for value in row)
+
+
+def read(session: Session, query: Query) -> Generator[Page]:
+    """Run the query as one statement and yield its rows; see the Protocol."""
+    return csv_pages.pages(query, collected(_records(session, query)))
+
+
+def _records(session: Session, query: Query) -> Generator[bytes]:
+    renderings = [types.rendering(column) for column in query.columns]
+    with _queries(session, query.table), closing(session.driver.execute(select(query))) as cursor:
+        while rows := cursor.fetchmany(FETCHED_ROWS):
+            for row in rows:
+                yield csv_pages.line(
+                    [None if v is None else render(v) for render, v in zip(renderings, row, strict=True)]
+                )
+
+
+def clock(session: Session) -> Clock:
+    """Read the clock; SQLite has no list of transactions."""
+    row = ask(session, "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")
+    now = datetime.fromisoformat(str(row[0] if row else "")).replace(tzinfo=UTC)
+    return Clock(now, None, "SQLite shows no transactions")
+
+
+def settled(session: Session, type: str) -> str | None:
+    """Return None: no type's values are counted by the server across transactions; see the Protocol."""
+    return None
+
+
+# --- catalog ------------------------------------------------------------------------------------
+
+
+def list_tables(session: Session) -> list[TableName]:
+    """Return every table and view of the file, in name order."""
+    with _queries(session):
+        return sorted(TableName("main", str(name)) for (name,) in session.driver.execute(catalog.TABLES))
+
+
+def describe(session: Session, names: Collection[TableName]) -> dict[TableName, SourceTable]:
+    """Return the schema's word on the named tables, in two queries; what does not exist is left out."""
+    with _queries(session):
+        columns = session.driver.execute(catalog.COLUMNS).fetchall()
+        return catalog.tables(columns, session.driver.execute(catalog.INDEXES).fetchall(), set(names))
+
+
+def describe_query(session: Session, name: TableName, sql: str) -> SourceTable:
+    """Return what SQLite says of the query's columns, of which it knows types in a view alone.
+
+    The view is temporary, in a database of the session's own: the file stays as it is.
+    """
+    source = relation(name, sql, quote)
+    with _queries(session, name):
+        session.driver.execute("PRAGMA query_only = OFF")
+        try:
+            session.driver.execute(f"CREATE TEMP VIEW tributary_query AS SELECT * FROM {source}")
+            rows = session.driver.execute("PRAGMA temp.table_xinfo(tributary_query)").fetchall()
+            session.driver.execute("DROP VIEW temp.tributary_query")
+        finally:
+            session.driver.execute("PRAGMA query_only = ON")
+    columns = (SourceColumn(str(row[1]), str(row[2]), nullable=True) for row in rows)
+    return SourceTable(name, tuple(columns))
+
+
+def sizes(session: Session, names: Collection[TableName]) -> dict[TableName, Size]:
+    """Return nothing: SQLite keeps no count of a table's rows, and counting would read all of them."""
+    return {}
+
+
+def split(session: Session, table: TableName, key: Sequence[ReadColumn], count: int) -> list[tuple[str, ...]]:
+    """Return nothing: SQLite can neither sample a table nor estimate a part of an index."""
+    return []

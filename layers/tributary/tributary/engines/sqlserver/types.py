@@ -1,0 +1,277 @@
+"""SQL Server's types: the kind of each, and how its values are rendered.
+
+One row per type of the manual's chapter; what has none is refused by its name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tributary.engines.odbc import Form, Wire, bound_as_decimal
+from tributary.engines.protocol import ReadColumn, hex_digits, unsupported
+from tributary.errors import InternalError
+from tributary.model.source_catalog import SourceColumn
+from tributary.model.types import Kind, decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A type's text in its parts; `size` is None for `max`."""
+
+    word: str
+    size: int | None = None
+    scale: int | None = None
+    collation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """How one type is read: the kind of its values, and the expression of their exact text or number.
+
+    `text` is what a person could read, `{0}` being the column; a `number` is selected as what it is
+    bound as. `finer`: times with more than six decimals. `note`: what arrives.
+    """
+
+    kind: Callable[[Declared], Kind]
+    text: str
+    form: Form = "utf-8"
+    size_bytes: int | None = None
+    orders: bool = True
+    finer: bool = False
+    note: str = "exact"
+
+
+def _fixed(name: str) -> Callable[[Declared], Kind]:
+    kind = Kind(name)  # type: ignore[arg-type]
+    return lambda declared: kind
+
+
+def _decimal(declared: Declared) -> Kind:
+    return decimal(declared.size or 18, declared.scale or 0)
+
+
+def _text(declared: Declared) -> Kind:
+    """Return a text of so many bytes: a unit of UTF-16 has up to three in UTF-8, a pair of them four."""
+    if declared.size is None:
+        return Kind("text")
+    in_utf8 = "_UTF8" in (declared.collation or "")
+    return Kind("text", size_bytes=max(declared.size * (1 if in_utf8 else 3), 1))
+
+
+def _binary(declared: Declared) -> Kind:
+    return Kind("binary", size_bytes=declared.size)
+
+
+def _text_of(size_bytes: int) -> Callable[[Declared], Kind]:
+    kind = Kind("text", size_bytes=size_bytes)
+    return lambda declared: kind
+
+
+NUMBER = "CONVERT(int, {0})"
+UNITS = 4_000  # of UTF-16 in the longest nvarchar that is no nvarchar(max)
+LONG = "CONVERT(nvarchar(max), {0})"
+MONEY = Kind("decimal", precision=19, scale=4)
+SMALL_MONEY = Kind("decimal", precision=10, scale=4)
+DECIMALS = {"money": "CONVERT(decimal(19,4), {0})", "smallmoney": "CONVERT(decimal(10,4), {0})"}
+DAYS = "DATEDIFF(day, CONVERT(date, '19700101', 112), {0})"
+UTC = "CONVERT(varchar(27), CONVERT(datetime2(7), SWITCHOFFSET({0}, '+00:00')), 121) + 'Z'"
+CUT = "its seventh decimal is cut off, never rounded up"
+TYPES: dict[str, Type] = {
+    # exact numerics
+    "bit": Type(_fixed("boolean"), NUMBER, "int32"),
+    "tinyint": Type(_fixed("int16"), NUMBER, "int32"),
+    "smallint": Type(_fixed("int16"), NUMBER, "int32"),
+    "int": Type(_fixed("int32"), NUMBER, "int32"),
+    "bigint": Type(_fixed("int64"), "CONVERT(bigint, {0})", "int64"),
+    "decimal": Type(_decimal, "CONVERT(varchar(41), {0})", size_bytes=41),
+    "numeric": Type(_decimal, "CONVERT(varchar(41), {0})", size_bytes=41),
+    "money": Type(lambda declared: MONEY, f"CONVERT(varchar(41), {DECIMALS['money']})", size_bytes=41),
+    "smallmoney": Type(
+        lambda declared: SMALL_MONEY, f"CONVERT(varchar(41), {DECIMALS['smallmoney']})", size_bytes=41
+    ),
+    # approximate numerics
+    "float": Type(
+        _fixed("float64"), "CONVERT(float(53), {0})", "float64", orders=False, note="exact, bit for bit"
+    ),
+    "real": Type(
+        _fixed("float32"), "CONVERT(float(53), {0})", "float64", orders=False, note="exact, bit for bit"
+    ),
+    # dates and times
+    "date": Type(_fixed("date"), "CONVERT(varchar(10), {0}, 23)", size_bytes=10),
+    "time": Type(
+        _text_of(16),
+        "CONVERT(varchar(16), {0}, 121)",
+        size_bytes=16,
+        note="as text, such as `23:59:59.9999999`",
+    ),
+    "smalldatetime": Type(_fixed("timestamp"), "CONVERT(varchar(19), {0}, 120)", size_bytes=19),
+    "datetime": Type(
+        _fixed("timestamp"),
+        "CONVERT(varchar(23), {0}, 121)",
+        size_bytes=23,
+        note="in the milliseconds that SQL Server shows: `.000`, `.003` or `.007`",
+    ),
+    "datetime2": Type(
+        _fixed("timestamp"), "CONVERT(varchar(27), {0}, 121)", size_bytes=27, finer=True, note=f"exact; {CUT}"
+    ),
+    "datetimeoffset": Type(_fixed("timestamptz"), UTC, size_bytes=28, finer=True, note=f"in UTC; {CUT}"),
+    # texts
+    "char": Type(_text, "CONVERT(nvarchar({n}), {0})", "utf-16"),
+    "varchar": Type(_text, "CONVERT(nvarchar({n}), {0})", "utf-16"),
+    "nchar": Type(_text, "CONVERT(nvarchar({n}), {0})", "utf-16"),
+    "nvarchar": Type(_text, "CONVERT(nvarchar({n}), {0})", "utf-16"),
+    "text": Type(_text, LONG, "utf-16", orders=False),
+    "ntext": Type(_text, LONG, "utf-16", orders=False),
+    # binaries
+    "binary": Type(_binary, "CONVERT(varchar(max), {0}, 2)", "bytes"),
+    "varbinary": Type(_binary, "CONVERT(varchar(max), {0}, 2)", "bytes"),
+    "image": Type(_binary, "CONVERT(varchar(max), CONVERT(varbinary(max), {0}), 2)", "bytes", orders=False),
+    # others
+    "rowversion": Type(
+        _fixed("int64"), "CONVERT(bigint, {0})", "int64", note="as the number that its eight bytes are"
+    ),
+    "uniqueidentifier": Type(
+        _fixed("uuid"), "LOWER(CONVERT(char(36), {0}))", size_bytes=36, note="in lower-case letters"
+    ),
+    "xml": Type(_text, LONG, "utf-16", orders=False, note="as text, in the form that SQL Server keeps"),
+    "json": Type(
+        lambda declared: Kind("json", loose=True),
+        LONG,
+        "utf-16",
+        orders=False,
+        note="the same value; numbers within are what JSON_PARSE makes of them",
+    ),
+    "vector": Type(_fixed("json"), LONG, "utf-16", orders=False, note="as a JSON array of numbers"),
+    "hierarchyid": Type(_text, "{0}.ToString()", "utf-16", orders=False, note="as its path, such as `/1/3/`"),
+    "geometry": Type(
+        _text,
+        "N'SRID=' + CONVERT(nvarchar(11), {0}.STSrid) + N';' + {0}.AsTextZM()",
+        "utf-16",
+        orders=False,
+        note="as text: `SRID=4326;POINT (1 2)`, with Z and M",
+    ),
+    "geography": Type(
+        _text,
+        "N'SRID=' + CONVERT(nvarchar(11), {0}.STSrid) + N';' + {0}.AsTextZM()",
+        "utf-16",
+        orders=False,
+        note="as text: `SRID=4326;POINT (1 2)`, with Z and M",
+    ),
+}
+AS_TEXT = Type(_text, LONG, "utf-16", orders=False)  # of a type without a row, which a policy may ask for
+
+TYPE = re.compile(r"(\w+)(?:\((max|\d+)(?:,(\d+))?\))?(?: COLLATE (\w+))?")
+
+
+def declared(type: str) -> Declared:
+    """Return the parts of a type's text."""
+    match = TYPE.fullmatch(type)
+    if match is None:
+        return Declared(type)
+    size = int(match[2]) if match[2] and match[2] != "max" else None
+    return Declared(match[1], size, int(match[3]) if match[3] else None, match[4])
+
+
+def kind(column: SourceColumn) -> Kind:
+    """Return the kind of the column's values; raises UnsupportedType by the type's name."""
+    known = declared(column.type)
+    if known.word not in TYPES:
+        raise unsupported(column)
+    return TYPES[known.word].kind(known)
+
+
+def note(type: str) -> str:
+    """Return in words what arrives of the type's values."""
+    word = declared(type).word
+    return TYPES[word].note if word in TYPES else "refused"
+
+
+def orders(type: str) -> bool:
+    """Say whether pages can be ordered by values of that type: not by floats, nor by what no index holds."""
+    known = declared(type)
+    unbounded = known.size is None and known.word in ("varchar", "nvarchar", "varbinary")
+    return known.word in TYPES and TYPES[known.word].orders and not unbounded
+
+
+def text(reference: str, type: str) -> str:
+    """Return the expression of a value's exact text, or of the number that it is."""
+    known = declared(type)
+    units = known.size if known.size is not None and known.size <= UNITS else "max"
+    return TYPES.get(known.word, AS_TEXT).text.replace("{n}", str(units)).replace("{0}", reference)
+
+
+def wire(column: ReadColumn) -> Wire:
+    """Return how the column travels: a number as it is, a date as that of a day, all else as bytes."""
+    reference, known = f"t.{quote(column.name)}", declared(column.type)
+    if column.kind.name == "date":
+        return Wire(DAYS.format(reference), "days")
+    if bound_as_decimal(column.kind):
+        return Wire(DECIMALS.get(known.word, "{0}").format(reference), "decimal")
+    row = TYPES.get(known.word, AS_TEXT)
+    if row.form == "bytes":
+        return Wire(f"CONVERT(varbinary({known.size or 'max'}), {reference})", "bytes", known.size)
+    shown = text(reference, column.type)
+    if row.form == "utf-16":
+        size_bytes = 2 * known.size if known.size is not None and known.size <= UNITS else None
+        return Wire(f"CONVERT(varbinary({size_bytes or 'max'}), {shown})", "utf-16", size_bytes)
+    if row.form == "utf-8":
+        finer = row.finer and column.kind.name != "text"
+        return Wire(f"CONVERT(varbinary({row.size_bytes}), {shown})", "utf-8", row.size_bytes, finer)
+    return Wire(shown, row.form)
+
+
+def quote(*names: str) -> str:
+    """Return the dotted identifier in brackets."""
+    return ".".join("[" + name.replace("]", "]]") + "]" for name in names)
+
+
+# --- literals -----------------------------------------------------------------------------------
+
+STRINGS = ("char", "varchar", "nchar", "nvarchar")
+NUMBERS = ("bit", "tinyint", "smallint", "int", "bigint", "decimal", "numeric", "money", "smallmoney")
+MOMENTS = {"smalldatetime": 3, "datetime": 3, "datetime2": 7, "datetimeoffset": 7}  # decimals in a literal
+DAY, CLOCK = r"\d{4}-\d\d-\d\d", r"\d\d:\d\d:\d\d"
+FORMS: dict[str, re.Pattern[str]] = {
+    **dict.fromkeys(NUMBERS, re.compile(r"-?\d+(\.\d+)?")),
+    **dict.fromkeys(MOMENTS, re.compile(rf"({DAY})[ T]({CLOCK})(?:\.(\d{{1,7}}))?(?:Z|\+00(?::?00)?)?")),
+    "rowversion": re.compile(r"[0-9]{1,19}"),
+    "uniqueidentifier": re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"),
+    "time": re.compile(rf"{CLOCK}(?:\.\d{{1,7}})?"),
+    "date": re.compile(DAY),
+}
+
+
+def literal(text: str, type: str) -> str:
+    """Return the literal of a value's own text, of the column's exact type: an index stays usable.
+
+    ``CAST(7 AS bigint)``, ``CAST('2024-01-02T10:00:00.1234567' AS datetime2(7))``, and a varchar in the
+    column's own collation, never N'' against it: ``CAST(N'a' COLLATE Latin1_General_CI_AS AS varchar(20))``.
+    A time is in the form that no language or date format of a session reads differently.
+    """
+    known, bare = declared(type), type.partition(" COLLATE ")[0]
+    if known.word in STRINGS:
+        collation = f" COLLATE {known.collation}" if known.collation else ""
+        return f"CAST({string(text)}{collation} AS {bare})"
+    if known.word in ("binary", "varbinary"):
+        return f"CAST(0x{hex_digits(text)} AS {bare})"
+    match = FORMS[known.word].fullmatch(text) if known.word in FORMS else None
+    if match is None:
+        raise InternalError(f"a position in a column of type {type} has not the form of its values")
+    if known.word == "rowversion":
+        return f"0x{int(text):016x}"
+    if known.word in NUMBERS:
+        return f"CAST({text} AS {bare})"
+    return f"CAST('{_moment(match, known.word) if known.word in MOMENTS else text}' AS {bare})"
+
+
+def _moment(match: re.Match[str], word: str) -> str:
+    fraction = (match[3] or "")[: MOMENTS[word]]
+    moment = f"{match[1]}T{match[2]}" + (f".{fraction}" if fraction else "")
+    return moment + ("+00:00" if word == "datetimeoffset" else "")
+
+
+def string(text: str) -> str:
+    """Return the Unicode literal of a text; a NUL character would end the statement for the driver."""
+    return "N'" + text.replace("'", "''").replace("\0", "' + NCHAR(0) + N'") + "'"

@@ -1,0 +1,1 @@
+"""The Extract state: pages of a source into chunks on S3."""

@@ -1,0 +1,189 @@
+"""Chunks: Parquet objects whose footer says where their rows end.
+
+A range's chunks are one immutable sequence: each is created once, and its footer holds the position
+after its last row, so any attempt can carry on after the highest chunk that exists, and two
+attempts at once still build one sequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from pydantic import BaseModel, ConfigDict
+
+from tributary.errors import InternalError, PlanOutdated
+from tributary.model.documents import FORMAT, Altered, Chunk, Column
+from tributary.model.types import arrow
+from tributary.storage import object_keys
+from tributary.storage.bucket import Bucket, Stored
+
+if TYPE_CHECKING:
+    import pyarrow
+
+SEQUENCE = "_tributary_seq"  # the order of reading; among rows of equal key the last one read wins
+FOOTER_KEY = b"tributary"
+TAIL_BYTES = 131_072  # more than a footer takes; a longer one is read again whole
+ROWS_AT_MOST = 1 << 23  # a row's number within its chunk has 24 bits
+ROW_GROUP_BYTES = 8 << 20  # of Arrow columns, before encoding
+COMPRESSED = 4  # times, about
+SAMPLE_ROWS = 50_000
+
+
+class Footer(BaseModel):
+    """What a chunk says of itself.
+
+    `total_rows` counts its sequence's rows up to its end, `altered` the values that a policy touched
+    in them, `longest` what is measured of them (`lengths.Longest`): as these travel with the rows, no attempt
+    counts anything twice.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = FORMAT
+    position: tuple[str, ...] | None
+    last: bool
+    rows: int
+    total_rows: int
+    altered: tuple[Altered, ...] = ()
+    longest: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a range's sequence is: the chunks that exist and the footer of the last of them."""
+
+    chunks: tuple[Stored, ...]
+    footer: Footer
+
+    @property
+    def next_number(self) -> int:
+        """Return the number of the next chunk."""
+        return len(self.chunks) + 1
+
+    def loadable(self) -> tuple[Chunk, ...]:
+        """Return the chunks that hold rows: an empty last one only says that the range is done."""
+        held = self.chunks if self.footer.rows else self.chunks[:-1]
+        return tuple(Chunk(key=chunk.key, size_bytes=chunk.size_bytes) for chunk in held)
+
+
+NOTHING = Progress((), Footer(position=None, last=False, rows=0, total_rows=0, longest=()))
+
+
+def progress(bucket: Bucket, prefix: str) -> Progress:
+    """Return how far the sequence under the prefix is."""
+    found = tuple(bucket.list(prefix))
+    if not found:
+        return NOTHING
+    if [object_keys.chunk_number(chunk.key) for chunk in found] != list(range(1, len(found) + 1)):
+        raise InternalError(f"chunks under {prefix} have a gap; start the source's run again")
+    return Progress(found, read_footer(bucket, found[-1]))
+
+
+def read_footer(bucket: Bucket, chunk: Stored) -> Footer:
+    """Return the footer of a chunk that exists."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for size_bytes in (min(TAIL_BYTES, chunk.size_bytes), chunk.size_bytes):
+        try:
+            metadata = pq.read_metadata(pa.BufferReader(bucket.read_tail(chunk.key, size_bytes)))
+        except pa.ArrowInvalid:
+            continue  # the footer is longer than the tail that was read
+        return Footer.model_validate_json((metadata.metadata or {})[FOOTER_KEY])
+    raise PlanOutdated(f"{chunk.key} is not a chunk of this version; start the run again")
+
+
+def schema(columns: Sequence[Column]) -> pyarrow.Schema:
+    """Return the Arrow schema of a table's chunks: its columns under their warehouse names, then SEQUENCE."""
+    import pyarrow as pa
+
+    fields = [pa.field(column.target, arrow(column.kind)) for column in columns]
+    return pa.schema([*fields, pa.field(SEQUENCE, pa.int64())])
+
+
+class ChunkBuilder:
+    """One chunk under construction, in a file without a name, compressed as it grows.
+
+    So memory holds a few pages and no chunk, however large chunks are; the file goes when it is closed.
+
+    Rows are gathered until they make a row group: few large ones take less time and space than many.
+    A dictionary is made of columns whose values repeat, and only of them: where they do not, building
+    one is most of the work and makes the column larger; where they are sorted, values that repeat stand
+    beside each other, which zstd sees. Minima and maxima stand where the rows are in order, which is where
+    they tell a reader what to leave out; `ordered_by` names those columns, the most significant first.
+    """
+
+    def __init__(
+        self, columns: Sequence[Column], range_number: int, number: int, *, ordered_by: Sequence[str] = ()
+    ) -> None:
+        self.schema = schema(columns)
+        self.rows = 0
+        self._first = (range_number << 48) | (number << 24)
+        targets = {column.name: column.target for column in columns}
+        self._ordered_by = [targets[name] for name in ordered_by if name in targets]
+        self._file = TemporaryFile(prefix="chunk-")  # noqa: SIM115 - finish hands it on, drop closes it
+        self._writer: Any = None
+        self._waiting: list[pyarrow.Table] = []
+        self._waiting_bytes = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """Return the bytes written so far, and about those that the waiting rows will make."""
+        return self._file.tell() + self._waiting_bytes // COMPRESSED
+
+    def add(self, rows: pyarrow.Table) -> None:
+        """Append rows, in reading order."""
+        import pyarrow as pa
+
+        start = self._first + self.rows
+        sequence = pa.arange(start, start + rows.num_rows)
+        self._waiting.append(pa.Table.from_arrays([*rows.columns, sequence], schema=self.schema))
+        self._waiting_bytes += rows.nbytes
+        self.rows += rows.num_rows
+        if self._waiting_bytes >= ROW_GROUP_BYTES:
+            self._write_group()
+
+    def _write_group(self) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        group = pa.concat_tables(self._waiting) if self._waiting else self.schema.empty_table()
+        self._waiting, self._waiting_bytes = [], 0
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(
+                self._file,
+                self.schema,
+                compression="zstd",
+                compression_level=1,
+                use_dictionary=[name for name in repetitive(group) if name not in self._ordered_by[:1]],
+                write_statistics=self._ordered_by,
+            )
+        self._writer.write_table(group)
+
+    def finish(self, footer: Footer) -> BinaryIO:
+        """Return the object's content, to be closed by the caller; its footer says where its rows end."""
+        if self._waiting or self._writer is None:
+            self._write_group()
+        self._writer.add_key_value_metadata({FOOTER_KEY.decode(): footer.model_dump_json()})
+        self._writer.close()
+        self._file.seek(0)
+        return cast(BinaryIO, self._file)
+
+    def drop(self) -> None:
+        """Forget a chunk that will not be finished."""
+        self._file.close()
+
+
+def repetitive(rows: pyarrow.Table) -> list[str]:
+    """Return the columns in which a value comes more than once, twice on average, as the first rows show."""
+    import pyarrow.compute as pc
+
+    sample = rows.slice(0, SAMPLE_ROWS).drop_columns([SEQUENCE])
+    return [
+        name
+        for name, column in zip(sample.column_names, sample.columns, strict=True)
+        if 2 * pc.count_distinct(column, mode="all").as_py() <= sample.num_rows
+    ]

@@ -1,0 +1,1 @@
+"""The Load state: chunks into the warehouse, table by table."""

@@ -1,0 +1,1 @@
+"""The documents and vocabulary that every room shares."""

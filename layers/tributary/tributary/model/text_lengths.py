@@ -1,0 +1,39 @@
+"""How long texts are that their source does not bound, measured where rows are read.
+
+The lengths travel with the rows, in the footers of their chunks: so they are right however often an
+attempt broke off, and whoever took its chunks over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+from tributary.model.documents import Column
+
+if TYPE_CHECKING:
+    import pyarrow
+
+# Bytes of the longest value of each text that is sized by its values, in the order of the columns; () before
+# there is a row, None where an earlier version read some of the rows.
+Longest = tuple[int, ...] | None
+
+
+def places(columns: Sequence[Column]) -> tuple[int, ...]:
+    """Return which of the columns are measured."""
+    return tuple(place for place, column in enumerate(columns) if column.kind.sized_by_values)
+
+
+def measured(rows: pyarrow.Table, of: Sequence[int]) -> tuple[int, ...]:
+    """Return the bytes of the longest value in each of the columns at these places."""
+    import pyarrow.compute as pc
+
+    return tuple(pc.max(pc.binary_length(rows.column(place))).as_py() or 0 for place in of)
+
+
+def longer(one: Longest, other: Longest) -> Longest:
+    """Return the longest of both; None, which is not known, where one of them is that."""
+    if one is None or other is None:
+        return None
+    return tuple(max(pair) for pair in zip_longest(one, other, fillvalue=0))

@@ -1,0 +1,186 @@
+"""Carry on: what an earlier run read of a table and did not load is not read again.
+
+The rule: a range's chunks mean what its plan said, so they are taken over with their bounds and
+never re-interpreted. What the source has changed since those were frozen is read besides, from the
+watermark that was settled then: the rows of both are one load, and the later ones win.
+
+`_leases/<source>.begun.json` says which runs began to read each table; the newest that still fits,
+and has chunks, is carried on. A run that names no such run, or an older one, only costs reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from pydantic import Field
+
+from tributary import __version__
+from tributary.errors import PlanOutdated
+from tributary.model.documents import Item, Lasting, Ledger, Plan, TablePlan
+from tributary.planning.load_method import Loaded
+from tributary.planning.read_bounds import Now, Reader
+from tributary.planning.table_spec import Choice
+from tributary.storage import object_keys, results
+from tributary.storage.bucket import Bucket, body
+
+CARRIED_FOR = timedelta(days=7)  # chunks are kept for longer: see the template's RawRetentionDays
+RUNS_KEPT = 3  # of one table
+READERS = 16
+
+
+class Begun(Lasting):
+    """The runs that began to read each table, by its name, since it was loaded last; oldest first."""
+
+    tables: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """Finds what earlier runs of a source left, each of their plans read once."""
+
+    bucket: Bucket
+    source: str
+    loaded: Mapping[str, Loaded]
+    begun: Begun
+    plans: dict[str, dict[str, TablePlan]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, bucket: Bucket, source: str, loaded: Mapping[str, Loaded]) -> Carrier:
+        """Return the carrier of a source; `loaded` is what the warehouse says of its tables."""
+        return cls(bucket, source, loaded, bucket.document(object_keys.begun(source), Begun) or Begun())
+
+    def left(self, table: str) -> tuple[str, ...]:
+        """Return the runs that may have left something of a table: those after its last load."""
+        done = self.loaded.get(table)
+        known = self.begun.tables.get(table, ())
+        return tuple(run for run in known if (done is None or run > done.run_id) and is_recent(run))
+
+    def carry_on(self, fresh: TablePlan, choice: Choice, reader: Reader, now: Now) -> TablePlan:
+        """Return the plan with what an earlier run has begun, itself where there is nothing to take over."""
+        for run in reversed(self.left(fresh.name)):
+            old = self._plan(run).get(fresh.name)
+            if old and fits(old, fresh, loaded=fresh.name in self.loaded) and self._has_chunks(old):
+                return joined(old, fresh, choice, reader, now)
+        return fresh
+
+    def _plan(self, run: str) -> dict[str, TablePlan]:
+        """Return the tables of a run, {} where its plan was never frozen, or not by this version."""
+        if run not in self.plans:
+            try:
+                head = self.bucket.document(object_keys.plan(self.source, run), Plan)
+                same = head is not None and head.version == __version__
+                self.plans[run] = self._tables(head) if head and same else {}
+            except PlanOutdated:
+                self.plans[run] = {}
+        return self.plans[run]
+
+    def _tables(self, head: Plan) -> dict[str, TablePlan]:
+        with ThreadPoolExecutor(READERS) as readers:
+            keys = [object_keys.item(head.prefix, number) for number in range(head.items)]
+            items = readers.map(lambda key: self.bucket.document(key, Item), keys)
+            tables = whole_again([table for item in items if item for table in item.tables], head.run_id)
+        ledger = self.bucket.document(object_keys.ledger(head.source, head.run_id), Ledger)
+        refused = {load.number for load in ledger.tables if load.phase == "failed"} if ledger else set()
+        return {
+            name: table
+            for name, table in tables.items()
+            if table.number not in refused or not self._is_read(head, table)
+        }
+
+    def _is_read(self, head: Plan, table: TablePlan) -> bool:
+        """Say whether the table was read to its end: where it failed all the same, its rows are why."""
+        result = results.find(self.bucket, head, table)
+        return result is not None and result.failure is None
+
+    def _has_chunks(self, old: TablePlan) -> bool:
+        """Say whether there is something to take over, and nothing of it is missing."""
+        found = False
+        for part in old.ranges:
+            prefix = object_keys.chunk_prefix(self.source, part.run_id or "", old.raw_name, str(part.number))
+            numbers = [object_keys.chunk_number(chunk.key) for chunk in self.bucket.list(prefix)]
+            if numbers != list(range(1, len(numbers) + 1)):
+                return False
+            found = found or bool(numbers)
+        return found
+
+
+def whole_again(parts: Iterable[TablePlan], run: str) -> dict[str, TablePlan]:
+    """Return the tables of a run, the parts of each joined, every range with the run of its chunks."""
+    found: dict[str, TablePlan] = {}
+    for table in sorted(parts, key=lambda table: table.part):
+        known = found.get(table.name)
+        own = tuple(part.model_copy(update={"run_id": part.run_id or run}) for part in table.ranges)
+        ranges = (*known.ranges, *own) if known else own
+        found[table.name] = table.model_copy(update={"ranges": ranges})
+    return found
+
+
+SAME = (
+    "target_schema",
+    "target_table",
+    "owner",
+    "sql",
+    "where",
+    "mode",
+    "columns",
+    "key",
+    "cursor",
+    "watermark",
+    "whole",
+    "swap",
+)
+
+
+def fits(old: TablePlan, fresh: TablePlan, *, loaded: bool) -> bool:
+    """Say whether what was read by the old plan is a part of what the fresh one would read.
+
+    A whole image takes the place of the last one, which stays good until then: so it is read anew,
+    unless there is none. So are rows with a cursor of which none was settled when they were read: where
+    to look for what changed in them, nothing says.
+    """
+    if old.asked and old.asked.what != "full_refresh":  # it read other rows than a usual run does
+        return False
+    if any(getattr(old, name) != getattr(fresh, name) for name in SAME):
+        return False
+    if loaded if fresh.cursor is None else old.next_watermark is None:
+        return False
+    ordered = all(part.order for part in old.ranges)
+    return bool(old.ranges) and ordered and all(is_recent(part.run_id or "") for part in old.ranges)
+
+
+def joined(old: TablePlan, fresh: TablePlan, choice: Choice, reader: Reader, now: Now) -> TablePlan:
+    """Return the fresh plan with the old one's ranges, and those of what has changed since."""
+    run = min(part.run_id or "" for part in old.ranges)
+    note = f"carried on from run {run}, which had begun to read the table"
+    changes: dict[str, object] = {"ranges": old.ranges, "notes": (*fresh.notes, note)}
+    if choice.cursor is None:
+        late = f"{note}; what changed meanwhile in what it had read comes with the next run"
+        return fresh.model_copy(
+            update={**changes, "next_watermark": old.next_watermark, "notes": (*fresh.notes, late)}
+        )
+    since = reader.bounds(choice, now, old.next_watermark, all_rows=False)
+    first = 1 + max(part.number for part in old.ranges)
+    news = [part.model_copy(update={"number": first + place}) for place, part in enumerate(since.ranges)]
+    return fresh.model_copy(
+        update={**changes, "ranges": (*old.ranges, *news), "next_watermark": since.next_watermark}
+    )
+
+
+def note_begun(bucket: Bucket, source: str, carrier: Carrier, tables: Iterable[TablePlan], run: str) -> None:
+    """Keep which run begins to read which tables, before any of its steps can."""
+    known = {name: carrier.left(name) for name in carrier.begun.tables}
+    for table in tables:
+        if any(part.order for part in table.ranges):
+            known[table.name] = (*known.get(table.name, ()), run)[-RUNS_KEPT:]
+    kept = Begun(tables={name: runs for name, runs in known.items() if runs})
+    if kept != carrier.begun:
+        bucket.put(object_keys.begun(source), body(kept))
+
+
+def is_recent(run_id: str) -> bool:
+    """Say whether a run is not too long ago to be carried on."""
+    begun = datetime.strptime(run_id, "%Y%m%d_%H%M%S").replace(tzinfo=UTC)
+    return datetime.now(UTC) - begun < CARRIED_FOR

@@ -1,0 +1,397 @@
+"""What a run takes of a table: its columns, key, cursor and mode, from the settings and the catalog.
+
+Nothing is guessed silently: what was taken without being told is said in `notes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from tributary.config.loader import Settings
+from tributary.engines.protocol import Engine
+from tributary.errors import TableRefused, UnsupportedType
+from tributary.model import value_policies, warehouse_names
+from tributary.model.documents import Column, Mode
+from tributary.model.source_catalog import SourceColumn, SourceTable
+from tributary.model.types import Kind
+from tributary.model.types import warehouse as warehouse_type
+from tributary.model.value_policies import Fault, Policy
+from tributary.redshift import table_design
+from tributary.redshift.stage import added
+
+CURSORS = (  # what a column that says when its row last changed is usually called
+    "updated_at",
+    "modified_at",
+    "changed_at",
+    "last_updated_at",
+    "last_modified_at",
+    "last_updated",
+    "last_modified",
+    "last_update",
+    "updated_on",
+    "modified_on",
+    "update_time",
+    "modified_time",
+    "date_updated",
+    "date_modified",
+    "modifieddate",
+)
+KEYED = ("merge", "history")  # modes that tell rows by their key
+ADVICE = "set cursor, or use mode: replace"
+SNAPSHOTS = "set cursor, or append: snapshots, which adds the whole table in every run"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is read of a table and how, before any row is looked at.
+
+    `key` is () where the table is read in one go; `key_proven` says that the source itself keeps it
+    unique and not null. `cursor` belongs to incremental modes. `sql` is the user's query that is read in
+    the table's place: nothing is known of its keys and NULLs but what its rows show.
+    """
+
+    table: SourceTable
+    settings: Settings
+    mode: Mode
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    key_proven: bool
+    cursor: Column | None
+    notes: tuple[str, ...]
+    sql: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Return the table's name as people say it."""
+        return str(self.table.name)
+
+    @property
+    def comments(self) -> dict[str | None, str]:
+        """Return what the source says of the columns, by target, and under None of the table."""
+        if self.settings.comments is False:
+            return {}
+        of_columns = {column.name: column.comment for column in self.table.columns}
+        said = [(column.target, of_columns[column.name]) for column in self.columns]
+        return {target: text for target, text in [(None, self.table.comment), *said] if text}
+
+    @property
+    def distkey(self) -> str | None:
+        """Return the column that the file says the table is distributed by, where that is read."""
+        return next((name for name in self._read([self.settings.distkey])), None)
+
+    @property
+    def sortkey(self) -> tuple[str, ...]:
+        """Return those columns that are read of the sort key that the file says."""
+        return tuple(self._read(self.settings.sortkey or ()))
+
+    @property
+    def encode(self) -> dict[str, str]:
+        """Return the encodings that the file says, of columns that are read."""
+        asked = self.settings.encode or {}
+        return {name: asked[name] for name in self._read(asked)}
+
+    def _read(self, names: Iterable[str | None]) -> list[str]:
+        read = {column.name for column in self.columns}
+        return [name for name in names if name in read]
+
+    @property
+    def overlap(self) -> timedelta | int | None:
+        """Return how much is read again, None for what the source's clock says; an append repeats nothing."""
+        return None if self.mode == "append" else self.settings.overlap
+
+
+def choose(engine: Engine, table: SourceTable, settings: Settings, sql: str | None = None) -> Choice:
+    """Decide what is taken of the table.
+
+    Raises TableRefused where the settings do not fit it, UnsupportedType by each type's name.
+    """
+    notes: list[str] = []
+    if sql is not None:
+        table = _as_promised(table, settings)
+    columns = _columns(engine, table, settings)
+    key = _key(engine, table, settings, columns, notes)
+    mode, cursor = _mode(engine, table, settings, columns, key=key, notes=notes)
+    if mode in KEYED and not key:
+        raise TableRefused(
+            f"{table.name} has no primary key: set key to columns that are unique and not null, "
+            "or use mode: replace"
+        )
+    _check_physical(table, settings, columns)
+    proven = _is_proven(table, key)
+    columns = _with_policies(table, settings, columns, {*key, *([cursor.name] if cursor else [])})
+    return Choice(table, settings, mode, columns, key, proven, cursor, tuple(notes), sql)
+
+
+def _as_promised(table: SourceTable, settings: Settings) -> SourceTable:
+    """Return a query's table with the columns NOT NULL that its key and cursor promise to be.
+
+    No server can say so of a query; what rows say is asked before they are read.
+    """
+    promised = {*(settings.key or ()), *([] if settings.nulls == "include" else [settings.cursor])}
+    columns = (
+        replace(column, nullable=False) if column.name in promised else column for column in table.columns
+    )
+    return replace(table, columns=tuple(columns))
+
+
+def _columns(engine: Engine, table: SourceTable, settings: Settings) -> tuple[Column, ...]:
+    taken = _taken(table, settings)
+    kinds: dict[str, Kind] = {}
+    unsupported = []
+    for column in taken:
+        try:
+            kinds[column.name] = _kind(engine, table, settings, column)
+        except UnsupportedType as error:
+            unsupported.append(str(error))
+    if unsupported:
+        raise UnsupportedType(f"{table.name}: {'; '.join(unsupported)}")
+    own = added(settings.mode or "merge")
+    for name in settings.rename or ():
+        _existing(table, name, "rename")
+    targets = warehouse_names.column_names([column.name for column in taken], own, settings.rename)
+    return tuple(
+        Column(
+            name=column.name,
+            type=column.type,
+            kind=kinds[column.name],
+            nullable=column.nullable,
+            target=targets[column.name],
+        )
+        for column in taken
+    )
+
+
+def _kind(engine: Engine, table: SourceTable, settings: Settings, column: SourceColumn) -> Kind:
+    if (settings.column_policies or {}).get(column.name) == "text":
+        try:
+            return engine.kind(column)
+        except UnsupportedType:
+            return Kind("text")  # whatever it is, its text is one
+    kind = engine.kind(column)
+    if column.name not in (settings.booleans or ()):
+        return kind
+    if not kind.orders_serials:
+        raise TableRefused(
+            f'booleans: column "{column.name}" of {table.name} is of type {column.type}; '
+            "only integers can be read as true and false"
+        )
+    return Kind("boolean")
+
+
+def _with_policies(
+    table: SourceTable, settings: Settings, columns: tuple[Column, ...], untouched: set[str]
+) -> tuple[Column, ...]:
+    """Return the columns with what is done about their faults; `untouched` order or identify rows."""
+    for field, names_said in (("column_policies", settings.column_policies), ("booleans", settings.booleans)):
+        for name in names_said or ():
+            _existing(table, name, field)
+    return tuple(
+        _untouched(table, settings, column) if column.name in untouched else _treated(table, settings, column)
+        for column in columns
+    )
+
+
+def _untouched(table: SourceTable, settings: Settings, column: Column) -> Column:
+    if set(_own_policies(table, settings, column).values()) - {"fail"}:
+        raise TableRefused(
+            f'column_policies: column "{column.name}" of {table.name} is of its key or its cursor, whose '
+            "values must arrive as they are; choose others, or leave it out of column_policies"
+        )
+    return column
+
+
+def _treated(table: SourceTable, settings: Settings, column: Column) -> Column:
+    """Return the column with its policies; `text` among them makes it a text, with the faults of one."""
+    said = {**(settings.policies or {}), **_own_policies(table, settings, column)}
+    policies = value_policies.meant(column.kind, said)
+    if "text" not in policies.values():
+        return column.model_copy(update={"policies": policies})
+    text = Kind("text")
+    return column.model_copy(update={"kind": text, "policies": value_policies.meant(text, said)})
+
+
+def _check_physical(table: SourceTable, settings: Settings, columns: tuple[Column, ...]) -> None:
+    """Raise TableRefused where distkey, sortkey or encode name what Redshift cannot do."""
+    taken = {column.name: column for column in columns}
+    asked = [
+        *(("distkey", name) for name in [settings.distkey] if name),
+        *(("sortkey", name) for name in settings.sortkey or ()),
+        *(("encode", name) for name in settings.encode or ()),
+    ]
+    for field, name in asked:
+        _existing(table, name, field)
+        if name not in taken:
+            raise TableRefused(
+                f'{field}: column "{name}" of {table.name} is left out by columns; take it along'
+            )
+        if field != "encode" and taken[name].kind.name in ("json", "binary"):
+            raise TableRefused(
+                f'{field}: column "{name}" of {table.name} is {taken[name].type}, which Redshift can neither '
+                "distribute nor sort by; choose another"
+            )
+    for name, encoding in (settings.encode or {}).items():
+        possible = table_design.encodings(warehouse_type(taken[name].kind))
+        if encoding not in possible:
+            raise TableRefused(
+                f'encode: column "{name}" of {table.name} is {taken[name].type} and cannot be {encoding}; '
+                f"use {', '.join(possible)}"
+            )
+
+
+def _own_policies(table: SourceTable, settings: Settings, column: Column) -> dict[Fault, Policy]:
+    """Return what column_policies say of the column; raises TableRefused for what cannot help it."""
+    said = (settings.column_policies or {}).get(column.name, {})
+    possible = value_policies.OF_KIND[column.kind.name]
+    if isinstance(said, str):
+        met = value_policies.choices(column.kind, said)
+        if met:
+            return dict.fromkeys(met, said)
+        ways = sorted({choice for fault in possible for choice in value_policies.CHOICES[fault]})
+        raise TableRefused(
+            f'column_policies: {said} can do nothing about column "{column.name}" of {table.name}, which is '
+            f"{column.type}; use {', '.join(ways)}"
+        )
+    for fault in said:
+        if fault not in possible and "text" not in said.values():
+            raise TableRefused(
+                f'column_policies: column "{column.name}" of {table.name} is {column.type} and cannot have '
+                f"the fault {fault}; it can have {', '.join(possible)}"
+            )
+    return said
+
+
+def _taken(table: SourceTable, settings: Settings) -> list[SourceColumn]:
+    if settings.columns is None:
+        return list(table.columns)
+    available = [column.name for column in table.columns]
+    for name in settings.columns.absent(available):
+        _existing(table, name, "columns")
+    taken = settings.columns.choose(available)
+    return [column for column in table.columns if column.name in taken]
+
+
+def _existing(table: SourceTable, name: str, field: str) -> SourceColumn:
+    column = table.column(name)
+    if column is None:
+        known = ", ".join(column.name for column in table.columns)
+        raise TableRefused(f'{field}: {table.name} has no column "{name}"; it has {known}')
+    return column
+
+
+def _key(
+    engine: Engine, table: SourceTable, settings: Settings, columns: tuple[Column, ...], notes: list[str]
+) -> tuple[str, ...]:
+    """Return the key to read by; a key of the catalog's own that cannot be one stops only a merge."""
+    if settings.key:
+        key = settings.key
+        for name in key:
+            _existing(table, name, "key")
+    elif table.primary_key:
+        key = table.primary_key
+    elif table.unique_keys:
+        key = min(table.unique_keys, key=len)
+        notes.append(f"no primary key: the unique columns {', '.join(key)} are taken as the key")
+    else:
+        return ()
+    wrong = next((said for name in key if (said := _unfit_for_key(engine, table, columns, name))), None)
+    if wrong is None:
+        return key
+    if settings.key or _needs_key(settings):
+        raise TableRefused(wrong)
+    notes.append(f"the table is read in one go: {wrong.partition(';')[0]}")
+    return ()
+
+
+def _unfit_for_key(engine: Engine, table: SourceTable, columns: tuple[Column, ...], name: str) -> str | None:
+    """Return why no row can be told by the column, None where it can.
+
+    A NULL stands in no order that pages could go on after: such rows would be lost between them.
+    """
+    column = next((column for column in columns if column.name == name), None)
+    if column is None:
+        return f'key column "{name}" of {table.name} is left out by columns; take it along'
+    if column.kind.name == "json" or not engine.orders(column.type):
+        return (
+            f'key column "{name}" of {table.name} is of type {column.type}, which cannot be compared '
+            "exactly; set key to other columns, or use mode: replace without a key"
+        )
+    if column.nullable:
+        return (
+            f'key column "{name}" of {table.name} is nullable; choose NOT NULL columns as key, '
+            "or use mode: replace without a key"
+        )
+    return None
+
+
+def _needs_key(settings: Settings) -> bool:
+    return settings.mode in KEYED or (settings.mode is None and settings.cursor is not None)
+
+
+def _is_proven(table: SourceTable, key: tuple[str, ...]) -> bool:
+    """Say whether the source keeps the key unique: all of a primary or unique key is in it."""
+    promises = [table.primary_key] if table.primary_key else []
+    return bool(key) and any(set(promise) <= set(key) for promise in [*promises, *table.unique_keys])
+
+
+def _mode(
+    engine: Engine,
+    table: SourceTable,
+    settings: Settings,
+    columns: tuple[Column, ...],
+    *,
+    key: tuple[str, ...],
+    notes: list[str],
+) -> tuple[Mode, Column | None]:
+    if settings.mode == "replace" or (settings.mode == "append" and settings.append == "snapshots"):
+        return settings.mode, None
+    incremental: Mode = settings.mode or "merge"
+    if incremental == "append" and settings.overlap:
+        raise TableRefused(
+            f"{table.name} has an overlap, and what is appended is read once; write overlap: 0, or use "
+            "mode: merge, which takes repeats"
+        )
+    if settings.cursor:
+        return incremental, _cursor(engine, table, settings, columns)
+    usable = {column.name.lower(): column for column in columns if _may_be_taken(column)}
+    candidate = next((usable[name] for name in CURSORS if name in usable), None)
+    if candidate and (key or settings.mode):
+        notes.append(f'cursor: "{candidate.name}" was taken for its name; set cursor to choose another')
+        return incremental, candidate
+    if incremental == "history":
+        notes.append("no cursor: the whole table is read and compared in every run")
+        return "history", None
+    if settings.mode:
+        advice = SNAPSHOTS if incremental == "append" else ADVICE
+        raise TableRefused(f"{table.name} has no cursor column that can be told by its name; {advice}")
+    notes.append("mode: replace was taken, since no cursor is set and no column is named like one")
+    return "replace", None
+
+
+def _may_be_taken(column: Column) -> bool:
+    return column.kind.orders_time and not column.nullable
+
+
+def _cursor(engine: Engine, table: SourceTable, settings: Settings, columns: tuple[Column, ...]) -> Column:
+    name = settings.cursor or ""
+    source = _existing(table, name, "cursor")
+    column = next((column for column in columns if column.name == name), None)
+    if column is None:
+        raise TableRefused(f'cursor column "{name}" of {table.name} is left out by columns; take it along')
+    if not (column.kind.orders_time or column.kind.orders_serials) or not engine.orders(column.type):
+        raise TableRefused(
+            f'cursor column "{name}" of {table.name} is of type {column.type}; a cursor must be a date, '
+            f"a time or an integer: {ADVICE}"
+        )
+    if source.nullable and settings.mode == "append":
+        raise TableRefused(
+            f'cursor column "{name}" of {table.name} is nullable, and rows without a value would be appended '
+            f"never or in every run; choose a NOT NULL column, or use append: snapshots"
+        )
+    if source.nullable and settings.nulls != "include":
+        raise TableRefused(
+            f'cursor column "{name}" of {table.name} is nullable; choose a NOT NULL column, '
+            "set nulls: include, or use mode: replace"
+        )
+    return column

@@ -1,0 +1,1 @@
+"""Pages of text turned into Arrow, the same for every engine."""

@@ -1,0 +1,143 @@
+"""CSV text as a source renders it -> Arrow pages, with nothing altered silently.
+
+An unquoted empty field is NULL, a quoted one is ''. A page is parsed straight to its types; only where
+a value does not fit, again as texts, each of which `values` looks at. PyArrow's error texts hold values:
+only the column's number leaves this module.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tributary.engines.protocol import Page, Query, ReadColumn
+from tributary.errors import InternalError
+from tributary.model.types import arrow
+from tributary.reading import keyset, values
+from tributary.reading.csv_blocks import Block
+from tributary.reading.values import Counts, Unfit
+
+if TYPE_CHECKING:
+    import pyarrow
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+FIELD = re.compile(rb'(?:"([^"]*(?:""[^"]*)*)"|([^,"\r\n]*))(,|\r?\n?\Z)')
+COLUMN_NUMBER = re.compile(r"In CSV column #(\d+)")
+
+
+def line(texts: Iterable[bytes | None]) -> bytes:
+    """Return one CSV record: NULL as an unquoted empty field, everything else quoted."""
+    return b",".join(b"" if v is None else b'"%b"' % v.replace(b'"', b'""') for v in texts) + b"\n"
+
+
+def fields(record: bytes) -> list[str | None]:
+    """Return the texts of one CSV record, None for NULL."""
+    found: list[str | None] = []
+    start = 0
+    while match := FIELD.match(record, start):
+        quoted, plain, end = match.groups()
+        if quoted is not None:
+            found.append(quoted.replace(b'""', b'"').decode(errors="surrogateescape"))
+        else:
+            found.append(plain.decode(errors="surrogateescape") or None)
+        if end != b",":
+            return found
+        start = match.end()
+    raise InternalError("a CSV record of the source is cut off")
+
+
+def pages(query: Query, blocks: Generator[Block]) -> Generator[Page]:
+    """Yield one page per block; leaving early closes the blocks too.
+
+    Raises TableRefused where a column that orders the rows holds NULL.
+    """
+    with closing(blocks):
+        for block in blocks:
+            position = keyset.position(query, fields(block.last)) if query.order else None
+            yield Page(block.rows, position, len(block.text), partial(parse, block, query))
+
+
+def parse(block: Block, query: Query) -> tuple[pyarrow.Table, Counts]:
+    """Return the block's rows in the query's columns and their Arrow types, and what was altered."""
+    import pyarrow as pa
+
+    try:
+        return values.table(query, _straight(block, query)), Counter()
+    except Unfit:
+        texts = _read(block, [pa.binary()] * len(query.columns), query)
+    return values.parse(query, [column.combine_chunks() for column in texts.columns])
+
+
+def _straight(block: Block, query: Query) -> list[pyarrow.Array]:
+    """Parse to the kinds at once; raises Unfit where a value does not fit its own."""
+    import pyarrow as pa
+
+    read = _read(block, [_parsed_as(column) for column in query.columns], query)
+    arrays = []
+    for column, parsed in zip(query.columns, read.columns, strict=True):
+        array = parsed.combine_chunks()
+        if column.kind.name == "binary":
+            array = values.unhexed(array, column)
+        elif column.kind.name == "decimal" and pa.types.is_string(array.type):
+            array = values.decimals(array, column)
+        elif column.kind.name == "decimal":
+            _check_digits(array, column)
+        values.check(array, column)
+        arrays.append(array)
+    return arrays
+
+
+def _check_digits(array: pyarrow.Array, column: ReadColumn) -> None:
+    """Refuse numbers that are too large: PyArrow counts the digits before it adds those of the scale."""
+    import pyarrow as pa
+
+    try:
+        array.validate(full=True)
+    except pa.ArrowInvalid:
+        raise Unfit(column) from None
+
+
+def _parsed_as(column: ReadColumn) -> pyarrow.DataType:
+    """Return what the parser makes of a column: text where Arrow's own parsing would not be exact."""
+    import pyarrow as pa
+
+    as_text = column.kind.name == "binary" or (
+        column.kind.name == "decimal" and values.overflows(column.kind)
+    )
+    return pa.string() if as_text else arrow(column.kind)
+
+
+def _read(block: Block, types: Sequence[pyarrow.DataType], query: Query) -> pyarrow.Table:
+    import pyarrow as pa
+    from pyarrow import csv
+
+    text = block.text
+    if text.startswith(BYTE_ORDER_MARK):
+        text = BYTE_ORDER_MARK + text  # PyArrow takes one away, and here it is a value's first character
+    names = [str(number) for number in range(len(types))]
+    try:
+        read = csv.read_csv(
+            pa.BufferReader(text),
+            read_options=csv.ReadOptions(column_names=names, block_size=len(text) + 1, use_threads=False),
+            parse_options=csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+            convert_options=csv.ConvertOptions(
+                column_types=dict(zip(names, types, strict=True)),
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+                true_values=["t", "1"],
+                false_values=["f", "0"],
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        number = COLUMN_NUMBER.search(str(error))
+        if number is None:
+            raise InternalError(f"{query.table}: the source's rows are not the CSV they should be") from None
+        raise Unfit(query.columns[int(number[1])]) from None
+    if read.num_rows != block.rows:
+        raise InternalError(f"{query.table}: {block.rows} rows were sent and {read.num_rows} parsed")
+    return read

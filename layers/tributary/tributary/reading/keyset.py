@@ -1,0 +1,144 @@
+"""Keyset paging: the predicates and the order that make pages touch without overlap or gap.
+
+Only the source compares: the texts of a position come back as literals of the columns' own types.
+The lexicographic comparison has two forms, since planners differ: PostgreSQL and SQLite turn row values
+into an index range, MySQL and MariaDB the alternatives; each scans the index with the other's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tributary.errors import TableRefused
+
+if TYPE_CHECKING:
+    from tributary.engines.protocol import Query
+
+Predicate = Callable[[Sequence[str], Sequence[str]], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One form of the two predicates: rows strictly after the literals, and rows up to and including them."""
+
+    after: Predicate
+    up_to: Predicate
+
+
+def after_row(columns: Sequence[str], literals: Sequence[str]) -> str:
+    """Return the predicate for rows strictly after the literals, as row values.
+
+    ``(a, b) > (1, 2)``; a single column needs no row: ``a > 1``.
+    """
+    if len(columns) == 1:
+        return f"{columns[0]} > {literals[0]}"
+    return f"({', '.join(columns)}) > ({', '.join(literals)})"
+
+
+def up_to_row(columns: Sequence[str], literals: Sequence[str]) -> str:
+    """Return the predicate for rows not after the literals, as row values: ``(a, b) <= (1, 2)``."""
+    if len(columns) == 1:
+        return f"{columns[0]} <= {literals[0]}"
+    return f"({', '.join(columns)}) <= ({', '.join(literals)})"
+
+
+def after_alternatives(columns: Sequence[str], literals: Sequence[str]) -> str:
+    """Return the predicate for rows strictly after the literals, as alternatives.
+
+    ``(a > 1 OR (a = 1 AND b > 2))``: lexicographic, so ties on the first column are not skipped.
+    """
+    return _alternatives(columns, literals, ">", last=">")
+
+
+def up_to_alternatives(columns: Sequence[str], literals: Sequence[str]) -> str:
+    """Return the predicate for rows not after the literals: ``(a < 1 OR (a = 1 AND b <= 2))``."""
+    return _alternatives(columns, literals, "<", last="<=")
+
+
+def _alternatives(columns: Sequence[str], literals: Sequence[str], sign: str, *, last: str) -> str:
+    alternatives = []
+    for index in range(len(columns)):
+        ties = [f"{columns[i]} = {literals[i]}" for i in range(index)]
+        compared = last if index == len(columns) - 1 else sign
+        alternatives.append(" AND ".join([*ties, f"{columns[index]} {compared} {literals[index]}"]))
+    first, *rest = alternatives
+    return f"({first} OR {' OR '.join(f'({alternative})' for alternative in rest)})" if rest else first
+
+
+ROWS = Form(after_row, up_to_row)
+ALTERNATIVES = Form(after_alternatives, up_to_alternatives)
+
+
+def order(query: Query) -> tuple[str, ...]:
+    """Return the columns that the query's rows are ordered by, the same on every page.
+
+    A cursor that is NULL in every row orders nothing, and a NULL cannot stand in a position.
+    """
+    return tuple(name for name in query.order if not (query.nulls and name == query.cursor))
+
+
+def conditions(
+    query: Query, form: Form, column: Callable[[str], str], literal: Callable[[str, str], str]
+) -> list[str]:
+    """Return the predicates of the query, to be joined by AND.
+
+    `column` gives a column's reference by its name, `literal` a text as a literal of a type.
+    A position lies above the bounds `after` and `since`, which are left out then: two lower bounds cost
+    MariaDB its range.
+    """
+    types = {known.name: known.type for known in query.columns}
+    ordered = order(query)
+    found = [] if query.where is None else [user_condition(query.where)]
+    if query.cursor is not None:
+        cursor = column(query.cursor)
+
+        def bound(text: str) -> str:
+            return literal(text, types[query.cursor or ""])
+
+        implied = query.position is not None and ordered[:1] == (query.cursor,)
+        lower = [] if implied else [(">", query.after), (">=", query.since)]
+        bounds = [*lower, ("<=", query.up_to), ("<", query.before)]
+        stated = [f"{cursor} {sign} {bound(text)}" for sign, text in bounds if text is not None]
+        if query.nulls:
+            found.append(f"{cursor} IS NULL")
+        elif stated or implied:
+            found += stated
+        else:
+            found.append(f"{cursor} IS NOT NULL")
+    for compare, key in ((form.after, query.position), (form.up_to, query.end)):
+        if key is not None:
+            literals = [literal(text, types[name]) for name, text in zip(ordered, key, strict=True)]
+            found.append(compare([column(name) for name in ordered], literals))
+    return found
+
+
+def user_condition(where: str) -> str:
+    """Return a user's condition as one predicate among others; a comment at its end ends with its line."""
+    return f"(\n{where}\n)"
+
+
+def tail(query: Query, column: Callable[[str], str]) -> str:
+    """Return the ORDER BY and LIMIT clauses, each with a space before it, '' where there are none."""
+    ordered = ", ".join(column(name) for name in order(query))
+    limit = "" if query.limit is None else f" LIMIT {query.limit:d}"
+    return (f" ORDER BY {ordered}" if ordered else "") + limit
+
+
+def position(query: Query, texts: Sequence[str | None]) -> tuple[str, ...]:
+    """Return where a row stands in the query's order; `texts` are those of all its columns.
+
+    Raises TableRefused where a column that orders the rows holds NULL.
+    """
+    places = {column.name: place for place, column in enumerate(query.columns)}
+    found = []
+    for name in order(query):
+        text = texts[places[name]]
+        if text is None:
+            raise TableRefused(
+                f'column "{name}" of {query.table} orders its rows and holds NULL; '
+                "choose a key and a cursor column that are NOT NULL"
+            )
+        found.append(text)
+    return tuple(found)

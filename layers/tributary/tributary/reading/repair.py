@@ -1,0 +1,350 @@
+"""Values that the warehouse cannot hold, found in the source's text and treated by their policies.
+
+A page is parsed straight to its types first. Only where that fails does it come here: each column's
+text is held against patterns as a whole, and only what no pattern vouches for is looked at one by
+one, each distinct text once. Whatever is altered is counted.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation, localcontext
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from tributary.engines.protocol import ReadColumn
+from tributary.model.types import Kind
+from tributary.model.value_policies import Fault, Policy
+
+if TYPE_CHECKING:
+    import pyarrow
+
+MISFIT = b"\xff\xfemisfit\xff"  # what an engine renders where a value's storage is not its column's
+JSON_DEPTH = 1_000  # of a SUPER (limitations-super)
+JSON_BYTES = 65_535  # it is staged as a VARCHAR, which is also the limit of a string within a SUPER
+ESCAPES = r"\\u(0000|[dD][89a-fA-F][0-9a-fA-F]{2})"  # of NUL and of halves of characters
+ESCAPE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u([0-9a-fA-F]{4})|\\[^u]")
+INTEGER_BITS = {"int16": 16, "int32": 32, "int64": 64}
+FIRST, LAST = {"date": b"0001-01-01"}, {"date": b"9999-12-31"}
+for _name, _zone in (("timestamp", b""), ("timestamptz", b"Z")):
+    FIRST[_name] = b"0001-01-01 00:00:00" + _zone
+    LAST[_name] = b"9999-12-31 23:59:59.999999" + _zone
+DAY = r"(?:0[1-9]\d\d|00[1-9]\d|000[1-9]|[1-9]\d{3})-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])"
+CLOCK = r"[ T](?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,6})?)?"
+ZONE = r"(?:Z|\+00)"
+TIME = re.compile(
+    rb"(?P<year>\d{4,})-(?P<month>\d\d)-(?P<day>\d\d)"
+    rb"(?:[ T](?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:\.(?P<fraction>\d*))?)?)?"
+    rb"(?P<zone>Z|\+00(?::?00)?)?(?P<era> BC)?"
+)
+DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+class Refused(Exception):
+    """A value has a fault whose policy is `fail`; None where it has no fault that is known."""
+
+    def __init__(self, fault: Fault | None) -> None:
+        super().__init__(fault)
+        self.fault = fault
+
+
+@dataclass(slots=True)
+class Mended:
+    """One value on its way: its text now, None for NULL, and the faults that were treated."""
+
+    column: ReadColumn
+    text: bytes | None
+    faults: list[Fault] = field(default_factory=list)
+
+    @property
+    def kind(self) -> Kind:
+        """Return the kind that the text must be of in the end."""
+        return self.column.kind
+
+    def meet(self, fault: Fault, **instead: Callable[[], bytes]) -> None:
+        """Treat the fault by its policy; raises Refused where that is `fail`.
+
+        `instead` gives the text for `clamp` and `truncate`.
+        """
+        policy: Policy = self.column.policies.get(fault, "fail")
+        if policy == "null":
+            self.text = None
+        elif policy in instead:
+            self.text = instead[policy]()
+        else:
+            raise Refused(fault)
+        self.faults.append(fault)
+
+
+def mended(texts: pyarrow.Array, column: ReadColumn) -> tuple[pyarrow.Array, Counter[Fault]]:
+    """Return the column's texts (binary) with every fault treated, and how often which one was.
+
+    Raises Refused at the first value that no policy covers.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    counted: Counter[Fault] = Counter()
+    suspected = pc.fill_null(suspects(texts, column.kind), fill_value=False)
+    if not pc.any(suspected).as_py():
+        return texts, counted
+    distinct = texts.filter(suspected).dictionary_encode()
+    treated = [_treated(column, text) for text in distinct.dictionary.to_pylist()]
+    for entry in pc.value_counts(distinct.indices).to_pylist():
+        for fault in treated[entry["values"]].faults:
+            counted[fault] += entry["counts"]
+    replaced = pa.array([one.text for one in treated], texts.type).take(distinct.indices)
+    return pc.replace_with_mask(texts, suspected, replaced), counted
+
+
+def _treated(column: ReadColumn, text: bytes) -> Mended:
+    value = Mended(column, text)
+    if text == MISFIT:
+        value.meet("misfit")
+    else:
+        TREATMENTS[column.kind.name](value)
+    return value
+
+
+def suspects(texts: pyarrow.Array, kind: Kind) -> pyarrow.BooleanArray:
+    """Return which texts (binary) may have a fault: all others are certain to have none."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if kind.name in ("text", "uuid", "json"):
+        found = pc.greater(pc.binary_length(texts), kind.limit_bytes)
+        found = pc.or_(found, pc.match_substring(texts, "\0"))
+        try:
+            texts.cast(pa.string())
+        except pa.ArrowInvalid:
+            broken = [text is not None and not _is_utf8(text) for text in texts.to_pylist()]
+            found = pc.or_(found, pa.array(broken))
+        return pc.or_(found, odd_json(texts, kind)) if kind.name == "json" else found
+    if kind.name == "binary":
+        found = pc.greater(pc.binary_length(texts), 2 * (kind.limit_bytes or 0))
+        return pc.or_(found, pc.equal(texts, pa.scalar(MISFIT, pa.binary())))
+    return pc.invert(pc.match_substring_regex(texts, f"^(?:{_pattern(kind)})$"))
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+@cache
+def _pattern(kind: Kind) -> str:
+    """Return the pattern of texts that the kind holds for certain."""
+    if kind.name == "decimal":
+        return decimal_pattern(kind)
+    day_and_clock = f"{DAY}(?:{CLOCK})?"
+    return {
+        "boolean": "[tf01]",
+        "int16": r"-?\d{1,4}",
+        "int32": r"-?\d{1,9}",
+        "int64": r"-?\d{1,18}",
+        "float32": r"-?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|inf|Infinity)|nan|NaN",
+        "float64": r"-?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|inf|Infinity)|nan|NaN",
+        "date": DAY,
+        "timestamp": day_and_clock,
+        "timestamptz": day_and_clock + ZONE,
+    }[kind.name]
+
+
+def decimal_pattern(kind: Kind) -> str:
+    """Return the pattern of plain numbers whose digits the decimal has."""
+    whole, scale = (kind.precision or 38) - (kind.scale or 0), kind.scale or 0
+    integers = rf"0*\d{{1,{whole}}}" if whole else "0+"
+    return rf"-?{integers}(?:\.\d{{0,{scale}}}0*)?"
+
+
+def odd_json(texts: pyarrow.Array, kind: Kind) -> pyarrow.BooleanArray:
+    """Return which JSON texts must be looked at: all of them where the source does not vouch for them."""
+    import pyarrow.compute as pc
+
+    if kind.loose:
+        return pc.is_valid(texts)
+    opened = pc.add(pc.count_substring(texts, "["), pc.count_substring(texts, "{"))
+    return pc.or_(pc.greater(opened, JSON_DEPTH), pc.match_substring_regex(texts, ESCAPES))
+
+
+# --- one value ----------------------------------------------------------------------------------
+
+
+def _decimal(value: Mended) -> None:
+    precision, scale = value.kind.precision or 38, value.kind.scale or 0
+    with localcontext() as context:
+        context.prec = 200_000  # more than any server's numbers have
+        try:
+            number = Decimal((value.text or b"").decode())
+        except (InvalidOperation, UnicodeDecodeError):
+            return value.meet("misfit")
+        if number.is_nan():
+            return value.meet("not_a_number")
+        largest = Decimal(10**precision - 1).scaleb(-scale)
+        if not number.is_finite() or abs(number.to_integral_value("ROUND_DOWN")) >= 10 ** (precision - scale):
+            return value.meet(
+                "number_out_of_range", clamp=lambda: format(largest.copy_sign(number), "f").encode()
+            )
+        cut = number.quantize(Decimal(1).scaleb(-scale), "ROUND_DOWN")
+        if cut != number:
+            value.meet("excess_digits", truncate=lambda: format(cut, "f").encode())
+        return None
+
+
+def _integer(value: Mended) -> None:
+    text = value.text or b""
+    if not re.fullmatch(rb"-?\d+", text):
+        return value.meet("misfit")
+    most = 1 << (INTEGER_BITS[value.kind.name] - 1)
+    if not -most <= int(text) < most:
+        value.meet("number_out_of_range", clamp=lambda: b"%d" % (-most if int(text) < 0 else most - 1))
+    return None
+
+
+def _misfit(value: Mended) -> None:
+    value.meet("misfit")
+
+
+def _time(value: Mended) -> None:
+    """Treat a date or a time: infinite, in another era, impossible, or finer than microseconds."""
+    text, name = value.text or b"", value.kind.name
+    found = TIME.fullmatch(text)
+    if text in (b"infinity", b"-infinity"):
+        _clamped(value, late=text == b"infinity")
+    elif not found or not _is_written_right(found, name):
+        value.meet("misfit")
+    elif not _is_in_a_calendar(found):
+        value.meet("impossible_date")
+    elif found["era"] or not 1 <= int(found["year"]) <= 9999:
+        _clamped(value, late=int(found["year"]) > 9999 and not found["era"])
+    elif len((found["fraction"] or b"").rstrip(b"0")) > 6:
+        end = found.start("fraction") + 6  # cut, never rounded: no time may come to lie in the future
+        value.meet("excess_digits", truncate=lambda: text[:end] + (found["zone"] or b""))
+
+
+def _clamped(value: Mended, *, late: bool) -> None:
+    value.meet("date_out_of_range", clamp=lambda: (LAST if late else FIRST)[value.kind.name])
+
+
+def _is_written_right(found: re.Match[bytes], name: str) -> bool:
+    """Say whether the text has the parts of its kind, and a clock's hours, minutes and seconds."""
+    if (found["hour"] and name == "date") or (found["zone"] and name != "timestamptz"):
+        return False
+    return int(found["hour"] or 0) < 24 and int(found["minute"] or 0) < 60 and int(found["second"] or 0) < 60
+
+
+def _is_in_a_calendar(found: re.Match[bytes]) -> bool:
+    """Say whether the date is one; MySQL's year 0 is, though it is out of range."""
+    year, month, day = (int(found[part]) for part in ("year", "month", "day"))
+    if not 1 <= month <= 12 or not 1 <= day <= DAYS[month - 1]:
+        return False
+    year = 1 - year if found["era"] else year  # 1 BC is the year 0
+    return (month, day) != (2, 29) or (year % 4 == 0 and (year % 100 != 0 or year % 400 == 0))
+
+
+def _text(value: Mended) -> None:
+    text = value.text or b""
+    if not _is_utf8(text):
+        value.meet("invalid_text", truncate=lambda: text.decode(errors="ignore").encode())
+    kept = value.text
+    if kept is not None and b"\0" in kept:
+        value.meet("nul_character", truncate=lambda: kept.replace(b"\0", b""))
+    whole, most = value.text, value.kind.limit_bytes or 0
+    if whole is not None and len(whole) > most:
+        value.meet("too_long", truncate=lambda: whole[:most].decode(errors="ignore").encode())
+
+
+def _json(value: Mended) -> None:
+    while (text := value.text) is not None and (fault := json_fault(text)):
+        value.meet(fault, truncate=lambda t=text, f=fault: _without(t, f))  # type: ignore[misc]
+
+
+def json_fault(text: bytes) -> Fault | None:
+    """Return what is wrong with a JSON text, None where SUPER takes it."""
+    if not _is_utf8(text):
+        return "invalid_text"
+    if len(text) > JSON_BYTES or _deeper(text):
+        return "super_limits"
+    try:
+        json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+    except (_Twice, RecursionError):
+        return "super_limits"
+    except ValueError:
+        return "misfit"
+    for digits in _wrong_escapes(text):
+        return "nul_character" if digits == b"0000" else "invalid_text"
+    return None
+
+
+def _without(text: bytes, fault: Fault) -> bytes:
+    """Return the JSON without its NUL escapes, or without what is no text in it."""
+
+    def kept(found: re.Match[bytes]) -> bytes:
+        wrong = _is_wrong(found[1]) and (found[1] == b"0000") == (fault == "nul_character")
+        return b"" if wrong else found[0]
+
+    return ESCAPE.sub(kept, text.decode(errors="ignore").encode())
+
+
+class _Twice(Exception):
+    """An attribute's name stands twice in one object."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise _Twice
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def _deeper(text: bytes) -> bool:
+    """Say whether arrays and objects stand deeper in each other than SUPER takes them."""
+    if text.count(b"[") + text.count(b"{") <= JSON_DEPTH:
+        return False
+    depth = deepest = 0
+    for mark in re.findall(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', text):
+        depth += (mark in b"[{") - (mark in b"]}")
+        deepest = max(deepest, depth)
+    return deepest > JSON_DEPTH
+
+
+def _wrong_escapes(text: bytes) -> Iterator[bytes]:
+    """Yield the four digits of every escape that is NUL or half of a character."""
+    return (found[1] for found in ESCAPE.finditer(text) if _is_wrong(found[1]))
+
+
+def _is_wrong(digits: bytes | None) -> bool:
+    return digits is not None and (digits == b"0000" or bool(re.fullmatch(rb"[dD][89a-fA-F]..", digits)))
+
+
+def _binary(value: Mended) -> None:
+    text, most = value.text or b"", 2 * (value.kind.limit_bytes or 0)
+    if len(text) > most:
+        value.meet("too_long", truncate=lambda: text[:most])
+
+
+TREATMENTS: dict[str, Callable[[Mended], None]] = {
+    "boolean": _misfit,
+    "int16": _integer,
+    "int32": _integer,
+    "int64": _integer,
+    "decimal": _decimal,
+    "float32": _misfit,
+    "float64": _misfit,
+    "date": _time,
+    "timestamp": _time,
+    "timestamptz": _time,
+    "text": _text,
+    "uuid": _text,
+    "json": _json,
+    "binary": _binary,
+}

@@ -1,0 +1,140 @@
+"""Mode `history`: a row's states side by side, each from when it held to when the next one did.
+
+A version opens where a state's digest differs from the one before it, and closes the one before.
+Its `valid_from` is the cursor's value, so of a key's versions each begins later than the one
+before; a state that was read later, with a value that is not above theirs, takes the place of
+versions: of two changes at one instant the last one read is kept. So reading a state again changes
+nothing, nor does loading a run again.
+"""
+
+from __future__ import annotations
+
+from tributary.extraction.chunks import SEQUENCE
+from tributary.model.documents import TablePlan
+from tributary.redshift.control import Committed
+from tributary.redshift.modes.digest import DIGEST, FROM
+from tributary.redshift.rows import ALIAS, keys, ours, same_key, text_keys, values, where
+from tributary.redshift.sql import STAGING_SCHEMA, comma, literal, quote
+from tributary.redshift.stage import target
+
+
+def open_versions(table: TablePlan, name: str, committed: Committed) -> list[str]:
+    """Return the statements that open and close versions by the staged rows."""
+    begin = []
+    if table.rebuild:
+        begin = [f"DELETE FROM {target(table)}{where(ours(table))}"]
+    elif table.swap:
+        begin = [_close_vanished(table, name)]
+    return [
+        *begin,
+        _drop_overtaken(table, name),
+        _drop_repeated(table, name),
+        _drop_unchanged(table, name),
+        _delete_overtaken(table, name),
+        _close(table, name),
+        _open(table, name, committed),
+    ]
+
+
+def _close_vanished(table: TablePlan, name: str) -> str:
+    """Return the statement that closes what stands open and is not in the whole image that was read."""
+    staged = quote(STAGING_SCHEMA, name)
+    shown = comma(f"standing.{quote(key)} AS {quote(key)}" for key in keys(table))
+    same = [f"standing.{quote(key)} = staged.{quote(key)}" for key in keys(table)]
+    same += [
+        f"OCTET_LENGTH(standing.{quote(key)}) = OCTET_LENGTH(staged.{quote(key)})" for key in text_keys(table)
+    ]
+    gone = ['standing."is_current" = TRUE', f"staged.{quote(SEQUENCE)} IS NULL", *ours(table, "standing")]
+    table_name = quote(table.target_table)
+    return (
+        f'UPDATE {target(table)} SET "valid_to" = GREATEST({table_name}."valid_from", '
+        f'CAST({literal(table.opens_at)} AS TIMESTAMP)), "is_current" = FALSE '
+        f"FROM (SELECT {shown} FROM {target(table)} AS standing LEFT JOIN {staged} AS staged "
+        f"ON {' AND '.join(same)}{where(gone)}) AS vanished "
+        f'WHERE {" AND ".join(same_key(table, "vanished"))} AND {table_name}."is_current" = TRUE'
+    )
+
+
+def _drop_overtaken(table: TablePlan, name: str) -> str:
+    """Return the statement that drops states whose key has a later-read one which does not hold later."""
+    later = (
+        f"MIN({quote(FROM)}) OVER (PARTITION BY {_key(table)} ORDER BY {quote(SEQUENCE)} "
+        "ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING)"
+    )
+    return _drop(name, f"{quote(FROM)} AS since, {later} AS later", "since >= followed.later")
+
+
+def _drop_repeated(table: TablePlan, name: str) -> str:
+    """Return the statement that drops states which equal the one before them in this run."""
+    before = f"LAG({quote(DIGEST)}) OVER (PARTITION BY {_key(table)} ORDER BY {quote(SEQUENCE)})"
+    return _drop(name, f"{quote(DIGEST)} AS digest, {before} AS before", "digest = followed.before")
+
+
+def _drop(name: str, shown: str, condition: str) -> str:
+    staged, sequence = quote(STAGING_SCHEMA, name), quote(SEQUENCE)
+    return (
+        f"DELETE FROM {staged} USING (SELECT {sequence} AS place, {shown} FROM {staged}) AS followed "
+        f"WHERE {quote(name)}.{sequence} = followed.place AND followed.{condition}"
+    )
+
+
+def _drop_unchanged(table: TablePlan, name: str) -> str:
+    """Return the statement that drops each key's first state where it is the version that stands open."""
+    staged, sequence, table_name = quote(STAGING_SCHEMA, name), quote(SEQUENCE), quote(table.target_table)
+    return (
+        f"DELETE FROM {staged} USING {target(table)}, "
+        f"(SELECT MIN({sequence}) AS place FROM {staged} GROUP BY {_key(table)}) AS first_read "
+        f"WHERE {quote(name)}.{sequence} = first_read.place "
+        f'AND {" AND ".join(same_key(table, quote(name)))} AND {table_name}."is_current" = TRUE '
+        f'AND {table_name}."row_digest" = {quote(name)}.{quote(DIGEST)}'
+    )
+
+
+def _opened(table: TablePlan, name: str) -> str:
+    shown = comma(quote(key) for key in keys(table))
+    return (
+        f"(SELECT {shown}, MIN({quote(FROM)}) AS since FROM {quote(STAGING_SCHEMA, name)} "
+        f"GROUP BY {_key(table)}) AS opened"
+    )
+
+
+def _delete_overtaken(table: TablePlan, name: str) -> str:
+    """Return the statement that takes away versions which do not begin before the first one to open."""
+    return (
+        f"DELETE FROM {target(table)} USING {_opened(table, name)} "
+        f"WHERE {' AND '.join(same_key(table, 'opened'))} "
+        f'AND {quote(table.target_table)}."valid_from" >= opened.since'
+    )
+
+
+def _close(table: TablePlan, name: str) -> str:
+    """Return the statement that ends versions where the first one to open begins."""
+    table_name = quote(table.target_table)
+    return (
+        f'UPDATE {target(table)} SET "valid_to" = opened.since, "is_current" = FALSE '
+        f"FROM {_opened(table, name)} WHERE {' AND '.join(same_key(table, 'opened'))} "
+        f'AND ({table_name}."valid_to" IS NULL OR {table_name}."valid_to" > opened.since)'
+    )
+
+
+def _open(table: TablePlan, name: str, committed: Committed) -> str:
+    key = _key(table, f"{ALIAS}.")
+    since = f"{ALIAS}.{quote(FROM)}"
+    until = f"LEAD({since}) OVER (PARTITION BY {key} ORDER BY {ALIAS}.{quote(SEQUENCE)})"
+    pairs = [
+        *values(table, committed),
+        ('"valid_from"', since),
+        ('"valid_to"', until),
+        ('"is_current"', f"CASE WHEN {until} IS NULL THEN TRUE ELSE FALSE END"),
+        ('"row_digest"', f"{ALIAS}.{quote(DIGEST)}"),
+    ]
+    return (
+        f"INSERT INTO {target(table)} ({comma(column for column, _ in pairs)}) "
+        f"SELECT {comma(value for _, value in pairs)} FROM {quote(STAGING_SCHEMA, name)} AS {ALIAS}"
+    )
+
+
+def _key(table: TablePlan, prefix: str = "") -> str:
+    """Return the expressions that tell keys apart, also in their trailing blanks."""
+    lengths = [f"OCTET_LENGTH({prefix}{quote(key)})" for key in text_keys(table)]
+    return comma([*(f"{prefix}{quote(key)}" for key in keys(table)), *lengths])

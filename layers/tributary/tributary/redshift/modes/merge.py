@@ -1,0 +1,41 @@
+"""Mode `merge`: a staged row takes the place of the row with its key, or is added."""
+
+from __future__ import annotations
+
+from tributary.model.documents import TablePlan
+from tributary.redshift.control import Committed
+from tributary.redshift.rows import ALIAS, insert, keys, same_key, values
+from tributary.redshift.sql import STAGING_SCHEMA, STATEMENT_BYTES_AT_MOST, comma, quote
+from tributary.redshift.stage import target
+
+
+def merge(table: TablePlan, name: str, committed: Committed) -> list[str]:
+    """Return the statements that merge the staged rows, one of each key.
+
+    DELETE and INSERT stand in for a MERGE whose text the Data API would refuse.
+    """
+    statement = _merge(table, name, committed)
+    if len(statement.encode()) <= STATEMENT_BYTES_AT_MOST:
+        return [statement]
+    return replace_keys(table, name, committed)
+
+
+def replace_keys(table: TablePlan, name: str, committed: Committed) -> list[str]:
+    """Return the statements that put each staged row in the place of all rows with its key."""
+    delete = (
+        f"DELETE FROM {target(table)} USING {quote(STAGING_SCHEMA, name)} AS {ALIAS} "
+        f"WHERE {' AND '.join(same_key(table))}"
+    )
+    return [delete, insert(table, name, committed)]
+
+
+def _merge(table: TablePlan, name: str, committed: Committed) -> str:
+    """Return the MERGE: no target alias, unqualified SET, both WHEN clauses (r_MERGE)."""
+    pairs = values(table, committed)
+    updates = comma(f"{column} = {value}" for column, value in pairs if column not in map(quote, keys(table)))
+    inserted = f"({comma(column for column, _ in pairs)}) VALUES ({comma(value for _, value in pairs)})"
+    return (
+        f"MERGE INTO {target(table)} USING {quote(STAGING_SCHEMA, name)} AS {ALIAS} "
+        f"ON {' AND '.join(same_key(table))} "
+        f"WHEN MATCHED THEN UPDATE SET {updates} WHEN NOT MATCHED THEN INSERT {inserted}"
+    )

@@ -1,0 +1,16 @@
+"""Mode `replace`, and every other swap: the staged rows are the table's whole new image."""
+
+from __future__ import annotations
+
+from tributary.model.documents import TablePlan
+from tributary.redshift.control import Committed
+from tributary.redshift.rows import insert, ours, where
+from tributary.redshift.stage import target
+
+
+def swap(table: TablePlan, name: str, committed: Committed) -> list[str]:
+    """Return the statements that put the staged rows in the place of all that stands there.
+
+    DELETE, not TRUNCATE: TRUNCATE would commit the transaction it stands in (r_TRUNCATE).
+    """
+    return [f"DELETE FROM {target(table)}{where(ours(table))}", insert(table, name, committed)]

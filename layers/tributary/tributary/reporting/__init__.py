@@ -1,0 +1,1 @@
+"""The Report state: what happened, for people and for metrics."""

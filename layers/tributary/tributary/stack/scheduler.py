@@ -1,0 +1,227 @@
+"""One EventBridge schedule per source, made to be what the source files say, and switched off and on.
+
+Scheduler's own group is the record of what is there: a schedule that no file asks for is deleted, one
+that is as it should be is not written, and a disabled one stays disabled whatever else changes.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tributary.config.loader import Source
+from tributary.errors import ScheduleRefused, SchedulerUnavailable
+
+State = Literal["ENABLED", "DISABLED"]
+Fields = dict[str, Any]  # of a schedule, as Scheduler's API has them
+
+BUSY = ("ThrottlingException", "InternalServerException", "ServiceUnavailable", "ConflictException")
+MISSING = "ResourceNotFoundException"
+# What UpdateSchedule takes; it replaces, so what is left out would be lost (API_UpdateSchedule).
+UPDATABLE = (
+    "ScheduleExpression",
+    "ScheduleExpressionTimezone",
+    "StartDate",
+    "EndDate",
+    "Description",
+    "State",
+    "KmsKeyArn",
+    "Target",
+    "FlexibleTimeWindow",
+    "ActionAfterCompletion",
+)
+# A start that cannot be made within an hour is given up: the next one is not far, and the queue tells.
+RETRIES = {"MaximumEventAgeInSeconds": 3600, "MaximumRetryAttempts": 60}
+ROLE_WAIT_S = 60  # until Scheduler may assume a role that was made a moment ago
+ROLE_PAUSE_S = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a schedule starts, as which role, and the queue of the starts that could not be made."""
+
+    machine_arn: str
+    role_arn: str
+    dead_letters_arn: str
+
+
+@dataclass(slots=True)
+class Changes:
+    """The sources whose schedules were made, changed, taken away, or found to be right."""
+
+    created: list[str] = field(default_factory=list)
+    updated: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many there are of each."""
+        return {name: len(getattr(self, name)) for name in self.__dataclass_fields__}
+
+
+def fields(source: Source, target: Target) -> Fields:
+    """Return the schedule of a source that has one, all but its name and its state."""
+    schedule = source.schedule
+    assert schedule is not None
+    window = schedule.window_minutes
+    return {
+        "Description": f"Runs source {source.name} of Tributary; made from {source.name}.yaml at each deploy",
+        "ScheduleExpression": schedule.expression,
+        "ScheduleExpressionTimezone": schedule.timezone,
+        "FlexibleTimeWindow": {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": window}
+        if window
+        else {"Mode": "OFF"},
+        "Target": {
+            "Arn": target.machine_arn,
+            "RoleArn": target.role_arn,
+            "Input": json.dumps({"source": source.name}),
+            "RetryPolicy": dict(RETRIES),
+            "DeadLetterConfig": {"Arn": target.dead_letters_arn},
+        },
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Schedules:
+    """The schedules of one group behind a boto3 client of Scheduler; a source's has the source's name."""
+
+    client: Any
+    group: str
+    sleep: Callable[[float], None] = time.sleep
+
+    def reconcile(self, sources: Iterable[Source], target: Target) -> Changes:
+        """Make the group hold the sources' schedules and no other; repeatable from wherever it stopped.
+
+        Nothing is deleted before all else is written. Raises ScheduleRefused, SchedulerUnavailable.
+        """
+        changes = Changes()
+        there = self._names()
+        wanted = {source.name: fields(source, target) for source in sources if source.schedule}
+        for name, schedule in wanted.items():
+            if name not in there and self._create(name, schedule):
+                changes.created.append(name)
+            elif self._bring_to(name, schedule):
+                changes.updated.append(name)
+            else:
+                changes.unchanged.append(name)
+        for name in sorted(there - wanted.keys()):
+            self._delete(name)
+            changes.deleted.append(name)
+        return changes
+
+    def state(self, name: str) -> State | None:
+        """Return the state of the source's schedule, None where it has none."""
+        held = self._find(name)
+        return held["State"] if held else None
+
+    def switch(self, name: str, state: State) -> State | None:
+        """Enable or disable the source's schedule; return its state now, None where it has none."""
+        held = self._find(name)
+        if held is None:
+            return None
+        if held["State"] != state:
+            self._write("update_schedule", name, {**_updatable(held), "State": state})
+        return state
+
+    def _names(self) -> set[str]:
+        try:
+            with translated(f"the schedules of group {self.group}"):
+                pages = self.client.get_paginator("list_schedules").paginate(GroupName=self.group)
+                return {schedule["Name"] for page in pages for schedule in page["Schedules"]}
+        except _Missing:
+            raise self._gone() from None
+
+    def _find(self, name: str) -> Fields | None:
+        try:
+            with translated(f"schedule {name}"):
+                found: Fields = self.client.get_schedule(GroupName=self.group, Name=name)
+                return found
+        except _Missing:
+            return None
+
+    def _create(self, name: str, schedule: Fields) -> bool:
+        """Create the schedule; False where it is there already, by an attempt whose answer was lost."""
+        try:
+            self._write("create_schedule", name, {**schedule, "State": "ENABLED"})
+        except SchedulerUnavailable:
+            if self._find(name) is None:
+                raise
+            return False
+        return True
+
+    def _bring_to(self, name: str, schedule: Fields) -> bool:
+        """Update the schedule where it is another one, keeping its state; say whether it was."""
+        held = self._find(name)
+        if held is None:
+            return self._create(name, schedule)
+        if holds(held, schedule):
+            return False
+        self._write("update_schedule", name, {**schedule, "State": held["State"]})
+        return True
+
+    def _delete(self, name: str) -> None:
+        try:
+            with translated(f"schedule {name}"):
+                self.client.delete_schedule(GroupName=self.group, Name=name)
+        except _Missing:
+            return
+
+    def _write(self, operation: str, name: str, schedule: Fields) -> None:
+        """Create or update; a role made a moment ago may not be assumed by Scheduler yet."""
+        waited_s = 0.0
+        while True:
+            try:
+                with translated(f"schedule {name}"):
+                    getattr(self.client, operation)(GroupName=self.group, Name=name, **schedule)
+            except ScheduleRefused as refused:
+                if "assume" not in str(refused) or waited_s >= ROLE_WAIT_S:
+                    raise
+                self.sleep(ROLE_PAUSE_S)
+                waited_s += ROLE_PAUSE_S
+            except _Missing:
+                raise self._gone() from None
+            else:
+                return
+
+    def _gone(self) -> ScheduleRefused:
+        return ScheduleRefused(f"the schedule group {self.group}, or what is in it, is gone; deploy again")
+
+
+def holds(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Tell whether all that is wanted is held; Scheduler may add defaults of its own."""
+    return all(
+        holds(held.get(key) or {}, value) if isinstance(value, dict) else held.get(key) == value
+        for key, value in wanted.items()
+    )
+
+
+def _updatable(held: Mapping[str, Any]) -> Fields:
+    return {key: held[key] for key in UPDATABLE if held.get(key) is not None}
+
+
+class _Missing(Exception):
+    """There is no such schedule."""
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn Scheduler's refusals into ours. Its text tells of a schedule, so no row's value is in it."""
+    try:
+        yield
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code == MISSING:
+            raise _Missing from None
+        if code in BUSY:
+            raise SchedulerUnavailable(f"EventBridge Scheduler answered {code} for {what}") from None
+        said = error.response["Error"].get("Message", "")
+        raise ScheduleRefused(f"EventBridge Scheduler refused {what}: {code}: {said}") from None
+    except BotoCoreError as error:
+        said = type(error).__name__
+        raise SchedulerUnavailable(f"EventBridge Scheduler could not be reached for {what}: {said}") from None

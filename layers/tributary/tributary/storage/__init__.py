@@ -1,0 +1,1 @@
+"""What the pipeline keeps in the raw bucket, and how it is written safely."""

@@ -1,0 +1,113 @@
+"""What the last publishes of a source committed, kept so that a quiet run wakes no warehouse.
+
+`_leases/<source>.loaded.json` is a copy, and answers one question alone: is there anything to do?
+`etl_control` decides whenever there is. The copy is written where a run ends, before its lease is
+given back, and holds for that lease's generation, version and warehouse. After a day the warehouse
+is asked again, so that what somebody changed there by hand is seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+
+from pydantic import Field
+
+from tributary import __version__
+from tributary.model.documents import Lasting, Plan, QuietTable, TablePlan
+from tributary.model.source_catalog import TableName
+from tributary.model.warehouse_names import Target
+from tributary.planning import new_rows
+from tributary.planning.read_bounds import Reader
+from tributary.planning.table_spec import Choice
+from tributary.storage import object_keys
+from tributary.storage.bucket import Bucket, body
+from tributary.storage.lease import Lease
+
+TRUSTED_FOR = timedelta(hours=24)
+
+
+class KeptTable(Lasting):
+    """A table as its last publish left it: by which run, up to where, and what it rested on (`shape`)."""
+
+    run_id: str
+    watermark: str
+    shape: str
+
+
+class Kept(Lasting):
+    """The tables of a source that the warehouse need not be asked about."""
+
+    generation: int
+    version: str
+    warehouse: str
+    tables: dict[str, KeptTable] = Field(default_factory=dict)
+
+    def watermark(self, choice: Choice, target: str) -> str | None:
+        """Return up to where the table is loaded; None where only the warehouse can say."""
+        found = self.tables.get(choice.name)
+        if found is None or choice.cursor is None or choice.cursor.nullable:  # NULLs are read by every run
+            return None
+        wanted = shape(choice, choice.cursor.name, target, choice.settings.where)
+        fresh = datetime.now(UTC) - _at(found.run_id) < TRUSTED_FOR
+        return found.watermark if fresh and found.shape == wanted else None
+
+
+def shape(read: Choice | TablePlan, cursor: str, target: str, where: str | None) -> str:
+    """Return a digest of what a table's plan rests on: where it changes, the warehouse is asked."""
+    columns = [column.model_dump(mode="json") for column in read.columns]
+    told = [read.mode, columns, read.key, read.sql, cursor, target, where]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def find(bucket: Bucket, held: Lease, warehouse: str) -> Kept | None:
+    """Return the copy where it holds for the lease; None where the warehouse must be asked."""
+    found = bucket.document(object_keys.loaded(held.source), Kept)
+    if found is None or held.taken_over:
+        return None
+    same = (found.generation, found.version, found.warehouse) == (held.generation, __version__, warehouse)
+    return found if same else None
+
+
+def still(
+    kept: Kept, reader: Reader, chosen: Mapping[TableName, Choice], targets: Mapping[TableName, Target]
+) -> tuple[QuietTable, ...]:
+    """Return all the tables where the source has nothing new in any, () where the warehouse must be asked."""
+    questions: dict[TableName, str] = {}
+    for name, choice in chosen.items():
+        watermark = kept.watermark(choice, str(targets[name]))
+        if watermark is None or choice.cursor is None:
+            return ()
+        questions[name] = reader.is_news(choice, choice.cursor, watermark)
+    if len(new_rows.still(reader.engine, reader.connection, questions, stop=True)) < len(questions):
+        return ()
+    return tuple(
+        QuietTable(table=choice.name, target=str(targets[name]), mode=choice.mode)
+        for name, choice in chosen.items()
+    )
+
+
+def remember(bucket: Bucket, plan: Plan, tables: Iterable[TablePlan], loaded: Collection[int]) -> None:
+    """Bring the copy to what the run's publishes committed: `loaded` are the numbers of its tables."""
+    found = bucket.document(object_keys.loaded(plan.source), Kept)
+    empty = Kept(generation=plan.generation, version=__version__, warehouse=plan.warehouse)
+    same = found and found.model_copy(update={"tables": {}}) == empty
+    known = dict(found.tables) if found and same else {}
+    for failure in plan.failures:
+        known.pop(failure.table, None)
+    for table in tables:
+        known.pop(table.name, None)
+        if table.number in loaded and table.cursor and table.next_watermark:
+            target = f"{table.target_schema}.{table.target_table}"
+            known[table.name] = KeptTable(
+                run_id=plan.run_id,
+                watermark=table.next_watermark,
+                shape=shape(table, table.cursor, target, table.where),
+            )
+    bucket.put(object_keys.loaded(plan.source), body(empty.model_copy(update={"tables": known})))
+
+
+def _at(run_id: str) -> datetime:
+    return datetime.strptime(run_id, "%Y%m%d_%H%M%S").replace(tzinfo=UTC)

@@ -1,0 +1,48 @@
+"""What Extract did with a table, whether it read it as one or in parts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import reduce
+
+from tributary.model import text_lengths
+from tributary.model.documents import Altered, Plan, TablePlan, TableResult
+from tributary.model.value_policies import Fault
+from tributary.storage import object_keys
+from tributary.storage.bucket import Bucket
+
+
+def key(plan: Plan, table: TablePlan, part: int) -> str:
+    """Return where the result of a part of the table stands."""
+    return object_keys.result(plan.source, plan.run_id, table.number, part if table.parts > 1 else None)
+
+
+def find(bucket: Bucket, plan: Plan, table: TablePlan) -> TableResult | None:
+    """Return the table's result, its parts' chunks in the order of the parts.
+
+    None where a part has none yet. A part's failure is the table's, also where others are not done.
+    """
+    if table.parts == 1:
+        return bucket.document(key(plan, table, 0), TableResult)
+    found = [bucket.document(key(plan, table, part), TableResult) for part in range(table.parts)]
+    done = [result for result in found if result is not None]
+    failed = next((result for result in done if result.failure), None)
+    if failed or len(done) < len(found):
+        return failed
+    return done[0].model_copy(
+        update={
+            "chunks": tuple(chunk for result in done for chunk in result.chunks),
+            "rows": sum(result.rows for result in done),
+            "size_bytes": sum(result.size_bytes for result in done),
+            "altered": _altered(done),
+            "longest": reduce(text_lengths.longer, (result.longest for result in done)),
+            "duration_s": round(sum(result.duration_s for result in done), 3),
+        }
+    )
+
+
+def _altered(done: list[TableResult]) -> tuple[Altered, ...]:
+    counts: Counter[tuple[str, Fault]] = Counter()
+    for result in done:
+        counts.update({(one.column, one.fault): one.values for one in result.altered})
+    return tuple(Altered(column=name, fault=fault, values=n) for (name, fault), n in sorted(counts.items()))

@@ -1,0 +1,48 @@
+"""How long a source's runs take, and whether one was slow beside those before it.
+
+A run is slow where it took longer than usual both as a whole and per row: a run with ten times the
+rows may take ten times as long, and a run without rows says nothing of the next one with some.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+from tributary.model.documents import Lasting, RunReport
+
+KEPT = 20  # runs that make the baseline
+ENOUGH = 5  # fewer say nothing
+FLOOR_S = 60.0  # a shorter run counts as one of a minute: starts and waits, not work, make it vary
+
+
+class Pace(Lasting):
+    """What one run took."""
+
+    duration_s: float
+    rows: int
+
+
+def of(report: RunReport) -> Pace | None:
+    """Return the run's pace; None where it was no whole run, or had nothing to load."""
+    rows = sum(table.rows_loaded for table in report.tables)
+    if report.status != "succeeded" or report.partial or rows == 0:
+        return None
+    return Pace(duration_s=report.duration_s, rows=rows)
+
+
+def slowdown(recent: Sequence[Pace], run: Pace) -> float | None:
+    """Return how many times longer than usual the run took; None where too few runs say what is usual."""
+    if len(recent) < ENOUGH:
+        return None
+    whole = _seconds(run) / median(map(_seconds, recent))
+    per_row = _per_row(run) / median(map(_per_row, recent))
+    return min(whole, per_row)
+
+
+def _seconds(run: Pace) -> float:
+    return max(run.duration_s, FLOOR_S)
+
+
+def _per_row(run: Pace) -> float:
+    return _seconds(run) / run.rows
