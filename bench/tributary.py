@@ -24,9 +24,9 @@ import pyarrow.csv
 import pyarrow.parquet  # noqa: F401 - extraction imports the three when it first needs them
 
 from bench.meter import metered
-from tributary.engines import protocol
+from tributary.engines import protocol, registry
 from tributary.extraction import extract
-from tributary.model.documents import Column, Plan, Range, TablePlan
+from tributary.model.plan import Column, Plan, Range, TablePlan
 from tributary.model.source_catalog import TableName
 from tributary.planning import key_ranges
 from tributary.secret import Secret
@@ -148,7 +148,7 @@ def _engine(name: str) -> protocol.Engine:
         from tests.integration.engines import odbc_engines
 
         return odbc_engines.engine(MODULES[name], as_kept=True)
-    return protocol.get(MODULES[name])
+    return registry.get(MODULES[name])
 
 
 def _plan(engine: protocol.Engine, secret: Secret, table_name: str, count: int) -> TablePlan:

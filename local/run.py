@@ -12,7 +12,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tributary.model.documents import Item, Ledger, Plan, RunReport, TablePlan, TableResult
+from tributary.model.ledger import Ledger
+from tributary.model.plan import Item, Plan, TablePlan
+from tributary.model.report import RunReport
+from tributary.model.result import TableResult
 from tributary.storage import object_keys
 
 from .pipeline import Pipeline, Run, exit_of

@@ -8,9 +8,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
 from tributary import environment
-from tributary.config.loader import Share
+from tributary.config.models import Share
 from tributary.errors import ConfigError
-from tributary.model.documents import Asked
+from tributary.model.plan import Asked
 from tributary.observability import guarded, logger
 from tributary.planning.plan import Request, Surroundings, plan_run
 

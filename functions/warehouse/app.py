@@ -61,7 +61,7 @@ def unlimit(properties: dict[str, Any]) -> None:
 def give_access(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Give each table of the event its access, where it has another, and say how many had; repeatable."""
     from tributary import environment
-    from tributary.model.documents import AccessEvent
+    from tributary.model.plan import AccessEvent
     from tributary.observability import guarded, logger
     from tributary.redshift import access
 

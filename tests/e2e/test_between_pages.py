@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from tributary.model.documents import Item
+from tributary.model.plan import Item
 
 from .company import Company, Row, Source
 from .compare import SERVERS, full_name

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 import pg8000.native
 
-from tributary.model.documents import Item, Plan, TableResult
+from tributary.model.plan import Item, Plan
+from tributary.model.result import TableResult
 from tributary.redshift.control import Committed
 from tributary.redshift.data_api import Warehouse
 from tributary.redshift.publish import publish

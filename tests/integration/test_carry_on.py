@@ -12,18 +12,10 @@ import pytest
 from local.aws.clients import client
 from local.aws.gateway import Gateway
 from tributary import __version__
-from tributary.config.loader import Settings
-from tributary.model.documents import (
-    Column,
-    Failure,
-    Item,
-    Ledger,
-    Plan,
-    Range,
-    TableLoad,
-    TablePlan,
-    TableResult,
-)
+from tributary.config.models import Settings
+from tributary.model.ledger import Ledger, TableLoad
+from tributary.model.plan import Column, Failure, Item, Plan, Range, TablePlan
+from tributary.model.result import TableResult
 from tributary.model.source_catalog import SourceTable, TableName
 from tributary.model.types import Kind
 from tributary.planning.checkpoint import Begun, Carrier, note_begun

@@ -12,9 +12,11 @@ import pytest
 
 from local.databases.postgres import Postgres
 from tributary import __version__
-from tributary.extraction.chunks import SEQUENCE
 from tributary.loading.load import Loading, load_run
-from tributary.model.documents import Chunk, Column, Item, Ledger, Plan, Range, TablePlan, TableResult
+from tributary.model.ledger import Ledger
+from tributary.model.own_columns import SEQUENCE
+from tributary.model.plan import Column, Item, Plan, Range, TablePlan
+from tributary.model.result import Chunk, TableResult
 from tributary.model.types import Kind
 from tributary.redshift import control
 from tributary.redshift.data_api import Warehouse as Pipeline

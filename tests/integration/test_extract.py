@@ -16,12 +16,13 @@ import pytest
 from local.aws.clients import client
 from local.aws.gateway import Gateway
 from local.databases.postgres import Postgres
-from tributary.engines import protocol
+from tributary.engines import registry
 from tributary.errors import StorageUnavailable
 from tributary.extraction import extract
-from tributary.extraction.chunks import SEQUENCE
 from tributary.model import text_lengths
-from tributary.model.documents import Altered, Column, Item, Plan, Range, TablePlan, TableResult
+from tributary.model.own_columns import SEQUENCE
+from tributary.model.plan import Column, Item, Plan, Range, TablePlan
+from tributary.model.result import Altered, TableResult
 from tributary.model.source_catalog import TableName
 from tributary.model.value_policies import Fault, Policy
 from tributary.planning import key_ranges
@@ -70,7 +71,7 @@ class Workshop:
         policies: dict[str, dict[Fault, Policy]] | None = None,
         cuts: tuple[str, ...] = (),
     ) -> Plan:
-        engine = protocol.get("postgresql")
+        engine = registry.get("postgresql")
         connection = engine.connect(self.secret, statement_timeout_s=30)
         described = engine.describe(connection, [TableName(self.source, "orders")])
         engine.close(connection)

@@ -12,7 +12,7 @@ import pytest
 
 from local.databases.postgres import Postgres
 from tests.integration.redshift_warehouse import Row, Warehouse, serve
-from tributary.model.documents import Column, Range, TablePlan
+from tributary.model.plan import Column, Range, TablePlan
 from tributary.model.types import Kind
 from tributary.redshift import control
 from tributary.redshift.control import Committed

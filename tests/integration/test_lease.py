@@ -12,7 +12,8 @@ import pytest
 from local.aws.clients import client
 from local.aws.gateway import Gateway
 from tributary.errors import LeaseLost, PlanOutdated
-from tributary.model.documents import FORMAT, Plan
+from tributary.model.documents import FORMAT
+from tributary.model.plan import Plan
 from tributary.storage import lease, object_keys
 from tributary.storage.bucket import Bucket, body
 from tributary.storage.lease import Lease
@@ -96,7 +97,7 @@ def test_only_the_holder_gives_the_lease_back(bucket: Bucket, source: str) -> No
 
 
 def test_a_step_of_a_run_that_was_taken_over_is_stopped(bucket: Bucket, source: str) -> None:
-    from tributary.model.documents import Plan
+    from tributary.model.plan import Plan
     from tributary.storage import object_keys
 
     old = take(bucket, source, "arn:old")

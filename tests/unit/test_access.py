@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from tributary.config.loader import Access as Said
-from tributary.config.loader import Columns, Settings
-from tributary.engines.protocol import get
+from tributary.config.models import Access as Said
+from tributary.config.models import Columns, Settings
+from tributary.engines.registry import get
 from tributary.errors import TableRefused
-from tributary.model.documents import Access, AccessEvent, TableAccess
+from tributary.model.plan import Access, AccessEvent, TableAccess
 from tributary.model.source_catalog import SourceColumn, SourceTable, TableName
 from tributary.planning.access import access
 from tributary.planning.table_spec import choose

@@ -10,7 +10,7 @@ import pytest
 from tributary.extraction import chunks
 from tributary.extraction.chunk_writer import Step
 from tributary.extraction.extract import PAGE_ROWS_AT_MOST, PAGE_S, PAGE_SIZE_BYTES, PageRows
-from tributary.model.documents import Column
+from tributary.model.plan import Column
 from tributary.model.types import Kind
 from tributary.observability import reduced
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tributary.config.loader import Settings
-from tributary.engines.protocol import get
+from tributary.config.models import Settings
+from tributary.engines.registry import get
 from tributary.errors import TableRefused
-from tributary.model.documents import Rebuilt
+from tributary.model.plan import Rebuilt
 from tributary.model.source_catalog import SourceColumn, SourceTable, TableName
 from tributary.model.warehouse_names import Target
 from tributary.planning.table_spec import choose

@@ -6,9 +6,9 @@ from typing import cast
 
 import pytest
 
-from tributary.config.loader import Settings
+from tributary.config.models import Settings
 from tributary.errors import TableRefused
-from tributary.model.documents import Column, Mode
+from tributary.model.plan import Column, Mode
 from tributary.model.source_catalog import SourceTable, TableName
 from tributary.model.types import Kind
 from tributary.planning.load_method import REFRESH, RENAME, Loaded, Way, go_on

@@ -7,7 +7,7 @@ from textwrap import dedent
 import pytest
 
 from tributary.config import loader
-from tributary.config.loader import Columns, Settings, Source, TableEntry
+from tributary.config.models import Columns, Settings, Source, TableEntry
 from tributary.config.schedule import Schedule
 from tributary.errors import ConfigError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from tributary.model.documents import TableReport
+from tributary.model.report import TableReport
 from tributary.reporting import cost
 
 ROOT = Path(__file__).parents[2]

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tributary.engines.protocol import Query, ReadColumn
 from tributary.errors import InternalError, TableRefused, ValueRefused
+from tributary.model.query import Query, ReadColumn
 from tributary.model.source_catalog import TableName
 from tributary.model.types import Kind, KindName
 from tributary.reading import csv_pages

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tributary.engines.protocol import Query, ReadColumn
 from tributary.errors import ValueRefused
+from tributary.model.query import Query, ReadColumn
 from tributary.model.source_catalog import TableName
 from tributary.model.types import Kind, decimal
 from tributary.reading import csv_pages, values

@@ -18,8 +18,8 @@ from pymysql.err import OperationalError
 
 from tributary.engines.mysql import packets as mysql_packets
 from tributary.engines.postgresql import copy_frames as postgresql_copy
-from tributary.engines.protocol import Query, ReadColumn
 from tributary.errors import InternalError
+from tributary.model.query import Query, ReadColumn
 from tributary.model.source_catalog import TableName
 from tributary.model.types import Kind
 from tributary.reading import csv_pages

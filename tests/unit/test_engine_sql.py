@@ -10,13 +10,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from tributary.engines import protocol
+from tributary.engines import protocol, registry
 from tributary.engines.mysql import catalog as mysql_catalog
 from tributary.engines.mysql import engine as mysql
 from tributary.engines.postgresql import engine as postgresql
-from tributary.engines.protocol import Engine, Query, ReadColumn
+from tributary.engines.protocol import Engine
 from tributary.engines.sqlite import engine as sqlite
 from tributary.errors import ConfigError, InternalError
+from tributary.model import engine_names
+from tributary.model.query import Query, ReadColumn
 from tributary.model.source_catalog import TableName
 from tributary.model.types import Kind
 
@@ -216,9 +218,9 @@ def test_sessions_are_pinned() -> None:
     assert mysql.pin(20, "max_execution_time") == f"{shared}, SESSION max_execution_time = 20000"
 
 
-@pytest.mark.parametrize("name", protocol.names())
+@pytest.mark.parametrize("name", engine_names.ENGINES)
 def test_every_engine_offers_the_whole_protocol(name: str) -> None:
-    engine = protocol.get(name)
+    engine = registry.get(name)
     wanted = {part for part in dir(Engine) if not part.startswith("_")} | {"FRACTION_DIGITS"}
     assert {part for part in wanted if not hasattr(engine, part)} == set()
     assert engine.quote("a", 'b"`') in {'"a"."b""`"', '`a`.`b"```', '[a].[b"`]'}
@@ -226,7 +228,7 @@ def test_every_engine_offers_the_whole_protocol(name: str) -> None:
 
 def test_an_unknown_engine_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="use one of mysql, postgresql, sqlite, sqlserver"):
-        protocol.get("oracle9")
+        registry.get("oracle9")
 
 
 @pytest.mark.parametrize(
@@ -235,7 +237,7 @@ def test_an_unknown_engine_is_refused_with_the_known_ones() -> None:
 )
 def test_an_engine_brings_its_own_driver_and_no_arrow(name: str, drivers: list[str]) -> None:
     code = (
-        f"import sys; from tributary.engines import protocol; protocol.get({name!r}); "
+        f"import sys; from tributary.engines import registry; registry.get({name!r}); "
         "drivers = {'pg8000', 'pymysql', 'sqlite3', 'pyarrow', 'pyodbc', 'arrow_odbc'}; "
         "print(*sorted(drivers & sys.modules.keys()))"
     )

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 import pytest
 
-from tributary.config.loader import Settings
+from tributary.config.models import Settings
 from tributary.errors import TableRefused
-from tributary.model.documents import Column, Remade, SchemaChange
+from tributary.model.own_columns import ADDED
+from tributary.model.plan import Column, Remade, SchemaChange
 from tributary.model.source_catalog import SourceTable, TableName
 from tributary.model.types import Kind
 from tributary.model.warehouse_names import Target
 from tributary.planning.load_method import REFRESH, RENAME, Loaded, Way
 from tributary.planning.schema_evolution import Evolution, check_width, evolve, go_on_with, holds, remade
 from tributary.planning.table_spec import Choice
-from tributary.redshift.stage import ADDED
 
 from .test_publish_sql import orders
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tributary.model import time_zone
 from tributary.model.source_catalog import Clock
 from tributary.model.types import Kind
 from tributary.planning import horizon
@@ -35,7 +36,7 @@ def clock(now: str, oldest: str | None = None, hidden: str | None = None) -> Clo
 
 
 def local(moment: datetime, zone: str) -> datetime:
-    return moment.astimezone(horizon.tz(zone)).replace(tzinfo=None)
+    return moment.astimezone(time_zone.parse_time_zone(zone)).replace(tzinfo=None)
 
 
 def cut(written: datetime, digits: int) -> datetime:
@@ -183,7 +184,7 @@ def test_a_time_with_zone_is_held_against_utc(moment: datetime, later: timedelta
     ("name", "hours"), [("UTC", 0), ("+01:00", 1), ("-03:30", -3.5), ("+14:00", 14), ("Asia/Tokyo", 9)]
 )
 def test_a_zone_is_a_name_or_an_offset(name: str, hours: float) -> None:
-    assert horizon.tz(name).utcoffset(datetime(2026, 1, 1)) == timedelta(hours=hours)
+    assert time_zone.parse_time_zone(name).utcoffset(datetime(2026, 1, 1)) == timedelta(hours=hours)
 
 
 NOT_ZONES = ["", "Mars/Olympus", "America", "+1", "+01:60", "+15:00", "SYSTEM", "../etc/passwd"]
@@ -193,7 +194,7 @@ NOT_ZONES += ["/etc/localtime", "localtime", "right/Europe/Madrid", "Europe/Madr
 @pytest.mark.parametrize("name", NOT_ZONES)
 def test_what_is_no_zone_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="is not a time zone; write a name such as Europe/Madrid"):
-        horizon.tz(name)
+        time_zone.parse_time_zone(name)
 
 
 def test_an_unknown_zone_is_said_aloud() -> None:

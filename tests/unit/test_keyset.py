@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tributary.engines.protocol import Query, ReadColumn
+from tributary.model.query import Query, ReadColumn
 from tributary.model.source_catalog import TableName
 from tributary.model.types import Kind
 from tributary.reading import keyset

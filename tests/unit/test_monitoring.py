@@ -12,7 +12,9 @@ import pytest
 from aws_lambda_powertools import Metrics
 from samtranslator.yaml_helper import yaml_parse
 
-from tributary.model.documents import Altered, Failure, PausedTable, RunReport, TableReport
+from tributary.model.plan import Failure, PausedTable
+from tributary.model.report import RunReport, TableReport
+from tributary.model.result import Altered
 from tributary.reporting import run_metrics
 from tributary.reporting.run_metrics import MEASURES, Run
 from tributary.storage import run_pace

@@ -4,7 +4,7 @@ import pytest
 
 from tributary.errors import ConfigError, TableRefused
 from tributary.model import warehouse_names
-from tributary.model.documents import Failure
+from tributary.model.plan import Failure
 from tributary.model.source_catalog import TableName
 from tributary.model.warehouse_names import Target
 

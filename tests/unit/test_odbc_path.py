@@ -15,9 +15,9 @@ import pytest
 
 from tributary.engines import odbc
 from tributary.engines.odbc import Dialect, Failure, Wire
-from tributary.engines.protocol import Page, Query, ReadColumn
 from tributary.engines.sqlserver import engine as sqlserver
 from tributary.errors import TableRefused, ValueRefused
+from tributary.model.query import Page, Query, ReadColumn
 from tributary.model.source_catalog import TableName
 from tributary.model.types import Kind, KindName
 from tributary.model.value_policies import Fault

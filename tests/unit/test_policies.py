@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from tributary.config.loader import Settings
+from tributary.config.models import Settings
 from tributary.engines.postgresql import engine as postgresql
-from tributary.engines.protocol import Query, ReadColumn
 from tributary.engines.sqlite import engine as sqlite
 from tributary.errors import TableRefused, ValueRefused
 from tributary.model import value_policies
+from tributary.model.query import Query, ReadColumn
 from tributary.model.source_catalog import SourceColumn, SourceTable, TableName
 from tributary.model.types import ANY_DECIMAL, Kind
 from tributary.model.value_policies import CHOICES, OF_KIND, Fault, Policy

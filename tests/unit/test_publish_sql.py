@@ -3,7 +3,8 @@
 import pytest
 
 from tributary import __version__
-from tributary.model.documents import Asked, Chunk, Column, Range, Rebuilt, Remade, SchemaChange, TablePlan
+from tributary.model.plan import Asked, Column, Range, Rebuilt, Remade, SchemaChange, TablePlan
+from tributary.model.result import Chunk
 from tributary.model.types import Kind
 from tributary.redshift import control, replay_image
 from tributary.redshift.control import Committed

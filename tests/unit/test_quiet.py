@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from tributary import __version__
-from tributary.config.loader import Settings
-from tributary.model.documents import Column
+from tributary.config.models import Settings
+from tributary.model.plan import Column
 from tributary.model.source_catalog import SourceTable, TableName
 from tributary.model.types import Kind
+from tributary.planning.new_rows import committed_watermark
 from tributary.planning.table_spec import Choice
 from tributary.storage.committed_watermarks import Kept, KeptTable, shape
 
@@ -42,12 +43,12 @@ def kept(*, hours_ago: float = 1) -> Kept:
 
 
 def test_a_table_that_is_as_it_was_is_loaded_up_to_its_watermark() -> None:
-    assert kept().watermark(orders(), "shop.orders") == "2026-01-01"
+    assert committed_watermark(kept(), orders(), "shop.orders") == "2026-01-01"
 
 
 def test_after_a_day_the_warehouse_is_asked_again() -> None:
-    assert kept(hours_ago=23.9).watermark(orders(), "shop.orders") == "2026-01-01"
-    assert kept(hours_ago=24.1).watermark(orders(), "shop.orders") is None
+    assert committed_watermark(kept(hours_ago=23.9), orders(), "shop.orders") == "2026-01-01"
+    assert committed_watermark(kept(hours_ago=24.1), orders(), "shop.orders") is None
 
 
 @pytest.mark.parametrize(
@@ -65,8 +66,8 @@ def test_after_a_day_the_warehouse_is_asked_again() -> None:
     ],
 )
 def test_what_changed_is_for_the_warehouse_to_say(changes: dict[str, Any]) -> None:
-    assert kept().watermark(orders(**changes), "shop.orders") is None
+    assert committed_watermark(kept(), orders(**changes), "shop.orders") is None
 
 
 def test_another_target_is_another_table() -> None:
-    assert kept().watermark(orders(), "store.orders") is None
+    assert committed_watermark(kept(), orders(), "store.orders") is None

@@ -7,7 +7,7 @@ import pytest
 from tributary.engines.mysql import engine as mysql
 from tributary.engines.mysql import ranges as mysql_ranges
 from tributary.engines.postgresql import ranges as postgresql_ranges
-from tributary.model.documents import Range
+from tributary.model.plan import Range
 from tributary.model.source_catalog import Size
 from tributary.planning import key_ranges
 

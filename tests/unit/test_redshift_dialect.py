@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from sqlfluff.core import Linter
 
-from tributary.model.documents import Asked, TablePlan
+from tributary.model.plan import Asked, TablePlan
 from tributary.model.types import Kind
 from tributary.redshift import (
     access,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tributary.errors import ConfigError, ReplayRefused
-from tributary.model.documents import ReplayedRun
+from tributary.model.result import ReplayedRun
 from tributary.model.types import Kind
 from tributary.planning.load_method import Loaded
 from tributary.planning.replay import Logged, Replay, goes_into, together, wanted

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from tributary.config.loader import Settings, Source, only, resolve
+from tributary.config.models import Settings, Source
+from tributary.config.selection import only, resolve
 from tributary.errors import ConfigError
-from tributary.model.documents import Failure
+from tributary.model.plan import Failure
 from tributary.model.source_catalog import TableName
 
 TABLES = [

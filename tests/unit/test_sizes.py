@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tributary.model.documents import Remade, SchemaChange, TablePlan
+from tributary.model.plan import Remade, SchemaChange, TablePlan
 from tributary.model.text_lengths import Longest, longer, measured, places
 from tributary.model.types import VARCHAR_BYTES, Kind
 from tributary.redshift.maintenance import batches

@@ -16,14 +16,14 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from tributary.config.loader import Settings
+from tributary.config.models import Settings
 from tributary.engines.odbc import Wire
-from tributary.engines.protocol import Query, ReadColumn
 from tributary.engines.sqlserver import catalog
 from tributary.engines.sqlserver import engine as sqlserver
 from tributary.engines.sqlserver import types as sqlserver_types
 from tributary.errors import InternalError, SecretError, TableRefused, UnsupportedType
 from tributary.model import types
+from tributary.model.query import Query, ReadColumn
 from tributary.model.source_catalog import Clock, SourceColumn, SourceTable, TableName
 from tributary.model.types import Kind
 from tributary.planning.read_bounds import Now, Reader

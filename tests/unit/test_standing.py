@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 
-from tributary.model.documents import Failure, PausedTable, RunReport, TableReport
+from tributary.model.plan import Failure, PausedTable
+from tributary.model.report import RunReport, TableReport
 from tributary.reporting import ops_item
 from tributary.storage.source_health import Standing, TableStanding
 

@@ -22,7 +22,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from statemachine import check
 from tributary import __version__
-from tributary.model.documents import AccessEvent
+from tributary.model.plan import AccessEvent
 from tributary.planning import checkpoint
 from tributary.redshift import control, external_tables
 from tributary.stack import custom_resource

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from tributary.config import loader
-from tributary.config.loader import Source
+from tributary.config.models import Source
 from tributary.errors import ConfigError
 
 

@@ -21,7 +21,7 @@ from local.databases.postgres import Postgres
 from tests.integration.engines import external, odbc_engines
 from tests.integration.engines.facts import FACTS
 from tests.integration.engines.source import Source
-from tributary.engines import protocol
+from tributary.engines import registry
 from tributary.secret import Secret
 
 HERE = [
@@ -117,7 +117,7 @@ def _postgresql(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sour
         inside.run("COMMIT")
 
     try:
-        yield Source("postgresql", protocol.get("postgresql"), secret, "public", inside.run, server, insert)
+        yield Source("postgresql", registry.get("postgresql"), secret, "public", inside.run, server, insert)
     finally:
         inside.close()
         admin.run(f"DROP DATABASE {name} WITH (FORCE)")
@@ -145,7 +145,7 @@ def _mysql(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
     execute(f"USE {name}")
     secret = Secret(host=server.host, port=server.port, username="root", dbname=name, sslmode="disable")
     try:
-        yield Source("mysql", protocol.get("mysql"), secret, name, execute, server, insert)
+        yield Source("mysql", registry.get("mysql"), secret, name, execute, server, insert)
     finally:
         try:
             execute(f"DROP DATABASE {name}")
@@ -167,7 +167,7 @@ def _sqlite(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
         secret = Secret(dbname=str(file))
         yield Source(
             "sqlite",
-            protocol.get("sqlite"),
+            registry.get("sqlite"),
             secret,
             "main",
             execute,

@@ -18,7 +18,7 @@ import pg8000.native
 import pymysql
 
 from tests.integration.engines.source import Source
-from tributary.engines import protocol
+from tributary.engines import registry
 from tributary.engines.sqlserver import engine as sqlserver
 from tributary.secret import Secret
 
@@ -57,7 +57,7 @@ def postgresql() -> Iterator[Source]:
             ) as inside:
                 yield Source(
                     "postgresql",
-                    protocol.get("postgresql"),
+                    registry.get("postgresql"),
                     secret.model_copy(update={"dbname": name}),
                     "public",
                     inside.run,
@@ -91,7 +91,7 @@ def mysql() -> Iterator[Source]:
         try:
             inside = secret.model_copy(update={"dbname": name})
             lacks = frozenset() if is_mariadb else MARIADB_ALONE
-            yield Source("mysql", protocol.get("mysql"), inside, name, execute, lacks=lacks)
+            yield Source("mysql", registry.get("mysql"), inside, name, execute, lacks=lacks)
         finally:
             execute(f"DROP DATABASE {name}")
 
@@ -119,7 +119,7 @@ def sql_server() -> Iterator[Source]:
                             return rows
 
                 of_name = secret.model_copy(update={"dbname": name})
-                yield Source("sqlserver", protocol.get("sqlserver"), of_name, "dbo", execute)
+                yield Source("sqlserver", registry.get("sqlserver"), of_name, "dbo", execute)
         finally:
             admin.execute(f"ALTER DATABASE {name} SET SINGLE_USER WITH ROLLBACK IMMEDIATE")
             admin.execute(f"DROP DATABASE {name}")

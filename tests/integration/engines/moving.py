@@ -9,9 +9,10 @@ from uuid import uuid4
 
 from tests.integration.engines.source import Source
 from tests.integration.redshift_warehouse import BUCKET, ROLE, Row, Warehouse, client, objects
-from tributary.config.loader import Settings
+from tributary.config.models import Settings
 from tributary.extraction import extract
-from tributary.model.documents import Item, Plan, Range, TablePlan, TableResult
+from tributary.model.plan import Item, Plan, Range, TablePlan
+from tributary.model.result import TableResult
 from tributary.planning.table_spec import choose
 from tributary.redshift.control import Committed
 from tributary.redshift.publish import publish

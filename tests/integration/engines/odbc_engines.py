@@ -19,7 +19,7 @@ from tributary.engines.mysql.types import FAMILIES, family
 from tributary.engines.odbc import Dialect, Form, Wire
 from tributary.engines.postgresql import engine as postgresql
 from tributary.engines.postgresql import types as postgresql_types
-from tributary.engines.protocol import Page, Query, ReadColumn
+from tributary.model.query import Page, Query, ReadColumn
 from tributary.model.source_catalog import SourceTable, TableName
 from tributary.secret import Secret
 

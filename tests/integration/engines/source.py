@@ -9,7 +9,8 @@ from typing import Any
 
 from tests.integration.engines.facts import FACTS, Facts
 from tests.integration.engines.types_of import TYPES, Values
-from tributary.engines.protocol import Engine, Query, ReadColumn
+from tributary.engines.protocol import Engine
+from tributary.model.query import Query, ReadColumn
 from tributary.model.source_catalog import SourceTable, TableName
 from tributary.secret import Secret
 

@@ -23,7 +23,7 @@ from local.databases import mariadb as mariadb_server
 from local.databases.mariadb import MariaDB
 from tests.integration.engines.source import Source
 from tests.integration.engines.tls_front import tls_front
-from tributary.engines import protocol
+from tributary.engines import registry
 from tributary.engines.protocol import Engine
 from tributary.errors import SecretError, SourceRefused, SourceUnavailable, TributaryError
 from tributary.secret import Secret
@@ -110,7 +110,7 @@ def test_a_secret_without_a_host_says_so(dialled_source: Source) -> None:
 def test_a_server_that_accepts_and_says_nothing_is_given_up(
     dialled_source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = protocol.MODULES[dialled_source.name]
+    module = dialled_source.name
     monkeypatch.setattr("tributary.engines.network.CONNECT_TIMEOUT_S", 1)
     if module == "mysql":
         monkeypatch.setattr("tributary.engines.mysql.engine.CONNECT_TIMEOUT_S", 1)
@@ -204,7 +204,7 @@ def tls(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
             settings = {"ssl-cert": str(certificate), "ssl-key": str(key), "require-secure-transport": "1"}
             maria = stack.enter_context(MariaDB.start(settings=settings))
             secret = Secret(host="127.0.0.1", port=maria.port, username="root")
-        yield Tls(protocol.get(request.param), secret.model_copy(update={"sslrootcert": authority}))
+        yield Tls(registry.get(request.param), secret.model_copy(update={"sslrootcert": authority}))
 
 
 def connects(tls: Tls, **changes: Any) -> bool:

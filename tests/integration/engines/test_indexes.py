@@ -12,8 +12,8 @@ import pytest
 
 from tests.integration.engines.conftest import HERE, OPEN
 from tests.integration.engines.source import Source
-from tributary.config.loader import Settings
-from tributary.engines.protocol import Query
+from tributary.config.models import Settings
+from tributary.model.query import Query
 from tributary.planning import index_advice
 from tributary.planning.table_spec import Choice, choose
 

@@ -16,10 +16,10 @@ import pytest
 from local.databases.mariadb import MariaDB
 from tests.integration.engines.source import Source
 from tests.integration.engines.test_values import fill
-from tributary.engines import protocol
+from tributary.engines import registry
 from tributary.engines.mysql import packets as mysql_packets
-from tributary.engines.protocol import Query
 from tributary.errors import SourceUnavailable, TableRefused, ValueRefused
+from tributary.model.query import Query
 from tributary.model.source_catalog import SourceColumn, TableName
 from tributary.secret import Secret
 
@@ -39,7 +39,7 @@ def own_server(**settings: str) -> Iterator[Source]:
         execute("CREATE DATABASE shop")
         execute("USE shop")
         secret = Secret(host=server.host, port=server.port, username="root", dbname="shop", sslmode="disable")
-        yield Source("mysql", protocol.get("mysql"), secret, "shop", execute, server)
+        yield Source("mysql", registry.get("mysql"), secret, "shop", execute, server)
 
 
 def test_a_byte_that_is_no_character_of_its_set_is_refused_and_never_a_question_mark(maria: Source) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.integration.engines.source import Source
-from tributary.config.loader import Settings
+from tributary.config.models import Settings
 from tributary.errors import QueryCancelled
-from tributary.model.documents import Column
+from tributary.model.plan import Column
 from tributary.model.source_catalog import SourceTable, TableName
 from tributary.model.types import Kind
 from tributary.planning import new_rows

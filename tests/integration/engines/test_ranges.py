@@ -14,7 +14,7 @@ import pytest
 from tests.integration.engines.conftest import HERE, OPEN
 from tests.integration.engines.source import Source
 from tributary.engines.postgresql import ranges as postgresql_ranges
-from tributary.engines.protocol import ReadColumn
+from tributary.model.query import ReadColumn
 
 ROWS = 12_000
 WIDE = "repeat('x', 800)"

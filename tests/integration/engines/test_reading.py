@@ -13,8 +13,8 @@ import pytest
 from tests.integration.engines.source import Source
 from tributary.engines.mysql import engine as mysql
 from tributary.engines.postgresql import engine as postgresql
-from tributary.engines.protocol import Query
 from tributary.errors import QueryCancelled, SourceUnavailable, TableRefused, TributaryError
+from tributary.model.query import Query
 from tributary.model.source_catalog import TableName
 from tributary.secret import Secret
 

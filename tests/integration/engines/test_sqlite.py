@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.engines.source import Source
-from tributary.engines import protocol
+from tributary.engines import registry
 from tributary.errors import SecretError, SourceRefused, SourceUnavailable
 from tributary.model.source_catalog import SourceColumn, SourceTable, TableName
 from tributary.secret import Secret
@@ -19,7 +19,7 @@ from tributary.secret import Secret
 def test_a_file_that_is_not_there_is_refused_and_not_made(tmp_path: Path) -> None:
     path = tmp_path / "missing.db"
     with pytest.raises(SourceRefused, match="SQLITE_CANTOPEN"):
-        protocol.get("sqlite").connect(Secret(dbname=str(path)), statement_timeout_s=5)
+        registry.get("sqlite").connect(Secret(dbname=str(path)), statement_timeout_s=5)
     assert not path.exists()
 
 
@@ -27,7 +27,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "text.db"
     path.write_text("not a database, and long enough to be looked at" * 10)
     with pytest.raises(SourceRefused, match="SQLITE_NOTADB"):
-        protocol.get("sqlite").connect(Secret(dbname=str(path)), statement_timeout_s=5)
+        registry.get("sqlite").connect(Secret(dbname=str(path)), statement_timeout_s=5)
 
 
 def test_a_file_whose_writer_died_is_unavailable_until_a_writer_has_undone_its_work(tmp_path: Path) -> None:
@@ -45,16 +45,16 @@ def test_a_file_whose_writer_died_is_unavailable_until_a_writer_has_undone_its_w
     secret = Secret(dbname=str(dead))
 
     with pytest.raises(SourceUnavailable, match="SQLITE_READONLY"):
-        protocol.get("sqlite").connect(secret, statement_timeout_s=5)
+        registry.get("sqlite").connect(secret, statement_timeout_s=5)
 
     with closing(sqlite3.connect(dead)) as writer:
         assert writer.execute("SELECT count(*) FROM t").fetchall() == [(0,)]
-    protocol.get("sqlite").close(protocol.get("sqlite").connect(secret, statement_timeout_s=5))
+    registry.get("sqlite").close(registry.get("sqlite").connect(secret, statement_timeout_s=5))
 
 
 def test_a_secret_without_a_path_says_so() -> None:
     with pytest.raises(SecretError, match="dbname"):
-        protocol.get("sqlite").connect(Secret(), statement_timeout_s=5)
+        registry.get("sqlite").connect(Secret(), statement_timeout_s=5)
 
 
 def test_a_primary_key_is_nullable_unless_sqlite_keeps_it_from_it(lite: Source) -> None:

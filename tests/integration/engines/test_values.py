@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.engines.source import Source
 from tests.integration.engines.types_of import FIRST_STATEMENTS
-from tributary.engines import protocol
+from tributary.engines import registry
 from tributary.errors import UnsupportedType, ValueRefused
 from tributary.model import types
 from tributary.model.source_catalog import SourceColumn
@@ -199,7 +199,7 @@ UNSUPPORTED: dict[str, list[str]] = {
 def test_a_type_that_has_no_form_is_refused_by_name(engine: str) -> None:
     for type in UNSUPPORTED[engine]:
         with pytest.raises(UnsupportedType) as caught:
-            protocol.get(engine).kind(SourceColumn("odd", type, True))
+            registry.get(engine).kind(SourceColumn("odd", type, True))
         assert str(caught.value) == (
             f'column "odd" has type {type or "no type"}, which the warehouse has no form for; '
             "leave it out with columns: {exclude: [odd]}, or take its text with column_policies: {odd: text}"

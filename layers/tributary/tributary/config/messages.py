@@ -6,12 +6,14 @@ A value is shown as it was written; that of `secret` never is, since it may be t
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from tributary.config.schedule import EXAMPLES
+from tributary.config import models
+from tributary.config.choices import either
+from tributary.config.schedule import EXAMPLES, Schedule
 from tributary.config.yaml_positions import Marked, Path, Problem
-from tributary.engines import protocol
+from tributary.model.engine_names import ENGINES
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -20,13 +22,8 @@ if TYPE_CHECKING:
 NOUNS = {"mode": "a mode", "notify": "a choice of whom to tell"}
 
 
-def either(choices: Sequence[str]) -> str:
-    """Return the choices as words: `a, b or c`."""
-    return " or ".join(filter(None, (", ".join(choices[:-1]), choices[-1])))
-
-
 EXPECTED = {
-    "engine": f"the kind of database: {either(protocol.names())}",
+    "engine": f"the kind of database: {either(ENGINES)}",
     "secret": 'the name of a secret, such as "tributary/shop"',
     "schedule": EXAMPLES,
     "cron": '"0 7 * * ? *"',
@@ -126,28 +123,25 @@ def _said(detail: ErrorDetails, path: Path, marked: Marked) -> str:
 
 
 def _unknown(detail: ErrorDetails, path: Path, marked: Marked) -> str:
-    from tributary.config.loader import Access, Columns, Settings, Source, TableEntry
-    from tributary.config.schedule import Schedule
-
-    models: dict[str, type[BaseModel]] = {
-        "defaults": Settings,
-        "tables": TableEntry,
-        "columns": Columns,
-        "access": Access,
+    containers: dict[str, type[BaseModel]] = {
+        "defaults": models.Settings,
+        "tables": models.TableEntry,
+        "columns": models.Columns,
+        "access": models.Access,
         "schedule": Schedule,
     }
     container = _field(path[:-1])
     known = [
         key
-        for key, field in models.get(container, Source).model_fields.items()
+        for key, field in containers.get(container, models.Source).model_fields.items()
         if (container or key != "name") and not field.exclude
     ]
     key = str(path[-1])
-    if not container and key in TableEntry.model_fields:
+    if not container and key in models.TableEntry.model_fields:
         return f'"{key}" belongs to tables; write it under defaults, or in an entry of tables'
-    if container == "defaults" and key in TableEntry.model_fields:
+    if container == "defaults" and key in models.TableEntry.model_fields:
         return f'"{key}" belongs to an entry of tables; defaults are for all'
-    if container and key in Source.model_fields:
+    if container and key in models.Source.model_fields:
         return f'"{key}" belongs to the source; write it at the left margin'
     close = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.5)
     hint = f'did you mean "{close[0]}"?' if close else f"use {either(known)}"

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from tributary.config.durations import Duration
-from tributary.planning import horizon
+from tributary.model import time_zone
 
 EXAMPLES = 'rate(1 hour), cron(0 7 * * ? *) or {cron: "0 7 * * ? *", timezone: Europe/Madrid}'
 
@@ -74,7 +74,7 @@ class Schedule(BaseModel):
     @field_validator("timezone")
     @classmethod
     def _timezone(cls, value: str) -> str:
-        horizon.tz(value)
+        time_zone.parse_time_zone(value)
         if value[0] in "+-":
             raise ValueError(f'"{value}" is an offset; write the name of a zone, such as Europe/Madrid')
         return value

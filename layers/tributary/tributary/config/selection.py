@@ -10,15 +10,12 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
+from tributary.config.models import Settings, Source, TableEntry
 from tributary.errors import ConfigError
-from tributary.model.documents import Failure
+from tributary.model.plan import Failure
 from tributary.model.source_catalog import TableName
 from tributary.model.warehouse_names import Target, shared_target
-
-if TYPE_CHECKING:
-    from tributary.config.loader import Settings, Source, TableEntry
 
 
 @dataclass(frozen=True, slots=True)

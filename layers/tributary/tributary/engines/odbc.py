@@ -20,7 +20,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from tributary.engines.network import CONNECT_TIMEOUT_S
-from tributary.engines.protocol import Page, Query, ReadColumn
 from tributary.errors import (
     ConfigError,
     InternalError,
@@ -30,6 +29,7 @@ from tributary.errors import (
     TableRefused,
     TributaryError,
 )
+from tributary.model.query import Page, Query, ReadColumn
 from tributary.model.source_catalog import TableName
 from tributary.model.types import Kind
 from tributary.reading import csv_pages, keyset, values

@@ -16,11 +16,12 @@ from queue import Queue
 from threading import BoundedSemaphore, Thread
 from typing import TYPE_CHECKING, BinaryIO, Generic, TypeVar
 
-from tributary.engines.protocol import Page
 from tributary.extraction import memory
 from tributary.extraction.chunks import ChunkBuilder, Footer
 from tributary.model import text_lengths
-from tributary.model.documents import Altered, Column
+from tributary.model.plan import Column
+from tributary.model.query import Page
+from tributary.model.result import Altered
 from tributary.model.value_policies import Fault
 from tributary.observability import logger
 from tributary.reading.values import Counts

@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from pydantic import BaseModel, ConfigDict
 
 from tributary.errors import InternalError, PlanOutdated
-from tributary.model.documents import FORMAT, Altered, Chunk, Column
+from tributary.model.documents import FORMAT
+from tributary.model.own_columns import SEQUENCE
+from tributary.model.plan import Column
+from tributary.model.result import Altered, Chunk
 from tributary.model.types import arrow
 from tributary.storage import object_keys
 from tributary.storage.bucket import Bucket, Stored
@@ -23,7 +26,6 @@ from tributary.storage.bucket import Bucket, Stored
 if TYPE_CHECKING:
     import pyarrow
 
-SEQUENCE = "_tributary_seq"  # the order of reading; among rows of equal key the last one read wins
 FOOTER_KEY = b"tributary"
 TAIL_BYTES = 131_072  # more than a footer takes; a longer one is read again whole
 ROWS_AT_MOST = 1 << 23  # a row's number within its chunk has 24 bits

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from tributary.engines import protocol
-from tributary.engines.protocol import Engine, Page
+from tributary.engines import registry
+from tributary.engines.protocol import Engine
 from tributary.errors import (
     PermanentError,
     PlanOutdated,
@@ -28,7 +28,9 @@ from tributary.errors import (
 from tributary.extraction.chunk_writer import Assembly, Overtaken, Place, counts, listed
 from tributary.extraction.chunks import NOTHING, Footer, Progress, progress
 from tributary.model import text_lengths
-from tributary.model.documents import Chunk, Failure, Item, Plan, Range, TablePlan, TableResult
+from tributary.model.plan import Failure, Item, Plan, Range, TablePlan
+from tributary.model.query import Page
+from tributary.model.result import Chunk, TableResult
 from tributary.observability import logger, reduced
 from tributary.reading.values import Counts
 from tributary.secret import Secret
@@ -301,5 +303,5 @@ class RangeReader:
 
 def begin(plan: Plan, bucket: Bucket, secret: Secret, *, chunk_size_bytes: int, stop_at: float) -> Extraction:
     """Return an extraction for the plan; nothing is connected to yet."""
-    session = Session(protocol.get(plan.engine), secret, plan.statement_timeout_s)
+    session = Session(registry.get(plan.engine), secret, plan.statement_timeout_s)
     return Extraction(plan, bucket, session, chunk_size_bytes, stop_at)

@@ -18,7 +18,8 @@ from datetime import UTC, datetime, timedelta
 from pydantic import Field
 
 from tributary.errors import StorageUnavailable, TributaryError
-from tributary.model.documents import Lasting, Plan, TablePlan
+from tributary.model.documents import Lasting
+from tributary.model.plan import Plan, TablePlan
 from tributary.observability import logger
 from tributary.redshift import control, external_tables
 from tributary.redshift.data_api import Row, Warehouse

@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from tributary.errors import ImageRefused, LeaseLost, LoadFailed, PlanOutdated, WarehouseUnavailable
 from tributary.loading import replay_load
 from tributary.loading.external_tables import Catalog, Loaded, RawTables
-from tributary.model.documents import Failure, Item, Ledger, Plan, TableLoad, TablePlan, TableResult
+from tributary.model.ledger import Ledger, TableLoad
+from tributary.model.plan import Failure, Item, Plan, TablePlan, columns_digest
+from tributary.model.result import TableResult
 from tributary.observability import logger
-from tributary.planning.load_method import columns_digest
 from tributary.redshift import control, maintenance, text_sizes
 from tributary.redshift.control import Committed
 from tributary.redshift.data_api import State, Warehouse

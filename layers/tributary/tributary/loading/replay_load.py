@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tributary.errors import PlanOutdated
-from tributary.model.documents import Plan, ReplayedRun, TableLoad, TablePlan
+from tributary.model.ledger import TableLoad
+from tributary.model.plan import Plan, TablePlan
+from tributary.model.result import ReplayedRun
 from tributary.redshift import replay_image
 from tributary.redshift.control import Committed
 from tributary.redshift.publish import rows

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from tributary.model.documents import Column
+from tributary.model.plan import Column
 
 if TYPE_CHECKING:
     import pyarrow

@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tributary.errors import ConfigError, TableRefused
-from tributary.model.documents import Failure
+from tributary.model.plan import Failure
 from tributary.model.source_catalog import TableName
 
 LIMIT_BYTES = 127

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tributary.errors import ConfigError, InternalError, TableRefused
-from tributary.model.documents import Asked, Column, Range
+from tributary.model.plan import Asked, Column, Range
 from tributary.planning.load_method import Way
 from tributary.planning.read_bounds import Bounds, Now, Reader
 from tributary.planning.table_spec import Choice

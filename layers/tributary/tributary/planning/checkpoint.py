@@ -19,7 +19,9 @@ from pydantic import Field
 
 from tributary import __version__
 from tributary.errors import PlanOutdated
-from tributary.model.documents import Item, Lasting, Ledger, Plan, TablePlan
+from tributary.model.documents import Lasting
+from tributary.model.ledger import Ledger
+from tributary.model.plan import Item, Plan, TablePlan
 from tributary.planning.load_method import Loaded
 from tributary.planning.read_bounds import Now, Reader
 from tributary.planning.table_spec import Choice

@@ -11,6 +11,7 @@ import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 from tributary.model.source_catalog import Clock
+from tributary.model.time_zone import parse_time_zone
 from tributary.model.types import Kind
 
 OVERLAP = timedelta(hours=1)  # re-read where the source hides its open transactions
@@ -18,23 +19,6 @@ MARGIN = timedelta(seconds=1)  # a transaction may begin just before the clock i
 
 _AHEAD, _BEHIND = timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))  # no zone goes further
 _FALL_BACK = timedelta(hours=3)  # the farthest that a zone's clocks have gone back since 1995
-_FOREIGN = re.compile(r"(right|posix)/|localtime$|posixrules$|Factory$")
-
-
-def tz(name: str) -> tzinfo:
-    """Return the zone of an IANA name or an offset such as `+01:00`; raises ValueError."""
-    from zoneinfo import ZoneInfo
-
-    offset = re.fullmatch(r"([+-])(\d\d):([0-5]\d)", name)
-    if offset and int(offset[2]) <= 14:
-        ahead = timedelta(hours=int(offset[2]), minutes=int(offset[3]))
-        return timezone(ahead if offset[1] == "+" else -ahead)
-    try:
-        if not offset and not _FOREIGN.match(name):
-            return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # OSError: a folder of zones, such as America
-        pass
-    raise ValueError(f'"{name}" is not a time zone; write a name such as Europe/Madrid, UTC, or +01:00')
 
 
 def horizon(clock: Clock, *, margin: timedelta = MARGIN, overlap: timedelta | None = None) -> datetime:
@@ -107,7 +91,7 @@ def digits(type: str, *, default: int) -> int:
 def _zone(kind: Kind, zone: str | None, unknown: tzinfo) -> tzinfo:
     if kind.name == "timestamptz":
         return UTC
-    return unknown if zone is None else tz(zone)
+    return unknown if zone is None else parse_time_zone(zone)
 
 
 def _local(at: datetime, zone: tzinfo) -> datetime:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from tributary.config.loader import RANGES_AT_MOST
+from tributary.config.models import RANGES_AT_MOST
 from tributary.engines.protocol import Engine
 from tributary.errors import PermanentError, QueryCancelled
-from tributary.model.documents import Range, TablePlan
+from tributary.model.plan import Range, TablePlan
 from tributary.model.source_catalog import Size, TableName
 from tributary.planning.table_spec import Choice
 

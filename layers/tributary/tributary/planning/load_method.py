@@ -7,9 +7,6 @@ never taken away because a file was edited: such a change is refused, and the me
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tributary.errors import TableRefused
@@ -80,11 +77,6 @@ def go_on(loaded: Loaded | None, choice: Choice, *, full_refresh: bool) -> Way:
     if now in KEYED and loaded.key is not None and set(loaded.key) != set(choice.key):
         return _other_key(loaded, choice)
     return Way(_watermark(loaded, choice), swap=swaps)
-
-
-def columns_digest(targets: Iterable[str]) -> str:
-    """Return a digest of the names of columns, in whatever order."""
-    return hashlib.sha256(json.dumps(sorted(targets)).encode()).hexdigest()[:32]
 
 
 def style(choice: Choice) -> str:

@@ -11,6 +11,13 @@ from typing import Any, TypeVar
 
 from tributary.engines.protocol import Engine
 from tributary.errors import PermanentError, QueryCancelled
+from tributary.model.plan import QuietTable
+from tributary.model.source_catalog import TableName
+from tributary.model.warehouse_names import Target
+from tributary.planning.read_bounds import Reader
+from tributary.planning.table_spec import Choice
+from tributary.storage import committed_watermarks
+from tributary.storage.committed_watermarks import Kept
 
 ASKED_AT_ONCE = 100
 
@@ -58,3 +65,29 @@ def still(
         if stop and len(found) < len(asked):
             break
     return quiet
+
+
+def still_quiet(
+    kept: Kept, reader: Reader, chosen: Mapping[TableName, Choice], targets: Mapping[TableName, Target]
+) -> tuple[QuietTable, ...]:
+    """Return all the tables where the source has nothing new in any, () where the warehouse must be asked."""
+    questions: dict[TableName, str] = {}
+    for name, choice in chosen.items():
+        watermark = committed_watermark(kept, choice, str(targets[name]))
+        if watermark is None or choice.cursor is None:
+            return ()
+        questions[name] = reader.is_news(choice, choice.cursor, watermark)
+    if len(still(reader.engine, reader.connection, questions, stop=True)) < len(questions):
+        return ()
+    return tuple(
+        QuietTable(table=choice.name, target=str(targets[name]), mode=choice.mode)
+        for name, choice in chosen.items()
+    )
+
+
+def committed_watermark(kept: Kept, choice: Choice, target: str) -> str | None:
+    """Return up to where the table is loaded; None where only the warehouse can say."""
+    if choice.cursor is None or choice.cursor.nullable:  # NULLs are read by every run
+        return None
+    wanted = committed_watermarks.shape(choice, choice.cursor.name, target, choice.settings.where)
+    return kept.watermark(choice.name, wanted)

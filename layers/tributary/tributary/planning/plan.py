@@ -15,29 +15,30 @@ from uuid import uuid4
 
 from tributary import __version__, secret
 from tributary.config import loader
-from tributary.config.loader import Source
+from tributary.config.models import Source
 from tributary.config.selection import Resolution, only, resolve
-from tributary.engines import protocol
+from tributary.engines import registry
 from tributary.engines.protocol import Engine
 from tributary.errors import ConfigError, PermanentError, TableRefused
 from tributary.model import warehouse_names
-from tributary.model.documents import (
+from tributary.model.plan import (
     Asked,
     Failure,
     Item,
     PausedTable,
     Plan,
     QuietTable,
-    ReplayedRun,
     TablePlan,
+    columns_digest,
 )
+from tributary.model.result import ReplayedRun
 from tributary.model.source_catalog import SourceTable, TableName
 from tributary.model.warehouse_names import Target
 from tributary.observability import logger
-from tributary.planning import backfill, index_advice, integer_horizon, key_ranges, replay
+from tributary.planning import backfill, index_advice, integer_horizon, key_ranges, new_rows, replay
 from tributary.planning.access import access
 from tributary.planning.checkpoint import Carrier, note_begun
-from tributary.planning.load_method import columns_digest, go_on
+from tributary.planning.load_method import go_on
 from tributary.planning.read_bounds import Bounds, Now, Reader, opens_at, whole
 from tributary.planning.schema_evolution import (
     Evolution,
@@ -177,7 +178,7 @@ class Survey:
 
     def tables(self, credentials: secret.Secret) -> Surveyed:
         """Return the plans of the tables, numbered, and what there is to say of the others."""
-        engine = protocol.get(self.source.engine)
+        engine = registry.get(self.source.engine)
         connection = engine.connect(credentials, statement_timeout_s=self.source.statement_timeout_s)
         try:
             return self._tables(engine, connection)
@@ -201,7 +202,7 @@ class Survey:
         )
         chosen = dict(choices)
         if self.kept and not (failures.found or paused or self._is_special):
-            still = committed_watermarks.still(self.kept, reader, chosen, targets.names)
+            still = new_rows.still_quiet(self.kept, reader, chosen, targets.names)
             if still:
                 return Surveyed(notes=resolution.notes, quiet=still)
         survey = replace(self, landed=self.look())

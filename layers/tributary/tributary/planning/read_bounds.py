@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tributary.engines.protocol import Engine, relation
+from tributary.engines.protocol import Engine
 from tributary.errors import InternalError, KeyNotUnique, TableRefused
-from tributary.model.documents import Column, Range
+from tributary.model.plan import Column, Range
 from tributary.model.source_catalog import Clock, SourceTable, TableName
-from tributary.planning.horizon import clock_text, digits, limit, tz, unknown_zone
+from tributary.model.time_zone import parse_time_zone
+from tributary.planning.horizon import clock_text, digits, limit, unknown_zone
 from tributary.planning.table_spec import Choice
-from tributary.reading.keyset import user_condition
+from tributary.reading.keyset import relation, user_condition
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +277,7 @@ def opens_at(run_id: str, choice: Choice) -> str:
     started = datetime.strptime(run_id, "%Y%m%d_%H%M%S").replace(tzinfo=UTC)
     cursor, zone = choice.cursor, choice.settings.cursor_time_zone
     if cursor and zone and cursor.kind.name in ("timestamp", "date"):
-        started = started.astimezone(tz(zone))
+        started = started.astimezone(parse_time_zone(zone))
     return started.replace(tzinfo=None).isoformat(sep=" ")
 
 

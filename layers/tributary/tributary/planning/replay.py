@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 
 from tributary.config.selection import matching
 from tributary.errors import ConfigError, ReplayRefused
-from tributary.model.documents import Asked, Column, Failure, Item, Plan, Rebuilt, ReplayedRun, TablePlan
+from tributary.model.own_columns import added
+from tributary.model.plan import Asked, Column, Failure, Item, Plan, Rebuilt, TablePlan
+from tributary.model.result import ReplayedRun
 from tributary.model.source_catalog import TableName
 from tributary.model.types import warehouse as warehouse_type
 from tributary.planning.load_method import Loaded
@@ -25,7 +27,6 @@ from tributary.planning.warehouse_state import Landed
 from tributary.redshift import control, text_sizes
 from tributary.redshift.data_api import Row, Warehouse
 from tributary.redshift.publish import NEW_COLUMNS_AT_MOST
-from tributary.redshift.stage import added
 from tributary.storage import object_keys, results
 from tributary.storage.bucket import Bucket, DocumentT, body
 

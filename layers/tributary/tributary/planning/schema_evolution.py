@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from tributary.errors import TableRefused
-from tributary.model.documents import Column, Remade, SchemaChange, TablePlan
+from tributary.model.own_columns import added
+from tributary.model.plan import Column, Remade, SchemaChange, TablePlan
 from tributary.model.types import VARBYTE_BYTES
 from tributary.model.types import warehouse as warehouse_type
 from tributary.model.warehouse_names import Target
@@ -22,7 +23,7 @@ from tributary.planning.table_spec import Choice
 from tributary.redshift.control import Committed
 from tributary.redshift.publish import NEW_COLUMNS_AT_MOST, publish
 from tributary.redshift.sql import STATEMENT_BYTES_AT_MOST
-from tributary.redshift.stage import added, stage
+from tributary.redshift.stage import stage
 from tributary.redshift.text_sizes import settled
 
 DIGITS = {"SMALLINT": 5, "INTEGER": 10, "BIGINT": 19}  # that the largest value has

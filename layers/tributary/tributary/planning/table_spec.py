@@ -9,17 +9,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from tributary.config.loader import Settings
+from tributary.config.models import Settings
 from tributary.engines.protocol import Engine
 from tributary.errors import TableRefused, UnsupportedType
 from tributary.model import value_policies, warehouse_names
-from tributary.model.documents import Column, Mode
+from tributary.model.own_columns import added
+from tributary.model.plan import Column, Mode
 from tributary.model.source_catalog import SourceColumn, SourceTable
 from tributary.model.types import Kind
 from tributary.model.types import warehouse as warehouse_type
 from tributary.model.value_policies import Fault, Policy
 from tributary.redshift import table_design
-from tributary.redshift.stage import added
 
 CURSORS = (  # what a column that says when its row last changed is usually called
     "updated_at",

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tributary.model.own_columns import added
 from tributary.model.source_catalog import TableName
 from tributary.model.warehouse_names import Target
 from tributary.planning.load_method import Loaded
@@ -14,7 +15,7 @@ from tributary.planning.table_spec import Choice
 from tributary.redshift import comments, control, key_constraint
 from tributary.redshift.comments import Comments
 from tributary.redshift.data_api import Row, Warehouse
-from tributary.redshift.stage import added, drop
+from tributary.redshift.stage import drop
 
 WORDS = {  # SVV_COLUMNS' words for the types whose change can be told without doubt
     "smallint": "SMALLINT",

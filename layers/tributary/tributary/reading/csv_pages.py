@@ -14,8 +14,8 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tributary.engines.protocol import Page, Query, ReadColumn
 from tributary.errors import InternalError
+from tributary.model.query import Page, Query, ReadColumn
 from tributary.model.types import arrow
 from tributary.reading import keyset, values
 from tributary.reading.csv_blocks import Block

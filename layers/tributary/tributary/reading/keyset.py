@@ -7,14 +7,16 @@ into an index range, MySQL and MariaDB the alternatives; each scans the index wi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tributary.errors import TableRefused
+from tributary.errors import InternalError, TableRefused
+from tributary.model.source_catalog import TableName
 
 if TYPE_CHECKING:
-    from tributary.engines.protocol import Query
+    from tributary.model.query import Query
 
 Predicate = Callable[[Sequence[str], Sequence[str]], str]
 
@@ -142,3 +144,21 @@ def position(query: Query, texts: Sequence[str | None]) -> tuple[str, ...]:
             )
         found.append(text)
     return tuple(found)
+
+
+HEX = re.compile(r"(?:[0-9A-Fa-f]{2})*")
+
+
+def relation(table: TableName, sql: str | None, quote: Callable[..., str]) -> str:
+    """Return what rows are selected from: the table, or the user's query as a derived table.
+
+    The query stands on lines of its own, so that a comment at its end ends there.
+    """
+    return quote(table.schema, table.table) if sql is None else f"(\n{sql}\n)"
+
+
+def hex_digits(text: str) -> str:
+    """Return the text of a binary value, which must be hex since it goes into SQL between quotes."""
+    if not HEX.fullmatch(text):
+        raise InternalError("a position in a binary column is not hex")
+    return text

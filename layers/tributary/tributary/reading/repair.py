@@ -16,7 +16,7 @@ from decimal import Decimal, InvalidOperation, localcontext
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from tributary.engines.protocol import ReadColumn
+from tributary.model.query import ReadColumn
 from tributary.model.types import Kind
 from tributary.model.value_policies import Fault, Policy
 

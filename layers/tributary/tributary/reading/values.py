@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tributary.engines.protocol import Query, ReadColumn
 from tributary.errors import ValueRefused
 from tributary.model import value_policies
+from tributary.model.query import Query, ReadColumn
 from tributary.model.types import Kind, arrow
 from tributary.model.value_policies import Fault
 from tributary.reading import repair

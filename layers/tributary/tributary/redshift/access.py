@@ -16,7 +16,7 @@ import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from tributary.model.documents import Access, TableAccess
+from tributary.model.plan import Access, TableAccess
 from tributary.redshift.data_api import Row, Warehouse
 from tributary.redshift.roles import ADMIN, ANALYST
 from tributary.redshift.sql import ACCESS, comma, literal, quote

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tributary import __version__
-from tributary.model.documents import Asked, SchemaChange
+from tributary.model.plan import Asked, SchemaChange
 from tributary.redshift.sql import (
     CHANGES,
     CONTROL,

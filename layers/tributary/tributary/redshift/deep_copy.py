@@ -8,7 +8,7 @@ the old one stops the DROP, and with it the publish. (performing-a-deep-copy)
 
 from __future__ import annotations
 
-from tributary.model.documents import TablePlan
+from tributary.model.plan import TablePlan
 from tributary.redshift import table_design
 from tributary.redshift.sql import comma, literal, quote
 from tributary.redshift.stage import target

@@ -13,8 +13,8 @@ import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tributary.extraction.chunks import SEQUENCE
-from tributary.model.documents import TablePlan
+from tributary.model.own_columns import SEQUENCE
+from tributary.model.plan import TablePlan
 from tributary.model.types import VARCHAR_BYTES, Kind, staging
 from tributary.redshift.sql import comma, literal, quote
 

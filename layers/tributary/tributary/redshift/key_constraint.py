@@ -15,7 +15,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 
-from tributary.model.documents import TablePlan
+from tributary.model.plan import TablePlan
 from tributary.redshift.rows import keys
 from tributary.redshift.sql import comma, literal, quote
 from tributary.redshift.stage import target

@@ -6,7 +6,7 @@ Redshift analyses tables by itself too.
 
 from __future__ import annotations
 
-from tributary.model.documents import TablePlan
+from tributary.model.plan import TablePlan
 from tributary.redshift.comments import comment
 from tributary.redshift.sql import STATEMENT_BYTES_AT_MOST
 from tributary.redshift.stage import target

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tributary.model.documents import TablePlan
+from tributary.model.plan import TablePlan
 from tributary.redshift import control, key_constraint
 from tributary.redshift.control import Committed
 from tributary.redshift.deep_copy import lock, remake

@@ -8,12 +8,13 @@ batch that is sent twice finds the image gone and changes nothing.
 
 from __future__ import annotations
 
-from tributary.model.documents import TablePlan
+from tributary.model.own_columns import added
+from tributary.model.plan import TablePlan
 from tributary.redshift import table_design
 from tributary.redshift.control import Committed
 from tributary.redshift.rows import ours, where
 from tributary.redshift.sql import STAGING_SCHEMA, comma, quote
-from tributary.redshift.stage import added, create_target, stage, target
+from tributary.redshift.stage import create_target, stage, target
 
 
 def image_name(name: str, runs: int) -> str:

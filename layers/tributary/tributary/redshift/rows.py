@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tributary.extraction.chunks import SEQUENCE
-from tributary.model.documents import TablePlan
+from tributary.model.own_columns import SEQUENCE
+from tributary.model.plan import TablePlan
 from tributary.model.types import published
 from tributary.redshift.control import Committed
 from tributary.redshift.sql import STAGING_SCHEMA, comma, literal, quote

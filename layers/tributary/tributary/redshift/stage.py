@@ -8,29 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from tributary.extraction.chunks import SEQUENCE
-from tributary.model.documents import Chunk, Mode, TablePlan
+from tributary.model.own_columns import DIGEST, FROM, SEQUENCE, added
+from tributary.model.plan import TablePlan
+from tributary.model.result import Chunk
 from tributary.model.types import staging
 from tributary.redshift import table_design
-from tributary.redshift.modes.digest import DIGEST, FROM, mark
+from tributary.redshift.modes.digest import mark
 from tributary.redshift.sql import STAGING_SCHEMA, comma, literal, quote
-
-ADDED = {  # the columns that every table of the warehouse gets
-    "source_system": "VARCHAR(50)",
-    "load_timestamp": "TIMESTAMP",
-    "run_id": "VARCHAR(15)",
-}
-HISTORY = {  # and those that tell its versions apart, where it is a history
-    "valid_from": "TIMESTAMP",
-    "valid_to": "TIMESTAMP",
-    "is_current": "BOOLEAN",
-    "row_digest": "VARCHAR(32)",
-}
-
-
-def added(mode: Mode) -> dict[str, str]:
-    """Return the columns, with their types, that a table of the mode has beside the source's."""
-    return ADDED | HISTORY if mode == "history" else ADDED
 
 
 def staging_name(source: str, run_id: str, number: int) -> str:

@@ -6,7 +6,7 @@ Redshift chooses by the queries that it sees, our own merges among them (c_ato-e
 
 from __future__ import annotations
 
-from tributary.model.documents import Column, TablePlan
+from tributary.model.plan import Column, TablePlan
 from tributary.model.types import staging, warehouse
 from tributary.redshift.sql import comma, quote
 

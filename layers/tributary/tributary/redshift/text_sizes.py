@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Set
 
-from tributary.model.documents import Column, Remade, SchemaChange, TablePlan
+from tributary.model.plan import Column, Remade, SchemaChange, TablePlan
 from tributary.model.text_lengths import Longest
 from tributary.model.types import VARCHAR_BYTES
 from tributary.redshift.replay_image import new_columns

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tributary.model.documents import TablePlan
+from tributary.model.plan import TablePlan
 from tributary.redshift.sql import quote
 from tributary.redshift.stage import target
 

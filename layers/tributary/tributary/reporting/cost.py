@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tributary.model.documents import TableReport
+from tributary.model.report import TableReport
 
 # List prices in us-east-1, USD, November 2026; docs/cost.md says where they stand.
 GB_SECOND = 0.0000133334  # of Lambda on arm64

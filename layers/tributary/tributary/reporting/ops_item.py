@@ -12,7 +12,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tributary.model.documents import PausedTable
+from tributary.model.plan import PausedTable
 from tributary.observability import logger
 from tributary.storage import source_health
 from tributary.storage.bucket import Bucket

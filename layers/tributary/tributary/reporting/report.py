@@ -18,19 +18,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tributary import __version__
 from tributary.errors import PlanOutdated
-from tributary.model.documents import (
-    AccessEvent,
-    Failure,
-    Item,
-    Ledger,
-    Plan,
-    RunReport,
-    TableAccess,
-    TableLoad,
-    TablePlan,
-    TableReport,
-    TableResult,
-)
+from tributary.model.ledger import Ledger, TableLoad
+from tributary.model.plan import AccessEvent, Failure, Item, Plan, TableAccess, TablePlan
+from tributary.model.report import RunReport, TableReport
+from tributary.model.result import TableResult
 from tributary.observability import logger
 from tributary.redshift import text_sizes
 from tributary.reporting import cost, ops_item, run_metrics

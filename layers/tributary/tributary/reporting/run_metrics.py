@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from tributary.model.documents import RunReport
+from tributary.model.report import RunReport
 from tributary.storage import run_pace
 from tributary.storage.source_health import Standing
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from tributary.config import loader
-from tributary.config.loader import Source
+from tributary.config.models import Source
 from tributary.config.selection import matching
 from tributary.errors import ConfigError
 from tributary.model.documents import Document

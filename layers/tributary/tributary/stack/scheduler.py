@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tributary.config.loader import Source
+from tributary.config.models import Source
 from tributary.errors import ScheduleRefused, SchedulerUnavailable
 
 State = Literal["ENABLED", "DISABLED"]

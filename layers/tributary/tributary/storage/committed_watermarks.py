@@ -10,18 +10,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from pydantic import Field
 
 from tributary import __version__
-from tributary.model.documents import Lasting, Plan, QuietTable, TablePlan
-from tributary.model.source_catalog import TableName
-from tributary.model.warehouse_names import Target
-from tributary.planning import new_rows
-from tributary.planning.read_bounds import Reader
-from tributary.planning.table_spec import Choice
+from tributary.model.documents import Lasting
+from tributary.model.plan import Column, Mode, Plan, TablePlan
 from tributary.storage import object_keys
 from tributary.storage.bucket import Bucket, body
 from tributary.storage.lease import Lease
@@ -45,17 +42,34 @@ class Kept(Lasting):
     warehouse: str
     tables: dict[str, KeptTable] = Field(default_factory=dict)
 
-    def watermark(self, choice: Choice, target: str) -> str | None:
-        """Return up to where the table is loaded; None where only the warehouse can say."""
-        found = self.tables.get(choice.name)
-        if found is None or choice.cursor is None or choice.cursor.nullable:  # NULLs are read by every run
-            return None
-        wanted = shape(choice, choice.cursor.name, target, choice.settings.where)
-        fresh = datetime.now(UTC) - _at(found.run_id) < TRUSTED_FOR
-        return found.watermark if fresh and found.shape == wanted else None
+    def watermark(self, table: str, shape: str) -> str | None:
+        """Return up to where a table of that shape is loaded; None where only the warehouse can say."""
+        found = self.tables.get(table)
+        fresh = found is not None and datetime.now(UTC) - _at(found.run_id) < TRUSTED_FOR
+        return found.watermark if found and fresh and found.shape == shape else None
 
 
-def shape(read: Choice | TablePlan, cursor: str, target: str, where: str | None) -> str:
+class Read(Protocol):
+    """What a digest of a table's shape is made of: a table's plan has it, and so has what one rests on."""
+
+    @property
+    def mode(self) -> Mode:
+        """The table's mode."""
+
+    @property
+    def columns(self) -> Sequence[Column]:
+        """The columns that are read."""
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns that identify a row."""
+
+    @property
+    def sql(self) -> str | None:
+        """The query that is read in place of a table."""
+
+
+def shape(read: Read, cursor: str, target: str, where: str | None) -> str:
     """Return a digest of what a table's plan rests on: where it changes, the warehouse is asked."""
     columns = [column.model_dump(mode="json") for column in read.columns]
     told = [read.mode, columns, read.key, read.sql, cursor, target, where]
@@ -69,24 +83,6 @@ def find(bucket: Bucket, held: Lease, warehouse: str) -> Kept | None:
         return None
     same = (found.generation, found.version, found.warehouse) == (held.generation, __version__, warehouse)
     return found if same else None
-
-
-def still(
-    kept: Kept, reader: Reader, chosen: Mapping[TableName, Choice], targets: Mapping[TableName, Target]
-) -> tuple[QuietTable, ...]:
-    """Return all the tables where the source has nothing new in any, () where the warehouse must be asked."""
-    questions: dict[TableName, str] = {}
-    for name, choice in chosen.items():
-        watermark = kept.watermark(choice, str(targets[name]))
-        if watermark is None or choice.cursor is None:
-            return ()
-        questions[name] = reader.is_news(choice, choice.cursor, watermark)
-    if len(new_rows.still(reader.engine, reader.connection, questions, stop=True)) < len(questions):
-        return ()
-    return tuple(
-        QuietTable(table=choice.name, target=str(targets[name]), mode=choice.mode)
-        for name, choice in chosen.items()
-    )
 
 
 def remember(bucket: Bucket, plan: Plan, tables: Iterable[TablePlan], loaded: Collection[int]) -> None:

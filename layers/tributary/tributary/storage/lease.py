@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from tributary.errors import LeaseLost, PlanOutdated, StorageUnavailable
-from tributary.model.documents import Lasting, Plan
+from tributary.model.documents import Lasting
+from tributary.model.plan import Plan
 from tributary.storage import object_keys
 from tributary.storage.bucket import Bucket, body
 

@@ -6,7 +6,8 @@ from collections import Counter
 from functools import reduce
 
 from tributary.model import text_lengths
-from tributary.model.documents import Altered, Plan, TablePlan, TableResult
+from tributary.model.plan import Plan, TablePlan
+from tributary.model.result import Altered, TableResult
 from tributary.model.value_policies import Fault
 from tributary.storage import object_keys
 from tributary.storage.bucket import Bucket

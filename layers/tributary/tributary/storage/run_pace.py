@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from tributary.model.documents import Lasting, RunReport
+from tributary.model.documents import Lasting
+from tributary.model.report import RunReport
 
 KEPT = 20  # runs that make the baseline
 ENOUGH = 5  # fewer say nothing

@@ -14,7 +14,9 @@ from datetime import datetime
 from pydantic import Field
 
 from tributary.errors import StorageUnavailable
-from tributary.model.documents import MOVES_NOTHING, Lasting, PausedTable, RunReport, TableReport
+from tributary.model.documents import Lasting
+from tributary.model.plan import MOVES_NOTHING, PausedTable
+from tributary.model.report import RunReport, TableReport
 from tributary.storage import object_keys, run_pace
 from tributary.storage.bucket import Bucket, body
 from tributary.storage.run_pace import Pace

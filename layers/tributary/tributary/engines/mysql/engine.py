@@ -35,7 +35,6 @@ from tributary.engines.network import (
     tls,
     tls_refused,
 )
-from tributary.engines.protocol import Page, Query, ReadColumn, hex_digits, relation
 from tributary.errors import (
     InternalError,
     QueryCancelled,
@@ -44,9 +43,11 @@ from tributary.errors import (
     TableRefused,
     TributaryError,
 )
+from tributary.model.query import Page, Query, ReadColumn
 from tributary.model.source_catalog import Clock, Size, SourceColumn, SourceTable, TableName
 from tributary.reading import csv_pages, keyset, values
 from tributary.reading.csv_blocks import Block, Write, pumped
+from tributary.reading.keyset import hex_digits, relation
 from tributary.secret import Secret
 
 if TYPE_CHECKING:

@@ -21,7 +21,6 @@ from scramp import ScramException  # type: ignore[import-untyped]
 from tributary.engines.network import SILENCE_S, address, cut, dial, hang_up, tls, tls_refused
 from tributary.engines.postgresql import catalog, copy_frames, ranges, types
 from tributary.engines.postgresql.types import kind, literal, orders
-from tributary.engines.protocol import Page, Query, ReadColumn, relation
 from tributary.errors import (
     InternalError,
     QueryCancelled,
@@ -31,9 +30,11 @@ from tributary.errors import (
     TableRefused,
     TributaryError,
 )
+from tributary.model.query import Page, Query, ReadColumn
 from tributary.model.source_catalog import Clock, Size, SourceColumn, SourceTable, TableName
 from tributary.reading import csv_pages, keyset
 from tributary.reading.csv_blocks import Block, Write, pumped
+from tributary.reading.keyset import relation
 from tributary.secret import Secret
 
 PORT = 5432

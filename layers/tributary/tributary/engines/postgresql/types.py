@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from tributary.engines.protocol import hex_digits, unsupported
+from tributary.engines.protocol import unsupported
 from tributary.model.source_catalog import SourceColumn
 from tributary.model.types import ANY_DECIMAL, Kind, decimal
+from tributary.reading.keyset import hex_digits
 
 
 @dataclass(frozen=True, slots=True)

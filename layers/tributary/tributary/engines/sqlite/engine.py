@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tributary.engines.protocol import Page, Query, ReadColumn, hex_digits, relation
 from tributary.engines.sqlite import catalog, types
 from tributary.engines.sqlite.types import declared, kind, orders
 from tributary.errors import (
@@ -27,9 +26,11 @@ from tributary.errors import (
     TableRefused,
     TributaryError,
 )
+from tributary.model.query import Page, Query, ReadColumn
 from tributary.model.source_catalog import Clock, Size, SourceColumn, SourceTable, TableName
 from tributary.reading import csv_pages, keyset
 from tributary.reading.csv_blocks import collected
+from tributary.reading.keyset import hex_digits, relation
 from tributary.secret import Secret
 
 __all__ = [  # the Protocol

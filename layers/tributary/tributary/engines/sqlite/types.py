@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from tributary.engines.protocol import ReadColumn, unsupported
+from tributary.engines.protocol import unsupported
+from tributary.model.query import ReadColumn
 from tributary.model.source_catalog import SourceColumn
 from tributary.model.types import ANY_DECIMAL, Kind, decimal
 from tributary.reading.repair import MISFIT

@@ -21,12 +21,13 @@ from zoneinfo import ZoneInfo, available_timezones
 from tributary.engines import odbc
 from tributary.engines.network import address
 from tributary.engines.odbc import Dialect, Meaning, Session, ask, close
-from tributary.engines.protocol import Page, Query, ReadColumn, relation
 from tributary.engines.sqlserver import catalog
 from tributary.engines.sqlserver.types import kind, literal, orders, quote, string, text, wire
 from tributary.errors import InternalError, SecretError, TableRefused
+from tributary.model.query import Page, Query, ReadColumn
 from tributary.model.source_catalog import Clock, Size, SourceColumn, SourceTable, TableName
 from tributary.reading import keyset
+from tributary.reading.keyset import relation
 from tributary.secret import Secret
 
 __all__ = [  # the Protocol

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tributary.engines.odbc import Form, Wire, bound_as_decimal
-from tributary.engines.protocol import ReadColumn, hex_digits, unsupported
+from tributary.engines.protocol import unsupported
 from tributary.errors import InternalError
+from tributary.model.query import ReadColumn
 from tributary.model.source_catalog import SourceColumn
 from tributary.model.types import Kind, decimal
+from tributary.reading.keyset import hex_digits
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ were appended, under the run that appended them, and only the missing ones are a
 
 from __future__ import annotations
 
-from tributary.model.documents import TablePlan
+from tributary.model.plan import TablePlan
 from tributary.redshift.control import Committed
 from tributary.redshift.rows import insert, ours, same_key, where
 from tributary.redshift.sql import STAGING_SCHEMA, literal, quote

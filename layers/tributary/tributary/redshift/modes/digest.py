@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tributary.model.documents import Column, TablePlan
+from tributary.model.own_columns import DIGEST, FROM
+from tributary.model.plan import Column, TablePlan
 from tributary.model.types import VARBYTE_BYTES, staging
 from tributary.redshift.sql import STAGING_SCHEMA, STATEMENT_BYTES_AT_MOST, literal, quote
 
-DIGEST, FROM = "_tributary_digest", "_tributary_from"  # what a staged row of a history has besides
 PIECE_BYTES = 32_000  # hexadecimal digits of more would be too long a VARCHAR
 INSTANT = "YYYY-MM-DD HH24:MI:SS.US BC"
 

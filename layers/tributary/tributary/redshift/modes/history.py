@@ -9,10 +9,9 @@ nothing, nor does loading a run again.
 
 from __future__ import annotations
 
-from tributary.extraction.chunks import SEQUENCE
-from tributary.model.documents import TablePlan
+from tributary.model.own_columns import DIGEST, FROM, SEQUENCE
+from tributary.model.plan import TablePlan
 from tributary.redshift.control import Committed
-from tributary.redshift.modes.digest import DIGEST, FROM
 from tributary.redshift.rows import ALIAS, keys, ours, same_key, text_keys, values, where
 from tributary.redshift.sql import STAGING_SCHEMA, comma, literal, quote
 from tributary.redshift.stage import target

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tributary.model.documents import TablePlan
+from tributary.model.plan import TablePlan
 from tributary.redshift.control import Committed
 from tributary.redshift.rows import ALIAS, insert, keys, same_key, values
 from tributary.redshift.sql import STAGING_SCHEMA, STATEMENT_BYTES_AT_MOST, comma, quote

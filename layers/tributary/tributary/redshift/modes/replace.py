@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tributary.model.documents import TablePlan
+from tributary.model.plan import TablePlan
 from tributary.redshift.control import Committed
 from tributary.redshift.rows import insert, ours, where
 from tributary.redshift.stage import target

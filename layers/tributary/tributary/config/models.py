@@ -1,0 +1,376 @@
+"""The fields of a source's file. A field added later has a default: old files stay valid."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from tributary.config import durations
+from tributary.config.choices import either
+from tributary.config.durations import Duration
+from tributary.config.schedule import Schedule
+from tributary.errors import ConfigError
+from tributary.model import time_zone, value_policies, warehouse_names
+from tributary.model.engine_names import ENGINES
+from tributary.model.plan import Mode
+from tributary.model.value_policies import Fault, Policy
+
+FROZEN = ConfigDict(frozen=True, extra="forbid")
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,49}")  # source_system is VARCHAR(50)
+SECRET = re.compile(r"[A-Za-z0-9/_+=.@!:-]{1,512}")  # a name in Secrets Manager, or its ARN
+SHARE = re.compile(r"(100|\d{1,2})%")
+RANGES_AT_MOST = 64  # of one table
+LONGEST_STATEMENT = timedelta(minutes=15)  # no Lambda lives longer to wait for it
+
+
+def _overlap(value: Any) -> Any:
+    if isinstance(value, str):
+        return durations.parse(value)
+    if isinstance(value, bool | float) or (isinstance(value, int) and value < 0):
+        raise ValueError(
+            f"{value} is no overlap; write a duration for a time cursor, 1000 for an integer one"
+        )
+    return value
+
+
+def _share(value: Any) -> Any:
+    if not isinstance(value, str) or not SHARE.fullmatch(value):
+        raise ValueError(f"{value} is no share; write 0% to 100%")
+    return value
+
+
+def _several(value: Any) -> Any:
+    """Take a single name for a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+def _listed(value: Any) -> Any:
+    """Take a single value for a list of one."""
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+    twice = next((value for value in values if values.count(value) > 1), None)
+    if twice is not None:
+        raise ValueError(f'"{twice}" stands in the list twice; keep it once')
+    return values
+
+
+def _policies(value: Any) -> Any:
+    """Refuse a policy that can do nothing about its fault, with those that can."""
+    if not isinstance(value, dict):
+        raise ValueError("write faults with their policies, such as {too_long: truncate}")
+    for fault, policy in value.items():
+        if fault not in value_policies.CHOICES:
+            close = difflib.get_close_matches(str(fault), value_policies.CHOICES, n=1)
+            hint = f'did you mean "{close[0]}"?' if close else f"use {either(list(value_policies.CHOICES))}"
+            raise ValueError(f'"{fault}" is not a fault; {hint}')
+        if policy not in value_policies.CHOICES[fault]:
+            raise ValueError(
+                f'"{policy}" can do nothing about {fault}; use {_quoted(value_policies.CHOICES[fault])}'
+            )
+    return value
+
+
+def _column_policies(value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise ValueError("write columns with their policies, such as {valid_until: clamp}")
+    for column, policy in value.items():
+        if isinstance(policy, dict):
+            _policies(policy)
+        elif policy not in POLICIES:
+            raise ValueError(f'"{policy}", for {column}, is not a policy; use {_quoted(POLICIES)}')
+    return value
+
+
+def _quoted(policies: Sequence[str]) -> str:
+    return either([f'"{policy}"' if policy == "null" else policy for policy in policies])
+
+
+POLICIES: tuple[Policy, ...] = get_args(Policy)
+
+
+Text = Annotated[str, Field(min_length=1)]
+ColumnPolicy = Policy | dict[Fault, Policy]
+Share = Annotated[str, BeforeValidator(_share)]  # 50%
+Encoding = Literal["raw", "az64", "lzo", "zstd"]  # those of redshift.physical
+Names = Annotated[tuple[Text, ...], Field(min_length=1), BeforeValidator(_several)]
+Values = Annotated[tuple[StrictInt | StrictStr, ...], Field(min_length=1), BeforeValidator(_listed)]
+
+
+class Columns(BaseModel):
+    """Which columns are read: those in `take`, or all but those in `exclude`."""
+
+    model_config = FROZEN
+
+    take: Names | None = None
+    exclude: Names | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_list(cls, value: Any) -> Any:
+        return {"take": value} if isinstance(value, list | tuple | str) else value
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Columns:
+        if (self.take is None) == (self.exclude is None):
+            raise ValueError("write a list of column names, or {exclude: [names]}")
+        _distinct(self.take or self.exclude or ())
+        return self
+
+    def choose(self, available: Sequence[str]) -> tuple[str, ...]:
+        """Return the columns to read, in the order of those available."""
+        if self.take is not None:
+            return tuple(name for name in available if name in self.take)
+        return tuple(name for name in available if name not in (self.exclude or ()))
+
+    def absent(self, available: Sequence[str]) -> tuple[str, ...]:
+        """Return the names written here that the table does not have."""
+        return tuple(name for name in self.take or self.exclude or () if name not in available)
+
+
+class Access(BaseModel):
+    """What the analysts' role may see of a table: columns (left out: all), values unmasked, rows.
+
+    `given` is false where the file says `none`: what was given is taken back.
+    """
+
+    model_config = FROZEN
+
+    given: Annotated[StrictBool, Field(exclude=True)] = True
+    columns: Columns | None = None
+    mask: dict[Text, Literal["hash", "null"]] = {}
+    rows: dict[Text, Values] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            if value != "none":
+                raise ValueError(f'"{value}" is no access; write none, or what is seen: {{columns: [id]}}')
+            return {"given": False}
+        if isinstance(value, dict) and "given" in value:
+            raise ValueError("given is not a setting; write access: none")
+        return value
+
+    @field_validator("rows")
+    @classmethod
+    def _of_one_column(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is not None and len(value) != 1:
+            raise ValueError("write one column with the values that may be seen: {region: [EU, US]}")
+        return value
+
+
+class Settings(BaseModel):
+    """How a table is read; None where nothing is said.
+
+    `key`: the columns that identify a row, in order. `overlap`: a duration before the source's
+    clock for a time cursor, an amount for an integer one. `policies`: what is done about values that
+    the warehouse cannot hold, by fault; `column_policies`: by column, for every fault that the policy
+    can do something about, or by fault too. `booleans`: integer columns that become BOOLEAN.
+    `append`: what mode `append` adds.
+    `rename`: columns' names in the source and in the warehouse. `where`: a condition of the source's SQL.
+    `schema_changes`: what becomes of columns that are not what they were: taken over, refused, or new
+    ones left out.
+    `may_vanish`: the share of a table's rows that one whole image may take away. `distkey`, `sortkey` and
+    `encode`: how a table that is made lies in the warehouse, AUTO where they say nothing. `texts`: how
+    wide those are made that the source does not bound. `comments`: whether the source's are said in the
+    warehouse. `access`: what analysts see there; None leaves all grants alone.
+    """
+
+    model_config = FROZEN
+
+    mode: Mode | None = None
+    append: Literal["rows", "snapshots"] | None = None
+    cursor: Text | None = None
+    cursor_time_zone: str | None = None
+    key: Names | None = None
+    columns: Columns | None = None
+    overlap: Annotated[timedelta | int, BeforeValidator(_overlap)] | None = None
+    nulls: Literal["include", "refuse"] | None = None
+    on_new_column: Literal["reread", "null"] | None = None
+    schema_changes: Literal["evolve", "freeze", "ignore_new"] | None = None
+    may_vanish: Share | None = None
+    page_rows: Annotated[StrictInt, Field(ge=1)] | None = None
+    policies: Annotated[dict[Fault, Policy], BeforeValidator(_policies)] | None = None
+    rename: Annotated[dict[Text, Text], Field(min_length=1)] | None = None
+    where: Text | None = None
+    column_policies: Annotated[dict[Text, ColumnPolicy], BeforeValidator(_column_policies)] | None = None
+    booleans: Names | None = None
+    ranges: Literal["auto"] | Annotated[StrictInt, Field(ge=1, le=RANGES_AT_MOST)] | None = None
+    distkey: Text | None = None
+    sortkey: Names | None = None
+    encode: Annotated[dict[Text, Encoding], Field(min_length=1)] | None = None
+    texts: Literal["sized", "widest"] | None = None
+    comments: StrictBool | None = None
+    access: Access | None = None
+
+    @field_validator("key", "sortkey")
+    @classmethod
+    def _key(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return _distinct(value) if value is not None else None
+
+    @field_validator("cursor_time_zone")
+    @classmethod
+    def _zone(cls, value: str | None) -> str | None:
+        if value is not None:
+            time_zone.parse_time_zone(value)
+        return value
+
+    def over(self, defaults: Settings) -> Settings:
+        """Return these settings, with the defaults where nothing is said: of policies, one by one."""
+        said = {
+            field: getattr(defaults if getattr(self, field) is None else self, field)
+            for field in Settings.model_fields
+        }
+        for field in ("policies", "column_policies"):
+            said[field] = {**(getattr(defaults, field) or {}), **(getattr(self, field) or {})} or None
+        return Settings(**said)
+
+
+class TableEntry(Settings):
+    """A line of `tables`: one table by `name`, or those of a pattern (`include` without `exclude`).
+
+    `target`: the warehouse's `schema.table`, which other sources may write to as well. `query`: a SELECT
+    that is read as a table of that name.
+    """
+
+    name: Text | None = None
+    target: Text | None = None
+    query: Text | None = None
+    include: Text | None = None
+    exclude: Annotated[tuple[Text, ...], BeforeValidator(_several)] = ()
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> TableEntry:
+        if (self.name is None) == (self.include is None):
+            raise ValueError("write exactly one of name (one table) and include (a pattern such as public.*)")
+        if self.name is not None and self.exclude:
+            raise ValueError("exclude belongs to include; an entry with a name is one table")
+        if self.name is None and self.target is not None:
+            raise ValueError(
+                "target belongs to an entry with a name: one table of a source can be written there"
+            )
+        if self.name is None and self.query is not None:
+            raise ValueError("query needs a name: what its rows are called in the warehouse and in reports")
+        if self.name is not None and "*" in self.name:
+            raise ValueError(f'"{self.name}" is a pattern; write it under include')
+        return self
+
+    @field_validator("query", "where")
+    @classmethod
+    def _alone(cls, value: str | None) -> str | None:
+        if value is not None and value.rstrip().endswith(";"):
+            raise ValueError("this is a part of a larger statement; take the ; at its end out")
+        return value
+
+    @field_validator("target")
+    @classmethod
+    def _target(cls, value: str | None) -> str | None:
+        try:
+            return value and str(warehouse_names.shared_target(value))
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+
+
+def _default_schema(fields: dict[str, Any]) -> str:
+    return str(fields["name"]).replace("-", "_")
+
+
+class Source(BaseModel):
+    """A source file; `name` is the file's. `schedule` None: runs only when started by hand."""
+
+    model_config = FROZEN
+
+    name: str
+    engine: str
+    secret: str
+    schedule: Schedule | None = None
+    max_connections: Annotated[StrictInt, Field(ge=1, le=1000)] = 4
+    target_schema: str = Field(default_factory=_default_schema, validate_default=True)
+    statement_timeout: Duration = timedelta(minutes=5)
+    defaults: Settings = Settings()
+    tables: tuple[TableEntry, ...] = Field(min_length=1)
+    notify: Literal["failures", "all"] = "failures"
+    pause_after: Annotated[StrictInt, Field(ge=1)] = 3
+
+    @property
+    def schemas(self) -> list[str]:
+        """Return the schemas of the warehouse that the source writes to, its own first."""
+        shared = {warehouse_names.shared_target(entry.target).schema for entry in self.tables if entry.target}
+        return [self.target_schema, *sorted(shared - {self.target_schema})]
+
+    @property
+    def statement_timeout_s(self) -> int:
+        """Return the statement time-out in whole seconds."""
+        return self.statement_timeout // timedelta(seconds=1)
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        if not NAME.fullmatch(value):
+            raise ValueError(
+                f'"{value}" cannot name a source; name the file with letters, digits, _ and -, '
+                "beginning with a letter, 50 at most"
+            )
+        return value
+
+    @field_validator("engine")
+    @classmethod
+    def _engine(cls, value: str) -> str:
+        known = list(ENGINES)
+        if value not in known:
+            raise ValueError(f'"{value}" is not an engine; use {either(known)}')
+        return value
+
+    @field_validator("secret")
+    @classmethod
+    def _secret(cls, value: str) -> str:
+        if not SECRET.fullmatch(value):  # which may be a password: not shown
+            raise ValueError(
+                'this is not a secret\'s name; write its name in Secrets Manager: "tributary/shop"'
+            )
+        return value
+
+    @field_validator("target_schema")
+    @classmethod
+    def _schema(cls, value: str) -> str:
+        try:
+            return warehouse_names.schema_name(value)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+
+    @field_validator("tables")
+    @classmethod
+    def _own_schema(cls, value: tuple[TableEntry, ...], told: ValidationInfo) -> tuple[TableEntry, ...]:
+        schema = told.data.get("target_schema")
+        for entry in value:
+            if entry.target and warehouse_names.shared_target(entry.target).schema == schema:
+                raise ValueError(
+                    f'target "{entry.target}" is in the target_schema, where the other tables of this source '
+                    "stand; write a schema that no source has for itself"
+                )
+        return value
+
+    @field_validator("statement_timeout")
+    @classmethod
+    def _timeout(cls, value: timedelta) -> timedelta:
+        if not timedelta(seconds=1) <= value <= LONGEST_STATEMENT:
+            raise ValueError("a statement's time-out is 1 second to 15 minutes; write 5 minutes")
+        return value

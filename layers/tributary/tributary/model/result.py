@@ -1,0 +1,51 @@
+"""What Extract did: chunks on S3, and the result of each table."""
+
+from __future__ import annotations
+
+from tributary.model.documents import FORMAT, Document, Format
+from tributary.model.plan import Failure, TablePlan
+from tributary.model.value_policies import Fault
+
+
+class Altered(Document):
+    """How many values of a column had a fault and were treated by its policy."""
+
+    column: str
+    fault: Fault
+    values: int
+
+
+class Chunk(Document):
+    """One Parquet object of a range's sequence that holds rows to load."""
+
+    key: str
+    size_bytes: int
+
+
+class ReplayedRun(Document):
+    """What a run had read of a table and loaded: its own plan and chunks, to be loaded once more."""
+
+    format: Format = FORMAT
+    run_id: str
+    table: TablePlan
+    chunks: tuple[Chunk, ...]
+    rows: int
+    longest: tuple[int, ...] | None = None
+
+
+class TableResult(Document):
+    """What Extract did with a table, or with a part of it: its chunks in order, or the failure.
+
+    `longest`: see `lengths.Longest`.
+    """
+
+    format: Format = FORMAT
+    number: int
+    table: str
+    chunks: tuple[Chunk, ...] = ()
+    rows: int = 0
+    size_bytes: int = 0
+    duration_s: float = 0.0
+    altered: tuple[Altered, ...] = ()
+    longest: tuple[int, ...] | None = None
+    failure: Failure | None = None
