@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, Validat
 from tributary import environment
 from tributary.config.models import Share
 from tributary.errors import ConfigError
-from tributary.model.plan import Asked
+from tributary.model.plan import ReadRequest
 from tributary.observability import guarded, logger
-from tributary.planning.plan import Request, Surroundings, plan_run
+from tributary.planning.plan import PlanContext, RunRequest, plan_run
 
 
 class Event(BaseModel):
@@ -45,9 +45,9 @@ class Event(BaseModel):
             ) from None
 
     @property
-    def request(self) -> Request:
+    def request(self) -> RunRequest:
         """Return what is asked for."""
-        return Request(
+        return RunRequest(
             source=self.source,
             execution_arn=self.execution_arn,
             started_at=self.started_at,
@@ -58,13 +58,13 @@ class Event(BaseModel):
         )
 
     @property
-    def _asked(self) -> Asked | None:
+    def _asked(self) -> ReadRequest | None:
         bounds = [None if bound is None else str(bound) for bound in (self.since, self.before)]
         if self.replay:
-            return Asked(what="replay", since=bounds[0], before=bounds[1])
+            return ReadRequest(what="replay", since=bounds[0], before=bounds[1])
         if bounds == [None, None]:
             return None
-        return Asked(what="from" if bounds[1] is None else "window", since=bounds[0], before=bounds[1])
+        return ReadRequest(what="from" if bounds[1] is None else "window", since=bounds[0], before=bounds[1])
 
 
 @guarded
@@ -72,7 +72,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Return what the state machine needs of the plan: where it is and how many items it has."""
     asked = Event.parse(event)
     logger.append_keys(source=asked.source)
-    around = Surroundings(
+    around = PlanContext(
         sources=Path(os.environ.get("SOURCES_DIR") or "/opt"),
         bucket=environment.raw_bucket(),
         warehouse=environment.warehouse(),

@@ -10,7 +10,14 @@ from tributary import environment
 from tributary.model.documents import Document
 from tributary.observability import guarded, logger
 from tributary.reporting import execution_event
-from tributary.reporting.report import Ended, Outlets, access_giver, pauser, publisher, report_run
+from tributary.reporting.report import (
+    ExecutionEnd,
+    ReportChannels,
+    access_giver,
+    pauser,
+    publisher,
+    report_run,
+)
 
 metrics = Metrics()
 
@@ -31,7 +38,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Report the run and return its status: succeeded, failed or skipped."""
     ended = broken_off(event) if "detail" in event else arrived(event)
     logger.append_keys(source=ended.source, run_id=ended.run_id)
-    outlets = Outlets(
+    outlets = ReportChannels(
         publish=publisher(environment.client("sns"), environment.variable("TOPIC_ARN")),
         pause_schedule=pauser(environment.client("lambda"), environment.variable("SCHEDULES_FUNCTION")),
         ops_center=environment.client("ssm"),
@@ -43,10 +50,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return {"source": report.source, "run_id": report.run_id, "status": report.status}
 
 
-def arrived(event: dict[str, Any]) -> Ended:
+def arrived(event: dict[str, Any]) -> ExecutionEnd:
     """Return how an execution ended that came to Report by itself."""
     asked = ReportEvent.model_validate(event)
-    return Ended(
+    return ExecutionEnd(
         source=asked.source,
         run_id=asked.run_id,
         execution_arn=asked.execution_arn,
@@ -55,10 +62,10 @@ def arrived(event: dict[str, Any]) -> Ended:
     )
 
 
-def broken_off(event: dict[str, Any]) -> Ended:
+def broken_off(event: dict[str, Any]) -> ExecutionEnd:
     """Return how an execution ended of which EventBridge tells."""
     told = execution_event.parse(event)
-    return Ended(
+    return ExecutionEnd(
         source=told.source,
         run_id=None,
         execution_arn=told.execution_arn,

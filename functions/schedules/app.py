@@ -26,11 +26,11 @@ def reconcile(properties: dict[str, Any]) -> None:
     from tributary import environment
     from tributary.config import loader
     from tributary.observability import logger
-    from tributary.stack.scheduler import Schedules, Target
+    from tributary.stack.scheduler import Schedules, ScheduleTarget
 
     sources = loader.load_all(_sources())  # all of them are read before anything is written
     schedules = Schedules(environment.client("scheduler"), environment.variable("SCHEDULE_GROUP"))
-    target = Target(
+    target = ScheduleTarget(
         machine_arn=properties["StateMachineArn"],
         role_arn=properties["RoleArn"],
         dead_letters_arn=properties["DeadLettersArn"],
@@ -43,12 +43,12 @@ def switch(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Pause or resume a source or one of its tables."""
     from tributary import environment
     from tributary.observability import guarded
-    from tributary.stack.pause import Asked, apply
+    from tributary.stack.pause import PauseRequest, apply
     from tributary.stack.scheduler import Schedules
 
     @guarded
     def act(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        asked = Asked.parse(event)
+        asked = PauseRequest.parse(event)
         schedules = Schedules(environment.client("scheduler"), environment.variable("SCHEDULE_GROUP"))
         ops_center = environment.client("ssm")
         return apply(asked, _sources(), environment.raw_bucket(), schedules, ops_center).model_dump()

@@ -15,8 +15,8 @@ from functools import partial
 from typing import Any
 
 from tributary.errors import ConfigError, LeaseLost, PlanOutdated, TransientError
-from tributary.model.plan import Asked as Bounds
 from tributary.model.plan import Plan
+from tributary.model.plan import ReadRequest as Bounds
 
 from .committed import BASE
 from .compare import full_name

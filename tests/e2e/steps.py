@@ -20,8 +20,8 @@ from local.aws.lambdas import access_key
 from tributary import secret
 from tributary.errors import TributaryError
 from tributary.extraction.extract import Session, begin, extract_item
-from tributary.loading.load import Loading, Progress, load_run
-from tributary.planning.plan import Outcome, Request, Surroundings, plan_run
+from tributary.loading.load import Loading, LoadProgress, load_run
+from tributary.planning.plan import PlanContext, PlanOutcome, RunRequest, plan_run
 from tributary.redshift.data_api import Warehouse
 from tributary.storage.bucket import Bucket
 from tributary.storage.lease import held_plan
@@ -67,16 +67,16 @@ class Steps:
         machine: str = self.company.stack.outputs["StateMachineArn"]
         return machine.replace(":stateMachine:", ":execution:") + f":{uuid4()}"
 
-    def plan(self, arn: str, fate: Fate, **asked: Any) -> Outcome:
+    def plan(self, arn: str, fate: Fate, **asked: Any) -> PlanOutcome:
         """Plan a run; `asked` are more fields of the request."""
-        around = Surroundings(
+        around = PlanContext(
             sources=self.company.sources,
             bucket=self._bucket(fate),
             warehouse=self._warehouse("PlanFunction", fate),
             secrets=self.company.client("secretsmanager"),
             is_running=self.running.__contains__,
         )
-        return plan_run(Request(self.source.name, arn, "2026-01-01T00:00:00.000Z", **asked), around)
+        return plan_run(RunRequest(self.source.name, arn, "2026-01-01T00:00:00.000Z", **asked), around)
 
     def extract(self, run_id: str, item: int, fate: Fate, turn: Turn | None = None) -> bool:
         """Extract an item, every page a chunk."""
@@ -94,7 +94,7 @@ class Steps:
         plan = held_plan(bucket, self.source.name, run_id)
         return Loading(plan, bucket, self._warehouse("LoadFunction", fate), COPY_ROLE)
 
-    def load(self, run_id: str, fate: Fate) -> Progress:
+    def load(self, run_id: str, fate: Fate) -> LoadProgress:
         """Call Load once."""
         return load_run(self.loading(run_id, fate), {})
 

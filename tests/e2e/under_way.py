@@ -15,11 +15,11 @@ import pg8000.native
 
 from tributary.model.plan import Item, Plan
 from tributary.model.result import TableResult
-from tributary.redshift.control import Committed
+from tributary.redshift.control import ControlRow
 from tributary.redshift.data_api import Warehouse
 from tributary.redshift.publish import publish
 from tributary.redshift.stage import manifest, stage, staging_name
-from tributary.redshift.text_sizes import settled
+from tributary.redshift.text_sizes import with_sizes
 from tributary.storage import object_keys
 
 from .company import Company, PostgresSource, Source
@@ -221,11 +221,11 @@ def batches(company: Company, source: Source, run_id: str) -> tuple[list[str], l
     plan = Plan.model_validate(company.document(f"{run}plan.json"))
     [table] = Item.model_validate(company.document(f"{plan.prefix}0.json")).tables
     result = TableResult.model_validate(company.document(f"{run}results/0.json"))
-    table = settled(table, result.longest)
+    table = with_sizes(table, result.longest)
     bucket = company.stack.outputs["RawBucketName"]
     key = object_keys.manifest(source.name, run_id, table.raw_name)
     company.client("s3").put_object(Bucket=bucket, Key=key, Body=manifest(bucket, result.chunks))
-    committed = Committed(
+    committed = ControlRow(
         source=source.name,
         table=table.name,
         run_id=run_id,

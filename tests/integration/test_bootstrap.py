@@ -11,14 +11,14 @@ from local.databases.postgres import Postgres
 from tributary.errors import LoadFailed
 from tributary.redshift import control
 from tributary.redshift.bootstrap import bootstrap
-from tributary.redshift.control import Committed
+from tributary.redshift.control import ControlRow
 from tributary.redshift.data_api import Warehouse as Pipeline
 from tributary.redshift.sql import FRESHNESS, STATUS
 
 from .redshift_warehouse import Warehouse, serve
 
 LOADER = "IAMR:Loader"  # a caller of the role Loader
-COMMITTED = Committed(
+COMMITTED = ControlRow(
     source="shop",
     table="public.orders",
     run_id="20260101_000000",

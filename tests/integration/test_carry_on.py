@@ -12,21 +12,21 @@ import pytest
 from local.aws.clients import client
 from local.aws.gateway import Gateway
 from tributary import __version__
-from tributary.config.models import Settings
+from tributary.config.models import TableSettings
 from tributary.model.ledger import Ledger, TableLoad
 from tributary.model.plan import Column, Failure, Item, Plan, Range, TablePlan
 from tributary.model.result import TableResult
 from tributary.model.source_catalog import SourceTable, TableName
 from tributary.model.types import Kind
-from tributary.planning.checkpoint import Begun, Carrier, note_begun
-from tributary.planning.load_method import Loaded
-from tributary.planning.table_spec import Choice
+from tributary.planning.checkpoint import BegunRuns, Checkpoints, note_begun
+from tributary.planning.load_method import CommittedLoad
+from tributary.planning.table_spec import TableSpec
 from tributary.storage import object_keys
 from tributary.storage.bucket import Bucket, body
 
 ID = Column(name="id", type="integer", kind=Kind("int32"), nullable=False, target="id")
-CHOICE = Choice(
-    SourceTable(TableName("public", "orders"), ()), Settings(), "replace", (ID,), ("id",), True, None, ()
+CHOICE = TableSpec(
+    SourceTable(TableName("public", "orders"), ()), TableSettings(), "replace", (ID,), ("id",), True, None, ()
 )
 WHOLE = (Range(number=0, order=("id",)),)
 CUT = (Range(number=0, order=("id",), end=("7",)), Range(number=1, order=("id",), begin=("7",)))
@@ -105,10 +105,10 @@ class Past:
         ledger = Ledger(tables=(TableLoad(number=0, item=0, table="public.orders", phase="failed"),))
         self.bucket.put(object_keys.ledger(self.source, run_id), body(ledger))
 
-    def carrier(self, loaded: Loaded | None = None) -> Carrier:
-        return Carrier.of(self.bucket, self.source, {"public.orders": loaded} if loaded else {})
+    def carrier(self, loaded: CommittedLoad | None = None) -> Checkpoints:
+        return Checkpoints.of(self.bucket, self.source, {"public.orders": loaded} if loaded else {})
 
-    def carried(self, fresh: TablePlan, loaded: Loaded | None = None) -> list[str | None]:
+    def carried(self, fresh: TablePlan, loaded: CommittedLoad | None = None) -> list[str | None]:
         """Return the runs whose chunks a fresh plan goes on from, [None] where it begins anew."""
         reader: Any = None  # which is asked of tables with a cursor alone
         now: Any = None
@@ -196,17 +196,19 @@ def test_another_version_begins_anew(past: Past) -> None:
 def test_what_was_loaded_since_is_done(past: Past) -> None:
     past.run(begun := ago(hours=6), orders())
     past.chunks(begun, 1)
-    done = Loaded(run_id=begun, mode="replace", target="shop.orders")
+    done = CommittedLoad(run_id=begun, mode="replace", target="shop.orders")
     assert past.carried(orders(), done) == [None]
 
     note_begun(past.bucket, past.source, past.carrier(done), [], ago(hours=1))
-    assert past.bucket.document(object_keys.begun(past.source), Begun) == Begun()
+    assert past.bucket.document(object_keys.begun(past.source), BegunRuns) == BegunRuns()
 
 
 def test_a_whole_image_is_read_anew_where_an_older_one_stands(past: Past) -> None:
     past.run(begun := ago(hours=6), orders())
     past.chunks(begun, 1)
-    assert past.carried(orders(), Loaded(run_id=ago(days=1), mode="replace", target="shop.orders")) == [None]
+    assert past.carried(
+        orders(), CommittedLoad(run_id=ago(days=1), mode="replace", target="shop.orders")
+    ) == [None]
 
 
 def test_rows_that_the_warehouse_refused_are_read_anew(past: Past) -> None:

@@ -22,7 +22,7 @@ from tributary.extraction import extract
 from tributary.model import text_lengths
 from tributary.model.own_columns import SEQUENCE
 from tributary.model.plan import Column, Item, Plan, Range, TablePlan
-from tributary.model.result import Altered, TableResult
+from tributary.model.result import AlteredValues, TableResult
 from tributary.model.source_catalog import TableName
 from tributary.model.value_policies import Fault, Policy
 from tributary.planning import key_ranges
@@ -344,8 +344,8 @@ def test_altered_values_are_counted_once_whatever_becomes_of_the_attempts(
         "note": {"too_long": "truncate"},
     }
     counted = [
-        Altered(column="note", fault="too_long", values=10),
-        Altered(column="stamp", fault="date_out_of_range", values=30),
+        AlteredValues(column="note", fault="too_long", values=10),
+        AlteredValues(column="stamp", fault="date_out_of_range", values=30),
     ]
     for order, calls in ((("id",), "one page a call"), (("id",), "three at once"), ((), "three at once")):
         workshop = Workshop(postgres, bucket, rows=60)

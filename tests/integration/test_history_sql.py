@@ -15,7 +15,7 @@ from tests.integration.redshift_warehouse import Row, Warehouse, serve
 from tributary.model.plan import Column, Range, TablePlan
 from tributary.model.types import Kind
 from tributary.redshift import control
-from tributary.redshift.control import Committed
+from tributary.redshift.control import ControlRow
 from tributary.redshift.modes.digest import mark
 from tributary.redshift.publish import publish
 from tributary.redshift.sql import literal
@@ -70,7 +70,7 @@ class History:
         """Load states in the order that they were read, twice, and return the versions."""
         plan = self.plan(minute=minute, whole=whole)
         self.runs.append(f"20260101_10{minute:02}00")
-        committed = Committed(
+        committed = ControlRow(
             "shop", self.name, self.runs[-1], 1, "history", f"shop.{self.name}", "at", None, 0, 0, 0
         )
         name = f"shop__{self.runs[-1]}_0"

@@ -15,11 +15,11 @@ from local.aws.clients import client
 from local.aws.platform import Platform
 from tributary.config import loader
 from tributary.errors import ConfigError, ScheduleRefused, SchedulerUnavailable
-from tributary.stack.pause import Asked, apply
-from tributary.stack.scheduler import Changes, Schedules, Target
+from tributary.stack.pause import PauseRequest, apply
+from tributary.stack.scheduler import ScheduleChanges, Schedules, ScheduleTarget
 from tributary.storage.bucket import Bucket
 
-TARGET = Target(
+TARGET = ScheduleTarget(
     machine_arn="arn:aws:states:us-east-1:123456789012:stateMachine:tributary",
     role_arn="arn:aws:iam::123456789012:role/scheduler",
     dead_letters_arn="arn:aws:sqs:us-east-1:123456789012:dead",
@@ -63,7 +63,7 @@ def write(folder: Path, **schedules: str | None) -> None:
         (folder / f"{name}.yaml").write_text(f"{line}target_schema: {name.lower()}\n{REST}")
 
 
-def reconcile(schedules: Schedules, folder: Path) -> Changes:
+def reconcile(schedules: Schedules, folder: Path) -> ScheduleChanges:
     return schedules.reconcile(loader.load_all(folder).values(), TARGET)
 
 
@@ -110,7 +110,7 @@ def test_only_what_is_another_is_written(schedules: Schedules, tmp_path: Path) -
     before = held(schedules, "crm")
     write(tmp_path, shop="rate(2 hours)", crm="rate(1 hour)", new="rate(1 day)", stopped=None)
     changes = reconcile(schedules, tmp_path)
-    assert changes == Changes(
+    assert changes == ScheduleChanges(
         created=["new"], updated=["shop"], deleted=["old", "stopped"], unchanged=["crm"]
     )
     assert held(schedules, "crm")["LastModificationDate"] == before["LastModificationDate"]
@@ -146,7 +146,7 @@ def test_an_empty_folder_has_no_schedule(schedules: Schedules, tmp_path: Path) -
     write(tmp_path, shop="rate(1 hour)")
     reconcile(schedules, tmp_path)
     write(tmp_path)
-    assert reconcile(schedules, tmp_path) == Changes(deleted=["shop"])
+    assert reconcile(schedules, tmp_path) == ScheduleChanges(deleted=["shop"])
     assert names(schedules) == set()
 
 
@@ -223,7 +223,9 @@ def test_what_stopped_in_the_middle_goes_on_from_there(schedules: Schedules, tmp
     with pytest.raises(SchedulerUnavailable, match="answered ThrottlingException for schedule shop"):
         reconcile(stumbling(schedules, "update_schedule", ("ThrottlingException", "")), tmp_path)
     assert names(schedules) == {"new", "old", "shop"}  # nothing is deleted before all else is written
-    assert reconcile(schedules, tmp_path) == Changes(updated=["shop"], deleted=["old"], unchanged=["new"])
+    assert reconcile(schedules, tmp_path) == ScheduleChanges(
+        updated=["shop"], deleted=["old"], unchanged=["new"]
+    )
 
 
 def test_a_group_that_is_gone_is_told(scheduler: Any, tmp_path: Path) -> None:
@@ -234,7 +236,7 @@ def test_a_group_that_is_gone_is_told(scheduler: Any, tmp_path: Path) -> None:
 
 def ask(event: dict[str, Any], folder: Path, bucket: Bucket, schedules: Schedules) -> dict[str, Any]:
     ops_center = client("ssm", schedules.client.meta.endpoint_url)
-    return apply(Asked.parse(event), folder, bucket, schedules, ops_center).model_dump()
+    return apply(PauseRequest.parse(event), folder, bucket, schedules, ops_center).model_dump()
 
 
 def test_a_source_is_paused_and_resumed(schedules: Schedules, bucket: Bucket, tmp_path: Path) -> None:

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from tributary.config.models import Access as Said
-from tributary.config.models import Columns, Settings
+from tributary.config.models import AccessSettings as Said
+from tributary.config.models import Columns, TableSettings
 from tributary.engines.registry import get
 from tributary.errors import TableRefused
 from tributary.model.plan import Access, AccessEvent, TableAccess
 from tributary.model.source_catalog import SourceColumn, SourceTable, TableName
 from tributary.planning.access import access
-from tributary.planning.table_spec import choose
+from tributary.planning.table_spec import specify
 from tributary.redshift import access as sql
 from tributary.redshift import roles
 from tributary.redshift.access import Done, Known
@@ -131,7 +131,7 @@ def test_the_roles_are_made_once_and_the_one_that_loads_sees_every_row() -> None
 
 
 def asked(said: Said | str, **changes: object) -> TableAccess | None:
-    choice = choose(get("postgresql"), PEOPLE, Settings.model_validate({"access": said}))
+    choice = specify(get("postgresql"), PEOPLE, TableSettings.model_validate({"access": said}))
     table = orders(target_table="people", columns=choice.columns, mode=choice.mode, **changes)
     return access(
         table.model_copy(update={"schema_name": "public", "table_name": "people"}), choice.settings.access

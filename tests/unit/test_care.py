@@ -2,13 +2,13 @@
 
 import pytest
 
-from tributary.config.models import Settings
+from tributary.config.models import TableSettings
 from tributary.engines.registry import get
 from tributary.errors import TableRefused
-from tributary.model.plan import Rebuilt
+from tributary.model.plan import ReplayPlan
 from tributary.model.source_catalog import SourceColumn, SourceTable, TableName
 from tributary.model.warehouse_names import Target
-from tributary.planning.table_spec import choose
+from tributary.planning.table_spec import specify
 from tributary.redshift import comments, key_constraint, maintenance, replay_image
 from tributary.redshift.publish import publish
 from tributary.redshift.stage import stage
@@ -73,13 +73,16 @@ def test_what_redshift_cannot_do_with_a_column_is_refused_by_its_name() -> None:
         ("id",),
     )
     asked = {
-        "distkey": (Settings(distkey="doc"), 'column "doc" of public.orders is jsonb, which Redshift can'),
-        "sortkey": (Settings(sortkey=("id", "gone")), 'public.orders has no column "gone"'),
-        "encode": (Settings(encode={"doc": "az64"}), "cannot be az64; use raw, lzo, zstd"),
+        "distkey": (
+            TableSettings(distkey="doc"),
+            'column "doc" of public.orders is jsonb, which Redshift can',
+        ),
+        "sortkey": (TableSettings(sortkey=("id", "gone")), 'public.orders has no column "gone"'),
+        "encode": (TableSettings(encode={"doc": "az64"}), "cannot be az64; use raw, lzo, zstd"),
     }
     for field, (settings, said) in asked.items():
         with pytest.raises(TableRefused, match=rf"^{field}: ") as refused:
-            choose(get("postgresql"), table, settings)
+            specify(get("postgresql"), table, settings)
         assert said in str(refused.value)
 
 
@@ -98,7 +101,7 @@ def test_the_planner_learns_the_key_in_the_publish_that_makes_or_replaces_the_ta
         {"mode": "history", "opens_at": "2026-11-23 23:39:01"},
         {"owner": "shop"},
         {"repeated_keys": True},
-        {"rebuilt": Rebuilt(runs=2), "swap": True},  # of runs that may be older than the mode
+        {"rebuilt": ReplayPlan(runs=2), "swap": True},  # of runs that may be older than the mode
         {"exists": True, "remade": REMADE.remade},
         {"key": ("Id", "code")},  # a text is equal to itself with blanks behind it
         {"key": ()},

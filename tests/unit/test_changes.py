@@ -6,58 +6,67 @@ from typing import cast
 
 import pytest
 
-from tributary.config.models import Settings
+from tributary.config.models import TableSettings
 from tributary.errors import TableRefused
 from tributary.model.plan import Column, Mode
 from tributary.model.source_catalog import SourceTable, TableName
 from tributary.model.types import Kind
-from tributary.planning.load_method import REFRESH, RENAME, Loaded, Way, go_on
-from tributary.planning.table_spec import Choice
+from tributary.planning.load_method import REFRESH, RENAME, CommittedLoad, LoadMethod, choose_load_method
+from tributary.planning.table_spec import TableSpec
 
 RUN = "20261122_233901"
 
 
-def choice(style: str, cursor: str | None = "at", key: tuple[str, ...] = ("id",)) -> Choice:
+def choice(style: str, cursor: str | None = "at", key: tuple[str, ...] = ("id",)) -> TableSpec:
     """Return the choice of a table in a mode, or `snapshots`."""
     mode = cast(Mode, "append" if style == "snapshots" else style)
     at = Column(name=str(cursor), type="?", kind=Kind("timestamp"), nullable=False, target=str(cursor))
     table = SourceTable(TableName("public", "orders"), ())
     counted = None if style in ("replace", "snapshots") or cursor is None else at
-    return Choice(table, Settings(mode=mode), mode, (), key, True, counted, ())
+    return TableSpec(table, TableSettings(mode=mode), mode, (), key, True, counted, ())
 
 
-def loaded(style: str, cursor: str | None = "at", value: str | None = "41", key: str = "id") -> Loaded:
+def loaded(style: str, cursor: str | None = "at", value: str | None = "41", key: str = "id") -> CommittedLoad:
     """Return the newest control row of a table that was loaded in a mode, or in `snapshots`."""
     if style in ("replace", "snapshots"):
         cursor = value = None
-    return Loaded(RUN, "append" if style == "snapshots" else style, "shop.orders", cursor, value, (key,))
+    return CommittedLoad(
+        RUN, "append" if style == "snapshots" else style, "shop.orders", cursor, value, (key,)
+    )
 
 
 @pytest.mark.parametrize(
     ("style", "way", "refreshed"),
     [
-        ("merge", Way("41"), Way("41", swap=True)),
-        ("append", Way("41"), Way("41", swap=True)),
-        ("snapshots", Way(), Way()),
-        ("replace", Way(swap=True), Way(swap=True)),
-        ("history", Way("41"), Way("41", swap=True)),
+        ("merge", LoadMethod("41"), LoadMethod("41", swap=True)),
+        ("append", LoadMethod("41"), LoadMethod("41", swap=True)),
+        ("snapshots", LoadMethod(), LoadMethod()),
+        ("replace", LoadMethod(swap=True), LoadMethod(swap=True)),
+        ("history", LoadMethod("41"), LoadMethod("41", swap=True)),
     ],
 )
-def test_the_same_settings_go_on_from_the_watermark(style: str, way: Way, refreshed: Way) -> None:
-    assert go_on(loaded(style), choice(style), full_refresh=False) == way
-    assert go_on(loaded(style), choice(style), full_refresh=True) == refreshed
+def test_the_same_settings_go_on_from_the_watermark(
+    style: str, way: LoadMethod, refreshed: LoadMethod
+) -> None:
+    assert choose_load_method(loaded(style), choice(style), full_refresh=False) == way
+    assert choose_load_method(loaded(style), choice(style), full_refresh=True) == refreshed
 
 
 def test_a_table_without_a_control_row_is_read_from_the_start_and_an_append_begins_empty() -> None:
-    ways = {style: go_on(None, choice(style), full_refresh=False) for style in ("merge", "append", "replace")}
-    assert ways == {"merge": Way(), "append": Way(swap=True), "replace": Way(swap=True)}
-    assert go_on(None, choice("snapshots"), full_refresh=False) == Way()
+    ways = {
+        style: choose_load_method(None, choice(style), full_refresh=False)
+        for style in ("merge", "append", "replace")
+    }
+    assert ways == {"merge": LoadMethod(), "append": LoadMethod(swap=True), "replace": LoadMethod(swap=True)}
+    assert choose_load_method(None, choice("snapshots"), full_refresh=False) == LoadMethod()
 
 
 def test_another_cursor_is_merged_from_the_start_and_cannot_be_appended() -> None:
-    assert go_on(loaded("merge"), choice("merge", "changed"), full_refresh=False) == Way()
+    assert choose_load_method(loaded("merge"), choice("merge", "changed"), full_refresh=False) == LoadMethod()
     refused(loaded("append"), choice("append", "changed"), REFRESH)
-    assert go_on(loaded("append"), choice("append", "changed"), full_refresh=True) == Way(swap=True)
+    assert choose_load_method(loaded("append"), choice("append", "changed"), full_refresh=True) == LoadMethod(
+        swap=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -65,7 +74,7 @@ def test_another_cursor_is_merged_from_the_start_and_cannot_be_appended() -> Non
     [("replace", "merge"), ("merge", "append"), ("replace", "append"), ("merge", "replace")],
 )
 def test_a_mode_that_holds_an_image_gives_way_to_a_new_image(before: str, now: str) -> None:
-    way = go_on(loaded(before), choice(now), full_refresh=False)
+    way = choose_load_method(loaded(before), choice(now), full_refresh=False)
 
     assert (way.all_rows, way.swap, way.repeated_keys) == (True, True, False)
     expected = f"mode of public.orders was {before} and is {now} now: the table is read whole, and replaced"
@@ -73,39 +82,44 @@ def test_a_mode_that_holds_an_image_gives_way_to_a_new_image(before: str, now: s
 
 
 def test_another_key_gives_way_to_a_new_image_and_ends_a_history() -> None:
-    way = go_on(loaded("merge", key="number"), choice("merge"), full_refresh=False)
+    way = choose_load_method(loaded("merge", key="number"), choice("merge"), full_refresh=False)
     assert (way.watermark, way.all_rows, way.swap) == ("41", True, True)
     assert way.note == "key of public.orders was number and is id now: the table is read whole, and replaced"
     refused(loaded("history", key="number"), choice("history"), RENAME)
     for style in ("append", "replace", "snapshots"):
-        assert go_on(loaded(style, key="number"), choice(style), full_refresh=False) == go_on(
-            loaded(style), choice(style), full_refresh=False
-        )
+        assert choose_load_method(
+            loaded(style, key="number"), choice(style), full_refresh=False
+        ) == choose_load_method(loaded(style), choice(style), full_refresh=False)
 
 
 @pytest.mark.parametrize("before", ["merge", "replace"])
 def test_an_image_gives_way_to_a_history(before: str) -> None:
-    way = go_on(loaded(before), choice("history"), full_refresh=False)
+    way = choose_load_method(loaded(before), choice("history"), full_refresh=False)
     assert (way.all_rows, way.swap, way.rebuild) == (True, True, True)
 
 
 def test_a_history_without_a_cursor_reads_a_whole_image_each_time() -> None:
-    assert go_on(loaded("history", None, None), choice("history", None), full_refresh=False) == Way(swap=True)
-    assert go_on(loaded("history"), choice("history", "changed"), full_refresh=False) == Way()
+    assert choose_load_method(
+        loaded("history", None, None), choice("history", None), full_refresh=False
+    ) == LoadMethod(swap=True)
+    assert (
+        choose_load_method(loaded("history"), choice("history", "changed"), full_refresh=False)
+        == LoadMethod()
+    )
 
 
 def test_rows_that_were_appended_are_merged_without_taking_any_away() -> None:
-    way = go_on(loaded("append"), choice("merge"), full_refresh=False)
+    way = choose_load_method(loaded("append"), choice("merge"), full_refresh=False)
     assert (way.watermark, way.all_rows, way.swap, way.repeated_keys) == ("41", True, False, True)
 
 
 def test_rows_that_were_appended_are_replaced_only_by_a_full_refresh() -> None:
     refused(loaded("append"), choice("replace"), REFRESH)
-    assert go_on(loaded("append"), choice("replace"), full_refresh=True).swap
+    assert choose_load_method(loaded("append"), choice("replace"), full_refresh=True).swap
 
 
 def test_the_last_image_is_the_first_of_the_snapshots() -> None:
-    assert go_on(loaded("replace"), choice("snapshots"), full_refresh=False) == Way()
+    assert choose_load_method(loaded("replace"), choice("snapshots"), full_refresh=False) == LoadMethod()
 
 
 @pytest.mark.parametrize(
@@ -123,12 +137,12 @@ def test_the_last_image_is_the_first_of_the_snapshots() -> None:
 def test_what_only_the_warehouse_has_never_shares_a_table_with_other_rows(before: str, now: str) -> None:
     refused(loaded(before), choice(now), RENAME)
     with pytest.raises(TableRefused):
-        go_on(loaded(before), choice(now), full_refresh=True)
+        choose_load_method(loaded(before), choice(now), full_refresh=True)
 
 
-def refused(before: Loaded, now: Choice, advice: str) -> None:
+def refused(before: CommittedLoad, now: TableSpec, advice: str) -> None:
     """Check that the change is refused without a full refresh, with the advice."""
     with pytest.raises(TableRefused) as error:
-        go_on(before, now, full_refresh=False)
+        choose_load_method(before, now, full_refresh=False)
     assert str(error.value).endswith(advice)
     assert "public.orders" in str(error.value)

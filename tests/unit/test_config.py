@@ -7,7 +7,7 @@ from textwrap import dedent
 import pytest
 
 from tributary.config import loader
-from tributary.config.models import Columns, Settings, Source, TableEntry
+from tributary.config.models import Columns, Source, TableEntry, TableSettings
 from tributary.config.schedule import Schedule
 from tributary.errors import ConfigError
 
@@ -69,7 +69,7 @@ class TestFile:
             max_connections=8,
             target_schema="web_shop",
             statement_timeout=timedelta(seconds=90),
-            defaults=Settings(mode="merge", cursor="updated_at", overlap=timedelta(minutes=90)),
+            defaults=TableSettings(mode="merge", cursor="updated_at", overlap=timedelta(minutes=90)),
             tables=(
                 TableEntry(
                     name="public.orders",
@@ -103,7 +103,7 @@ class TestFile:
             "max_connections": 4,
             "target_schema": "web_shop_2",
             "statement_timeout": timedelta(minutes=5),
-            "defaults": Settings().model_dump(),
+            "defaults": TableSettings().model_dump(),
             "tables": (TableEntry(name="public.orders").model_dump(),),
             "notify": "failures",
             "pause_after": 3,

@@ -6,16 +6,23 @@ from collections.abc import Sequence
 
 import pytest
 
-from tributary.config.models import Settings
+from tributary.config.models import TableSettings
 from tributary.errors import TableRefused
 from tributary.model.own_columns import ADDED
-from tributary.model.plan import Column, Remade, SchemaChange
+from tributary.model.plan import Column, DeepCopyColumn, SchemaChange
 from tributary.model.source_catalog import SourceTable, TableName
 from tributary.model.types import Kind
 from tributary.model.warehouse_names import Target
-from tributary.planning.load_method import REFRESH, RENAME, Loaded, Way
-from tributary.planning.schema_evolution import Evolution, check_width, evolve, go_on_with, holds, remade
-from tributary.planning.table_spec import Choice
+from tributary.planning.load_method import REFRESH, RENAME, CommittedLoad, LoadMethod
+from tributary.planning.schema_evolution import (
+    Evolution,
+    check_width,
+    deep_copy_columns,
+    evolve,
+    holds,
+    with_evolution,
+)
+from tributary.planning.table_spec import TableSpec
 
 from .test_publish_sql import orders
 
@@ -59,15 +66,15 @@ COLUMNS = (
 )
 
 
-def choice(columns: Sequence[Column] = COLUMNS, mode: str = "merge", **settings: object) -> Choice:
-    said = Settings(mode=mode, **settings)  # type: ignore[arg-type]
+def choice(columns: Sequence[Column] = COLUMNS, mode: str = "merge", **settings: object) -> TableSpec:
+    said = TableSettings(mode=mode, **settings)  # type: ignore[arg-type]
     cursor = None if mode == "replace" else column("id", Kind("int32"))
     table = SourceTable(TableName("public", "orders"), ())
-    return Choice(table, said, said.mode or "merge", tuple(columns), ("id",), True, cursor, ())
+    return TableSpec(table, said, said.mode or "merge", tuple(columns), ("id",), True, cursor, ())
 
 
-def loaded(*unread: str) -> Loaded:
-    return Loaded("20261122_233901", "merge", "shop.orders", "id", "41", ("id",), frozenset(unread))
+def loaded(*unread: str) -> CommittedLoad:
+    return CommittedLoad("20261122_233901", "merge", "shop.orders", "id", "41", ("id",), frozenset(unread))
 
 
 def changed(*changes: Column) -> tuple[Column, ...]:
@@ -165,41 +172,46 @@ def test_ignore_new_leaves_new_columns_out_but_not_those_that_a_read_needs() -> 
 def test_values_that_no_cast_carries_are_read_again_where_the_source_has_them_all() -> None:
     now = changed(column("note", Kind("int32")))
 
-    def way(mode: str, before: Way, target: Target = TARGET, *, refreshed: bool = False) -> Way:
+    def way(mode: str, before: LoadMethod, target: Target = TARGET, *, refreshed: bool = False) -> LoadMethod:
         taken, found = evolve(choice(now, mode), target, KNOWN, loaded())
-        return go_on_with(before, taken, target, found, full_refresh=refreshed)
+        return with_evolution(before, taken, target, found, full_refresh=refreshed)
 
     said = "public.orders has other types now: note: VARCHAR(20) → INTEGER"
-    assert way("merge", Way("41")) == Way(
+    assert way("merge", LoadMethod("41")) == LoadMethod(
         "41", True, True, note=f"{said}: the table is read whole, and replaced"
     )
-    assert way("replace", Way(swap=True)) == Way(all_rows=True, swap=True)
-    assert way("append", Way("41", swap=True), refreshed=True) == Way("41", True, True)
+    assert way("replace", LoadMethod(swap=True)) == LoadMethod(all_rows=True, swap=True)
+    assert way("append", LoadMethod("41", swap=True), refreshed=True) == LoadMethod("41", True, True)
     for mode, target, advice in (
         ("append", TARGET, REFRESH),
         ("history", TARGET, RENAME),
         ("merge", Target("company", "orders", shared=True), "or write to another target"),
     ):
         with pytest.raises(TableRefused) as refused:
-            way(mode, Way("41"), target)
+            way(mode, LoadMethod("41"), target)
         assert str(refused.value).startswith(said)
         assert str(refused.value).endswith(advice)
 
 
 def test_a_table_is_made_anew_for_another_type_and_for_more_columns_than_can_be_added() -> None:
-    def form(*now: Column, own: Sequence[str] = ()) -> tuple[Remade, ...]:
+    def form(*now: Column, own: Sequence[str] = ()) -> tuple[DeepCopyColumn, ...]:
         taken, found = evolve(choice(changed(*now)), TARGET, KNOWN, loaded())
-        return remade(taken, KNOWN, found, own)
+        return deep_copy_columns(taken, KNOWN, found, own)
 
-    def stands(**types: str) -> list[Remade]:
-        return [Remade(name=name, type=types.get(name, kind), kept=True) for name, kind in KNOWN.items()]
+    def stands(**types: str) -> list[DeepCopyColumn]:
+        return [
+            DeepCopyColumn(name=name, type=types.get(name, kind), kept=True) for name, kind in KNOWN.items()
+        ]
 
     many = [column(f"c{number}", Kind("date")) for number in range(21)]
     assert form(*many[:20]) == ()
-    assert form(*many) == (*stands(), *(Remade(name=one.name, type="DATE", kept=False) for one in many))
+    assert form(*many) == (
+        *stands(),
+        *(DeepCopyColumn(name=one.name, type="DATE", kept=False) for one in many),
+    )
     assert form(column("id", Kind("int64"))) == tuple(stands(id="BIGINT"))
     text = form(column("note", Kind("date")))
-    assert text[2] == Remade(name="note", type="DATE", kept=False)
+    assert text[2] == DeepCopyColumn(name="note", type="DATE", kept=False)
 
 
 def test_a_table_is_as_wide_as_the_warehouses_staging_tables_and_statements_let_it_be() -> None:

@@ -14,12 +14,12 @@ from samtranslator.yaml_helper import yaml_parse
 
 from tributary.model.plan import Failure, PausedTable
 from tributary.model.report import RunReport, TableReport
-from tributary.model.result import Altered
+from tributary.model.result import AlteredValues
 from tributary.reporting import run_metrics
 from tributary.reporting.run_metrics import MEASURES, Run
 from tributary.storage import run_pace
-from tributary.storage.run_pace import Pace
-from tributary.storage.source_health import Standing
+from tributary.storage.run_pace import RunPace
+from tributary.storage.source_health import SourceHealth
 
 ROOT = Path(__file__).parents[2]
 HOUSE = yaml_parse((ROOT / "template.yaml").read_text())
@@ -58,8 +58,8 @@ def failed(table: str, error: str = "LoadFailed") -> TableReport:
     return TableReport(table=table, status="failed", failure=Failure(table=table, error=error, message="why"))
 
 
-def standing(*reports: RunReport) -> Standing:
-    found = Standing(source="shop", pause_after=9)
+def standing(*reports: RunReport) -> SourceHealth:
+    found = SourceHealth(source="shop", pause_after=9)
     for told in reports:
         found = found.after(told)
     return found
@@ -82,7 +82,7 @@ def a_run(*before: RunReport, this: RunReport) -> Run:
 @pytest.fixture
 def eventful() -> Run:
     runs = [report(hours, tables=(loaded("a"), loaded("b"))) for hours in range(50, 2, -8)]
-    altered = (Altered(column="c", fault="too_long", values=7),)
+    altered = (AlteredValues(column="c", fault="too_long", values=7),)
     tables = (loaded("a", 3, size_bytes=9, altered=altered), failed("b", "ValueRefused"))
     paused = (PausedTable(table="c", failures=3, run_id="r", error="LoadFailed"),)
     return a_run(*runs, this=report(status="failed", cost_usd=0.25, tables=tables, paused=paused))
@@ -182,9 +182,9 @@ def test_a_paused_table_falls_behind() -> None:
     ],
 )
 def test_a_run_is_slow_where_it_is_as_a_whole_and_per_row(seconds: float, rows: int, times: float) -> None:
-    usual = [Pace(duration_s=200.0, rows=1000)] * run_pace.ENOUGH
-    assert run_pace.slowdown(usual, Pace(duration_s=seconds, rows=rows)) == pytest.approx(times)
-    assert run_pace.slowdown(usual[1:], Pace(duration_s=seconds, rows=rows)) is None
+    usual = [RunPace(duration_s=200.0, rows=1000)] * run_pace.ENOUGH
+    assert run_pace.slowdown(usual, RunPace(duration_s=seconds, rows=rows)) == pytest.approx(times)
+    assert run_pace.slowdown(usual[1:], RunPace(duration_s=seconds, rows=rows)) is None
 
 
 def test_only_whole_runs_that_loaded_rows_make_the_baseline_and_the_last_twenty_of_them() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tributary.config.models import Settings
+from tributary.config.models import TableSettings
 from tributary.engines.postgresql import engine as postgresql
 from tributary.engines.sqlite import engine as sqlite
 from tributary.errors import TableRefused, ValueRefused
@@ -17,7 +17,7 @@ from tributary.model.query import Query, ReadColumn
 from tributary.model.source_catalog import SourceColumn, SourceTable, TableName
 from tributary.model.types import ANY_DECIMAL, Kind
 from tributary.model.value_policies import CHOICES, OF_KIND, Fault, Policy
-from tributary.planning.table_spec import choose
+from tributary.planning.table_spec import specify
 from tributary.reading import csv_pages
 from tributary.reading.csv_blocks import Block
 from tributary.reading.repair import MISFIT
@@ -192,7 +192,7 @@ TABLE = SourceTable(
 
 
 def chosen(**settings: Any) -> dict[str, tuple[str, dict[Fault, Policy]]]:
-    choice = choose(postgresql, TABLE, Settings(mode="replace", **settings))
+    choice = specify(postgresql, TABLE, TableSettings(mode="replace", **settings))
     return {column.name: (column.kind.name, column.policies) for column in choice.columns}
 
 
@@ -248,13 +248,15 @@ def test_a_policy_that_does_not_fit_its_column_fails_the_table(settings: dict[st
 
 def test_a_policy_may_make_a_text_of_a_type_that_has_no_form() -> None:
     table = SourceTable(TableName("main", "t"), (SourceColumn("any", "ANY", True),))
-    choice = choose(sqlite, table, Settings(mode="replace", column_policies={"any": "text"}))
+    choice = specify(sqlite, table, TableSettings(mode="replace", column_policies={"any": "text"}))
     assert [column.kind for column in choice.columns] == [Kind("text")]
 
 
 def test_defaults_and_an_entry_are_joined_policy_by_policy() -> None:
-    defaults = Settings(policies={"too_long": "truncate", "misfit": "null"}, column_policies={"a": "null"})
-    own = Settings(policies={"misfit": "fail"}, column_policies={"b": "clamp"})
+    defaults = TableSettings(
+        policies={"too_long": "truncate", "misfit": "null"}, column_policies={"a": "null"}
+    )
+    own = TableSettings(policies={"misfit": "fail"}, column_policies={"b": "clamp"})
     joined = own.over(defaults)
     assert joined.policies == {"too_long": "truncate", "misfit": "fail"}
     assert joined.column_policies == {"a": "null", "b": "clamp"}

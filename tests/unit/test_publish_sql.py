@@ -3,13 +3,21 @@
 import pytest
 
 from tributary import __version__
-from tributary.model.plan import Asked, Column, Range, Rebuilt, Remade, SchemaChange, TablePlan
+from tributary.model.plan import (
+    Column,
+    DeepCopyColumn,
+    Range,
+    ReadRequest,
+    ReplayPlan,
+    SchemaChange,
+    TablePlan,
+)
 from tributary.model.result import Chunk
 from tributary.model.types import Kind
 from tributary.redshift import control, replay_image
-from tributary.redshift.control import Committed
+from tributary.redshift.control import ControlRow
 from tributary.redshift.modes.digest import parts
-from tributary.redshift.publish import publish, quiet, rows
+from tributary.redshift.publish import commit_only, publish, rows
 from tributary.redshift.sql import literal, quote
 from tributary.redshift.stage import drop, manifest, stage, staging_name
 
@@ -42,7 +50,7 @@ def orders(**changes: object) -> TablePlan:
     return plan.model_copy(update=changes)
 
 
-def committed(**changes: object) -> Committed:
+def committed(**changes: object) -> ControlRow:
     fields = {
         "source": "shop",
         "table": "public.orders",
@@ -59,7 +67,7 @@ def committed(**changes: object) -> Committed:
         "columns_digest": "d1",
         "contents": "changes",
     }
-    return Committed(**(fields | changes))  # type: ignore[arg-type]
+    return ControlRow(**(fields | changes))  # type: ignore[arg-type]
 
 
 STAGED = '"etl_staging"."shop__20261123_233901_3"'
@@ -174,11 +182,11 @@ REMADE = orders(
     key=("Id",),
     new_columns=("doc",),
     remade=(
-        Remade(name="id", type="BIGINT", kept=True),
-        Remade(name="code", type="VARCHAR(40)", kept=True),
-        Remade(name="size", type="INTEGER", kept=True),
-        Remade(name="source_system", type="VARCHAR(50)", kept=True),
-        Remade(name="doc", type="SUPER", kept=False),
+        DeepCopyColumn(name="id", type="BIGINT", kept=True),
+        DeepCopyColumn(name="code", type="VARCHAR(40)", kept=True),
+        DeepCopyColumn(name="size", type="INTEGER", kept=True),
+        DeepCopyColumn(name="source_system", type="VARCHAR(50)", kept=True),
+        DeepCopyColumn(name="doc", type="SUPER", kept=False),
     ),
     changes=(
         SchemaChange(column="code", change="dropped", before="VARCHAR(40)"),
@@ -270,7 +278,7 @@ def test_append_takes_away_what_no_watermark_covers_and_adds_the_rows() -> None:
 
 
 def test_what_is_read_again_of_an_append_is_added_only_where_it_is_missing() -> None:
-    window = Asked(what="window", since="10", before="20")
+    window = ReadRequest(what="window", since="10", before="20")
     table = orders(mode="append", last_run="20261122_233901", asked=window)
 
     statements = publish(table, NAME, committed(mode="append", asked=window))
@@ -297,7 +305,11 @@ def test_a_snapshot_takes_the_place_of_none_but_its_own_runs() -> None:
 
 SHOPS = '"orders"."source_system" = \'shop\''
 REBUILT = orders(
-    swap=True, rebuilt=Rebuilt(runs=2), asked=Asked(what="replay"), owner="shop", new_columns=("size",)
+    swap=True,
+    rebuilt=ReplayPlan(runs=2),
+    asked=ReadRequest(what="replay"),
+    owner="shop",
+    new_columns=("size",),
 )
 
 
@@ -334,7 +346,7 @@ def test_each_run_of_a_replay_does_to_the_image_what_it_did_to_the_table() -> No
 
 
 def test_a_replay_publishes_the_image_in_one_transaction() -> None:
-    asked = committed(asked=Asked(what="replay"))
+    asked = committed(asked=ReadRequest(what="replay"))
 
     assert publish(REBUILT, f"{NAME}_2", asked) == [
         FENCE,
@@ -546,7 +558,7 @@ def test_a_merge_too_long_for_the_data_api_becomes_delete_and_insert() -> None:
 
 
 def test_a_table_without_news_only_records_its_run() -> None:
-    assert quiet([committed()]) == [FENCE, CONTROL_ROW]
+    assert commit_only([committed()]) == [FENCE, CONTROL_ROW]
 
 
 def test_raising_the_fence_twice_leaves_one_row() -> None:

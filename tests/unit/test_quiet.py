@@ -8,23 +8,23 @@ from typing import Any
 import pytest
 
 from tributary import __version__
-from tributary.config.models import Settings
+from tributary.config.models import TableSettings
 from tributary.model.plan import Column
 from tributary.model.source_catalog import SourceTable, TableName
 from tributary.model.types import Kind
 from tributary.planning.new_rows import committed_watermark
-from tributary.planning.table_spec import Choice
-from tributary.storage.committed_watermarks import Kept, KeptTable, shape
+from tributary.planning.table_spec import TableSpec
+from tributary.storage.committed_watermarks import CommittedTable, CommittedWatermarks, shape
 
 ID = Column(name="id", type="integer", kind=Kind("int32"), nullable=False, target="id")
 STAMP = Column(name="stamp", type="date", kind=Kind("date"), nullable=False, target="stamp")
 MORE = Column(name="more", type="text", kind=Kind("text"), nullable=True, target="more")
 
 
-def orders(**changes: Any) -> Choice:
+def orders(**changes: Any) -> TableSpec:
     given: dict[str, Any] = {
         "table": SourceTable(TableName("public", "orders"), ()),
-        "settings": Settings(),
+        "settings": TableSettings(),
         "mode": "merge",
         "columns": (ID, STAMP),
         "key": ("id",),
@@ -32,14 +32,16 @@ def orders(**changes: Any) -> Choice:
         "cursor": STAMP,
         "notes": (),
     }
-    return Choice(**{**given, **changes})
+    return TableSpec(**{**given, **changes})
 
 
-def kept(*, hours_ago: float = 1) -> Kept:
+def kept(*, hours_ago: float = 1) -> CommittedWatermarks:
     run_id = (datetime.now(UTC) - timedelta(hours=hours_ago)).strftime("%Y%m%d_%H%M%S")
     rests_on = shape(orders(), "stamp", "shop.orders", None)
-    entry = KeptTable(run_id=run_id, watermark="2026-01-01", shape=rests_on)
-    return Kept(generation=1, version=__version__, warehouse="w", tables={"public.orders": entry})
+    entry = CommittedTable(run_id=run_id, watermark="2026-01-01", shape=rests_on)
+    return CommittedWatermarks(
+        generation=1, version=__version__, warehouse="w", tables={"public.orders": entry}
+    )
 
 
 def test_a_table_that_is_as_it_was_is_loaded_up_to_its_watermark() -> None:
@@ -58,7 +60,7 @@ def test_after_a_day_the_warehouse_is_asked_again() -> None:
         {"columns": (ID, STAMP.model_copy(update={"type": "timestamp", "kind": Kind("timestamp")}))},
         {"key": ("id", "stamp")},
         {"sql": "SELECT 1"},
-        {"settings": Settings(where="id > 1")},
+        {"settings": TableSettings(where="id > 1")},
         {"mode": "replace", "cursor": None},
         {"cursor": ID},
         {"cursor": STAMP.model_copy(update={"nullable": True})},

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from sqlfluff.core import Linter
 
-from tributary.model.plan import Asked, TablePlan
+from tributary.model.plan import ReadRequest, TablePlan
 from tributary.model.types import Kind
 from tributary.redshift import (
     access,
@@ -22,7 +22,7 @@ from tributary.redshift import (
     roles,
 )
 from tributary.redshift.stage import drop, stage
-from tributary.redshift.text_sizes import settled
+from tributary.redshift.text_sizes import with_sizes
 from tributary.redshift.widen import widen
 
 from .test_access import KNOWN, WANTED
@@ -30,7 +30,7 @@ from .test_publish_sql import LIVES, NAME, REBUILT, REMADE, column, committed, o
 from .test_sizes import new_table, plan
 
 URL = "s3://raw/_runs/shop/20261123_233901/manifests/3.json"
-WINDOW = Asked(what="window", since="2026-01-01", before="2026-02-01")
+WINDOW = ReadRequest(what="window", since="2026-01-01", before="2026-02-01")
 PLANS = {
     "merge": orders(new_columns=("doc", "size")),
     "made as the file says": orders(
@@ -43,9 +43,9 @@ PLANS = {
     "explained": orders(comments=((None, "all orders"), ("code", "it's a \\ code"))),
     "of a key that holds no more": orders(mode="append", swap=True, unique="tributary_key_9d5ddeb338e7ca6f"),
     "merge into a table of another form": REMADE.model_copy(update={"owner": "shop", "form": (7, 90, 123)}),
-    "made with the sizes of its texts": settled(new_table(), (300, 0)),
-    "merge of texts that are widened": settled(plan(), (300, 9_000)),
-    "merge of a text that only another table holds": settled(plan(), (300, 0), remake=True),
+    "made with the sizes of its texts": with_sizes(new_table(), (300, 0)),
+    "merge of texts that are widened": with_sizes(plan(), (300, 9_000)),
+    "merge of a text that only another table holds": with_sizes(plan(), (300, 0), remake=True),
     "merge by delete and insert": orders(repeated_keys=True),
     "merge in a shared target": orders(owner="shop"),
     "replace": orders(swap=True),
@@ -116,7 +116,7 @@ def around() -> Iterator[str]:
     yield from (
         control.staging_tables(),
         *drop([NAME]),
-        *publish.quiet([committed(), committed(cursor=None)]),
+        *publish.commit_only([committed(), committed(cursor=None)]),
     )
     yield from (control.raise_fence("shop", 3, "20261123_233901"), control.load_error(7))
     yield from (comments.ask(["shop", "company"]), key_constraint.ask(["shop"]))

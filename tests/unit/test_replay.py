@@ -7,7 +7,7 @@ import pytest
 from tributary.errors import ConfigError, ReplayRefused
 from tributary.model.result import ReplayedRun
 from tributary.model.types import Kind
-from tributary.planning.load_method import Loaded
+from tributary.planning.load_method import CommittedLoad
 from tributary.planning.replay import Logged, Replay, goes_into, together, wanted
 
 from .test_publish_sql import column, orders
@@ -84,7 +84,7 @@ def test_a_table_of_which_no_beginning_is_known_is_refused(log):
 
 
 def replay() -> Replay:
-    loaded = {"public.orders": Loaded("3", "merge", "shop.orders")}
+    loaded = {"public.orders": CommittedLoad("3", "merge", "shop.orders")}
     return Replay(None, "shop", frozenset(loaded), loaded, 50)  # type: ignore[arg-type]
 
 

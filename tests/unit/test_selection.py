@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tributary.config.models import Settings, Source
+from tributary.config.models import Source, TableSettings
 from tributary.config.selection import only, resolve
 from tributary.errors import ConfigError
 from tributary.model.plan import Failure
@@ -38,9 +38,9 @@ class TestResolve:
             {"include": "public.*", "page_rows": 5},
         ]
         found = resolve(source(*entries, defaults={"mode": "merge", "cursor": "updated_at"}), TABLES)
-        rest = Settings(mode="merge", cursor="updated_at", page_rows=5)
+        rest = TableSettings(mode="merge", cursor="updated_at", page_rows=5)
         assert found.selected == {
-            TABLES[2]: Settings(mode="replace", cursor="updated_at"),
+            TABLES[2]: TableSettings(mode="replace", cursor="updated_at"),
             TABLES[0]: rest,
             TABLES[1]: rest,
             TABLES[3]: rest,
@@ -51,7 +51,9 @@ class TestResolve:
         entry = {"name": "public.items", "key": "id", "columns": ["id", "at"], "nulls": "refuse"}
         defaults = {"cursor": "at", "nulls": "include", "columns": {"exclude": ["x"]}}
         (settings,) = resolve(source(entry, defaults=defaults), TABLES).selected.values()
-        assert settings == Settings(cursor="at", key=("id",), columns={"take": ("id", "at")}, nulls="refuse")  # type: ignore[arg-type]
+        assert settings == TableSettings(
+            cursor="at", key=("id",), columns={"take": ("id", "at")}, nulls="refuse"
+        )  # type: ignore[arg-type]
 
     def test_a_query_is_a_table_that_the_source_does_not_have(self) -> None:
         totals = TableName("", "totals")
@@ -137,7 +139,7 @@ class TestResolve:
 
     def test_a_name_that_comes_too_late_is_noted(self) -> None:
         found = resolve(source({"include": "sales.*"}, {"name": "sales.items", "mode": "replace"}), TABLES)
-        assert found.selected == {TABLES[4]: Settings()}
+        assert found.selected == {TABLES[4]: TableSettings()}
         said = "shop.yaml, tables[1]: an earlier entry holds for sales.items; move this one above it"
         assert found.notes == (said,)
 

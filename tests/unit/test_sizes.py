@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tributary.model.plan import Remade, SchemaChange, TablePlan
+from tributary.model.plan import DeepCopyColumn, SchemaChange, TablePlan
 from tributary.model.text_lengths import Longest, longer, measured, places
 from tributary.model.types import VARCHAR_BYTES, Kind
 from tributary.redshift.maintenance import batches
 from tributary.redshift.publish import publish
 from tributary.redshift.stage import stage
-from tributary.redshift.text_sizes import SIZES, of_runs, settled, size_for, standing
+from tributary.redshift.text_sizes import SIZES, existing_columns, of_runs, size_for, with_sizes
 from tributary.redshift.widen import widen
 
 from .test_publish_sql import FENCE, MADE, NAME, column, committed, orders
@@ -40,7 +40,7 @@ def new_table(**changes: object) -> TablePlan:
 
 
 def sized(table: TablePlan, longest: Longest) -> dict[str, int]:
-    return settled(table, longest).sized
+    return with_sizes(table, longest).sized
 
 
 def test_only_texts_that_the_source_bounds_no_closer_are_sized_by_their_values() -> None:
@@ -85,7 +85,7 @@ def test_a_new_size_has_room_for_twice_the_longest_value(longest_bytes: int) -> 
 
 
 def test_a_new_table_is_made_with_the_sizes_of_its_values_and_staged_as_wide_as_can_be() -> None:
-    create, _, staging, *_ = stage(settled(new_table(), (300, 0)), NAME, None, "arn:aws:iam::1:role/copy")
+    create, _, staging, *_ = stage(with_sizes(new_table(), (300, 0)), NAME, None, "arn:aws:iam::1:role/copy")
 
     assert create == (
         'CREATE TABLE IF NOT EXISTS "shop"."orders" ("id" BIGINT, "code" VARCHAR(1024), '
@@ -97,13 +97,13 @@ def test_a_new_table_is_made_with_the_sizes_of_its_values_and_staged_as_wide_as_
 
 def test_a_column_stays_as_it_is_while_its_values_fit() -> None:
     for longest in ((), (0, 0), (256, 1_024)):
-        for now in (settled(plan(), longest), settled(plan(), longest, remake=True)):
+        for now in (with_sizes(plan(), longest), with_sizes(plan(), longest, remake=True)):
             assert (now.sized, now.widened, now.remade) == ({"code": 256, "note": 1_024}, {}, ())
             assert (now.changes, now.notes) == ((), ())
 
 
 def test_a_column_is_widened_where_it_stands_before_a_value_that_does_not_fit() -> None:
-    table = settled(plan(changes=(added("bounded", "VARCHAR(40)"),)), (257, 9_000))
+    table = with_sizes(plan(changes=(added("bounded", "VARCHAR(40)"),)), (257, 9_000))
 
     assert widen(table) == [
         'ALTER TABLE "shop"."orders" ALTER COLUMN "code" TYPE VARCHAR(1024)',
@@ -126,7 +126,7 @@ def test_a_column_is_widened_where_it_stands_before_a_value_that_does_not_fit() 
 
 def test_where_the_warehouse_refuses_that_the_publish_makes_a_new_table() -> None:
     before = plan(comments_there=((None, "all orders"),), changes=(added("bounded", "VARCHAR(40)"),))
-    table = settled(before, (257, 900), remake=True)
+    table = with_sizes(before, (257, 900), remake=True)
 
     statements = publish(table, NAME, committed())
     assert statements[:6] == [
@@ -148,8 +148,8 @@ def test_where_the_warehouse_refuses_that_the_publish_makes_a_new_table() -> Non
     assert not any(sql.startswith("ALTER TABLE") and "ADD COLUMN" in sql for sql in statements)
     assert widen(table) == []
     assert (table.changes, table.notes) == (
-        settled(before, (257, 900)).changes,
-        settled(before, (257, 900)).notes,
+        with_sizes(before, (257, 900)).changes,
+        with_sizes(before, (257, 900)).notes,
     )
     assert batches(table, 1) == [['COMMENT ON TABLE "shop"."orders" IS \'all orders\'']]
 
@@ -168,18 +168,18 @@ def test_sizes_that_were_there_before_are_never_made_smaller() -> None:
 def test_what_was_not_measured_is_as_long_as_can_be() -> None:
     for longest in (None, (1,), (1, 2, 3)):
         assert sized(new_table(), longest) == {"code": 65_535, "note": 65_535}
-        assert settled(plan(), longest).widened == {"code": 65_535, "note": 65_535}
+        assert with_sizes(plan(), longest).widened == {"code": 65_535, "note": 65_535}
 
 
 def test_a_table_that_is_made_anew_for_another_reason_gets_its_sizes_too() -> None:
     known = {**STANDS, "code": "INTEGER"}
     before = tuple(
-        Remade(name=name, type="VARCHAR(65535)" if name == "code" else type_name, kept=True)
+        DeepCopyColumn(name=name, type="VARCHAR(65535)" if name == "code" else type_name, kept=True)
         for name, type_name in known.items()
     )
     change = SchemaChange(column="code", change="type_changed", before="INTEGER", after="VARCHAR(65535)")
 
-    now = settled(plan(standing=known, remade=before, changes=(change,)), (10, 2_000))
+    now = with_sizes(plan(standing=known, remade=before, changes=(change,)), (10, 2_000))
 
     assert widen(now) == []
     assert {one.name: one.type for one in now.remade} == {
@@ -199,7 +199,7 @@ def test_a_new_column_is_added_with_the_size_of_its_values() -> None:
         new_columns=("bounded", "note"),
         changes=(added("note", "VARCHAR(65535)"),),
     )
-    now = settled(table, (1, 600))
+    now = with_sizes(table, (1, 600))
     assert publish(now, NAME, committed())[1:3] == [
         'ALTER TABLE "shop"."orders" ADD COLUMN "bounded" VARCHAR(40)',
         'ALTER TABLE "shop"."orders" ADD COLUMN "note" VARCHAR(4096)',
@@ -209,22 +209,22 @@ def test_a_new_column_is_added_with_the_size_of_its_values() -> None:
 
 def test_a_column_of_a_type_that_is_not_ours_is_left_alone() -> None:
     foreign = {**STANDS, "code": "character(9)"}
-    now = settled(plan(standing=foreign), (20_000, 2_000), remake=True)
+    now = with_sizes(plan(standing=foreign), (20_000, 2_000), remake=True)
     assert {one.name: one.type for one in now.remade}["code"] == "character(9)"
     assert now.sized == {"note": 4_096}
 
 
 def test_a_plan_that_says_so_keeps_texts_as_wide_as_can_be() -> None:
     table = plan(sized_texts=False)
-    assert settled(table, (257, 900)) is table
+    assert with_sizes(table, (257, 900)) is table
 
 
 def test_a_shared_target_is_only_ever_widened_to_the_widest() -> None:
     shared = {"owner": "shop"}
     assert sized(new_table(**shared), (128, 129)) == {"code": 256, "note": 65_535}
-    assert settled(new_table(**shared), (256, 257)).widened == {"note": 65_535}  # others may have made it
-    assert settled(new_table(**shared), (256, 257)).changes == ()
-    now = settled(plan(**shared), (257, 1_000))
+    assert with_sizes(new_table(**shared), (256, 257)).widened == {"note": 65_535}  # others may have made it
+    assert with_sizes(new_table(**shared), (256, 257)).changes == ()
+    now = with_sizes(plan(**shared), (257, 1_000))
     assert (now.widened, now.sized) == ({"code": 65_535}, {"code": 65_535, "note": 1_024})
     assert [(one.before, one.after) for one in now.changes] == [("VARCHAR(256)", "VARCHAR(65535)")]
     assert of_runs([(plan(), (100, 100)), (plan(), (9, 129))], ["note", "code"], shared=True) == {
@@ -234,9 +234,9 @@ def test_a_shared_target_is_only_ever_widened_to_the_widest() -> None:
 
 
 def test_columns_are_frozen_only_where_a_text_may_have_to_be_widened() -> None:
-    assert standing(COLUMNS, None) == {}
-    assert standing(COLUMNS, STANDS) == STANDS
-    assert standing(COLUMNS, {**STANDS, "code": "VARCHAR(65535)", "note": "VARCHAR(65535)"}) == {}
+    assert existing_columns(COLUMNS, None) == {}
+    assert existing_columns(COLUMNS, STANDS) == STANDS
+    assert existing_columns(COLUMNS, {**STANDS, "code": "VARCHAR(65535)", "note": "VARCHAR(65535)"}) == {}
 
 
 @pytest.mark.parametrize(

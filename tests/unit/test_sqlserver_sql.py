@@ -16,7 +16,7 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from tributary.config.models import Settings
+from tributary.config.models import TableSettings
 from tributary.engines.odbc import Wire
 from tributary.engines.sqlserver import catalog
 from tributary.engines.sqlserver import engine as sqlserver
@@ -26,8 +26,8 @@ from tributary.model import types
 from tributary.model.query import Query, ReadColumn
 from tributary.model.source_catalog import Clock, SourceColumn, SourceTable, TableName
 from tributary.model.types import Kind
-from tributary.planning.read_bounds import Now, Reader
-from tributary.planning.table_spec import choose
+from tributary.planning.read_bounds import SourceClock, SourceProbe
+from tributary.planning.table_spec import specify
 from tributary.secret import Secret
 
 LATIN = "varchar(20) COLLATE Latin1_General_CI_AS"
@@ -445,14 +445,14 @@ def asked(cursor: tuple[str, str], watermark: str, clock: Clock) -> list[str]:
         TableName("dbo", "orders"),
         (SourceColumn("id", "bigint", False), SourceColumn(*cursor, False)),
     )
-    settings = Settings(mode="merge", cursor=cursor[0], key=("id",), cursor_time_zone="UTC")
+    settings = TableSettings(mode="merge", cursor=cursor[0], key=("id",), cursor_time_zone="UTC")
     shown: Any = SimpleNamespace(**{**vars(sqlserver), "ask": ask})
-    shown.settled = lambda connection, type: (
+    shown.counter_horizon = lambda connection, type: (
         ask(connection, catalog.SETTLED)[0] if type == "rowversion" else None  # type: ignore[index]
     )
-    choice = choose(shown, table, settings)
-    reader = Reader(shown, None)
-    reader.bounds(choice, Now(clock, {}), watermark, all_rows=False)
+    choice = specify(shown, table, settings)
+    reader = SourceProbe(shown, None)
+    reader.bounds(choice, SourceClock(clock, {}), watermark, all_rows=False)
     reader.check_unique(choice, watermark)
     reader.has_values(choice, "id")
     assert all(map(parses, statements))

@@ -8,7 +8,7 @@ import shlex
 from tributary.model.plan import Failure, PausedTable
 from tributary.model.report import RunReport, TableReport
 from tributary.reporting import ops_item
-from tributary.storage.source_health import Standing, TableStanding
+from tributary.storage.source_health import SourceHealth, TableHealth
 
 
 def report(number: int, *, partial: bool = False, failure: str | None = None, **tables: str) -> RunReport:
@@ -34,8 +34,8 @@ def report(number: int, *, partial: bool = False, failure: str | None = None, **
     )
 
 
-def after(*reports: RunReport, pause_after: int = 3) -> Standing:
-    standing = Standing(source="shop", pause_after=pause_after)
+def after(*reports: RunReport, pause_after: int = 3) -> SourceHealth:
+    standing = SourceHealth(source="shop", pause_after=pause_after)
     for told in reports:
         standing = standing.after(told)
     return standing
@@ -112,13 +112,11 @@ def test_what_a_person_tries_by_hand_disables_no_schedule():
 
 
 def test_what_is_paused_is_said_with_the_command_that_brings_it_back():
-    standing = Standing(
+    standing = SourceHealth(
         source="shop",
         barren_runs=3,
         paused=True,
-        tables={
-            "it's": TableStanding(failures=4, run_id="20260101_000004", error="KeyNotUnique", paused=True)
-        },
+        tables={"it's": TableHealth(failures=4, run_id="20260101_000004", error="KeyNotUnique", paused=True)},
     )
     said = ops_item.lines(standing)
     assert said[0].startswith("The schedule of shop is disabled: 3 runs in a row loaded nothing at all.")
@@ -128,12 +126,14 @@ def test_what_is_paused_is_said_with_the_command_that_brings_it_back():
         {"resume": "shop"},
         {"resume": {"source": "shop", "table": "it's"}},
     ]
-    assert ops_item.lines(Standing(source="shop")) == []
+    assert ops_item.lines(SourceHealth(source="shop")) == []
 
 
 def test_a_description_fits_into_an_ops_item_however_much_is_paused():
     tables = {
-        f"{'x' * 500}{number}": TableStanding(failures=3, run_id="r", error="LoadFailed", paused=True)
+        f"{'x' * 500}{number}": TableHealth(failures=3, run_id="r", error="LoadFailed", paused=True)
         for number in range(50)
     }
-    assert len(ops_item.description(Standing(source="shop", tables=tables))) == ops_item.DESCRIPTION_AT_MOST
+    assert (
+        len(ops_item.description(SourceHealth(source="shop", tables=tables))) == ops_item.DESCRIPTION_AT_MOST
+    )

@@ -26,7 +26,7 @@ from tributary.model.plan import AccessEvent
 from tributary.planning import checkpoint
 from tributary.redshift import control, external_tables
 from tributary.stack import custom_resource
-from tributary.stack.pause import Asked, Which
+from tributary.stack.pause import PauseRequest, Which
 
 ROOT = Path(__file__).parents[2]
 SOURCE = yaml_parse((ROOT / "template.yaml").read_text())
@@ -556,7 +556,7 @@ def test_a_custom_resources_event_is_the_templates(name: str):
 
 
 def test_the_event_that_resumes_is_one_that_the_function_takes():
-    asked = Asked.parse(json.loads((ROOT / "events" / "resume.json").read_text()))
+    asked = PauseRequest.parse(json.loads((ROOT / "events" / "resume.json").read_text()))
     assert asked.resume == Which(source="shop", table="public.orders")
 
 

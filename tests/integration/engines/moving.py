@@ -9,12 +9,12 @@ from uuid import uuid4
 
 from tests.integration.engines.source import Source
 from tests.integration.redshift_warehouse import BUCKET, ROLE, Row, Warehouse, client, objects
-from tributary.config.models import Settings
+from tributary.config.models import TableSettings
 from tributary.extraction import extract
 from tributary.model.plan import Item, Plan, Range, TablePlan
 from tributary.model.result import TableResult
-from tributary.planning.table_spec import choose
-from tributary.redshift.control import Committed
+from tributary.planning.table_spec import specify
+from tributary.redshift.control import ControlRow
 from tributary.redshift.publish import publish
 from tributary.redshift.stage import manifest, stage, staging_name
 from tributary.storage import object_keys
@@ -39,7 +39,7 @@ class Moved:
 def move(source: Source, warehouse: Warehouse, table: str, **settings: Any) -> Moved:
     """Choose, extract, stage and publish the table; a table that fails has a result and no rows."""
     name = f"m{uuid4().hex[:8]}"
-    choice = choose(source.engine, source.describe(table), Settings(mode="replace", **settings))
+    choice = specify(source.engine, source.describe(table), TableSettings(mode="replace", **settings))
     planned = TablePlan(
         number=0,
         schema_name=source.schema,
@@ -86,7 +86,7 @@ def _load(table: TablePlan, plan: Plan, result: TableResult, warehouse: Warehous
     key = object_keys.manifest(plan.source, RUN, table.raw_name)
     bucket.put(key, manifest(BUCKET, result.chunks))
     staged = staging_name(plan.source, RUN, 0)
-    committed = Committed(
+    committed = ControlRow(
         source=plan.source,
         table=table.name,
         run_id=RUN,

@@ -12,10 +12,10 @@ import pytest
 
 from tests.integration.engines.conftest import HERE, OPEN
 from tests.integration.engines.source import Source
-from tributary.config.models import Settings
+from tributary.config.models import TableSettings
 from tributary.model.query import Query
 from tributary.planning import index_advice
-from tributary.planning.table_spec import Choice, choose
+from tributary.planning.table_spec import TableSpec, specify
 
 TIMES = {"postgresql": "timestamp(0)", "mysql": "datetime", "sqlite": "DATETIME"}
 SORTS = r'"Sort"|Incremental Sort|filesort|TEMP B-TREE'
@@ -42,9 +42,9 @@ def made(source: Source, key: str) -> None:
         source.execute(f"INSERT INTO t VALUES {', '.join(rows)}")
 
 
-def chosen(source: Source) -> Choice:
-    settings = Settings(cursor="at", key=("a", "b"), cursor_time_zone="UTC")
-    return choose(source.engine, source.describe("t"), settings)
+def chosen(source: Source) -> TableSpec:
+    settings = TableSettings(cursor="at", key=("a", "b"), cursor_time_zone="UTC")
+    return specify(source.engine, source.describe("t"), settings)
 
 
 def plan(source: Source, query: Query) -> str:
@@ -105,5 +105,5 @@ def test_an_index_on_the_cursor_is_enough_where_the_primary_key_orders_its_ties(
 def test_a_view_is_not_told_to_have_an_index(pg: Source) -> None:
     made(pg, ", PRIMARY KEY (a, b)")
     pg.execute("CREATE VIEW seen AS SELECT * FROM t")
-    choice = choose(pg.engine, pg.describe("seen"), Settings(mode="replace"))
+    choice = specify(pg.engine, pg.describe("seen"), TableSettings(mode="replace"))
     assert index_advice.advice(pg.engine, choice) == ()

@@ -9,24 +9,24 @@ from typing import Any
 import pytest
 
 from tests.integration.engines.source import Source
-from tributary.config.models import Settings
+from tributary.config.models import TableSettings
 from tributary.errors import QueryCancelled
 from tributary.model.plan import Column
 from tributary.model.source_catalog import SourceTable, TableName
 from tributary.model.types import Kind
 from tributary.planning import new_rows
-from tributary.planning.read_bounds import Reader
-from tributary.planning.table_spec import Choice
+from tributary.planning.read_bounds import SourceProbe
+from tributary.planning.table_spec import TableSpec
 
 TYPES = {"postgresql": "integer", "mysql": "int(11)", "sqlite": "INTEGER"}
 
 
-def choices(source: Source, *tables: str) -> list[Choice]:
+def choices(source: Source, *tables: str) -> list[TableSpec]:
     cursor = Column(name="n", type=TYPES[source.name], kind=Kind("int32"), nullable=False, target="n")
     return [
-        Choice(
+        TableSpec(
             SourceTable(TableName(source.schema, table), ()),
-            Settings(),
+            TableSettings(),
             "merge",
             (cursor,),
             ("n",),
@@ -40,7 +40,7 @@ def choices(source: Source, *tables: str) -> list[Choice]:
 
 def questions(source: Source, *tables: str, watermark: str) -> dict[str, str]:
     """Return what asks each table for rows above the watermark."""
-    reader = Reader(source.engine, None)
+    reader = SourceProbe(source.engine, None)
     return {
         choice.table.name.table: reader.is_news(choice, choice.columns[0], watermark)
         for choice in choices(source, *tables)
@@ -92,7 +92,7 @@ def test_a_table_that_cannot_be_asked_hides_no_other(source: Source) -> None:
     with source.session() as connection:
         asked = questions(source, *tables, watermark="7")
         assert new_rows.still(source.engine, connection, asked) == {"a", "b", "c"}
-        reader = Reader(source.engine, connection)
+        reader = SourceProbe(source.engine, connection)
         tops = {c.table.name.table: f"({reader.top(c, c.columns[0])})" for c in choices(source, *tables)}
         highest = new_rows.ask(source.engine, connection, tops)
     assert highest == {"a": "7", "b": "7", "c": "7"}

@@ -16,11 +16,11 @@ def test_a_rowversion_is_settled_only_below_what_is_not_committed(sql_server: So
     assert source.describe("t").columns[1] == SourceColumn("v", "rowversion", False)
     source.execute("INSERT INTO t (id) VALUES (1)")
     with source.session() as connection:
-        before = engine.settled(connection, "rowversion")
+        before = engine.counter_horizon(connection, "rowversion")
         source.execute("BEGIN TRANSACTION; INSERT INTO t (id) VALUES (2)")
-        during = engine.settled(connection, "rowversion")
+        during = engine.counter_horizon(connection, "rowversion")
         source.execute("COMMIT")
-        after = engine.settled(connection, "rowversion")
+        after = engine.counter_horizon(connection, "rowversion")
     assert before == during
     assert int(after or 0) > int(during or 0)
     rows = source.read_in_pages(source.query("t", order=("v", "id"), cursor="v", after=before), 1)

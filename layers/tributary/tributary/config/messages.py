@@ -124,10 +124,10 @@ def _said(detail: ErrorDetails, path: Path, marked: Marked) -> str:
 
 def _unknown(detail: ErrorDetails, path: Path, marked: Marked) -> str:
     containers: dict[str, type[BaseModel]] = {
-        "defaults": models.Settings,
+        "defaults": models.TableSettings,
         "tables": models.TableEntry,
         "columns": models.Columns,
-        "access": models.Access,
+        "access": models.AccessSettings,
         "schedule": Schedule,
     }
     container = _field(path[:-1])

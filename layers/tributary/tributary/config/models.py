@@ -145,7 +145,7 @@ class Columns(BaseModel):
         return tuple(name for name in self.take or self.exclude or () if name not in available)
 
 
-class Access(BaseModel):
+class AccessSettings(BaseModel):
     """What the analysts' role may see of a table: columns (left out: all), values unmasked, rows.
 
     `given` is false where the file says `none`: what was given is taken back.
@@ -177,7 +177,7 @@ class Access(BaseModel):
         return value
 
 
-class Settings(BaseModel):
+class TableSettings(BaseModel):
     """How a table is read; None where nothing is said.
 
     `key`: the columns that identify a row, in order. `overlap`: a duration before the source's
@@ -219,7 +219,7 @@ class Settings(BaseModel):
     encode: Annotated[dict[Text, Encoding], Field(min_length=1)] | None = None
     texts: Literal["sized", "widest"] | None = None
     comments: StrictBool | None = None
-    access: Access | None = None
+    access: AccessSettings | None = None
 
     @field_validator("key", "sortkey")
     @classmethod
@@ -233,18 +233,18 @@ class Settings(BaseModel):
             time_zone.parse_time_zone(value)
         return value
 
-    def over(self, defaults: Settings) -> Settings:
+    def over(self, defaults: TableSettings) -> TableSettings:
         """Return these settings, with the defaults where nothing is said: of policies, one by one."""
         said = {
             field: getattr(defaults if getattr(self, field) is None else self, field)
-            for field in Settings.model_fields
+            for field in TableSettings.model_fields
         }
         for field in ("policies", "column_policies"):
             said[field] = {**(getattr(defaults, field) or {}), **(getattr(self, field) or {})} or None
-        return Settings(**said)
+        return TableSettings(**said)
 
 
-class TableEntry(Settings):
+class TableEntry(TableSettings):
     """A line of `tables`: one table by `name`, or those of a pattern (`include` without `exclude`).
 
     `target`: the warehouse's `schema.table`, which other sources may write to as well. `query`: a SELECT
@@ -305,7 +305,7 @@ class Source(BaseModel):
     max_connections: Annotated[StrictInt, Field(ge=1, le=1000)] = 4
     target_schema: str = Field(default_factory=_default_schema, validate_default=True)
     statement_timeout: Duration = timedelta(minutes=5)
-    defaults: Settings = Settings()
+    defaults: TableSettings = TableSettings()
     tables: tuple[TableEntry, ...] = Field(min_length=1)
     notify: Literal["failures", "all"] = "failures"
     pause_after: Annotated[StrictInt, Field(ge=1)] = 3

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from tributary.config.models import Settings, Source, TableEntry
+from tributary.config.models import Source, TableEntry, TableSettings
 from tributary.errors import ConfigError
 from tributary.model.plan import Failure
 from tributary.model.source_catalog import TableName
@@ -26,7 +26,7 @@ class Resolution:
     what is read in the place of a table that the source does not have.
     """
 
-    selected: dict[TableName, Settings]
+    selected: dict[TableName, TableSettings]
     failures: tuple[Failure, ...] = ()
     notes: tuple[str, ...] = ()
     targets: dict[TableName, Target] = field(default_factory=dict)
@@ -39,7 +39,7 @@ def resolve(source: Source, tables: Sequence[TableName]) -> Resolution:
     An entry that finds no table is a failure, named as it is written; an exact name that an
     earlier entry has taken already, and an exclude that excludes nothing, are notes.
     """
-    selected: dict[TableName, Settings] = {}
+    selected: dict[TableName, TableSettings] = {}
     failures: list[Failure] = []
     notes: list[str] = []
     targets: dict[TableName, Target] = {}

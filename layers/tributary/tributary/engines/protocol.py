@@ -75,7 +75,7 @@ class Engine(Protocol):
     def clock(self, connection: Any) -> Clock:
         """Read the source's clock, then its open transactions."""
 
-    def settled(self, connection: Any, type: str) -> str | None:
+    def counter_horizon(self, connection: Any, type: str) -> str | None:
         """Return the highest value of such a column under which nothing can be committed any more.
 
         None where the server does not know: that is every type but a counter of its own.

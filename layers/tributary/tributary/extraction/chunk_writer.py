@@ -21,7 +21,7 @@ from tributary.extraction.chunks import ChunkBuilder, Footer
 from tributary.model import text_lengths
 from tributary.model.plan import Column
 from tributary.model.query import Page
-from tributary.model.result import Altered
+from tributary.model.result import AlteredValues
 from tributary.model.value_policies import Fault
 from tributary.observability import logger
 from tributary.reading.values import Counts
@@ -37,7 +37,7 @@ PAGES_PARSED = 3  # that wait for the encoder: it takes a row group of about fou
 ItemT = TypeVar("ItemT")
 
 
-class Overtaken(Exception):
+class ChunkExists(Exception):
     """Another attempt created this chunk first: its end is where to go on."""
 
 
@@ -109,7 +109,7 @@ class Parsed:
     altered: Mapping[tuple[str, Fault], int]
 
 
-class Assembly:
+class ChunkWriter:
     """Turns the pages of one attempt at a range into chunks on S3."""
 
     def __init__(
@@ -132,7 +132,7 @@ class Assembly:
         self._parsing = Step("page-parser", self._parse, waiting=1)
 
     def add(self, page: Page) -> None:
-        """Take the next page; raises what failed on an earlier one, Overtaken among it."""
+        """Take the next page; raises what failed on an earlier one, ChunkExists among it."""
         self._parsing.put(page)
 
     def finish(self, *, last: bool) -> None:
@@ -195,19 +195,19 @@ class Assembly:
         with content:
             size_bytes = os.fstat(content.fileno()).st_size
             if not self._place.bucket.create_raw(object_keys.chunk(self._place.prefix, number), content):
-                raise Overtaken
+                raise ChunkExists
         self.stored += 1
         logger.info("chunk stored", extra={"number": number, "rows": rows, "size_bytes": size_bytes})
 
 
-def counts(altered: Iterable[Altered]) -> Counts:
+def counts(altered: Iterable[AlteredValues]) -> Counts:
     """Return a footer's counts of altered values as they are added to."""
     return Counter({(one.column, one.fault): one.values for one in altered})
 
 
-def listed(counted: Counts) -> tuple[Altered, ...]:
+def listed(counted: Counts) -> tuple[AlteredValues, ...]:
     """Return the counts of altered values as documents hold them."""
     return tuple(
-        Altered(column=column, fault=fault, values=values)
+        AlteredValues(column=column, fault=fault, values=values)
         for (column, fault), values in sorted(counted.items())
     )

@@ -18,7 +18,7 @@ from tributary.errors import InternalError, PlanOutdated
 from tributary.model.documents import FORMAT
 from tributary.model.own_columns import SEQUENCE
 from tributary.model.plan import Column
-from tributary.model.result import Altered, Chunk
+from tributary.model.result import AlteredValues, Chunk
 from tributary.model.types import arrow
 from tributary.storage import object_keys
 from tributary.storage.bucket import Bucket, Stored
@@ -49,12 +49,12 @@ class Footer(BaseModel):
     last: bool
     rows: int
     total_rows: int
-    altered: tuple[Altered, ...] = ()
+    altered: tuple[AlteredValues, ...] = ()
     longest: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class RangeProgress:
     """How far a range's sequence is: the chunks that exist and the footer of the last of them."""
 
     chunks: tuple[Stored, ...]
@@ -71,17 +71,17 @@ class Progress:
         return tuple(Chunk(key=chunk.key, size_bytes=chunk.size_bytes) for chunk in held)
 
 
-NOTHING = Progress((), Footer(position=None, last=False, rows=0, total_rows=0, longest=()))
+NOTHING = RangeProgress((), Footer(position=None, last=False, rows=0, total_rows=0, longest=()))
 
 
-def progress(bucket: Bucket, prefix: str) -> Progress:
+def progress(bucket: Bucket, prefix: str) -> RangeProgress:
     """Return how far the sequence under the prefix is."""
     found = tuple(bucket.list(prefix))
     if not found:
         return NOTHING
     if [object_keys.chunk_number(chunk.key) for chunk in found] != list(range(1, len(found) + 1)):
         raise InternalError(f"chunks under {prefix} have a gap; start the source's run again")
-    return Progress(found, read_footer(bucket, found[-1]))
+    return RangeProgress(found, read_footer(bucket, found[-1]))
 
 
 def read_footer(bucket: Bucket, chunk: Stored) -> Footer:

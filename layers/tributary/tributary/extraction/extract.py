@@ -25,8 +25,8 @@ from tributary.errors import (
     TableRefused,
     TransientError,
 )
-from tributary.extraction.chunk_writer import Assembly, Overtaken, Place, counts, listed
-from tributary.extraction.chunks import NOTHING, Footer, Progress, progress
+from tributary.extraction.chunk_writer import ChunkExists, ChunkWriter, Place, counts, listed
+from tributary.extraction.chunks import NOTHING, Footer, RangeProgress, progress
 from tributary.model import text_lengths
 from tributary.model.plan import Failure, Item, Plan, Range, TablePlan
 from tributary.model.query import Page
@@ -163,7 +163,7 @@ def _read_table(extraction: Extraction, table: TablePlan) -> TableResult:
     )
 
 
-def read_range(extraction: Extraction, table: TablePlan, part: Range) -> Progress:
+def read_range(extraction: Extraction, table: TablePlan, part: Range) -> RangeProgress:
     """Read an ordered range to its end, going on after the chunks that exist."""
     plan = extraction.plan
     run_id = part.run_id or plan.run_id
@@ -174,11 +174,11 @@ def read_range(extraction: Extraction, table: TablePlan, part: Range) -> Progres
         if done.footer.last:
             return done
         reader = RangeReader(extraction, table, part, prefix, page_rows, done.next_number, done.footer)
-        with suppress(Overtaken):  # then go on after the chunks that are there by now
+        with suppress(ChunkExists):  # then go on after the chunks that are there by now
             reader.run()
 
 
-def read_at_once(extraction: Extraction, table: TablePlan, part: Range) -> Progress:
+def read_at_once(extraction: Extraction, table: TablePlan, part: Range) -> RangeProgress:
     """Read a table without an order in one statement, under a prefix that no other attempt shares."""
     plan = extraction.plan
     name = f"{part.number}-{uuid4().hex[:12]}"
@@ -186,7 +186,7 @@ def read_at_once(extraction: Extraction, table: TablePlan, part: Range) -> Progr
     reader = RangeReader(extraction, table, part, prefix, PageRows(None), 1, NOTHING.footer)
     try:
         reader.run()
-    except Overtaken:
+    except ChunkExists:
         # Nobody else writes here: the chunk is ours, and S3's answer to a try before this one was lost.
         raise StorageUnavailable(f"S3 did not answer when a chunk of {table.name} was stored") from None
     except OutOfTime:
@@ -247,7 +247,7 @@ class RangeReader:
         """Read until the range is done; raises OutOfTime or Overtaken with the chunks so far stored."""
         place = Place(self.extraction.bucket, self.prefix, self.part.number, self.number, self.start)
         size_bytes = self.extraction.chunk_size_bytes
-        line = Assembly(place, self.table.columns, self.part.order, chunk_size_bytes=size_bytes)
+        line = ChunkWriter(place, self.table.columns, self.part.order, chunk_size_bytes=size_bytes)
         try:
             try:
                 while not self._read_page(line):
@@ -263,7 +263,7 @@ class RangeReader:
         finally:
             line.stop()
 
-    def _read_page(self, line: Assembly) -> bool:
+    def _read_page(self, line: ChunkWriter) -> bool:
         """Read one page, smaller after a cancelled query; say whether it was the range's last.
 
         A page of far more bytes than it should come to is left: the next ones ask for fewer rows.

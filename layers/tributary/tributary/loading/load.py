@@ -21,9 +21,9 @@ from tributary.model.plan import Failure, Item, Plan, TablePlan, columns_digest
 from tributary.model.result import TableResult
 from tributary.observability import logger
 from tributary.redshift import control, maintenance, text_sizes
-from tributary.redshift.control import Committed
+from tributary.redshift.control import ControlRow
 from tributary.redshift.data_api import State, Warehouse
-from tributary.redshift.publish import fenced_at, publish, quiet
+from tributary.redshift.publish import commit_only, fenced_at, publish
 from tributary.redshift.stage import manifest, stage, staging_name
 from tributary.redshift.widen import SAME_SIZE, widen
 from tributary.storage import object_keys, results
@@ -54,7 +54,7 @@ IN_FLIGHT = ("staging", "widening", "publishing")
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class LoadProgress:
     """Whether every table has ended, and how long to wait before the next call where not."""
 
     done: bool
@@ -90,7 +90,7 @@ class Loading:
         """Return the plan of a table, with the sizes that the values which were read ask for."""
         table = next(table for table in self.item(load.item).tables if table.number == load.number)
         result = self.result(table) if table.sized_texts else None
-        return text_sizes.settled(table, result.longest, remake=load.remake) if result else table
+        return text_sizes.with_sizes(table, result.longest, remake=load.remake) if result else table
 
     def result(self, table: TablePlan) -> TableResult | None:
         """Return what Extract did with a table, None where it did not finish it."""
@@ -99,7 +99,7 @@ class Loading:
         return self.results[table.number]
 
 
-def load_run(loading: Loading, failed_items: Mapping[int, str]) -> Progress:
+def load_run(loading: Loading, failed_items: Mapping[int, str]) -> LoadProgress:
     """Bring every table as far as the warehouse lets it go; return once nothing moves for PATIENCE_S.
 
     `failed_items`: the error's name of each item that gave up. Raises LeaseLost where the fence of
@@ -120,25 +120,25 @@ def load_run(loading: Loading, failed_items: Mapping[int, str]) -> Progress:
             advanced = ledger.model_copy(update={"tables": tables, "idle_calls": idle_calls})
             written = loading.bucket.replace(key, body(advanced), etag)
             if written is None:
-                return Progress(done=False, wait_s=1)  # another Load is at work on the same run
+                return LoadProgress(done=False, wait_s=1)  # another Load is at work on the same run
             ledger, etag = advanced, written
         if moved:
             give_up, pause_s = time.monotonic() + PATIENCE_S, PAUSES_S[0]
         elif late:
-            return Progress(done=False, wait_s=min(WAIT_AT_MOST_S, round(1.3**ledger.idle_calls)))
+            return LoadProgress(done=False, wait_s=min(WAIT_AT_MOST_S, round(1.3**ledger.idle_calls)))
         if time.monotonic() > ends:
-            return Progress(done=False, wait_s=1)
+            return LoadProgress(done=False, wait_s=1)
         if not _over(ledger):
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, PAUSES_S[1])
     return _show(loading, key, ledger, etag, began + RAW_TABLES_AT_MOST_S)
 
 
-def _show(loading: Loading, key: str, ledger: Ledger, etag: str, ends: float) -> Progress:
+def _show(loading: Loading, key: str, ledger: Ledger, etag: str, ends: float) -> LoadProgress:
     """Have the raw layer's external tables show what was loaded, as far as the time goes."""
     due = {load.number: loaded for load in ledger.tables if (loaded := _shown_by(loading, load))}
     if not due or loading.raw_tables is None:
-        return Progress(done=True)
+        return LoadProgress(done=True)
     catalog = Catalog(loading.plan, loading.bucket, loading.warehouse, loading.raw_tables, ends)
     told: dict[int, str | None]
     try:
@@ -157,7 +157,7 @@ def _show(loading: Loading, key: str, ledger: Ledger, etag: str, ends: float) ->
         for load in ledger.tables
     )
     loading.bucket.replace(key, body(ledger.model_copy(update={"tables": tables})), etag)
-    return Progress(done=told.keys() == due.keys(), wait_s=1)
+    return LoadProgress(done=told.keys() == due.keys(), wait_s=1)
 
 
 def _shown_by(loading: Loading, load: TableLoad) -> Loaded | None:
@@ -402,7 +402,7 @@ def _quiet_batches(tables: list[TableLoad]) -> list[list[TableLoad]]:
 
 
 def _submit_quiet(loading: Loading, batch: list[TableLoad]) -> list[TableLoad]:
-    statements = quiet([_control_row(loading, load) for load in batch])
+    statements = commit_only([_control_row(loading, load) for load in batch])
     identifier = loading.warehouse.submit(statements, _name(loading.plan, batch[0], "quiet"))
     return [load.model_copy(update={"phase": "publishing", "statement": identifier}) for load in batch]
 
@@ -454,10 +454,10 @@ def _publish(loading: Loading, load: TableLoad) -> list[str]:
     return publish(table, name, _control_row(loading, load))
 
 
-def _control_row(loading: Loading, load: TableLoad) -> Committed:
+def _control_row(loading: Loading, load: TableLoad) -> ControlRow:
     plan, table = loading.plan, loading.table(load)
     result = None if load.quiet or table.rebuilt else loading.result(table)  # these have no chunk
-    return Committed(
+    return ControlRow(
         source=plan.source,
         table=table.name,
         run_id=plan.run_id,

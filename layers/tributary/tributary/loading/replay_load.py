@@ -13,7 +13,7 @@ from tributary.model.ledger import TableLoad
 from tributary.model.plan import Plan, TablePlan
 from tributary.model.result import ReplayedRun
 from tributary.redshift import replay_image
-from tributary.redshift.control import Committed
+from tributary.redshift.control import ControlRow
 from tributary.redshift.publish import rows
 from tributary.redshift.stage import manifest, staging_name
 from tributary.storage import object_keys
@@ -73,9 +73,9 @@ def _manifest(plan: Plan, table: TablePlan, load: TableLoad) -> str:
     return object_keys.replayed_manifest(plan.source, plan.run_id, table.number, load.run)
 
 
-def _committed(plan: Plan, run: ReplayedRun) -> Committed:
+def _committed(plan: Plan, run: ReplayedRun) -> ControlRow:
     """Return what the run's rows say of themselves: the run that read them."""
-    return Committed(
+    return ControlRow(
         source=plan.source,
         table=run.table.name,
         run_id=run.run_id,

@@ -18,7 +18,7 @@ from tributary.model.value_policies import Fault, Policy
 Mode = Literal["merge", "append", "replace", "history"]
 
 
-Asking = Literal["full_refresh", "from", "window", "replay"]
+RequestKind = Literal["full_refresh", "from", "window", "replay"]
 
 
 MOVES_NOTHING: Final = ("window", "replay")  # what leaves a table no further than it was
@@ -42,13 +42,13 @@ class Column(Document):
         return ReadColumn(self.name, self.type, self.kind, self.policies, self.nullable)
 
 
-class Asked(Document):
+class ReadRequest(Document):
     """What a person asked of a run: all rows, those of a part of the cursor's values, or the raw layer's.
 
     `from` reads every row from `since` on, `window` those of `since <= cursor < before` and no others.
     """
 
-    what: Asking
+    what: RequestKind
     since: str | None = None
     before: str | None = None
 
@@ -101,7 +101,7 @@ class AccessEvent(Document):
     access: tuple[TableAccess, ...]
 
 
-class Remade(Document):
+class DeepCopyColumn(Document):
     """A column of the table that takes the old one's place; `kept`: with the values that stand there."""
 
     name: str
@@ -118,7 +118,7 @@ class SchemaChange(Document):
     after: str | None = None
 
 
-class Rebuilt(Document):
+class ReplayPlan(Document):
     """That a table is made anew from the raw layer: of how many runs, and what its control row said."""
 
     runs: int
@@ -183,8 +183,8 @@ class TablePlan(Document):
     last_run: str | None = None
     rebuild: bool = False
     opens_at: str | None = None
-    asked: Asked | None = None
-    rebuilt: Rebuilt | None = None
+    asked: ReadRequest | None = None
+    rebuilt: ReplayPlan | None = None
     may_vanish: int = 100
     exists: bool
     future_rows: int = 0
@@ -201,7 +201,7 @@ class TablePlan(Document):
     sized: dict[str, int] = Field(default_factory=dict)
     widened: dict[str, int] = Field(default_factory=dict)
     standing: dict[str, str] = Field(default_factory=dict)
-    remade: tuple[Remade, ...] = ()
+    remade: tuple[DeepCopyColumn, ...] = ()
     form: tuple[int, int, int] | None = None
     changes: tuple[SchemaChange, ...] = ()
     notes: tuple[str, ...] = ()
@@ -268,7 +268,7 @@ class PausedTable(Document):
     error: str
 
 
-class QuietTable(Document):
+class UnchangedTable(Document):
     """A table of which the source had nothing new, so that there was nothing to plan."""
 
     table: str
@@ -305,7 +305,7 @@ class Plan(Document):
     replay: bool = False
     failures: tuple[Failure, ...] = ()
     paused: tuple[PausedTable, ...] = ()
-    quiet: tuple[QuietTable, ...] = ()
+    quiet: tuple[UnchangedTable, ...] = ()
     notes: tuple[str, ...] = ()
 
 

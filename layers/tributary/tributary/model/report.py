@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from tributary.model.documents import FORMAT, Document, Format
-from tributary.model.plan import Asking, Failure, Mode, PausedTable
-from tributary.model.result import Altered
+from tributary.model.plan import Failure, Mode, PausedTable, RequestKind
+from tributary.model.result import AlteredValues
 
 
 class TableReport(Document):
@@ -15,7 +15,7 @@ class TableReport(Document):
     table: str
     target: str | None = None
     mode: Mode | None = None
-    asked: Asking | None = None
+    asked: RequestKind | None = None
     status: Literal["loaded", "failed"]
     whole: bool = False
     rows_read: int = 0
@@ -26,7 +26,7 @@ class TableReport(Document):
     load_s: float = 0.0
     cost_usd: float = 0.0
     future_rows: int = 0
-    altered: tuple[Altered, ...] = ()
+    altered: tuple[AlteredValues, ...] = ()
     notes: tuple[str, ...] = ()
     failure: Failure | None = None
 

@@ -7,7 +7,7 @@ from tributary.model.plan import Failure, TablePlan
 from tributary.model.value_policies import Fault
 
 
-class Altered(Document):
+class AlteredValues(Document):
     """How many values of a column had a fault and were treated by its policy."""
 
     column: str
@@ -46,6 +46,6 @@ class TableResult(Document):
     rows: int = 0
     size_bytes: int = 0
     duration_s: float = 0.0
-    altered: tuple[Altered, ...] = ()
+    altered: tuple[AlteredValues, ...] = ()
     longest: tuple[int, ...] | None = None
     failure: Failure | None = None

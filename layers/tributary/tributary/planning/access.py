@@ -6,7 +6,7 @@ seen, may stay in the file, and hold.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from tributary.config import models
 from tributary.errors import TableRefused
@@ -14,12 +14,10 @@ from tributary.model.own_columns import added
 from tributary.model.plan import Access, Column, TableAccess, TablePlan
 from tributary.model.warehouse_names import fold
 
-if TYPE_CHECKING:
-    from tributary.config import models
 HASH_BYTES = 64  # of a SHA-256 in hexadecimal digits
 
 
-def access(table: TablePlan, said: models.Access | None) -> TableAccess | None:
+def access(table: TablePlan, said: models.AccessSettings | None) -> TableAccess | None:
     """Return the access that the table is to have, None where the file says nothing of it.
 
     Raises TableRefused where it names what the table does not have.
@@ -42,7 +40,7 @@ def access(table: TablePlan, said: models.Access | None) -> TableAccess | None:
     )
 
 
-def _seen(table: TablePlan, said: models.Access) -> tuple[str, ...] | None:
+def _seen(table: TablePlan, said: models.AccessSettings) -> tuple[str, ...] | None:
     if said.columns is None:
         return None
     names = [column.name for column in _read(table)]
@@ -53,7 +51,7 @@ def _seen(table: TablePlan, said: models.Access) -> tuple[str, ...] | None:
     return (*seen, *added(table.mode))
 
 
-def _masks(table: TablePlan, said: models.Access) -> dict[str, Literal["hash", "null"]]:
+def _masks(table: TablePlan, said: models.AccessSettings) -> dict[str, Literal["hash", "null"]]:
     masks = {}
     for name, mask in said.mask.items():
         if fold(name) in table.unread_columns:
@@ -69,7 +67,7 @@ def _masks(table: TablePlan, said: models.Access) -> dict[str, Literal["hash", "
     return masks
 
 
-def _rows(table: TablePlan, said: models.Access) -> tuple[str, tuple[str | int, ...]] | None:
+def _rows(table: TablePlan, said: models.AccessSettings) -> tuple[str, tuple[str | int, ...]] | None:
     for name, values in (said.rows or {}).items():
         column = _find(table, name, "access.rows")
         if not all(isinstance(value, _like(column)) for value in values):

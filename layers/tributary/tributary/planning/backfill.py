@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tributary.errors import ConfigError, InternalError, TableRefused
-from tributary.model.plan import Asked, Column, Range
-from tributary.planning.load_method import Way
-from tributary.planning.read_bounds import Bounds, Now, Reader
-from tributary.planning.table_spec import Choice
+from tributary.model.plan import Column, Range, ReadRequest
+from tributary.planning.load_method import LoadMethod
+from tributary.planning.read_bounds import ReadBounds, SourceClock, SourceProbe
+from tributary.planning.table_spec import TableSpec
 
 DATE, CLOCK = r"\d{4}-\d\d-\d\d", r"[ T]\d\d:\d\d:\d\d(\.\d{1,9})?"
 INTEGER = r"-?\d{1,20}"
@@ -29,7 +29,7 @@ FORMS = {  # of what a person may write, with an example
 INSTEAD = 'start a run with "full_refresh": true, or leave the table out'
 
 
-def check(asked: Asked | None, tables: Sequence[str] | None, *, full_refresh: bool) -> None:
+def check(asked: ReadRequest | None, tables: Sequence[str] | None, *, full_refresh: bool) -> None:
     """Raise ConfigError where an execution's input asks for bounds in a way that can mean nothing."""
     if asked is None:
         return
@@ -53,7 +53,7 @@ def check(asked: Asked | None, tables: Sequence[str] | None, *, full_refresh: bo
         )
 
 
-def settled(reader: Reader, choice: Choice, asked: Asked) -> Asked:
+def normalized(reader: SourceProbe, choice: TableSpec, asked: ReadRequest) -> ReadRequest:
     """Return what is asked in the source's own text; raises ConfigError where it makes no sense there."""
     cursor = choice.cursor
     if cursor is None:
@@ -78,7 +78,7 @@ def settled(reader: Reader, choice: Choice, asked: Asked) -> Asked:
     return asked.model_copy(update={"since": since, "before": before})
 
 
-def check_way(choice: Choice, way: Way, *, loaded: bool, reread: bool) -> None:
+def check_way(choice: TableSpec, way: LoadMethod, *, loaded: bool, reread: bool) -> None:
     """Raise ConfigError where the table must first be read whole: a part of it would hide that."""
     if way.all_rows or reread or way.swap or way.rebuild or not loaded or way.watermark is None:
         changed = loaded and way.watermark is not None
@@ -88,7 +88,9 @@ def check_way(choice: Choice, way: Way, *, loaded: bool, reread: bool) -> None:
         )
 
 
-def bounds(reader: Reader, choice: Choice, now: Now, watermark: str, asked: Asked) -> Bounds:
+def bounds(
+    reader: SourceProbe, choice: TableSpec, now: SourceClock, watermark: str, asked: ReadRequest
+) -> ReadBounds:
     """Return what is read again, and where the watermark goes; `asked` is settled."""
     cursor, since = choice.cursor, asked.since
     assert cursor is not None
@@ -98,7 +100,7 @@ def bounds(reader: Reader, choice: Choice, now: Now, watermark: str, asked: Aske
         # What an append has not come to yet arrives with its next run, and must not stand there before.
         up_to = watermark if choice.mode == "append" else None
         part = Range(number=1, order=order, since=since, before=asked.before, up_to=up_to)
-        return Bounds(ranges=(part,), watermark=watermark, next_watermark=watermark)
+        return ReadBounds(ranges=(part,), watermark=watermark, next_watermark=watermark)
     usual = reader.bounds(choice, now, watermark, all_rows=False)
     if _is_below(reader, cursor, watermark, since):
         said = "from is above the watermark, so the run reads what is new and nothing again"
@@ -110,7 +112,9 @@ def bounds(reader: Reader, choice: Choice, now: Now, watermark: str, asked: Aske
     return replace(usual, ranges=(*nulls, again))
 
 
-def _as_the_source_has_it(reader: Reader, choice: Choice, cursor: Column, field: str, text: str) -> str:
+def _as_the_source_has_it(
+    reader: SourceProbe, choice: TableSpec, cursor: Column, field: str, text: str
+) -> str:
     """Return the text of the value that the source makes of what somebody wrote."""
     form, example = FORMS.get(cursor.kind.name, (INTEGER, "41"))
     engine, name = reader.engine, cursor.name
@@ -131,7 +135,7 @@ def _as_the_source_has_it(reader: Reader, choice: Choice, cursor: Column, field:
     return found
 
 
-def _is_below(reader: Reader, cursor: Column, one: str, other: str) -> bool:
+def _is_below(reader: SourceProbe, cursor: Column, one: str, other: str) -> bool:
     """Say whether one value is below the other, as the source compares them."""
     low, high = (reader.engine.literal(text, cursor.type) for text in (one, other))
     row = reader.engine.ask(reader.connection, f"SELECT CASE WHEN {low} < {high} THEN 1 END")

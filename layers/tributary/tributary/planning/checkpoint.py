@@ -22,9 +22,9 @@ from tributary.errors import PlanOutdated
 from tributary.model.documents import Lasting
 from tributary.model.ledger import Ledger
 from tributary.model.plan import Item, Plan, TablePlan
-from tributary.planning.load_method import Loaded
-from tributary.planning.read_bounds import Now, Reader
-from tributary.planning.table_spec import Choice
+from tributary.planning.load_method import CommittedLoad
+from tributary.planning.read_bounds import SourceClock, SourceProbe
+from tributary.planning.table_spec import TableSpec
 from tributary.storage import object_keys, results
 from tributary.storage.bucket import Bucket, body
 
@@ -33,26 +33,28 @@ RUNS_KEPT = 3  # of one table
 READERS = 16
 
 
-class Begun(Lasting):
+class BegunRuns(Lasting):
     """The runs that began to read each table, by its name, since it was loaded last; oldest first."""
 
     tables: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Carrier:
+class Checkpoints:
     """Finds what earlier runs of a source left, each of their plans read once."""
 
     bucket: Bucket
     source: str
-    loaded: Mapping[str, Loaded]
-    begun: Begun
+    loaded: Mapping[str, CommittedLoad]
+    begun: BegunRuns
     plans: dict[str, dict[str, TablePlan]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, bucket: Bucket, source: str, loaded: Mapping[str, Loaded]) -> Carrier:
+    def of(cls, bucket: Bucket, source: str, loaded: Mapping[str, CommittedLoad]) -> Checkpoints:
         """Return the carrier of a source; `loaded` is what the warehouse says of its tables."""
-        return cls(bucket, source, loaded, bucket.document(object_keys.begun(source), Begun) or Begun())
+        return cls(
+            bucket, source, loaded, bucket.document(object_keys.begun(source), BegunRuns) or BegunRuns()
+        )
 
     def left(self, table: str) -> tuple[str, ...]:
         """Return the runs that may have left something of a table: those after its last load."""
@@ -60,7 +62,9 @@ class Carrier:
         known = self.begun.tables.get(table, ())
         return tuple(run for run in known if (done is None or run > done.run_id) and is_recent(run))
 
-    def carry_on(self, fresh: TablePlan, choice: Choice, reader: Reader, now: Now) -> TablePlan:
+    def carry_on(
+        self, fresh: TablePlan, choice: TableSpec, reader: SourceProbe, now: SourceClock
+    ) -> TablePlan:
         """Return the plan with what an earlier run has begun, itself where there is nothing to take over."""
         for run in reversed(self.left(fresh.name)):
             old = self._plan(run).get(fresh.name)
@@ -153,7 +157,9 @@ def fits(old: TablePlan, fresh: TablePlan, *, loaded: bool) -> bool:
     return bool(old.ranges) and ordered and all(is_recent(part.run_id or "") for part in old.ranges)
 
 
-def joined(old: TablePlan, fresh: TablePlan, choice: Choice, reader: Reader, now: Now) -> TablePlan:
+def joined(
+    old: TablePlan, fresh: TablePlan, choice: TableSpec, reader: SourceProbe, now: SourceClock
+) -> TablePlan:
     """Return the fresh plan with the old one's ranges, and those of what has changed since."""
     run = min(part.run_id or "" for part in old.ranges)
     note = f"carried on from run {run}, which had begun to read the table"
@@ -171,13 +177,15 @@ def joined(old: TablePlan, fresh: TablePlan, choice: Choice, reader: Reader, now
     )
 
 
-def note_begun(bucket: Bucket, source: str, carrier: Carrier, tables: Iterable[TablePlan], run: str) -> None:
+def note_begun(
+    bucket: Bucket, source: str, carrier: Checkpoints, tables: Iterable[TablePlan], run: str
+) -> None:
     """Keep which run begins to read which tables, before any of its steps can."""
     known = {name: carrier.left(name) for name in carrier.begun.tables}
     for table in tables:
         if any(part.order for part in table.ranges):
             known[table.name] = (*known.get(table.name, ()), run)[-RUNS_KEPT:]
-    kept = Begun(tables={name: runs for name, runs in known.items() if runs})
+    kept = BegunRuns(tables={name: runs for name, runs in known.items() if runs})
     if kept != carrier.begun:
         bucket.put(object_keys.begun(source), body(kept))
 

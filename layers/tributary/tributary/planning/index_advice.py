@@ -7,12 +7,12 @@ slow here, and a load on the source.
 from __future__ import annotations
 
 from tributary.engines.protocol import Engine
-from tributary.planning.table_spec import Choice
+from tributary.planning.table_spec import TableSpec
 
 NAME_AT_MOST = 60  # characters: PostgreSQL takes 63 bytes, MySQL 64 characters
 
 
-def advice(engine: Engine, choice: Choice) -> tuple[str, ...]:
+def advice(engine: Engine, choice: TableSpec) -> tuple[str, ...]:
     """Return a note for each order that the table's pages are read by and no index serves.
 
     A table without any key or index of its own may be a view, which can have none.
@@ -28,7 +28,7 @@ def advice(engine: Engine, choice: Choice) -> tuple[str, ...]:
     )
 
 
-def orders(choice: Choice) -> list[tuple[str, ...]]:
+def orders(choice: TableSpec) -> list[tuple[str, ...]]:
     """Return the orders that whole and incremental reads go by; a table may have only one of them."""
     found = [choice.key] if choice.key else []
     if choice.cursor and choice.key:
@@ -39,14 +39,14 @@ def orders(choice: Choice) -> list[tuple[str, ...]]:
     return list(dict.fromkeys(found))
 
 
-def served(engine: Engine, choice: Choice, order: tuple[str, ...]) -> bool:
+def served(engine: Engine, choice: TableSpec, order: tuple[str, ...]) -> bool:
     """Say whether an index of the table is in that order."""
     key = choice.table.primary_key if engine.INDEX_ENDS_WITH_KEY else ()
     whole = ((*index, *(name for name in key if name not in index)) for index in choice.table.indexes)
     return any(index[: len(order)] == order for index in whole)
 
 
-def create(engine: Engine, choice: Choice, order: tuple[str, ...]) -> str:
+def create(engine: Engine, choice: TableSpec, order: tuple[str, ...]) -> str:
     """Return the statement that makes the index."""
     name = "_".join((choice.table.name.table, *order))[:NAME_AT_MOST]
     return engine.create_index(name, choice.table.name, order)

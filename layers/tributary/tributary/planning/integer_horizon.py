@@ -14,8 +14,8 @@ from typing import Any
 
 from tributary.model.source_catalog import Clock, TableName
 from tributary.planning import new_rows
-from tributary.planning.read_bounds import Now, Reader
-from tributary.planning.table_spec import Choice
+from tributary.planning.read_bounds import SourceClock, SourceProbe
+from tributary.planning.table_spec import TableSpec
 from tributary.storage import object_keys
 from tributary.storage.bucket import Bucket
 
@@ -23,12 +23,12 @@ PLANS_KEPT = 10  # whose maxima may still become a horizon
 
 
 def now(
-    reader: Reader,
+    reader: SourceProbe,
     bucket: Bucket,
     source: str,
-    chosen: Mapping[TableName, Choice],
+    chosen: Mapping[TableName, TableSpec],
     watermarks: Mapping[TableName, str],
-) -> Now:
+) -> SourceClock:
     """Read the clock, after what the horizons of integer cursors rest on; then ask for news."""
     counted = {
         choice.name: f"({reader.top(choice, choice.cursor)})"
@@ -44,7 +44,7 @@ def now(
         for name, choice in chosen.items()
         if choice.cursor and name in watermarks
     }
-    return Now(clock, settled, new_rows.still(reader.engine, reader.connection, questions))
+    return SourceClock(clock, settled, new_rows.still(reader.engine, reader.connection, questions))
 
 
 def _settled(bucket: Bucket, source: str, clock: Clock, maxima: dict[str, str]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from tributary.engines.protocol import Engine
 from tributary.errors import PermanentError, QueryCancelled
 from tributary.model.plan import Range, TablePlan
 from tributary.model.source_catalog import Size, TableName
-from tributary.planning.table_spec import Choice
+from tributary.planning.table_spec import TableSpec
 
 ROWS_PER_RANGE = 2_000_000
 SIZE_PER_RANGE = 512 << 20
@@ -25,7 +25,7 @@ def split(
     engine: Engine,
     connection: Any,
     tables: Sequence[TablePlan],
-    chosen: Mapping[TableName, Choice],
+    chosen: Mapping[TableName, TableSpec],
     max_connections: int,
 ) -> list[TablePlan]:
     """Return the plans, those of big tables with several ranges."""
@@ -41,7 +41,7 @@ def split(
     return done
 
 
-def _is_whole(table: TablePlan, choice: Choice) -> bool:
+def _is_whole(table: TablePlan, choice: TableSpec) -> bool:
     """Say whether every row is read in one range by a key that an index serves."""
     if len(table.ranges) != 1 or choice.settings.ranges == 1 or choice.sql is not None:
         return False

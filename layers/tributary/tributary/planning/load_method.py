@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tributary.errors import TableRefused
-from tributary.planning.table_spec import KEYED, Choice
+from tributary.planning.table_spec import KEYED, TableSpec
 
 RENAME = (
     "rename the warehouse's table (ALTER TABLE … RENAME TO …) or drop it, and run again: it is then made anew"
@@ -19,7 +19,7 @@ REFRESH = 'start one run with "full_refresh": true, which reads the table whole 
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class CommittedLoad:
     """What a table's newest control row says: which run it is of, in what mode, up to where.
 
     `cursor` is the column that the watermark `value` belongs to; `key` the columns that rows were told
@@ -43,7 +43,7 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class LoadMethod:
     """How a run goes on: from which watermark (None: from the start), or with all rows.
 
     `swap`: the rows read are all that there are, and take the place of what stands there. `rebuild`:
@@ -59,13 +59,13 @@ class Way:
     note: str | None = None
 
 
-def go_on(loaded: Loaded | None, choice: Choice, *, full_refresh: bool) -> Way:
+def choose_load_method(loaded: CommittedLoad | None, choice: TableSpec, *, full_refresh: bool) -> LoadMethod:
     """Return how the run goes on; raises TableRefused where a change in the settings forbids it."""
     now = style(choice)
     complete = now == "history" and choice.cursor is None
     swaps = now == "replace" or complete or (full_refresh and now != "snapshots")
     if loaded is None:  # an append begins with an empty table, whatever stands there
-        return Way(swap=swaps or now == "append")
+        return LoadMethod(swap=swaps or now == "append")
     if loaded.style != now:
         return _other_mode(loaded, choice, full_refresh=full_refresh)
     cursor = choice.cursor.name if choice.cursor else None
@@ -76,41 +76,41 @@ def go_on(loaded: Loaded | None, choice: Choice, *, full_refresh: bool) -> Way:
         )
     if now in KEYED and loaded.key is not None and set(loaded.key) != set(choice.key):
         return _other_key(loaded, choice)
-    return Way(_watermark(loaded, choice), swap=swaps)
+    return LoadMethod(_watermark(loaded, choice), swap=swaps)
 
 
-def style(choice: Choice) -> str:
+def style(choice: TableSpec) -> str:
     """Return the choice's mode, with `snapshots` for an append without a cursor."""
     return "snapshots" if choice.mode == "append" and choice.cursor is None else choice.mode
 
 
-def _watermark(loaded: Loaded, choice: Choice) -> str | None:
+def _watermark(loaded: CommittedLoad, choice: TableSpec) -> str | None:
     """Return the watermark where it is one of the same cursor: one of another says nothing."""
     same = choice.cursor is not None and loaded.cursor == choice.cursor.name
     return loaded.value if same else None
 
 
-def _other_key(loaded: Loaded, choice: Choice) -> Way:
+def _other_key(loaded: CommittedLoad, choice: TableSpec) -> LoadMethod:
     said = f"key of {choice.name} was {', '.join(loaded.key or ())} and is {', '.join(choice.key)} now"
     if choice.mode == "history":
         raise TableRefused(f"{said}, so its versions belong to other rows; {RENAME}")
     note = f"{said}: the table is read whole, and replaced"
-    return Way(_watermark(loaded, choice), all_rows=True, swap=True, note=note)
+    return LoadMethod(_watermark(loaded, choice), all_rows=True, swap=True, note=note)
 
 
-def _other_mode(loaded: Loaded, choice: Choice, *, full_refresh: bool) -> Way:
+def _other_mode(loaded: CommittedLoad, choice: TableSpec, *, full_refresh: bool) -> LoadMethod:
     before, now = loaded.style, style(choice)
     said = f"mode of {choice.name} was {before} and is {now} now"
     if (before, now) == ("replace", "snapshots"):  # the last image is the first of them
-        return Way()
+        return LoadMethod()
     if "snapshots" in (before, now) or before == "history":
         raise TableRefused(f"{said}; {RENAME}")
     watermark = _watermark(loaded, choice)
     if before == "append" and now == "merge" and not full_refresh:  # rows that the source lost stay
-        return Way(
+        return LoadMethod(
             watermark, all_rows=True, repeated_keys=True, note=f"{said}: the table is read whole again"
         )
     if before == "append" and not full_refresh:
         raise TableRefused(f"{said}, and it may hold rows that the source no longer has; {REFRESH}")
     note = f"{said}: the table is read whole, and replaced" if now != "replace" else None
-    return Way(watermark, all_rows=True, swap=True, rebuild=now == "history", note=note)
+    return LoadMethod(watermark, all_rows=True, swap=True, rebuild=now == "history", note=note)

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 
 from tributary.engines.protocol import Engine
 from tributary.errors import PermanentError, QueryCancelled
-from tributary.model.plan import QuietTable
+from tributary.model.plan import UnchangedTable
 from tributary.model.source_catalog import TableName
 from tributary.model.warehouse_names import Target
-from tributary.planning.read_bounds import Reader
-from tributary.planning.table_spec import Choice
+from tributary.planning.read_bounds import SourceProbe
+from tributary.planning.table_spec import TableSpec
 from tributary.storage import committed_watermarks
-from tributary.storage.committed_watermarks import Kept
+from tributary.storage.committed_watermarks import CommittedWatermarks
 
 ASKED_AT_ONCE = 100
 
@@ -68,8 +68,11 @@ def still(
 
 
 def still_quiet(
-    kept: Kept, reader: Reader, chosen: Mapping[TableName, Choice], targets: Mapping[TableName, Target]
-) -> tuple[QuietTable, ...]:
+    kept: CommittedWatermarks,
+    reader: SourceProbe,
+    chosen: Mapping[TableName, TableSpec],
+    targets: Mapping[TableName, Target],
+) -> tuple[UnchangedTable, ...]:
     """Return all the tables where the source has nothing new in any, () where the warehouse must be asked."""
     questions: dict[TableName, str] = {}
     for name, choice in chosen.items():
@@ -80,12 +83,12 @@ def still_quiet(
     if len(still(reader.engine, reader.connection, questions, stop=True)) < len(questions):
         return ()
     return tuple(
-        QuietTable(table=choice.name, target=str(targets[name]), mode=choice.mode)
+        UnchangedTable(table=choice.name, target=str(targets[name]), mode=choice.mode)
         for name, choice in chosen.items()
     )
 
 
-def committed_watermark(kept: Kept, choice: Choice, target: str) -> str | None:
+def committed_watermark(kept: CommittedWatermarks, choice: TableSpec, target: str) -> str | None:
     """Return up to where the table is loaded; None where only the warehouse can say."""
     if choice.cursor is None or choice.cursor.nullable:  # NULLs are read by every run
         return None

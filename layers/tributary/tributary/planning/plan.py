@@ -22,13 +22,13 @@ from tributary.engines.protocol import Engine
 from tributary.errors import ConfigError, PermanentError, TableRefused
 from tributary.model import warehouse_names
 from tributary.model.plan import (
-    Asked,
     Failure,
     Item,
     PausedTable,
     Plan,
-    QuietTable,
+    ReadRequest,
     TablePlan,
+    UnchangedTable,
     columns_digest,
 )
 from tributary.model.result import ReplayedRun
@@ -37,24 +37,24 @@ from tributary.model.warehouse_names import Target
 from tributary.observability import logger
 from tributary.planning import backfill, index_advice, integer_horizon, key_ranges, new_rows, replay
 from tributary.planning.access import access
-from tributary.planning.checkpoint import Carrier, note_begun
-from tributary.planning.load_method import go_on
-from tributary.planning.read_bounds import Bounds, Now, Reader, opens_at, whole
+from tributary.planning.checkpoint import Checkpoints, note_begun
+from tributary.planning.load_method import choose_load_method
+from tributary.planning.read_bounds import ReadBounds, SourceClock, SourceProbe, opens_at, whole
 from tributary.planning.schema_evolution import (
     Evolution,
     check_width,
+    deep_copy_columns,
     evolve,
-    go_on_with,
-    remade,
     sizes_texts,
+    with_evolution,
 )
-from tributary.planning.table_spec import KEYED, Choice, choose
-from tributary.planning.warehouse_state import Landed, look, shut_out
+from tributary.planning.table_spec import KEYED, TableSpec, specify
+from tributary.planning.warehouse_state import WarehouseState, fence_off, read_warehouse_state
 from tributary.redshift import text_sizes
 from tributary.redshift.data_api import Warehouse
 from tributary.storage import committed_watermarks, lease, object_keys, source_health
 from tributary.storage.bucket import Bucket, body
-from tributary.storage.committed_watermarks import Kept
+from tributary.storage.committed_watermarks import CommittedWatermarks
 from tributary.storage.lease import Lease
 
 ITEMS_AT_MOST = 100  # tables share items beyond that: history and payloads stay small
@@ -66,7 +66,7 @@ ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RunRequest:
     """What an execution asks for: a source, or some of its tables, or all of their rows, or a part of them.
 
     `may_vanish` stands for this run in the place of what the source's file says.
@@ -77,7 +77,7 @@ class Request:
     started_at: str
     tables: tuple[str, ...] | None = None
     full_refresh: bool = False
-    asked: Asked | None = None
+    asked: ReadRequest | None = None
     may_vanish: str | None = None
 
     @property
@@ -87,7 +87,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class PlanContext:
     """What Plan works with. `is_running` tells whether an execution, by its ARN, still runs."""
 
     sources: Path
@@ -98,7 +98,7 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class PlanOutcome:
     """A frozen plan, or None where another execution runs the source."""
 
     plan: Plan | None
@@ -109,7 +109,7 @@ class Outcome:
         return min(self.plan.max_connections, CONCURRENCY_AT_MOST) if self.plan else 0
 
 
-def plan_run(request: Request, around: Surroundings) -> Outcome:
+def plan_run(request: RunRequest, around: PlanContext) -> PlanOutcome:
     """Freeze the run of the request's execution.
 
     Raises ConfigError for an unknown source or table, SecretError, SourceRefused and
@@ -119,15 +119,15 @@ def plan_run(request: Request, around: Surroundings) -> Outcome:
     backfill.check(request.asked, request.tables, full_refresh=request.full_refresh)
     held = lease.acquire(around.bucket, source.name, request.execution_arn, is_running=around.is_running)
     if held is None:
-        return Outcome(None)
+        return PlanOutcome(None)
     logger.append_keys(run_id=held.run_id)
     frozen = around.bucket.document(object_keys.plan(source.name, held.run_id), Plan)
     if frozen:
-        return Outcome(frozen)
+        return PlanOutcome(frozen)
     if held.taken_over:
-        shut_out(around.warehouse, source.name, held.generation, held.run_id)
+        fence_off(around.warehouse, source.name, held.generation, held.run_id)
     if request.replays:
-        return Outcome(_freeze(request, source, held, around, _replayed(request, source, held, around)))
+        return PlanOutcome(_freeze(request, source, held, around, _replayed(request, source, held, around)))
     stands = source_health.expect(around.bucket, source.name, source.pause_after)
     paused = () if request.tables else stands.paused_tables  # a table that is asked for by name is tried
     survey = Survey(
@@ -135,12 +135,12 @@ def plan_run(request: Request, around: Surroundings) -> Outcome:
         request,
         held.run_id,
         around.bucket,
-        lambda: look(around.warehouse, source.name, source.schemas, held.run_id),
+        lambda: read_warehouse_state(around.warehouse, source.name, source.schemas, held.run_id),
         committed_watermarks.find(around.bucket, held, around.warehouse.name),
         paused,
     )
     surveyed = survey.tables(secret.fetch(around.secrets, source.secret))
-    return Outcome(_freeze(request, source, held, around, surveyed))
+    return PlanOutcome(_freeze(request, source, held, around, surveyed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ class Surveyed:
     failures: tuple[Failure, ...] = ()
     paused: tuple[PausedTable, ...] = ()
     notes: tuple[str, ...] = ()
-    quiet: tuple[QuietTable, ...] = ()
+    quiet: tuple[UnchangedTable, ...] = ()
     runs: Mapping[int, Sequence[ReplayedRun]] = field(default_factory=dict)
 
 
@@ -168,13 +168,13 @@ class Survey:
     """
 
     source: Source
-    request: Request
+    request: RunRequest
     run_id: str
     bucket: Bucket
-    look: Callable[[], Landed]
-    kept: Kept | None = None
+    look: Callable[[], WarehouseState]
+    kept: CommittedWatermarks | None = None
     paused: tuple[PausedTable, ...] = ()
-    landed: Landed = field(default_factory=Landed)
+    landed: WarehouseState = field(default_factory=WarehouseState)
 
     def tables(self, credentials: secret.Secret) -> Surveyed:
         """Return the plans of the tables, numbered, and what there is to say of the others."""
@@ -196,7 +196,7 @@ class Survey:
         targets = targets.of(resolution.selected)
         described = engine.describe(connection, set(targets.names) - set(resolution.queries))
         failures = Failures([*resolution.failures, *targets.failures])
-        reader = Reader(engine, connection)
+        reader = SourceProbe(engine, connection)
         choices = failures.collect(
             targets.names, lambda name: self._choose(reader, described, name, resolution)
         )
@@ -209,7 +209,7 @@ class Survey:
         now = integer_horizon.now(
             reader, self.bucket, self.source.name, chosen, survey.landed.watermarks(chosen, targets.names)
         )
-        carrier = Carrier.of(self.bucket, self.source.name, survey.landed.tables)
+        carrier = Checkpoints.of(self.bucket, self.source.name, survey.landed.tables)
         plans = failures.collect(
             chosen, lambda name: survey._plan(reader, now, chosen[name], targets.names[name], carrier)
         )
@@ -240,38 +240,40 @@ class Survey:
 
     def _choose(
         self,
-        reader: Reader,
+        reader: SourceProbe,
         described: dict[TableName, SourceTable],
         name: TableName,
         resolution: Resolution,
-    ) -> Choice:
+    ) -> TableSpec:
         sql = resolution.queries.get(name)
         table = described.get(name) if sql is None else reader.described(name, sql)
         if table is None:
             raise TableRefused(f"table {name} disappeared from the source while it was being planned")
-        choice = choose(reader.engine, table, resolution.selected[name], sql)
+        choice = specify(reader.engine, table, resolution.selected[name], sql)
         reader.check_own_sql(choice)
         return choice
 
-    def _plan(self, reader: Reader, now: Now, choice: Choice, target: Target, carrier: Carrier) -> TablePlan:
+    def _plan(
+        self, reader: SourceProbe, now: SourceClock, choice: TableSpec, target: Target, carrier: Checkpoints
+    ) -> TablePlan:
         """Return the table's plan, which goes on from an earlier run's unless every row is asked for."""
         fresh = self._fresh(reader, now, choice, target)
         return fresh if fresh.asked else carrier.carry_on(fresh, choice, reader, now)
 
-    def _fresh(self, reader: Reader, now: Now, choice: Choice, target: Target) -> TablePlan:
+    def _fresh(self, reader: SourceProbe, now: SourceClock, choice: TableSpec, target: Target) -> TablePlan:
         known = self.landed.known(target)
         loaded = self.landed.loaded(choice, target)
         choice, found = evolve(choice, target, known, loaded)
         full_refresh = self.request.full_refresh
-        way = go_on(loaded, choice, full_refresh=full_refresh)
-        way = go_on_with(way, choice, target, found, full_refresh=full_refresh)
+        way = choose_load_method(loaded, choice, full_refresh=full_refresh)
+        way = with_evolution(way, choice, target, found, full_refresh=full_refresh)
         own = self.landed.missing_own_columns(choice, target)
         self._check_shared(choice, target, own)
         reread = choice.mode in KEYED and self._reread(reader, choice, target, found)
         all_rows = full_refresh or reread or way.all_rows
-        asked = Asked(what="full_refresh") if full_refresh else None
+        asked = ReadRequest(what="full_refresh") if full_refresh else None
         if self.request.asked:
-            asked = backfill.settled(reader, choice, self.request.asked)
+            asked = backfill.normalized(reader, choice, self.request.asked)
             backfill.check_way(choice, way, loaded=loaded is not None, reread=reread)
             bounds = backfill.bounds(reader, choice, now, way.watermark or "", asked)
         else:
@@ -280,9 +282,9 @@ class Survey:
             reader.check_unique(choice, None)
         elif all_rows or choice.table.name not in now.still:
             reader.check_unique(choice, None if all_rows else bounds.watermark)
-        anew = remade(choice, known, found, own)
+        anew = deep_copy_columns(choice, known, found, own)
         sized_texts = sizes_texts(choice)
-        stands = text_sizes.standing(choice.columns, known) if sized_texts else {}
+        stands = text_sizes.existing_columns(choice.columns, known) if sized_texts else {}
         said = {} if target.shared else choice.comments
         comments = self.landed.comments.missing(target, said, anew=bool(anew))
         if_widened = self.landed.comments.missing(target, said, anew=True) if stands else ()
@@ -338,7 +340,7 @@ class Survey:
         check_width(plan, known)
         return plan.model_copy(update={"access": access(plan, choice.settings.access)})
 
-    def _check_shared(self, choice: Choice, target: Target, own: Sequence[str]) -> None:
+    def _check_shared(self, choice: TableSpec, target: Target, own: Sequence[str]) -> None:
         """Raise TableRefused where other sources' rows stand there in another form."""
         history = "row_digest" in (self.landed.known(target) or {})
         if target.shared and (own or (history and choice.mode != "history")):
@@ -348,13 +350,19 @@ class Survey:
             )
 
     def _bounds(
-        self, reader: Reader, now: Now, choice: Choice, watermark: str | None, *, all_rows: bool
-    ) -> Bounds:
+        self,
+        reader: SourceProbe,
+        now: SourceClock,
+        choice: TableSpec,
+        watermark: str | None,
+        *,
+        all_rows: bool,
+    ) -> ReadBounds:
         if choice.cursor is None:
-            return Bounds(ranges=whole(choice))
+            return ReadBounds(ranges=whole(choice))
         return reader.bounds(choice, now, watermark, all_rows=all_rows)
 
-    def _reread(self, reader: Reader, choice: Choice, target: Target, found: Evolution) -> bool:
+    def _reread(self, reader: SourceProbe, choice: TableSpec, target: Target, found: Evolution) -> bool:
         """Say whether columns have values that no row's cursor tells of."""
         if choice.settings.on_new_column == "null":
             return False
@@ -367,7 +375,7 @@ class Survey:
         return any(reader.has_values(choice, column.name) for column in found.new)
 
     def _drift_notes(
-        self, choice: Choice, target: Target, found: Evolution, *, reread: bool, swap: bool
+        self, choice: TableSpec, target: Target, found: Evolution, *, reread: bool, swap: bool
     ) -> Iterable[str]:
         new = ", ".join(column.name for column in (*found.new, *found.returned))
         dropped = ", ".join(self.landed.dropped_columns(choice, target))
@@ -382,12 +390,14 @@ class Survey:
             yield f"columns no longer read: {dropped}; {kept}"
 
 
-def _replayed(request: Request, source: Source, held: Lease, around: Surroundings) -> Surveyed:
+def _replayed(request: RunRequest, source: Source, held: Lease, around: PlanContext) -> Surveyed:
     """Return the plans of the tables that are made anew from the raw layer."""
-    newest = look(around.warehouse, source.name, source.schemas, held.run_id)
+    newest = read_warehouse_state(around.warehouse, source.name, source.schemas, held.run_id)
     chosen = replay.wanted(newest.tables, request.tables)
     schemas = {newest.tables[name].target.partition(".")[0] for name in chosen}
-    landed = look(around.warehouse, source.name, sorted({*source.schemas, *schemas}), held.run_id)
+    landed = read_warehouse_state(
+        around.warehouse, source.name, sorted({*source.schemas, *schemas}), held.run_id
+    )
     log = replay.ask(around.warehouse, source.name, chosen, held.run_id)
     archive = replay.Archive(around.bucket.client, around.bucket.name)
     may_vanish = _percentage(request.may_vanish or MAY_VANISH)
@@ -442,10 +452,10 @@ class Failures:
 
 
 def _freeze(
-    request: Request,
+    request: RunRequest,
     source: Source,
     held: Lease,
-    around: Surroundings,
+    around: PlanContext,
     surveyed: Surveyed,
 ) -> Plan:
     """Write the items, then the head; return the head that stands, ours or that of a faster attempt."""

@@ -19,12 +19,12 @@ from tributary.model.plan import Column, Range
 from tributary.model.source_catalog import Clock, SourceTable, TableName
 from tributary.model.time_zone import parse_time_zone
 from tributary.planning.horizon import clock_text, digits, limit, unknown_zone
-from tributary.planning.table_spec import Choice
+from tributary.planning.table_spec import TableSpec
 from tributary.reading.keyset import relation, user_condition
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class ReadBounds:
     """The ranges to read and the watermarks before and after; see `documents.TablePlan`."""
 
     ranges: tuple[Range, ...]
@@ -35,7 +35,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Now:
+class SourceClock:
     """The source at plan time: its clock, and for each table with an integer cursor the exact horizon.
 
     `serials`: table name -> the highest value under which nothing can be committed any more; a
@@ -47,25 +47,27 @@ class Now:
     still: Set[TableName] = frozenset()
 
 
-def whole(choice: Choice) -> tuple[Range, ...]:
+def whole(choice: TableSpec) -> tuple[Range, ...]:
     """Return the one range that reads every row: by the key, which does not move while it is read."""
     return (Range(number=0, order=choice.key),)
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class SourceProbe:
     """Asks a source the few small questions that bounds rest on."""
 
     engine: Engine
     connection: Any
 
-    def bounds(self, choice: Choice, now: Now, watermark: str | None, *, all_rows: bool) -> Bounds:
+    def bounds(
+        self, choice: TableSpec, now: SourceClock, watermark: str | None, *, all_rows: bool
+    ) -> ReadBounds:
         """Return the bounds of an incremental table; without a watermark every row is read."""
         cursor = choice.cursor
         assert cursor is not None  # an incremental mode has one
         begun = None if all_rows else watermark
         if begun is not None and choice.table.name in now.still:
-            return Bounds(
+            return ReadBounds(
                 ranges=() if choice.mode == "append" else self._ranges(choice, begun, None, None),
                 watermark=watermark,
                 next_watermark=watermark,
@@ -75,14 +77,14 @@ class Reader:
         committed = self._next_watermark(choice, now, watermark) if highest is not None else None
         future = self._future_rows(choice, now.clock)
         if choice.mode == "append":
-            return Bounds(
+            return ReadBounds(
                 ranges=self._settled(choice, begun, committed or watermark),
                 watermark=watermark,
                 next_watermark=committed or watermark,
                 notes=(*_notes(choice, cursor, now), *_waiting(future)),
             )
         up_to = highest if future else self._clock(choice, now.clock)
-        return Bounds(
+        return ReadBounds(
             ranges=whole(choice) if begun is None else self._ranges(choice, begun, up_to, highest),
             watermark=watermark,
             next_watermark=committed or watermark,
@@ -90,7 +92,7 @@ class Reader:
             notes=_notes(choice, cursor, now),
         )
 
-    def _settled(self, choice: Choice, after: str | None, up_to: str | None) -> tuple[Range, ...]:
+    def _settled(self, choice: TableSpec, after: str | None, up_to: str | None) -> tuple[Range, ...]:
         """Return the rows up to the next watermark, none where it stays; without a key in one go."""
         if up_to is None or up_to == after:
             return ()
@@ -99,19 +101,19 @@ class Reader:
         return (Range(number=0, order=_by_cursor(choice) if choice.key else (), after=after, up_to=up_to),)
 
     def _ranges(
-        self, choice: Choice, after: str, up_to: str | None, highest: str | None
+        self, choice: TableSpec, after: str, up_to: str | None, highest: str | None
     ) -> tuple[Range, ...]:
         """Return the rows without a cursor first: one that gets a value meanwhile is then read again."""
         nulls = [Range(number=0, order=choice.key, nulls=True)] if choice.settings.nulls == "include" else []
         news = Range(number=1, order=_by_cursor(choice), after=after, up_to=up_to)
         return (*nulls, *([] if highest is None else [news]))
 
-    def highest(self, choice: Choice, cursor: Column, *, after: str | None, below: str = "") -> str | None:
+    def highest(self, choice: TableSpec, cursor: Column, *, after: str | None, below: str = "") -> str | None:
         """Return the cursor's highest value after the watermark (and `below`, a condition), None for none."""
         row = self.engine.ask(self.connection, self.top(choice, cursor, after=after, below=below))
         return row[0] if row else None
 
-    def top(self, choice: Choice, cursor: Column, *, after: str | None = None, below: str = "") -> str:
+    def top(self, choice: TableSpec, cursor: Column, *, after: str | None = None, below: str = "") -> str:
         """Return the query of the highest value, which is one row and one column."""
         name, table = self.engine.quote(cursor.name), self._named_rows(choice, cursor.name)
         conditions = [f"{name} > {self.engine.literal(after, cursor.type)}"] if after is not None else []
@@ -120,13 +122,13 @@ class Reader:
         shown = self.engine.rendered(cursor.name, cursor.type)
         return f"SELECT {shown} FROM (SELECT MAX({name}) AS {name} FROM {table}{where}) AS top"
 
-    def is_news(self, choice: Choice, cursor: Column, watermark: str) -> str:
+    def is_news(self, choice: TableSpec, cursor: Column, watermark: str) -> str:
         """Return the expression that is 1 where a row is above the watermark, else 0."""
         beyond = f"{self.engine.quote(cursor.name)} > {self.engine.literal(watermark, cursor.type)}"
         found = f"SELECT 1 FROM {self._named_rows(choice, cursor.name)} WHERE {beyond}"
         return f"CASE WHEN EXISTS ({found}) THEN 1 ELSE 0 END"
 
-    def _next_watermark(self, choice: Choice, now: Now, watermark: str | None) -> str | None:
+    def _next_watermark(self, choice: TableSpec, now: SourceClock, watermark: str | None) -> str | None:
         cursor = choice.cursor
         if cursor is None:
             return None
@@ -141,7 +143,7 @@ class Reader:
             )
             below = f"{name} < {self.engine.literal(text, cursor.type)}"
         else:
-            serial = self.engine.settled(self.connection, cursor.type)
+            serial = self.engine.counter_horizon(self.connection, cursor.type)
             if serial is None:
                 serial = self._serial_horizon(choice, cursor, now)
             if serial is None:
@@ -149,7 +151,7 @@ class Reader:
             below = f"{name} <= {self.engine.literal(serial, cursor.type)}"
         return self.highest(choice, cursor, after=watermark, below=below)
 
-    def _serial_horizon(self, choice: Choice, cursor: Column, now: Now) -> str | None:
+    def _serial_horizon(self, choice: TableSpec, cursor: Column, now: SourceClock) -> str | None:
         overlap = choice.overlap
         if isinstance(overlap, timedelta):
             raise TableRefused(
@@ -172,7 +174,7 @@ class Reader:
         highest = self.highest(choice, cursor, after=None)
         return None if highest is None else str(int(highest) - overlap)
 
-    def _future_rows(self, choice: Choice, clock: Clock) -> int:
+    def _future_rows(self, choice: TableSpec, clock: Clock) -> int:
         """Count the rows dated beyond the source's clock; none where the clock cannot tell."""
         up_to, cursor = self._clock(choice, clock), choice.cursor
         if up_to is None or cursor is None:
@@ -182,7 +184,7 @@ class Reader:
         row = self.engine.ask(self.connection, f"SELECT COUNT(*) FROM {rows} WHERE {beyond}")
         return int(row[0] or 0) if row else 0
 
-    def _clock(self, choice: Choice, clock: Clock) -> str | None:
+    def _clock(self, choice: TableSpec, clock: Clock) -> str | None:
         """Return the source's clock as the cursor would have it, None where it cannot be held against it."""
         cursor, zone = choice.cursor, choice.settings.cursor_time_zone
         if cursor is None or not cursor.kind.orders_time or unknown_zone(cursor.kind, zone, cursor.name):
@@ -190,7 +192,7 @@ class Reader:
         fraction = digits(cursor.type, default=self.engine.FRACTION_DIGITS)
         return clock_text(clock, cursor.kind, zone=zone, digits=fraction)
 
-    def check_unique(self, choice: Choice, watermark: str | None) -> None:
+    def check_unique(self, choice: TableSpec, watermark: str | None) -> None:
         """Raise KeyNotUnique where rows to be read share their key with another row.
 
         Asked only of a key that the source does not keep unique itself.
@@ -213,7 +215,7 @@ class Reader:
                 "set key to columns that identify a row, or use mode: replace without a key"
             )
 
-    def has_values(self, choice: Choice, column: str) -> bool:
+    def has_values(self, choice: TableSpec, column: str) -> bool:
         """Say whether the column is not NULL in at least one row."""
         name = self.engine.quote(column)
         return self._any(f"SELECT 1 FROM {self._named_rows(choice, column)} WHERE {name} IS NOT NULL")
@@ -225,7 +227,7 @@ class Reader:
         except (InternalError, TableRefused) as error:
             raise TableRefused(f"query {name} is refused by the source; try it there. {error}") from None
 
-    def check_own_sql(self, choice: Choice) -> None:
+    def check_own_sql(self, choice: TableSpec) -> None:
         """Raise TableRefused where the source refuses the user's condition, or a query breaks its promise.
 
         What the file calls key and cursor of a query may not be NULL: no page could go on after it.
@@ -255,10 +257,10 @@ class Reader:
         row = self.engine.ask(self.connection, f"SELECT CASE WHEN EXISTS ({sql}) THEN 1 END")
         return row is not None and row[0] is not None
 
-    def _relation(self, choice: Choice) -> str:
+    def _relation(self, choice: TableSpec) -> str:
         return relation(choice.table.name, choice.sql, self.engine.quote)
 
-    def _rows(self, choice: Choice, *columns: str) -> str:
+    def _rows(self, choice: TableSpec, *columns: str) -> str:
         """Return what the table's rows are selected from, without those that `where` leaves out."""
         if choice.settings.where is None:
             return self._relation(choice)
@@ -266,13 +268,13 @@ class Reader:
         condition = user_condition(choice.settings.where)
         return f"(SELECT {shown} FROM {self._relation(choice)} AS t WHERE {condition})"
 
-    def _named_rows(self, choice: Choice, *columns: str) -> str:
+    def _named_rows(self, choice: TableSpec, *columns: str) -> str:
         """Return the same with the name that a derived table must have."""
         rows = self._rows(choice, *columns)
         return f"{rows} AS t" if rows.startswith("(") else rows
 
 
-def opens_at(run_id: str, choice: Choice) -> str:
+def opens_at(run_id: str, choice: TableSpec) -> str:
     """Return the start of the run, in the zone of the cursor: from then a version without a time holds."""
     started = datetime.strptime(run_id, "%Y%m%d_%H%M%S").replace(tzinfo=UTC)
     cursor, zone = choice.cursor, choice.settings.cursor_time_zone
@@ -281,12 +283,12 @@ def opens_at(run_id: str, choice: Choice) -> str:
     return started.replace(tzinfo=None).isoformat(sep=" ")
 
 
-def _by_cursor(choice: Choice) -> tuple[str, ...]:
+def _by_cursor(choice: TableSpec) -> tuple[str, ...]:
     cursor = choice.cursor.name if choice.cursor else ""
     return (cursor, *(name for name in choice.key if name != cursor))
 
 
-def _time_overlap(choice: Choice) -> timedelta | None:
+def _time_overlap(choice: TableSpec) -> timedelta | None:
     overlap = choice.overlap
     if isinstance(overlap, int):
         raise TableRefused(
@@ -295,7 +297,7 @@ def _time_overlap(choice: Choice) -> timedelta | None:
     return overlap
 
 
-def _notes(choice: Choice, cursor: Column, now: Now) -> tuple[str, ...]:
+def _notes(choice: TableSpec, cursor: Column, now: SourceClock) -> tuple[str, ...]:
     appends = choice.mode == "append"
     notes = [unknown_zone(cursor.kind, choice.settings.cursor_time_zone, cursor.name, waits=appends)]
     if now.clock.hidden and choice.overlap is None and cursor.kind.orders_time:

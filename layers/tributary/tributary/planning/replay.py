@@ -18,12 +18,12 @@ from dataclasses import dataclass, field
 from tributary.config.selection import matching
 from tributary.errors import ConfigError, ReplayRefused
 from tributary.model.own_columns import added
-from tributary.model.plan import Asked, Column, Failure, Item, Plan, Rebuilt, TablePlan
+from tributary.model.plan import Column, Failure, Item, Plan, ReadRequest, ReplayPlan, TablePlan
 from tributary.model.result import ReplayedRun
 from tributary.model.source_catalog import TableName
 from tributary.model.types import warehouse as warehouse_type
-from tributary.planning.load_method import Loaded
-from tributary.planning.warehouse_state import Landed
+from tributary.planning.load_method import CommittedLoad
+from tributary.planning.warehouse_state import WarehouseState
 from tributary.redshift import control, text_sizes
 from tributary.redshift.data_api import Row, Warehouse
 from tributary.redshift.publish import NEW_COLUMNS_AT_MOST
@@ -75,11 +75,13 @@ class Replay:
     archive: Archive
     source: str
     chosen: frozenset[str]
-    loaded: Mapping[str, Loaded]
+    loaded: Mapping[str, CommittedLoad]
     may_vanish: int
     heads: dict[str, tuple[Plan, dict[str, TablePlan]] | None] = field(default_factory=dict)
 
-    def table(self, name: str, log: Sequence[Logged], landed: Landed) -> tuple[TablePlan, list[ReplayedRun]]:
+    def table(
+        self, name: str, log: Sequence[Logged], landed: WarehouseState
+    ) -> tuple[TablePlan, list[ReplayedRun]]:
         """Return the plan that makes a table anew and the runs it is made of; raises ReplayRefused."""
         chain = self._chain(name, log)
         with ThreadPoolExecutor(READERS) as readers:
@@ -99,7 +101,7 @@ class Replay:
             for target, column in columns.items()
             if column.kind.sized_by_values and last.sized_texts and (known is None or target in new)
         ]
-        rebuilt = Rebuilt(
+        rebuilt = ReplayPlan(
             runs=len(runs),
             key=None if loaded.key is None else json.dumps(loaded.key, ensure_ascii=False),
             columns_digest=loaded.columns,
@@ -114,7 +116,7 @@ class Replay:
             "next_watermark": loaded.value,
             "whole": True,
             "swap": True,
-            "asked": Asked(what="replay"),
+            "asked": ReadRequest(what="replay"),
             "rebuilt": rebuilt,
             "may_vanish": self.may_vanish,
             "exists": known is not None,
@@ -287,7 +289,7 @@ def ask(warehouse: Warehouse, source: str, tables: Sequence[str], run_id: str) -
 
 
 def plan(
-    replay: Replay, log: Mapping[str, list[Logged]], landed: Landed
+    replay: Replay, log: Mapping[str, list[Logged]], landed: WarehouseState
 ) -> tuple[list[tuple[TablePlan, list[ReplayedRun]]], list[Failure]]:
     """Return the tables that can be made anew, numbered, each with its runs, and why others cannot."""
     tables: list[tuple[TablePlan, list[ReplayedRun]]] = []

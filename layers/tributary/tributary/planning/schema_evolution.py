@@ -14,17 +14,17 @@ from dataclasses import dataclass, replace
 
 from tributary.errors import TableRefused
 from tributary.model.own_columns import added
-from tributary.model.plan import Column, Remade, SchemaChange, TablePlan
+from tributary.model.plan import Column, DeepCopyColumn, SchemaChange, TablePlan
 from tributary.model.types import VARBYTE_BYTES
 from tributary.model.types import warehouse as warehouse_type
 from tributary.model.warehouse_names import Target
-from tributary.planning.load_method import REFRESH, RENAME, Loaded, Way
-from tributary.planning.table_spec import Choice
-from tributary.redshift.control import Committed
+from tributary.planning.load_method import REFRESH, RENAME, CommittedLoad, LoadMethod
+from tributary.planning.table_spec import TableSpec
+from tributary.redshift.control import ControlRow
 from tributary.redshift.publish import NEW_COLUMNS_AT_MOST, publish
 from tributary.redshift.sql import STATEMENT_BYTES_AT_MOST
 from tributary.redshift.stage import stage
-from tributary.redshift.text_sizes import settled
+from tributary.redshift.text_sizes import with_sizes
 
 DIGITS = {"SMALLINT": 5, "INTEGER": 10, "BIGINT": 19}  # that the largest value has
 DIGITS_AT_MOST = 38  # of a DECIMAL
@@ -102,8 +102,8 @@ class Evolution:
 
 
 def evolve(
-    choice: Choice, target: Target, known: Mapping[str, str] | None, loaded: Loaded | None
-) -> tuple[Choice, Evolution]:
+    choice: TableSpec, target: Target, known: Mapping[str, str] | None, loaded: CommittedLoad | None
+) -> tuple[TableSpec, Evolution]:
     """Return what is read of the table, and how that differs from what the warehouse has (`known`).
 
     Raises TableRefused where `schema_changes` is `freeze` and anything differs.
@@ -132,18 +132,18 @@ def evolve(
     return replace(choice, columns=columns), replace(found, new=new, ignored=ignored)
 
 
-def sizes_texts(choice: Choice) -> bool:
+def sizes_texts(choice: TableSpec) -> bool:
     """Say whether there are texts that the source does not bound, and the file wants them sized."""
     return choice.settings.texts != "widest" and any(one.kind.sized_by_values for one in choice.columns)
 
 
-def _wanted(choice: Choice, column: Column, has: str | None) -> str:
+def _wanted(choice: TableSpec, column: Column, has: str | None) -> str:
     """Return the type that the column is to have: of a text that its values size, the VARCHAR that it has."""
     sized = column.kind.sized_by_values and sizes_texts(choice)
     return has if has and sized and has.startswith("VARCHAR(") else warehouse_type(column.kind)
 
 
-def _retyped(choice: Choice, known: Mapping[str, str]) -> Iterable[Retyped]:
+def _retyped(choice: TableSpec, known: Mapping[str, str]) -> Iterable[Retyped]:
     for column in choice.columns:
         has = known.get(column.target)
         wants = _wanted(choice, column, has)
@@ -152,7 +152,7 @@ def _retyped(choice: Choice, known: Mapping[str, str]) -> Iterable[Retyped]:
             yield Retyped(column, has, wants, widened=holds(wants, has), sized=sized)
 
 
-def _kept(choice: Choice, known: Mapping[str, str]) -> Iterable[Retyped]:
+def _kept(choice: TableSpec, known: Mapping[str, str]) -> Iterable[Retyped]:
     for column in choice.columns:
         has = known.get(column.target)
         wants = _wanted(choice, column, has)
@@ -206,7 +206,7 @@ def _parts(type_name: str) -> tuple[str, *tuple[int, ...]]:
     return (word, *(numbers or ((VARBYTE_BYTES,) if word == "VARBYTE" else ())))
 
 
-def _check_frozen(choice: Choice, known: Mapping[str, str], found: Evolution) -> None:
+def _check_frozen(choice: TableSpec, known: Mapping[str, str], found: Evolution) -> None:
     """Raise TableRefused with every column that differs, before and after."""
     lines = [f"{change.column}: {_shown(change)}" for change in found.changes(known)]
     if lines:
@@ -220,7 +220,9 @@ def _shown(change: SchemaChange) -> str:
     return f"{change.before or 'not read'} → {change.after or 'dropped'}"
 
 
-def go_on_with(way: Way, choice: Choice, target: Target, found: Evolution, *, full_refresh: bool) -> Way:
+def with_evolution(
+    way: LoadMethod, choice: TableSpec, target: Target, found: Evolution, *, full_refresh: bool
+) -> LoadMethod:
     """Return the way, with all rows read again and replaced where a type holds none of the old values.
 
     Raises TableRefused where rows stand there that the source may not have any more.
@@ -241,9 +243,9 @@ def go_on_with(way: Way, choice: Choice, target: Target, found: Evolution, *, fu
     return replace(way, all_rows=True, swap=True, repeated_keys=False, note=way.note or note)
 
 
-def remade(
-    choice: Choice, known: Mapping[str, str] | None, found: Evolution, own: Iterable[str]
-) -> tuple[Remade, ...]:
+def deep_copy_columns(
+    choice: TableSpec, known: Mapping[str, str] | None, found: Evolution, own: Iterable[str]
+) -> tuple[DeepCopyColumn, ...]:
     """Return the columns of the table that takes the old one's place, () where it needs no other.
 
     A new table stands for types that changed, since ALTER TABLE can change none but a VARCHAR's, and
@@ -255,11 +257,16 @@ def remade(
     retyped = {one.column.target: one for one in found.retyped}
     lost = {one.column.target for one in found.replaced}
     columns = [
-        Remade(name=name, type=retyped[name].after if name in retyped else type_name, kept=name not in lost)
+        DeepCopyColumn(
+            name=name, type=retyped[name].after if name in retyped else type_name, kept=name not in lost
+        )
         for name, type_name in known.items()
     ]
     new = {column.target: warehouse_type(column.kind) for column in found.new} | missing
-    return (*columns, *(Remade(name=name, type=type_name, kept=False) for name, type_name in new.items()))
+    return (
+        *columns,
+        *(DeepCopyColumn(name=name, type=type_name, kept=False) for name, type_name in new.items()),
+    )
 
 
 def check_width(table: TablePlan, known: Mapping[str, str] | None) -> None:
@@ -276,7 +283,7 @@ def check_width(table: TablePlan, known: Mapping[str, str] | None) -> None:
         )
     if len(table.columns) <= WIDE:
         return
-    widened = settled(table, None, remake=True)  # the most that a load may have to do
+    widened = with_sizes(table, None, remake=True)  # the most that a load may have to do
     longest = max(len(sql.encode()) for sql in (*_load(table), *_load(widened)))
     if longest > STATEMENT_BYTES_AT_MOST:
         raise TableRefused(
@@ -289,4 +296,4 @@ def _load(table: TablePlan) -> list[str]:
     """Return the statements of the table's load, with names that are as long as they can be."""
     name, url = "s" * 80, "s" * 600
     said = (table.name, "0" * 15, 0, table.mode, "t" * 255, table.cursor, None, 0, 0, 0)
-    return [*stage(table, name, url, "s" * 200), *publish(table, name, Committed("s" * 50, *said))]
+    return [*stage(table, name, url, "s" * 200), *publish(table, name, ControlRow("s" * 50, *said))]

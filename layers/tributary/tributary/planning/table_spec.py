@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from tributary.config.models import Settings
+from tributary.config.models import TableSettings
 from tributary.engines.protocol import Engine
 from tributary.errors import TableRefused, UnsupportedType
 from tributary.model import value_policies, warehouse_names
@@ -44,7 +44,7 @@ SNAPSHOTS = "set cursor, or append: snapshots, which adds the whole table in eve
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class TableSpec:
     """What is read of a table and how, before any row is looked at.
 
     `key` is () where the table is read in one go; `key_proven` says that the source itself keeps it
@@ -53,7 +53,7 @@ class Choice:
     """
 
     table: SourceTable
-    settings: Settings
+    settings: TableSettings
     mode: Mode
     columns: tuple[Column, ...]
     key: tuple[str, ...]
@@ -102,7 +102,7 @@ class Choice:
         return None if self.mode == "append" else self.settings.overlap
 
 
-def choose(engine: Engine, table: SourceTable, settings: Settings, sql: str | None = None) -> Choice:
+def specify(engine: Engine, table: SourceTable, settings: TableSettings, sql: str | None = None) -> TableSpec:
     """Decide what is taken of the table.
 
     Raises TableRefused where the settings do not fit it, UnsupportedType by each type's name.
@@ -121,10 +121,10 @@ def choose(engine: Engine, table: SourceTable, settings: Settings, sql: str | No
     _check_physical(table, settings, columns)
     proven = _is_proven(table, key)
     columns = _with_policies(table, settings, columns, {*key, *([cursor.name] if cursor else [])})
-    return Choice(table, settings, mode, columns, key, proven, cursor, tuple(notes), sql)
+    return TableSpec(table, settings, mode, columns, key, proven, cursor, tuple(notes), sql)
 
 
-def _as_promised(table: SourceTable, settings: Settings) -> SourceTable:
+def _as_promised(table: SourceTable, settings: TableSettings) -> SourceTable:
     """Return a query's table with the columns NOT NULL that its key and cursor promise to be.
 
     No server can say so of a query; what rows say is asked before they are read.
@@ -136,7 +136,7 @@ def _as_promised(table: SourceTable, settings: Settings) -> SourceTable:
     return replace(table, columns=tuple(columns))
 
 
-def _columns(engine: Engine, table: SourceTable, settings: Settings) -> tuple[Column, ...]:
+def _columns(engine: Engine, table: SourceTable, settings: TableSettings) -> tuple[Column, ...]:
     taken = _taken(table, settings)
     kinds: dict[str, Kind] = {}
     unsupported = []
@@ -163,7 +163,7 @@ def _columns(engine: Engine, table: SourceTable, settings: Settings) -> tuple[Co
     )
 
 
-def _kind(engine: Engine, table: SourceTable, settings: Settings, column: SourceColumn) -> Kind:
+def _kind(engine: Engine, table: SourceTable, settings: TableSettings, column: SourceColumn) -> Kind:
     if (settings.column_policies or {}).get(column.name) == "text":
         try:
             return engine.kind(column)
@@ -181,7 +181,7 @@ def _kind(engine: Engine, table: SourceTable, settings: Settings, column: Source
 
 
 def _with_policies(
-    table: SourceTable, settings: Settings, columns: tuple[Column, ...], untouched: set[str]
+    table: SourceTable, settings: TableSettings, columns: tuple[Column, ...], untouched: set[str]
 ) -> tuple[Column, ...]:
     """Return the columns with what is done about their faults; `untouched` order or identify rows."""
     for field, names_said in (("column_policies", settings.column_policies), ("booleans", settings.booleans)):
@@ -193,7 +193,7 @@ def _with_policies(
     )
 
 
-def _untouched(table: SourceTable, settings: Settings, column: Column) -> Column:
+def _untouched(table: SourceTable, settings: TableSettings, column: Column) -> Column:
     if set(_own_policies(table, settings, column).values()) - {"fail"}:
         raise TableRefused(
             f'column_policies: column "{column.name}" of {table.name} is of its key or its cursor, whose '
@@ -202,7 +202,7 @@ def _untouched(table: SourceTable, settings: Settings, column: Column) -> Column
     return column
 
 
-def _treated(table: SourceTable, settings: Settings, column: Column) -> Column:
+def _treated(table: SourceTable, settings: TableSettings, column: Column) -> Column:
     """Return the column with its policies; `text` among them makes it a text, with the faults of one."""
     said = {**(settings.policies or {}), **_own_policies(table, settings, column)}
     policies = value_policies.meant(column.kind, said)
@@ -212,7 +212,7 @@ def _treated(table: SourceTable, settings: Settings, column: Column) -> Column:
     return column.model_copy(update={"kind": text, "policies": value_policies.meant(text, said)})
 
 
-def _check_physical(table: SourceTable, settings: Settings, columns: tuple[Column, ...]) -> None:
+def _check_physical(table: SourceTable, settings: TableSettings, columns: tuple[Column, ...]) -> None:
     """Raise TableRefused where distkey, sortkey or encode name what Redshift cannot do."""
     taken = {column.name: column for column in columns}
     asked = [
@@ -240,7 +240,7 @@ def _check_physical(table: SourceTable, settings: Settings, columns: tuple[Colum
             )
 
 
-def _own_policies(table: SourceTable, settings: Settings, column: Column) -> dict[Fault, Policy]:
+def _own_policies(table: SourceTable, settings: TableSettings, column: Column) -> dict[Fault, Policy]:
     """Return what column_policies say of the column; raises TableRefused for what cannot help it."""
     said = (settings.column_policies or {}).get(column.name, {})
     possible = value_policies.OF_KIND[column.kind.name]
@@ -262,7 +262,7 @@ def _own_policies(table: SourceTable, settings: Settings, column: Column) -> dic
     return said
 
 
-def _taken(table: SourceTable, settings: Settings) -> list[SourceColumn]:
+def _taken(table: SourceTable, settings: TableSettings) -> list[SourceColumn]:
     if settings.columns is None:
         return list(table.columns)
     available = [column.name for column in table.columns]
@@ -281,7 +281,7 @@ def _existing(table: SourceTable, name: str, field: str) -> SourceColumn:
 
 
 def _key(
-    engine: Engine, table: SourceTable, settings: Settings, columns: tuple[Column, ...], notes: list[str]
+    engine: Engine, table: SourceTable, settings: TableSettings, columns: tuple[Column, ...], notes: list[str]
 ) -> tuple[str, ...]:
     """Return the key to read by; a key of the catalog's own that cannot be one stops only a merge."""
     if settings.key:
@@ -325,7 +325,7 @@ def _unfit_for_key(engine: Engine, table: SourceTable, columns: tuple[Column, ..
     return None
 
 
-def _needs_key(settings: Settings) -> bool:
+def _needs_key(settings: TableSettings) -> bool:
     return settings.mode in KEYED or (settings.mode is None and settings.cursor is not None)
 
 
@@ -338,7 +338,7 @@ def _is_proven(table: SourceTable, key: tuple[str, ...]) -> bool:
 def _mode(
     engine: Engine,
     table: SourceTable,
-    settings: Settings,
+    settings: TableSettings,
     columns: tuple[Column, ...],
     *,
     key: tuple[str, ...],
@@ -373,7 +373,9 @@ def _may_be_taken(column: Column) -> bool:
     return column.kind.orders_time and not column.nullable
 
 
-def _cursor(engine: Engine, table: SourceTable, settings: Settings, columns: tuple[Column, ...]) -> Column:
+def _cursor(
+    engine: Engine, table: SourceTable, settings: TableSettings, columns: tuple[Column, ...]
+) -> Column:
     name = settings.cursor or ""
     source = _existing(table, name, "cursor")
     column = next((column for column in columns if column.name == name), None)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from tributary.model.own_columns import added
 from tributary.model.source_catalog import TableName
 from tributary.model.warehouse_names import Target
-from tributary.planning.load_method import Loaded
-from tributary.planning.table_spec import Choice
+from tributary.planning.load_method import CommittedLoad
+from tributary.planning.table_spec import TableSpec
 from tributary.redshift import comments, control, key_constraint
 from tributary.redshift.comments import Comments
 from tributary.redshift.data_api import Row, Warehouse
@@ -35,7 +35,7 @@ SCHEMAS_AT_ONCE = 30  # made by one batch
 
 
 @dataclass(frozen=True, slots=True)
-class Landed:
+class WarehouseState:
     """What the warehouse has of a source: how far each table is, by its source name, columns by target.
 
     `columns`: schema and table -> column -> type, in the words of `types.warehouse`; a type that
@@ -43,7 +43,7 @@ class Landed:
     name of a table's constraint of ours.
     """
 
-    tables: Mapping[str, Loaded] = field(default_factory=dict)
+    tables: Mapping[str, CommittedLoad] = field(default_factory=dict)
     columns: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
     forms: Mapping[tuple[str, str], tuple[int, int, int]] = field(default_factory=dict)
     comments: Comments = field(default_factory=Comments)
@@ -53,7 +53,7 @@ class Landed:
         """Return the types of the target's columns by their names, None where there is no such table."""
         return self.columns.get((target.schema, target.table))
 
-    def loaded(self, choice: Choice, target: Target) -> Loaded | None:
+    def loaded(self, choice: TableSpec, target: Target) -> CommittedLoad | None:
         """Return how far the table is; None where it is to begin anew.
 
         A control row says nothing about another target, nor about a table that somebody dropped.
@@ -62,7 +62,7 @@ class Landed:
         return found if found and found.target == str(target) and self.known(target) is not None else None
 
     def watermarks(
-        self, chosen: Mapping[TableName, Choice], targets: Mapping[TableName, Target]
+        self, chosen: Mapping[TableName, TableSpec], targets: Mapping[TableName, Target]
     ) -> dict[TableName, str]:
         """Return the committed watermarks of the tables' cursors, where there are such."""
         found: dict[TableName, str] = {}
@@ -72,18 +72,20 @@ class Landed:
                 found[name] = loaded.value
         return found
 
-    def missing_own_columns(self, choice: Choice, target: Target) -> tuple[str, ...]:
+    def missing_own_columns(self, choice: TableSpec, target: Target) -> tuple[str, ...]:
         """Return the columns of a history that a table which was none does not have."""
         known = self.known(target)
         return () if known is None else tuple(name for name in added(choice.mode) if name not in known)
 
-    def dropped_columns(self, choice: Choice, target: Target) -> tuple[str, ...]:
+    def dropped_columns(self, choice: TableSpec, target: Target) -> tuple[str, ...]:
         """Return the warehouse's columns that the source no longer gives: their values stay."""
         given = {column.target for column in choice.columns} | set(added(choice.mode))
         return tuple(name for name in (self.known(target) or {}) if name not in given)
 
 
-def look(warehouse: Warehouse, source: str, schemas: Sequence[str], run_id: str) -> Landed:
+def read_warehouse_state(
+    warehouse: Warehouse, source: str, schemas: Sequence[str], run_id: str
+) -> WarehouseState:
     """Read what the warehouse has of the source; makes its schemas and clears what broken runs left.
 
     Raises LoadFailed where the database user may not.
@@ -110,7 +112,7 @@ def look(warehouse: Warehouse, source: str, schemas: Sequence[str], run_id: str)
     ]
     if left:
         warehouse.run(drop(left[:40]), f"{name}/clear")
-    return Landed(
+    return WarehouseState(
         _loaded(watermarks),
         _columns(columns),
         _forms(columns),
@@ -119,7 +121,7 @@ def look(warehouse: Warehouse, source: str, schemas: Sequence[str], run_id: str)
     )
 
 
-def shut_out(warehouse: Warehouse, source: str, generation: int, run_id: str) -> None:
+def fence_off(warehouse: Warehouse, source: str, generation: int, run_id: str) -> None:
     """Make sure that nothing an older run still has under way can be published any more.
 
     The fence is committed first; what began before it is cancelled or awaited; only after that do
@@ -131,9 +133,9 @@ def shut_out(warehouse: Warehouse, source: str, generation: int, run_id: str) ->
         warehouse.wait(identifier, wait_s=120)
 
 
-def _loaded(rows: Sequence[Row]) -> dict[str, Loaded]:
+def _loaded(rows: Sequence[Row]) -> dict[str, CommittedLoad]:
     return {
-        str(table): Loaded(
+        str(table): CommittedLoad(
             run_id=str(run_id),
             mode=str(mode),
             target=str(target),

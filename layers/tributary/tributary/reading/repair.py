@@ -53,7 +53,7 @@ class Refused(Exception):
 
 
 @dataclass(slots=True)
-class Mended:
+class RepairedValues:
     """One value on its way: its text now, None for NULL, and the faults that were treated."""
 
     column: ReadColumn
@@ -80,7 +80,7 @@ class Mended:
         self.faults.append(fault)
 
 
-def mended(texts: pyarrow.Array, column: ReadColumn) -> tuple[pyarrow.Array, Counter[Fault]]:
+def repaired(texts: pyarrow.Array, column: ReadColumn) -> tuple[pyarrow.Array, Counter[Fault]]:
     """Return the column's texts (binary) with every fault treated, and how often which one was.
 
     Raises Refused at the first value that no policy covers.
@@ -101,8 +101,8 @@ def mended(texts: pyarrow.Array, column: ReadColumn) -> tuple[pyarrow.Array, Cou
     return pc.replace_with_mask(texts, suspected, replaced), counted
 
 
-def _treated(column: ReadColumn, text: bytes) -> Mended:
-    value = Mended(column, text)
+def _treated(column: ReadColumn, text: bytes) -> RepairedValues:
+    value = RepairedValues(column, text)
     if text == MISFIT:
         value.meet("misfit")
     else:
@@ -177,7 +177,7 @@ def odd_json(texts: pyarrow.Array, kind: Kind) -> pyarrow.BooleanArray:
 # --- one value ----------------------------------------------------------------------------------
 
 
-def _decimal(value: Mended) -> None:
+def _decimal(value: RepairedValues) -> None:
     precision, scale = value.kind.precision or 38, value.kind.scale or 0
     with localcontext() as context:
         context.prec = 200_000  # more than any server's numbers have
@@ -198,7 +198,7 @@ def _decimal(value: Mended) -> None:
         return None
 
 
-def _integer(value: Mended) -> None:
+def _integer(value: RepairedValues) -> None:
     text = value.text or b""
     if not re.fullmatch(rb"-?\d+", text):
         return value.meet("misfit")
@@ -208,11 +208,11 @@ def _integer(value: Mended) -> None:
     return None
 
 
-def _misfit(value: Mended) -> None:
+def _misfit(value: RepairedValues) -> None:
     value.meet("misfit")
 
 
-def _time(value: Mended) -> None:
+def _time(value: RepairedValues) -> None:
     """Treat a date or a time: infinite, in another era, impossible, or finer than microseconds."""
     text, name = value.text or b"", value.kind.name
     found = TIME.fullmatch(text)
@@ -229,7 +229,7 @@ def _time(value: Mended) -> None:
         value.meet("excess_digits", truncate=lambda: text[:end] + (found["zone"] or b""))
 
 
-def _clamped(value: Mended, *, late: bool) -> None:
+def _clamped(value: RepairedValues, *, late: bool) -> None:
     value.meet("date_out_of_range", clamp=lambda: (LAST if late else FIRST)[value.kind.name])
 
 
@@ -249,7 +249,7 @@ def _is_in_a_calendar(found: re.Match[bytes]) -> bool:
     return (month, day) != (2, 29) or (year % 4 == 0 and (year % 100 != 0 or year % 400 == 0))
 
 
-def _text(value: Mended) -> None:
+def _text(value: RepairedValues) -> None:
     text = value.text or b""
     if not _is_utf8(text):
         value.meet("invalid_text", truncate=lambda: text.decode(errors="ignore").encode())
@@ -261,7 +261,7 @@ def _text(value: Mended) -> None:
         value.meet("too_long", truncate=lambda: whole[:most].decode(errors="ignore").encode())
 
 
-def _json(value: Mended) -> None:
+def _json(value: RepairedValues) -> None:
     while (text := value.text) is not None and (fault := json_fault(text)):
         value.meet(fault, truncate=lambda t=text, f=fault: _without(t, f))  # type: ignore[misc]
 
@@ -326,13 +326,13 @@ def _is_wrong(digits: bytes | None) -> bool:
     return digits is not None and (digits == b"0000" or bool(re.fullmatch(rb"[dD][89a-fA-F]..", digits)))
 
 
-def _binary(value: Mended) -> None:
+def _binary(value: RepairedValues) -> None:
     text, most = value.text or b"", 2 * (value.kind.limit_bytes or 0)
     if len(text) > most:
         value.meet("too_long", truncate=lambda: text[:most])
 
 
-TREATMENTS: dict[str, Callable[[Mended], None]] = {
+TREATMENTS: dict[str, Callable[[RepairedValues], None]] = {
     "boolean": _misfit,
     "int16": _integer,
     "int32": _integer,

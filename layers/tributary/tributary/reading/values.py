@@ -61,7 +61,7 @@ def table(query: Query, arrays: Sequence[pyarrow.Array]) -> pyarrow.Table:
 
 def _mended(texts: pyarrow.Array, query: Query, column: ReadColumn, altered: Counts) -> pyarrow.Array:
     try:
-        treated, counted = repair.mended(texts, column)
+        treated, counted = repair.repaired(texts, column)
         array = typed(treated, column)
     except repair.Refused as refusal:
         raise refused(query, column, refusal.fault) from None

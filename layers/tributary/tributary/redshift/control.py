@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tributary import __version__
-from tributary.model.plan import Asked, SchemaChange
+from tributary.model.plan import ReadRequest, SchemaChange
 from tributary.redshift.sql import (
     CHANGES,
     CONTROL,
@@ -28,7 +28,7 @@ from tributary.redshift.views import VIEWS
 
 
 @dataclass(frozen=True, slots=True)
-class Committed:
+class ControlRow:
     """What a publish commits beside its rows: one row of `etl_control`.
 
     `unread_columns`: what the warehouse's table has and the run did not read, as JSON; None for nothing.
@@ -53,7 +53,7 @@ class Committed:
     key: str | None = None
     columns_digest: str | None = None
     contents: str | None = None
-    asked: Asked | None = None
+    asked: ReadRequest | None = None
 
 
 # A column that a later version adds goes to the end and may be NULL: ADD COLUMN asks for no more.
@@ -179,13 +179,13 @@ def raise_fence(source: str, generation: int, run_id: str) -> str:
     )
 
 
-def commit(rows: Sequence[Committed]) -> str:
+def commit(rows: Sequence[ControlRow]) -> str:
     """Return the INSERT of the control rows: the last statement of a publish."""
     values = comma(map(_values, rows))
     return f"INSERT INTO {CONTROL} ({comma(TABLES[CONTROL])}) VALUES {values}"
 
 
-def _values(row: Committed) -> str:
+def _values(row: ControlRow) -> str:
     what = (row.run_id, row.generation, row.mode, row.target, row.cursor, row.watermark)
     which = (row.unread_columns, row.key, row.columns_digest, row.contents)
     asked = (row.asked.what, row.asked.since, row.asked.before) if row.asked else (None, None, None)
@@ -193,7 +193,7 @@ def _values(row: Committed) -> str:
     return f"({literal(row.source)}, {literal(row.table)}, GETDATE(), {row.rows}, {said})"
 
 
-def note_changes(committed: Committed, changes: Sequence[SchemaChange]) -> list[str]:
+def note_changes(committed: ControlRow, changes: Sequence[SchemaChange]) -> list[str]:
     """Return the INSERTs of what changed of a table's columns, as few as the Data API takes."""
     begin = f"INSERT INTO {CHANGES} ({comma(TABLES[CHANGES])}) VALUES "
     statements: list[str] = []
@@ -206,7 +206,7 @@ def note_changes(committed: Committed, changes: Sequence[SchemaChange]) -> list[
     return statements
 
 
-def _change(committed: Committed, change: SchemaChange) -> str:
+def _change(committed: ControlRow, change: SchemaChange) -> str:
     what = (change.column, change.change, change.before, change.after, committed.run_id, committed.generation)
     said = comma(map(literal, (committed.source, committed.table, *what)))
     return f"({said}, GETDATE())"

@@ -12,12 +12,12 @@ from collections.abc import Callable
 
 from tributary.model.plan import TablePlan
 from tributary.redshift import control, key_constraint
-from tributary.redshift.control import Committed
+from tributary.redshift.control import ControlRow
 from tributary.redshift.deep_copy import lock, remake
 from tributary.redshift.modes.append import append
 from tributary.redshift.modes.history import open_versions
 from tributary.redshift.modes.merge import merge, replace_keys
-from tributary.redshift.modes.replace import swap
+from tributary.redshift.modes.replace import replace_rows
 from tributary.redshift.replay_image import new_columns, put_in_place
 from tributary.redshift.rows import deduplicate
 from tributary.redshift.sql import STAGING_SCHEMA, quote
@@ -26,7 +26,7 @@ from tributary.redshift.stage import target
 NEW_COLUMNS_AT_MOST = 20  # added one by one: a batch has 40 statements at most
 
 
-def publish(table: TablePlan, name: str, committed: Committed) -> list[str]:
+def publish(table: TablePlan, name: str, committed: ControlRow) -> list[str]:
     """Return the publish batch of a staged table."""
     return [
         *([lock(table)] if table.remade else []),
@@ -46,7 +46,7 @@ def fenced_at(table: TablePlan) -> int:
     return 1 if table.remade else 0
 
 
-def rows(table: TablePlan, name: str, committed: Committed) -> list[str]:
+def rows(table: TablePlan, name: str, committed: ControlRow) -> list[str]:
     """Return the statements that do with the staged rows what the table's mode says."""
     if table.rebuilt:
         return put_in_place(table, name, committed)
@@ -56,15 +56,15 @@ def rows(table: TablePlan, name: str, committed: Committed) -> list[str]:
     return [*([deduplicate(table, name)] if table.key else []), *way(table, name, committed)]
 
 
-def _way(table: TablePlan) -> Callable[[TablePlan, str, Committed], list[str]]:
+def _way(table: TablePlan) -> Callable[[TablePlan, str, ControlRow], list[str]]:
     if table.swap:
-        return swap
+        return replace_rows
     if table.mode == "append":
         return append
     return replace_keys if table.repeated_keys else merge
 
 
-def quiet(committed: list[Committed]) -> list[str]:
+def commit_only(committed: list[ControlRow]) -> list[str]:
     """Return the batch that records tables of which nothing was new: their watermarks stay as they are."""
     first = committed[0]
     return [control.fence(first.source, first.generation), control.commit(committed)]

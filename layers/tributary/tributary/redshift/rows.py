@@ -5,14 +5,14 @@ from __future__ import annotations
 from tributary.model.own_columns import SEQUENCE
 from tributary.model.plan import TablePlan
 from tributary.model.types import published
-from tributary.redshift.control import Committed
+from tributary.redshift.control import ControlRow
 from tributary.redshift.sql import STAGING_SCHEMA, comma, literal, quote
 from tributary.redshift.stage import target
 
 ALIAS = "_tributary_stage"  # of the staging table: no table of a source may hide it
 
 
-def insert(table: TablePlan, name: str, committed: Committed) -> str:
+def insert(table: TablePlan, name: str, committed: ControlRow) -> str:
     """Return the statement that adds every staged row to the table."""
     pairs = values(table, committed)
     return (
@@ -21,7 +21,7 @@ def insert(table: TablePlan, name: str, committed: Committed) -> str:
     )
 
 
-def values(table: TablePlan, committed: Committed) -> list[tuple[str, str]]:
+def values(table: TablePlan, committed: ControlRow) -> list[tuple[str, str]]:
     """Return each warehouse column, quoted, with the expression of its value."""
     read = [
         (quote(column.target), published(column.kind, f"{ALIAS}.{quote(column.target)}"))

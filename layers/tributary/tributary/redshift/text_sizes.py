@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Set
 
-from tributary.model.plan import Column, Remade, SchemaChange, TablePlan
+from tributary.model.plan import Column, DeepCopyColumn, SchemaChange, TablePlan
 from tributary.model.text_lengths import Longest
 from tributary.model.types import VARCHAR_BYTES
 from tributary.redshift.replay_image import new_columns
@@ -33,13 +33,13 @@ def size_for(longest_bytes: int, *, shared: bool = False) -> int:
     return next((size for size in sizes if size >= ROOM * longest_bytes), VARCHAR_BYTES)
 
 
-def standing(columns: Iterable[Column], known: Mapping[str, str] | None) -> dict[str, str]:
+def existing_columns(columns: Iterable[Column], known: Mapping[str, str] | None) -> dict[str, str]:
     """Return the columns that the warehouse's table has (`known`), {} where no text can be too narrow."""
     texts = [column.target for column in columns if column.kind.sized_by_values]
     return dict(known) if known and any(known.get(text, WIDEST) != WIDEST for text in texts) else {}
 
 
-def settled(table: TablePlan, longest: Longest, *, remake: bool = False) -> TablePlan:
+def with_sizes(table: TablePlan, longest: Longest, *, remake: bool = False) -> TablePlan:
     """Return the frozen plan with a size for each text that its values size, by the longest of them.
 
     A new column gets room to grow. One that stands stays as it is while values fit; where one does not, it
@@ -110,7 +110,7 @@ def _size(table: TablePlan, target: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def _retyped(column: Remade, types: Mapping[str, str]) -> Remade:
+def _retyped(column: DeepCopyColumn, types: Mapping[str, str]) -> DeepCopyColumn:
     return column.model_copy(update={"type": types.get(column.name, column.type)})
 
 
@@ -125,8 +125,8 @@ def _note(table: TablePlan, change: SchemaChange) -> str:
 
 def _remade(table: TablePlan, types: Mapping[str, str]) -> TablePlan:
     """Return the plan with a new table in the place of the one that stands, new columns among its own."""
-    stands = (Remade(name=name, type=type, kept=True) for name, type in table.standing.items())
-    new = (Remade(name=name, type=type, kept=False) for name, type in new_columns(table))
+    stands = (DeepCopyColumn(name=name, type=type, kept=True) for name, type in table.standing.items())
+    new = (DeepCopyColumn(name=name, type=type, kept=False) for name, type in new_columns(table))
     return table.model_copy(
         update={
             "remade": (*(_retyped(column, types) for column in stands), *new),

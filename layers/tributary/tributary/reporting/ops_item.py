@@ -16,14 +16,14 @@ from tributary.model.plan import PausedTable
 from tributary.observability import logger
 from tributary.storage import source_health
 from tributary.storage.bucket import Bucket
-from tributary.storage.source_health import Standing
+from tributary.storage.source_health import SourceHealth
 
 DESCRIPTION_AT_MOST = 2_048  # characters (CreateOpsItem)
 TABLES_AT_MOST = 20  # named in words; the rest stands in the report
 RESUME = "sam remote invoke SchedulesFunction --event"
 
 
-def follow(client: Any, bucket: Bucket, before: Standing, after: Standing) -> None:
+def follow(client: Any, bucket: Bucket, before: SourceHealth, after: SourceHealth) -> None:
     """Open, rewrite or close the source's OpsItem as its standing asks."""
     try:
         if after.troubled and after.ops_item is None:
@@ -37,11 +37,11 @@ def follow(client: Any, bucket: Bucket, before: Standing, after: Standing) -> No
         logger.warning("ops item not written", extra={"error": type(error).__name__})
 
 
-def _paused(of: Standing) -> tuple[bool, frozenset[str]]:
+def _paused(of: SourceHealth) -> tuple[bool, frozenset[str]]:
     return of.paused, frozenset(table.table for table in of.paused_tables)
 
 
-def _open(client: Any, of: Standing) -> str:
+def _open(client: Any, of: SourceHealth) -> str:
     """Return the id of a new OpsItem, or of the open one that AWS knows by its dedup string."""
     dedup = json.dumps({"dedupString": f"tributary-{of.source}"})
     try:
@@ -71,12 +71,12 @@ def _close(client: Any, ops_item: str) -> None:
         return  # somebody took it away: it is closed
 
 
-def description(of: Standing) -> str:
+def description(of: SourceHealth) -> str:
     """Return what is paused, since when, and the command that brings it back."""
     return "\n".join(lines(of))[:DESCRIPTION_AT_MOST]
 
 
-def lines(of: Standing) -> list[str]:
+def lines(of: SourceHealth) -> list[str]:
     """Return what is paused of the source in words, with the commands that bring it back; [] for nothing."""
     said = []
     if of.paused:

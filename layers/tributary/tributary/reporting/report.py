@@ -37,7 +37,7 @@ MESSAGE_TABLES_AT_MOST = 50  # named in a message; the rest stands in the report
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class ExecutionEnd:
     """How an execution came to its end. `error` holds Step Functions' Error and Cause.
 
     `broken_off`: it ended without coming to Report, so that one of its steps may still be at work.
@@ -52,7 +52,7 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlets:
+class ReportChannels:
     """Where a report goes: the topic, the metrics, OpsCenter, and whoever disables a schedule.
 
     `publish` takes subject, message and attributes; `pause_schedule` the source's name; `give_access` tables,
@@ -66,7 +66,7 @@ class Outlets:
     give_access: Callable[[Sequence[TableAccess]], str | None] = lambda tables: None
 
 
-def report_run(ended: Ended, bucket: Bucket, outlets: Outlets, *, rpus: int = 0) -> RunReport:
+def report_run(ended: ExecutionEnd, bucket: Bucket, outlets: ReportChannels, *, rpus: int = 0) -> RunReport:
     """Count the run, write the report, send the message once, and give the lease back.
 
     The lease stays where batches may still be under way in the warehouse: the next run then takes
@@ -109,18 +109,18 @@ def report_run(ended: Ended, bucket: Bucket, outlets: Outlets, *, rpus: int = 0)
     return report
 
 
-def _key(ended: Ended, source: str, run_id: str | None) -> str:
+def _key(ended: ExecutionEnd, source: str, run_id: str | None) -> str:
     """Return where the report stands: an execution that never had a run has its own name for one."""
     return object_keys.report(source, run_id or ended.execution_arn.rpartition(":")[2])
 
 
-def _run_of(bucket: Bucket, ended: Ended) -> str | None:
+def _run_of(bucket: Bucket, ended: ExecutionEnd) -> str | None:
     """Return the run that the execution holds the lease for, where Plan failed before it could say so."""
     held = lease.find(bucket, ended.source) if ended.source else None
     return held.run_id if held and held.execution_arn == ended.execution_arn else None
 
 
-def _plan(bucket: Bucket, ended: Ended, source: str, run_id: str) -> Plan | None:
+def _plan(bucket: Bucket, ended: ExecutionEnd, source: str, run_id: str) -> Plan | None:
     """Return the execution's own plan; raises PlanOutdated where another version wrote it."""
     plan = bucket.document(object_keys.plan(source, run_id), Plan)
     return plan if plan and plan.execution_arn == ended.execution_arn else None
@@ -131,7 +131,7 @@ def _ledger(bucket: Bucket, plan: Plan) -> Ledger | None:
 
 
 def _report(
-    ended: Ended, source: str, run_id: str | None, plan: Plan | None, tables: list[TableReport]
+    ended: ExecutionEnd, source: str, run_id: str | None, plan: Plan | None, tables: list[TableReport]
 ) -> RunReport:
     failure = _failure(source, ended.error) if ended.error else None
     failed = failure is not None or any(table.status == "failed" for table in tables)
@@ -215,7 +215,7 @@ def _table(table: TablePlan, result: TableResult | None, load: TableLoad | None,
         failure = Failure(table=table.name, error="Unfinished", message=message)
     chunks, extract_s = (len(result.chunks), result.duration_s) if result else (0, 0.0)
     load_s = round(load.duration_ms / 1000, 3) if load else 0.0
-    table = text_sizes.settled(table, result.longest) if result and not result.failure else table
+    table = text_sizes.with_sizes(table, result.longest) if result and not result.failure else table
     return TableReport(
         table=table.name,
         target=f"{table.target_schema}.{table.target_table}",

@@ -15,7 +15,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from tributary.model.report import RunReport
 from tributary.storage import run_pace
-from tributary.storage.source_health import Standing
+from tributary.storage.source_health import SourceHealth
 
 # Errors that say that the data, and not the way to it, is at fault.
 OF_DATA = frozenset({"ImageRefused", "KeyNotUnique", "ValueRefused"})
@@ -27,8 +27,8 @@ class Run:
     """A run that has ended, with its source's standing before and after it was counted."""
 
     report: RunReport
-    before: Standing
-    after: Standing
+    before: SourceHealth
+    after: SourceHealth
 
 
 def _rows_extracted(run: Run) -> float:
@@ -108,7 +108,7 @@ MEASURES: dict[str, tuple[MetricUnit, Callable[[Run], float | None]]] = {
 }
 
 
-def farthest_behind(standing: Standing) -> list[tuple[str, float]]:
+def farthest_behind(standing: SourceHealth) -> list[tuple[str, float]]:
     """Return the tables that are farthest behind, at most ten, with the age in seconds of what is loaded."""
     by_time = sorted(standing.loaded_at.items(), key=lambda loaded: datetime.fromisoformat(loaded[1]))
     return [(table, _age_s(at)) for table, at in by_time[:TOLD]]

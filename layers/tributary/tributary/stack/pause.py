@@ -40,7 +40,7 @@ class Which(BaseModel):
         return {"source": value} if isinstance(value, str) else value
 
 
-class Asked(BaseModel):
+class PauseRequest(BaseModel):
     """What the function is called with: exactly one of `pause` and `resume`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,7 +49,7 @@ class Asked(BaseModel):
     resume: Which | None = None
 
     @classmethod
-    def parse(cls, event: dict[str, Any]) -> Asked:
+    def parse(cls, event: dict[str, Any]) -> PauseRequest:
         """Return what is asked for; raises ConfigError that says what to write."""
         try:
             asked = cls.model_validate(event)
@@ -60,7 +60,7 @@ class Asked(BaseModel):
         return asked
 
 
-class Now(Document):
+class PauseState(Document):
     """How it stands after a call. `schedule`: the state of the source's schedule, None where it has none."""
 
     source: str
@@ -69,7 +69,9 @@ class Now(Document):
     schedule: State | None
 
 
-def apply(asked: Asked, sources: Path, bucket: Bucket, schedules: Schedules, ops_center: Any) -> Now:
+def apply(
+    asked: PauseRequest, sources: Path, bucket: Bucket, schedules: Schedules, ops_center: Any
+) -> PauseState:
     """Pause or resume; repeatable. Raises ConfigError for a source or table that is not known."""
     which = asked.pause or asked.resume
     assert which is not None
@@ -83,7 +85,7 @@ def apply(asked: Asked, sources: Path, bucket: Bucket, schedules: Schedules, ops
         before, after = source_health.resume(bucket, source.name, which.table)
         schedule = _schedule(schedules, which, "ENABLED")
     ops_item.follow(ops_center, bucket, before, after)
-    return Now(source=source.name, table=which.table, paused=bool(asked.pause), schedule=schedule)
+    return PauseState(source=source.name, table=which.table, paused=bool(asked.pause), schedule=schedule)
 
 
 def _schedule(schedules: Schedules, which: Which, state: State) -> State | None:

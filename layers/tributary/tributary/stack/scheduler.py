@@ -43,7 +43,7 @@ ROLE_PAUSE_S = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ScheduleTarget:
     """What a schedule starts, as which role, and the queue of the starts that could not be made."""
 
     machine_arn: str
@@ -52,7 +52,7 @@ class Target:
 
 
 @dataclass(slots=True)
-class Changes:
+class ScheduleChanges:
     """The sources whose schedules were made, changed, taken away, or found to be right."""
 
     created: list[str] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Changes:
         return {name: len(getattr(self, name)) for name in self.__dataclass_fields__}
 
 
-def fields(source: Source, target: Target) -> Fields:
+def fields(source: Source, target: ScheduleTarget) -> Fields:
     """Return the schedule of a source that has one, all but its name and its state."""
     schedule = source.schedule
     assert schedule is not None
@@ -95,12 +95,12 @@ class Schedules:
     group: str
     sleep: Callable[[float], None] = time.sleep
 
-    def reconcile(self, sources: Iterable[Source], target: Target) -> Changes:
+    def reconcile(self, sources: Iterable[Source], target: ScheduleTarget) -> ScheduleChanges:
         """Make the group hold the sources' schedules and no other; repeatable from wherever it stopped.
 
         Nothing is deleted before all else is written. Raises ScheduleRefused, SchedulerUnavailable.
         """
-        changes = Changes()
+        changes = ScheduleChanges()
         there = self._names()
         wanted = {source.name: fields(source, target) for source in sources if source.schedule}
         for name, schedule in wanted.items():

@@ -26,7 +26,7 @@ from tributary.storage.lease import Lease
 TRUSTED_FOR = timedelta(hours=24)
 
 
-class KeptTable(Lasting):
+class CommittedTable(Lasting):
     """A table as its last publish left it: by which run, up to where, and what it rested on (`shape`)."""
 
     run_id: str
@@ -34,13 +34,13 @@ class KeptTable(Lasting):
     shape: str
 
 
-class Kept(Lasting):
+class CommittedWatermarks(Lasting):
     """The tables of a source that the warehouse need not be asked about."""
 
     generation: int
     version: str
     warehouse: str
-    tables: dict[str, KeptTable] = Field(default_factory=dict)
+    tables: dict[str, CommittedTable] = Field(default_factory=dict)
 
     def watermark(self, table: str, shape: str) -> str | None:
         """Return up to where a table of that shape is loaded; None where only the warehouse can say."""
@@ -49,7 +49,7 @@ class Kept(Lasting):
         return found.watermark if found and fresh and found.shape == shape else None
 
 
-class Read(Protocol):
+class TableShape(Protocol):
     """What a digest of a table's shape is made of: a table's plan has it, and so has what one rests on."""
 
     @property
@@ -69,16 +69,16 @@ class Read(Protocol):
         """The query that is read in place of a table."""
 
 
-def shape(read: Read, cursor: str, target: str, where: str | None) -> str:
+def shape(read: TableShape, cursor: str, target: str, where: str | None) -> str:
     """Return a digest of what a table's plan rests on: where it changes, the warehouse is asked."""
     columns = [column.model_dump(mode="json") for column in read.columns]
     told = [read.mode, columns, read.key, read.sql, cursor, target, where]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
-def find(bucket: Bucket, held: Lease, warehouse: str) -> Kept | None:
+def find(bucket: Bucket, held: Lease, warehouse: str) -> CommittedWatermarks | None:
     """Return the copy where it holds for the lease; None where the warehouse must be asked."""
-    found = bucket.document(object_keys.loaded(held.source), Kept)
+    found = bucket.document(object_keys.loaded(held.source), CommittedWatermarks)
     if found is None or held.taken_over:
         return None
     same = (found.generation, found.version, found.warehouse) == (held.generation, __version__, warehouse)
@@ -87,8 +87,8 @@ def find(bucket: Bucket, held: Lease, warehouse: str) -> Kept | None:
 
 def remember(bucket: Bucket, plan: Plan, tables: Iterable[TablePlan], loaded: Collection[int]) -> None:
     """Bring the copy to what the run's publishes committed: `loaded` are the numbers of its tables."""
-    found = bucket.document(object_keys.loaded(plan.source), Kept)
-    empty = Kept(generation=plan.generation, version=__version__, warehouse=plan.warehouse)
+    found = bucket.document(object_keys.loaded(plan.source), CommittedWatermarks)
+    empty = CommittedWatermarks(generation=plan.generation, version=__version__, warehouse=plan.warehouse)
     same = found and found.model_copy(update={"tables": {}}) == empty
     known = dict(found.tables) if found and same else {}
     for failure in plan.failures:
@@ -97,7 +97,7 @@ def remember(bucket: Bucket, plan: Plan, tables: Iterable[TablePlan], loaded: Co
         known.pop(table.name, None)
         if table.number in loaded and table.cursor and table.next_watermark:
             target = f"{table.target_schema}.{table.target_table}"
-            known[table.name] = KeptTable(
+            known[table.name] = CommittedTable(
                 run_id=plan.run_id,
                 watermark=table.next_watermark,
                 shape=shape(table, table.cursor, target, table.where),

@@ -57,7 +57,7 @@ def loaded(source: str) -> str:
     return f"_leases/{source}.loaded.json"
 
 
-def standing(source: str) -> str:
+def source_health(source: str) -> str:
     """Return the key of how the source's tables have fared."""
     return f"_leases/{source}.standing.json"
 

@@ -7,7 +7,7 @@ from functools import reduce
 
 from tributary.model import text_lengths
 from tributary.model.plan import Plan, TablePlan
-from tributary.model.result import Altered, TableResult
+from tributary.model.result import AlteredValues, TableResult
 from tributary.model.value_policies import Fault
 from tributary.storage import object_keys
 from tributary.storage.bucket import Bucket
@@ -42,8 +42,10 @@ def find(bucket: Bucket, plan: Plan, table: TablePlan) -> TableResult | None:
     )
 
 
-def _altered(done: list[TableResult]) -> tuple[Altered, ...]:
+def _altered(done: list[TableResult]) -> tuple[AlteredValues, ...]:
     counts: Counter[tuple[str, Fault]] = Counter()
     for result in done:
         counts.update({(one.column, one.fault): one.values for one in result.altered})
-    return tuple(Altered(column=name, fault=fault, values=n) for (name, fault), n in sorted(counts.items()))
+    return tuple(
+        AlteredValues(column=name, fault=fault, values=n) for (name, fault), n in sorted(counts.items())
+    )

@@ -17,22 +17,22 @@ ENOUGH = 5  # fewer say nothing
 FLOOR_S = 60.0  # a shorter run counts as one of a minute: starts and waits, not work, make it vary
 
 
-class Pace(Lasting):
+class RunPace(Lasting):
     """What one run took."""
 
     duration_s: float
     rows: int
 
 
-def of(report: RunReport) -> Pace | None:
+def of(report: RunReport) -> RunPace | None:
     """Return the run's pace; None where it was no whole run, or had nothing to load."""
     rows = sum(table.rows_loaded for table in report.tables)
     if report.status != "succeeded" or report.partial or rows == 0:
         return None
-    return Pace(duration_s=report.duration_s, rows=rows)
+    return RunPace(duration_s=report.duration_s, rows=rows)
 
 
-def slowdown(recent: Sequence[Pace], run: Pace) -> float | None:
+def slowdown(recent: Sequence[RunPace], run: RunPace) -> float | None:
     """Return how many times longer than usual the run took; None where too few runs say what is usual."""
     if len(recent) < ENOUGH:
         return None
@@ -41,9 +41,9 @@ def slowdown(recent: Sequence[Pace], run: Pace) -> float | None:
     return min(whole, per_row)
 
 
-def _seconds(run: Pace) -> float:
+def _seconds(run: RunPace) -> float:
     return max(run.duration_s, FLOOR_S)
 
 
-def _per_row(run: Pace) -> float:
+def _per_row(run: RunPace) -> float:
     return _seconds(run) / run.rows

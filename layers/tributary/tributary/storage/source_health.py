@@ -19,7 +19,7 @@ from tributary.model.plan import MOVES_NOTHING, PausedTable
 from tributary.model.report import RunReport, TableReport
 from tributary.storage import object_keys, run_pace
 from tributary.storage.bucket import Bucket, body
-from tributary.storage.run_pace import Pace
+from tributary.storage.run_pace import RunPace
 
 ATTEMPTS = 5  # a lost race is read again
 PAUSE_AFTER = 3  # until a plan says what the source's file has
@@ -30,7 +30,7 @@ BLAMELESS = frozenset({"Unfinished", "LeaseLost", "PlanOutdated", "ReplayRefused
 BY_HAND = frozenset({"ConfigError", "Aborted"})
 
 
-class TableStanding(Lasting):
+class TableHealth(Lasting):
     """A table that failed in its last run: how often in a row, in which run last, by which error."""
 
     failures: int
@@ -39,7 +39,7 @@ class TableStanding(Lasting):
     paused: bool = False
 
 
-class Standing(Lasting):
+class SourceHealth(Lasting):
     """How a source stands. `run_id` is the newest run counted; `ops_item` the open OpsItem's id.
 
     `barren_runs`: runs in a row that loaded nothing at all; `paused`: its schedule is disabled.
@@ -52,10 +52,10 @@ class Standing(Lasting):
     pause_after: int = PAUSE_AFTER
     barren_runs: int = 0
     paused: bool = False
-    tables: dict[str, TableStanding] = Field(default_factory=dict)
+    tables: dict[str, TableHealth] = Field(default_factory=dict)
     ops_item: str | None = None
     loaded_at: dict[str, str] = Field(default_factory=dict)
-    recent: tuple[Pace, ...] = ()
+    recent: tuple[RunPace, ...] = ()
 
     @property
     def behind_since(self) -> str | None:
@@ -76,7 +76,7 @@ class Standing(Lasting):
         """Say whether anything is paused."""
         return self.paused or any(table.paused for table in self.tables.values())
 
-    def after(self, report: RunReport) -> Standing:
+    def after(self, report: RunReport) -> SourceHealth:
         """Return the standing with one more run counted; the same where it has been, or never began."""
         if report.run_id is None or report.status == "skipped" or report.run_id <= (self.run_id or ""):
             return self
@@ -111,7 +111,7 @@ class Standing(Lasting):
                 left.setdefault(told.table, report.started_at)
         return left
 
-    def _recent_after(self, report: RunReport) -> tuple[Pace, ...]:
+    def _recent_after(self, report: RunReport) -> tuple[RunPace, ...]:
         this = run_pace.of(report)
         return (*self.recent, this)[-run_pace.KEPT :] if this else self.recent
 
@@ -123,11 +123,11 @@ class Standing(Lasting):
         by_hand = report.partial or (report.failure is not None and report.failure.error in BY_HAND)
         return self.barren_runs + (0 if by_hand else 1)
 
-    def _failed(self, table: str, run_id: str, error: str) -> TableStanding:
+    def _failed(self, table: str, run_id: str, error: str) -> TableHealth:
         before = self.tables.get(table)
         failures = before.failures + 1 if before else 1
         paused = failures >= self.pause_after or bool(before and before.paused)
-        return TableStanding(failures=failures, run_id=run_id, error=error, paused=paused)
+        return TableHealth(failures=failures, run_id=run_id, error=error, paused=paused)
 
 
 def usual(report: RunReport) -> list[TableReport]:
@@ -135,17 +135,19 @@ def usual(report: RunReport) -> list[TableReport]:
     return [told for told in report.tables if told.asked not in MOVES_NOTHING]
 
 
-def find(bucket: Bucket, source: str) -> Standing:
+def find(bucket: Bucket, source: str) -> SourceHealth:
     """Return how the source stands; one without a mark where nothing ever failed."""
-    return bucket.document(object_keys.standing(source), Standing) or Standing(source=source)
+    return bucket.document(object_keys.source_health(source), SourceHealth) or SourceHealth(source=source)
 
 
-def change(bucket: Bucket, source: str, act: Callable[[Standing], Standing]) -> tuple[Standing, Standing]:
+def change(
+    bucket: Bucket, source: str, act: Callable[[SourceHealth], SourceHealth]
+) -> tuple[SourceHealth, SourceHealth]:
     """Replace the standing by what the act makes of it; return it before and after."""
-    key = object_keys.standing(source)
+    key = object_keys.source_health(source)
     for _ in range(ATTEMPTS):
         found = bucket.read(key)
-        before = Standing.model_validate_json(found[0]) if found else Standing(source=source)
+        before = SourceHealth.model_validate_json(found[0]) if found else SourceHealth(source=source)
         after = act(before)
         if after == before:
             return before, after
@@ -154,7 +156,7 @@ def change(bucket: Bucket, source: str, act: Callable[[Standing], Standing]) -> 
     raise StorageUnavailable(f"the standing of {source} changed {ATTEMPTS} times while it was being written")
 
 
-def expect(bucket: Bucket, source: str, pause_after: int) -> Standing:
+def expect(bucket: Bucket, source: str, pause_after: int) -> SourceHealth:
     """Return how the source stands, and keep what its file says of pausing for the runs' ends."""
     found = find(bucket, source)
     if found.pause_after == pause_after:
@@ -162,10 +164,10 @@ def expect(bucket: Bucket, source: str, pause_after: int) -> Standing:
     return change(bucket, source, lambda old: old.model_copy(update={"pause_after": pause_after}))[1]
 
 
-def count(bucket: Bucket, report: RunReport) -> tuple[Standing, Standing]:
+def count(bucket: Bucket, report: RunReport) -> tuple[SourceHealth, SourceHealth]:
     """Count the run, once however often it is reported; return the standing before and after."""
     if report.run_id is None:  # it never began, and its source may not exist
-        unmarked = Standing(source=report.source)
+        unmarked = SourceHealth(source=report.source)
         return unmarked, unmarked
     return change(bucket, report.source, lambda standing: standing.after(report))
 
@@ -175,23 +177,23 @@ def keep_ops_item(bucket: Bucket, source: str, ops_item: str | None) -> None:
     change(bucket, source, lambda standing: standing.model_copy(update={"ops_item": ops_item}))
 
 
-def pause(bucket: Bucket, source: str, table: str | None) -> tuple[Standing, Standing]:
+def pause(bucket: Bucket, source: str, table: str | None) -> tuple[SourceHealth, SourceHealth]:
     """Pause the source's schedule, or one of its tables; return the standing before and after."""
 
-    def hold(standing: Standing) -> Standing:
+    def hold(standing: SourceHealth) -> SourceHealth:
         if table is None:
             return standing.model_copy(update={"paused": True})
-        unmarked = TableStanding(failures=0, run_id=standing.run_id or "none", error="PausedByHand")
+        unmarked = TableHealth(failures=0, run_id=standing.run_id or "none", error="PausedByHand")
         held = standing.tables.get(table, unmarked).model_copy(update={"paused": True})
         return standing.model_copy(update={"tables": {**standing.tables, table: held}})
 
     return change(bucket, source, hold)
 
 
-def resume(bucket: Bucket, source: str, table: str | None) -> tuple[Standing, Standing]:
+def resume(bucket: Bucket, source: str, table: str | None) -> tuple[SourceHealth, SourceHealth]:
     """Forget every failure of the source, or those of a table; return the standing before and after."""
 
-    def forget(standing: Standing) -> Standing:
+    def forget(standing: SourceHealth) -> SourceHealth:
         if table is None:
             return standing.model_copy(update={"tables": {}, "barren_runs": 0, "paused": False})
         left = {name: found for name, found in standing.tables.items() if name != table}

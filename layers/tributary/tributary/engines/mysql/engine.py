@@ -60,6 +60,7 @@ __all__ = [  # the Protocol
     "clock",
     "close",
     "connect",
+    "counter_horizon",
     "create_index",
     "describe",
     "describe_query",
@@ -71,7 +72,6 @@ __all__ = [  # the Protocol
     "read",
     "rendered",
     "select",
-    "settled",
     "sizes",
     "split",
 ]
@@ -450,7 +450,7 @@ def _time(text: str | None) -> datetime:
     return datetime.fromisoformat(text or "").replace(tzinfo=UTC)
 
 
-def settled(session: Session, type: str) -> str | None:
+def counter_horizon(session: Session, type: str) -> str | None:
     """Return None: no type's values are counted by the server across transactions; see the Protocol."""
     return None
 

@@ -52,6 +52,7 @@ __all__ = [  # the Protocol
     "clock",
     "close",
     "connect",
+    "counter_horizon",
     "create_index",
     "describe",
     "describe_query",
@@ -63,7 +64,6 @@ __all__ = [  # the Protocol
     "read",
     "rendered",
     "select",
-    "settled",
     "sizes",
     "split",
 ]
@@ -356,7 +356,7 @@ WHERE a.datname = pg_catalog.current_database()
 """
 
 
-def settled(session: Session, type: str) -> str | None:
+def counter_horizon(session: Session, type: str) -> str | None:
     """Return None: no type's values are counted by the server across transactions; see the Protocol."""
     return None
 

@@ -40,6 +40,7 @@ __all__ = [  # the Protocol
     "clock",
     "close",
     "connect",
+    "counter_horizon",
     "create_index",
     "describe",
     "describe_query",
@@ -51,7 +52,6 @@ __all__ = [  # the Protocol
     "read",
     "rendered",
     "select",
-    "settled",
     "sizes",
     "split",
 ]
@@ -224,7 +224,7 @@ def clock(session: Session) -> Clock:
     return Clock(now, None, "SQLite shows no transactions")
 
 
-def settled(session: Session, type: str) -> str | None:
+def counter_horizon(session: Session, type: str) -> str | None:
     """Return None: no type's values are counted by the server across transactions; see the Protocol."""
     return None
 

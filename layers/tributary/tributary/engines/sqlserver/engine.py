@@ -37,6 +37,7 @@ __all__ = [  # the Protocol
     "clock",
     "close",
     "connect",
+    "counter_horizon",
     "create_index",
     "describe",
     "describe_query",
@@ -48,7 +49,6 @@ __all__ = [  # the Protocol
     "read",
     "rendered",
     "select",
-    "settled",
     "sizes",
     "split",
 ]
@@ -224,7 +224,7 @@ def read(session: Session, query: Query) -> Generator[Page]:
     return odbc.read(session, query)
 
 
-def settled(session: Session, type: str) -> str | None:
+def counter_horizon(session: Session, type: str) -> str | None:
     """Return the rowversion up to which everything is committed; None for every other type."""
     if type != "rowversion":
         return None

@@ -10,13 +10,13 @@ were appended, under the run that appended them, and only the missing ones are a
 from __future__ import annotations
 
 from tributary.model.plan import TablePlan
-from tributary.redshift.control import Committed
+from tributary.redshift.control import ControlRow
 from tributary.redshift.rows import insert, ours, same_key, where
 from tributary.redshift.sql import STAGING_SCHEMA, literal, quote
 from tributary.redshift.stage import target
 
 
-def append(table: TablePlan, name: str, committed: Committed) -> list[str]:
+def append(table: TablePlan, name: str, committed: ControlRow) -> list[str]:
     """Return the statements that add the staged rows in the place of what no watermark covers."""
     if table.last_run is None:  # a whole image beside those of other runs
         uncovered = f'"run_id" = {literal(committed.run_id)}'

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from tributary.model.own_columns import DIGEST, FROM, SEQUENCE
 from tributary.model.plan import TablePlan
-from tributary.redshift.control import Committed
+from tributary.redshift.control import ControlRow
 from tributary.redshift.rows import ALIAS, keys, ours, same_key, text_keys, values, where
 from tributary.redshift.sql import STAGING_SCHEMA, comma, literal, quote
 from tributary.redshift.stage import target
 
 
-def open_versions(table: TablePlan, name: str, committed: Committed) -> list[str]:
+def open_versions(table: TablePlan, name: str, committed: ControlRow) -> list[str]:
     """Return the statements that open and close versions by the staged rows."""
     begin = []
     if table.rebuild:
@@ -116,7 +116,7 @@ def _close(table: TablePlan, name: str) -> str:
     )
 
 
-def _open(table: TablePlan, name: str, committed: Committed) -> str:
+def _open(table: TablePlan, name: str, committed: ControlRow) -> str:
     key = _key(table, f"{ALIAS}.")
     since = f"{ALIAS}.{quote(FROM)}"
     until = f"LEAD({since}) OVER (PARTITION BY {key} ORDER BY {ALIAS}.{quote(SEQUENCE)})"

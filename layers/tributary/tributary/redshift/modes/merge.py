@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from tributary.model.plan import TablePlan
-from tributary.redshift.control import Committed
+from tributary.redshift.control import ControlRow
 from tributary.redshift.rows import ALIAS, insert, keys, same_key, values
 from tributary.redshift.sql import STAGING_SCHEMA, STATEMENT_BYTES_AT_MOST, comma, quote
 from tributary.redshift.stage import target
 
 
-def merge(table: TablePlan, name: str, committed: Committed) -> list[str]:
+def merge(table: TablePlan, name: str, committed: ControlRow) -> list[str]:
     """Return the statements that merge the staged rows, one of each key.
 
     DELETE and INSERT stand in for a MERGE whose text the Data API would refuse.
@@ -20,7 +20,7 @@ def merge(table: TablePlan, name: str, committed: Committed) -> list[str]:
     return replace_keys(table, name, committed)
 
 
-def replace_keys(table: TablePlan, name: str, committed: Committed) -> list[str]:
+def replace_keys(table: TablePlan, name: str, committed: ControlRow) -> list[str]:
     """Return the statements that put each staged row in the place of all rows with its key."""
     delete = (
         f"DELETE FROM {target(table)} USING {quote(STAGING_SCHEMA, name)} AS {ALIAS} "
@@ -29,7 +29,7 @@ def replace_keys(table: TablePlan, name: str, committed: Committed) -> list[str]
     return [delete, insert(table, name, committed)]
 
 
-def _merge(table: TablePlan, name: str, committed: Committed) -> str:
+def _merge(table: TablePlan, name: str, committed: ControlRow) -> str:
     """Return the MERGE: no target alias, unqualified SET, both WHEN clauses (r_MERGE)."""
     pairs = values(table, committed)
     updates = comma(f"{column} = {value}" for column, value in pairs if column not in map(quote, keys(table)))

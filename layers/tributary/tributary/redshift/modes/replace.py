@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from tributary.model.plan import TablePlan
-from tributary.redshift.control import Committed
+from tributary.redshift.control import ControlRow
 from tributary.redshift.rows import insert, ours, where
 from tributary.redshift.stage import target
 
 
-def swap(table: TablePlan, name: str, committed: Committed) -> list[str]:
+def replace_rows(table: TablePlan, name: str, committed: ControlRow) -> list[str]:
     """Return the statements that put the staged rows in the place of all that stands there.
 
     DELETE, not TRUNCATE: TRUNCATE would commit the transaction it stands in (r_TRUNCATE).
