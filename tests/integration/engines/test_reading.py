@@ -80,7 +80,7 @@ def test_the_drivers_public_interface_reads_the_same_as_their_sockets(
         ]
         source.execute(f"INSERT INTO t VALUES {', '.join(values)}")
     query = source.query("t", order=("id",))
-    inside = {"pg": postgresql.postgresql_copy, "maria": mysql.mysql_packets}[name]
+    inside = {"pg": postgresql.copy_frames, "maria": mysql.packets}[name]
 
     def read() -> list[dict[str, Any]]:
         with source.session() as connection:
