@@ -39,6 +39,13 @@ def test_every_room_is_in_the_table() -> None:
     assert rooms == MAY_IMPORT.keys() | SHARED
 
 
+def test_the_architecture_page_shows_the_same_table() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \|[^|]*\|([^|]*)\|$", page.partition("## The rooms")[2], re.MULTILINE)
+    shown = {name: set(re.findall(r"`(\w+)`", allowed)) for name, allowed in rows if name in MAY_IMPORT}
+    assert shown | {"__main__": {"config"}} == MAY_IMPORT
+
+
 def test_no_module_imports_itself_by_way_of_others() -> None:
     assert circle(imports(PACKAGE)) == []
 
