@@ -70,10 +70,10 @@ format: setup ## Put the code into the house's format
 	$(PYTHON) -m ruff format .
 
 validate: setup .venv-sam/.ready .venv-checks/.ready ## Check templates and state machine, without an AWS account
-	.venv/bin/cfn-lint template.yaml template-monitoring.yaml template-network.yaml
+	.venv/bin/cfn-lint template.yaml infra/template-monitoring.yaml infra/template-network.yaml
 	$(SAM) validate --lint
 	@rm -rf .cache/checkov && mkdir -p .cache/checkov # checkov passes over what no parameter asks for by default
-	@for name in template*.yaml; do sed '/^    Condition: [A-Za-z]*$$/d' $$name > .cache/checkov/$$name; done
+	@for name in template.yaml infra/template-*.yaml; do sed '/^    Condition: [A-Za-z]*$$/d' $$name > .cache/checkov/$${name##*/}; done
 	.venv-checks/bin/checkov --config-file .checkov.yaml
 	.venv-checks/bin/asl-validator --yaml-path statemachine/pipeline.asl.yaml
 

@@ -129,11 +129,10 @@ def test_a_faulty_file_fails_the_deploy_by_line_and_changes_nothing(island: Comp
 def other_version(folder: Path) -> Path:
     """Return the template of this project's next version, whose plans are of another format."""
     root = project()
-    for part in ("functions", "layers", "statemachine"):
+    for part in ("functions", "infra", "layers", "statemachine"):
         shutil.copytree(root / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    for template in root.glob("template*.yaml"):
-        shutil.copy(template, folder)
-    documents = folder / "layers" / "tributary" / "tributary" / "documents.py"
+    shutil.copy(root / "template.yaml", folder)
+    documents = folder / "layers" / "tributary" / "tributary" / "model" / "documents.py"
     text, changed = re.subn(
         r"(?m)^(FORMAT: Final = |Format = Literal\[)\d+", r"\g<1>99", documents.read_text()
     )
@@ -188,7 +187,7 @@ def held_at_its_publish(source: Source) -> Iterator[str]:
 
 def test_the_dashboard_and_every_alarm_are_deployed_with_the_house(island: Company) -> None:
     watch = island.client("cloudwatch")
-    written = read(project() / "template-monitoring.yaml")["Resources"]
+    written = read(project() / "infra/template-monitoring.yaml")["Resources"]
     alarms = {alarm["AlarmName"]: alarm for alarm in watch.describe_alarms()["MetricAlarms"]}
     wanted = {name for name, item in written.items() if item["Type"] == "AWS::CloudWatch::Alarm"}
     assert {name.removeprefix("tributary-Monitoring-") for name in alarms} == wanted

@@ -23,7 +23,7 @@ from tributary.storage.source_health import SourceHealth
 
 ROOT = Path(__file__).parents[2]
 HOUSE = yaml_parse((ROOT / "template.yaml").read_text())
-PART = yaml_parse((ROOT / "template-monitoring.yaml").read_text())
+PART = yaml_parse((ROOT / "infra/template-monitoring.yaml").read_text())
 ALARMS = {
     name: item["Properties"]
     for name, item in PART["Resources"].items()

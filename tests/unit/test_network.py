@@ -15,7 +15,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 ROOT = Path(__file__).parents[2]
 HOUSE = yaml_parse((ROOT / "template.yaml").read_text())
-PART = yaml_parse((ROOT / "template-network.yaml").read_text())
+PART = yaml_parse((ROOT / "infra/template-network.yaml").read_text())
 REGION = "us-east-1"
 PLAIN = {
     "Cidr": "10.42.0.0/24",

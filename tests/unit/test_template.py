@@ -64,7 +64,8 @@ def transformed() -> dict[str, Any]:
 TEMPLATE = transformed()
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
 PARTS = {
-    path.name: yaml_parse(path.read_text())["Resources"] for path in sorted(ROOT.glob("template-*.yaml"))
+    path.name: yaml_parse(path.read_text())["Resources"]
+    for path in sorted((ROOT / "infra").glob("template-*.yaml"))
 }
 EVERYWHERE = {"template.yaml": RESOURCES, **PARTS}  # every policy of the house and of its parts
 
