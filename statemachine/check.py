@@ -1,7 +1,7 @@
-"""Check the state machine as code: what no linter of templates looks into.
+"""Check the state machine for mistakes that no linter of templates finds.
 
 `python -m statemachine.check` prints the faults. CloudFormation checks none of this before a deploy,
-and the local interpreter executes some mistakes without a word.
+and the local interpreter executes some mistakes without an error.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import yaml
 from tributary.errors import TransientError
 
 DEFINITION = Path(__file__).with_name("pipeline.asl.yaml")
-AWS_ERRORS = frozenset(  # of Lambda itself, not of our code (SFN:concepts-error-handling)
+AWS_ERRORS = frozenset(  # from Lambda, not from our code (SFN:concepts-error-handling)
     {
         "Lambda.ServiceException",
         "Lambda.AWSLambdaException",
@@ -32,8 +32,8 @@ AWS_ERRORS = frozenset(  # of Lambda itself, not of our code (SFN:concepts-error
 TYPES = frozenset({"Task", "Map", "Choice", "Wait", "Pass", "Succeed", "Fail"})
 TERMINAL = frozenset({"Succeed", "Fail"})
 JSONPATH = frozenset({"InputPath", "OutputPath", "ResultPath", "ResultSelector", "Parameters", "ItemsPath"})
-LAST_TASKS = frozenset({"Report"})  # nothing is left to go to: the execution fails, and its alarm tells
-REFUSED = re.compile(r"\$(hash|uuid|eval)\(")  # silently wrong in the local interpreter, or refused by AWS
+LAST_TASKS = frozenset({"Report"})  # no state follows: the execution fails, and an alarm reports it
+REFUSED = re.compile(r"\$(hash|uuid|eval)\(")  # silently wrong in the local interpreter, or rejected by AWS
 
 State = Mapping[str, Any]
 States = Mapping[str, State]
@@ -46,12 +46,12 @@ def read(path: Path = DEFINITION) -> dict[str, Any]:
 
 
 def faults(definition: Mapping[str, Any], text: str = "") -> list[str]:
-    """Return what is wrong with the definition, and with the YAML text that it was read from."""
+    """Return the faults of the definition and of its YAML text."""
     found = list(_text_faults(text))
     if definition.get("QueryLanguage") != "JSONata":
         found.append("QueryLanguage is not JSONata")
     if "TimeoutSeconds" not in definition:
-        found.append("TimeoutSeconds is missing: an execution could hold its source's lease for a year")
+        found.append("TimeoutSeconds is missing, so an execution could hold its source's lease for a year")
     for scope, start, states in scopes(definition):
         found += _graph_faults(scope, start, states)
         for name, state in states.items():
@@ -74,7 +74,7 @@ def substitutions(path: Path = DEFINITION) -> set[str]:
 
 
 def targets(state: State) -> set[str]:
-    """Return the states that this one may go to."""
+    """Return the states that this state may go to."""
     rules = [state, *state.get("Choices", []), *state.get("Catch", [])]
     found = {rule["Next"] for rule in rules if "Next" in rule}
     return found | {state["Default"]} if "Default" in state else found
@@ -95,7 +95,7 @@ def _graph_faults(scope: str, start: str, states: States) -> Iterator[str]:
         yield f"{lost} is never reached"
     for name in states:
         if not any(_ends(states[one]) for one in _reachable({name}, edges)):
-            yield f"{name} never comes to an end"
+            yield f"{name} never ends"
 
 
 def _ends(state: State) -> bool:
@@ -120,7 +120,7 @@ def _state_faults(name: str, state: State) -> Iterator[str]:
         yield f"{name}: {field} belongs to JSONPath"
     if kind == "Choice":
         if "Default" not in state:
-            yield f"{name}: a choice without Default fails where nothing matches"
+            yield f"{name}: a choice without Default fails if nothing matches"
     elif kind not in TERMINAL and ("Next" in state) == (state.get("End") is True):
         yield f"{name}: write exactly one of Next and End"
     if kind == "Task":
@@ -141,7 +141,7 @@ def _task_faults(name: str, state: State) -> Iterator[str]:
     retried = {error for retry in retries for error in retry["ErrorEquals"]}
     if retried != expected:
         differing = ", ".join(sorted(retried ^ expected))
-        yield f"{name}: Retry must name the transient errors and AWS's own, and no other: {differing}"
+        yield f"{name}: Retry must name exactly the transient errors and AWS's own: {differing}"
     for retry in retries:
         if (retry.get("MaxAttempts"), retry.get("JitterStrategy")) != (3, "FULL"):
             yield f"{name}: Retry must try three times, with full jitter"
@@ -179,7 +179,7 @@ def _expression_faults(text: str) -> Iterator[str]:
 
 
 def main() -> int:
-    """Print the faults; 1 where there are any."""
+    """Print the faults; return 1 if there are any."""
     found = faults(read(), DEFINITION.read_text())
     for fault in found:
         print(f"{DEFINITION.name}: {fault}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The state machine holds what its check asks, and the check finds what it should."""
+"""The state machine passes its check, and the check finds mistakes."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def test_an_alias_is_found_since_cloudformation_reads_it_as_text():
         (lambda s: s["Loaded"]["Choices"][0].update(Next="Extract"), "Loaded goes to Extract"),
         (lambda s: s["Report"].update(Next="Failed"), "Ended is never reached"),
         (lambda s: s["Load"].pop("Next"), "Load: write exactly one of Next and End"),
-        (lambda s: s["Load"].pop("Retry"), "Load: Retry must name the transient errors"),
-        (lambda s: s["Load"]["Retry"][0]["ErrorEquals"].append("LoadFailed"), "and no other: LoadFailed"),
+        (lambda s: s["Load"].pop("Retry"), "Load: Retry must name exactly the transient errors"),
+        (lambda s: s["Load"]["Retry"][0]["ErrorEquals"].append("LoadFailed"), "and AWS's own: LoadFailed"),
         (lambda s: s["Load"]["Retry"][0].update(MaxAttempts=9), "Load: Retry must try three times"),
         (lambda s: s["Load"].pop("Catch"), "Load: Catch does not take States.ALL"),
         (lambda s: s["ExtractItems"].pop("Catch"), "ExtractItems: Catch does not take States.ALL"),
@@ -67,4 +67,4 @@ def test_a_loop_without_an_end_is_found():
         "StartAt": "A",
         "States": {"A": {"Type": "Pass", "Next": "B"}, "B": {"Type": "Pass", "Next": "A"}},
     }
-    assert {"A never comes to an end", "B never comes to an end"} <= set(check.faults(machine))
+    assert {"A never ends", "B never ends"} <= set(check.faults(machine))

@@ -130,6 +130,15 @@ def resources_of(action: str) -> set[str]:
     return {row["resource_arn_format"] for row in rows if row["resource_arn_format"] != "*"}
 
 
+def test_every_parameter_is_in_one_group_and_in_its_order():
+    groups = SOURCE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    assert [name for group in groups for name in group["Parameters"]] == list(SOURCE["Parameters"])
+    text = (ROOT / "template.yaml").read_text()
+    headings = re.findall(r"  # ---- (.*) ----\n", text.partition("\nRules:")[0])
+    labels = [group["Label"]["default"] for group in groups]
+    assert [heading.partition(" (")[0] for heading in headings] == [one.partition(" (")[0] for one in labels]
+
+
 def test_every_role_is_written_in_the_template():
     written = {name for name, item in SOURCE["Resources"].items() if item["Type"] == "AWS::IAM::Role"}
     assert set(of_type("AWS::IAM::Role")) == written
