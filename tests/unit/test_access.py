@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from tests.builders import changed, orders
+from tests.unit.granted_people import KNOWN, WANTED
 from tributary.config.models import AccessSettings as Said
 from tributary.config.models import Columns, TableSettings
 from tributary.engines.registry import get
@@ -18,8 +20,6 @@ from tributary.redshift import roles
 from tributary.redshift.access import Done, Known
 from tributary.reporting.report import access_giver
 
-from .test_publish_sql import orders
-
 PEOPLE = SourceTable(
     TableName("public", "people"),
     (
@@ -29,24 +29,6 @@ PEOPLE = SourceTable(
         SourceColumn("region", "character varying(2)", True),
     ),
     ("Id",),
-)
-KNOWN = Known(
-    "77",
-    {
-        "id": ("1", "bigint"),
-        "email": ("2", "character varying(320)"),
-        "born": ("3", "date"),
-        "region": ("4", "character varying(8)"),
-    },
-)
-WANTED = TableAccess(
-    schema_name="shop",
-    table_name="people",
-    access=Access(
-        columns=("id", "email", "born", "run_id"),
-        mask={"email": "hash", "born": "null"},
-        rows=("region", ("EU", "it's")),
-    ),
 )
 ANALYST, ADMIN = 'ROLE "tributary_analyst"', 'ROLE "tributary_admin"'
 EMAIL = "WITH (value character varying(320)) USING (CAST(SHA2(value, 256) AS character varying(320)))"
@@ -133,9 +115,7 @@ def test_the_roles_are_made_once_and_the_one_that_loads_sees_every_row() -> None
 def asked(said: Said | str, **changes: object) -> TableAccess | None:
     choice = specify(get("postgresql"), PEOPLE, TableSettings.model_validate({"access": said}))
     table = orders(target_table="people", columns=choice.columns, mode=choice.mode, **changes)
-    return access(
-        table.model_copy(update={"schema_name": "public", "table_name": "people"}), choice.settings.access
-    )
+    return access(changed(table, schema_name="public", table_name="people"), choice.settings.access)
 
 
 def test_a_files_access_is_of_the_warehouses_columns() -> None:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.builders import changed, control_row, orders
+from tests.unit.statements import DEEP_COPY, NAME, REPLAYED, STAGING
 from tributary.config.models import TableSettings
 from tributary.engines.registry import get
 from tributary.errors import TableRefused
@@ -12,8 +14,6 @@ from tributary.planning.table_spec import specify
 from tributary.redshift import comments, key_constraint, maintenance, replay_image
 from tributary.redshift.publish import publish
 from tributary.redshift.stage import stage
-
-from .test_publish_sql import NAME, REBUILT, REMADE, STAGED, committed, orders
 
 NUMBERED = orders(key=("Id",), exists=False)
 CONSTRAINT = "tributary_key_" + "9d5ddeb338e7ca6f"
@@ -32,18 +32,18 @@ def test_a_table_lies_as_the_file_says_and_its_staged_rows_beside_its_own() -> N
         '"run_id" VARCHAR(15)) DISTSTYLE KEY DISTKEY ("id") COMPOUND SORTKEY ("size", "id")'
     )
     assert third == (
-        f'CREATE TABLE {STAGED} ("id" BIGINT, "code" VARCHAR(40), "doc" VARCHAR(65535), "size" INTEGER, '
+        f'CREATE TABLE {STAGING} ("id" BIGINT, "code" VARCHAR(40), "doc" VARCHAR(65535), "size" INTEGER, '
         '"_tributary_seq" BIGINT) DISTSTYLE KEY DISTKEY ("id")'
     )
 
 
 def test_a_table_of_another_form_lies_as_the_file_says_in_types_that_can() -> None:
-    table = REMADE.model_copy(update={"distkey": "Id", "sortkey": ("size", "Id"), "encode": {"size": "az64"}})
+    table = changed(DEEP_COPY, distkey="Id", sortkey=("size", "Id"), encode={"size": "az64"})
     wide = tuple(one.model_copy(update={"type": "DOUBLE PRECISION"}) for one in table.remade[2:3])
 
     made, other = (
-        next(sql for sql in publish(each, NAME, committed()) if sql.startswith("CREATE TABLE"))
-        for each in (table, table.model_copy(update={"remade": (*table.remade[:2], *wide)}))
+        next(sql for sql in publish(each, NAME, control_row()) if sql.startswith("CREATE TABLE"))
+        for each in (table, changed(table, remade=(*table.remade[:2], *wide)))
     )
 
     keys = ' DISTSTYLE KEY DISTKEY ("id") COMPOUND SORTKEY ("size", "id")'
@@ -52,7 +52,7 @@ def test_a_table_of_another_form_lies_as_the_file_says_in_types_that_can() -> No
 
 
 def test_a_table_that_a_replay_makes_lies_as_its_last_run_said_and_its_image_beside_it() -> None:
-    table = REBUILT.model_copy(update={"distkey": "Id", "encode": {"code": "zstd"}, "exists": False})
+    table = changed(REPLAYED, distkey="Id", encode={"code": "zstd"}, exists=False)
 
     made, _, image, *_ = replay_image.begin(table, NAME)
 
@@ -88,7 +88,7 @@ def test_what_redshift_cannot_do_with_a_column_is_refused_by_its_name() -> None:
 
 def test_the_planner_learns_the_key_in_the_publish_that_makes_or_replaces_the_table() -> None:
     for table in (NUMBERED, orders(key=("Id",), swap=True), orders(key=("Id",), mode="replace", swap=True)):
-        assert publish(table, NAME, committed())[-3] == ADDED
+        assert publish(table, NAME, control_row())[-3] == ADDED
     assert key_constraint.name(NUMBERED) == CONSTRAINT
 
 
@@ -102,27 +102,27 @@ def test_the_planner_learns_the_key_in_the_publish_that_makes_or_replaces_the_ta
         {"owner": "shop"},
         {"repeated_keys": True},
         {"rebuilt": ReplayPlan(runs=2), "swap": True},  # of runs that may be older than the mode
-        {"exists": True, "remade": REMADE.remade},
+        {"exists": True, "remade": DEEP_COPY.remade},
         {"key": ("Id", "code")},  # a text is equal to itself with blanks behind it
         {"key": ()},
     ],
 )
 def test_the_planner_is_told_no_key_that_may_repeat(change: dict[str, object]) -> None:
-    statements = publish(NUMBERED.model_copy(update=change), NAME, committed())
+    statements = publish(changed(NUMBERED, **change), NAME, control_row())
     assert not any("CONSTRAINT" in sql and "ADD" in sql for sql in statements)
 
 
 @pytest.mark.parametrize("change", [{"mode": "append"}, {"key": ("size",)}, {"repeated_keys": True}])
 def test_a_key_that_a_publish_makes_untrue_is_taken_back_before_its_rows(change: dict[str, object]) -> None:
-    table = orders(key=("Id",), swap=True, unique=CONSTRAINT).model_copy(update=change)
-    assert publish(table, NAME, committed())[1] == DROPPED
+    table = changed(orders(key=("Id",), swap=True, unique=CONSTRAINT), **change)
+    assert publish(table, NAME, control_row())[1] == DROPPED
 
 
 def test_a_table_that_takes_anothers_place_is_told_the_key_that_was_told_of_that() -> None:
-    told = REMADE.model_copy(update={"unique": CONSTRAINT})
-    assert publish(told, NAME, committed())[-4:-3] == [ADDED]
-    other = told.model_copy(update={"mode": "append"})  # the constraint went with the old table
-    assert not any("CONSTRAINT" in sql for sql in publish(other, NAME, committed()))
+    told = changed(DEEP_COPY, unique=CONSTRAINT)
+    assert publish(told, NAME, control_row())[-4:-3] == [ADDED]
+    other = changed(told, mode="append")  # the constraint went with the old table
+    assert not any("CONSTRAINT" in sql for sql in publish(other, NAME, control_row()))
 
 
 def test_a_table_that_takes_anothers_place_gets_every_comment_those_of_the_warehouse_too() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests.builders import orders
 from tributary.config.models import TableSettings
 from tributary.errors import TableRefused
 from tributary.model.own_columns import ADDED
@@ -23,8 +24,6 @@ from tributary.planning.schema_evolution import (
     with_evolution,
 )
 from tributary.planning.table_spec import TableSpec
-
-from .test_publish_sql import orders
 
 TARGET = Target("shop", "orders")
 OPENS = "2026-11-23 23:39:01"

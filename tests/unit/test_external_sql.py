@@ -1,10 +1,9 @@
 """The statements of the raw layer's external tables by their exact text, and the tables' names."""
 
+from tests.builders import column, orders
 from tributary.model.types import Kind
 from tributary.redshift import control, external_tables
 from tributary.redshift.external_tables import Partition
-
-from .test_publish_sql import column, orders
 
 RUN = "20261123_233901"
 URL = f"s3://raw/_runs/shop/{RUN}/manifests/orders.json"

@@ -2,113 +2,34 @@
 
 import pytest
 
-from tributary import __version__
+from tests.builders import changed, column, control_row, orders
+from tests.unit.statements import (
+    COLUMNS,
+    CONTROL_ROW,
+    DEDUPLICATE,
+    DEEP_COPY,
+    FENCE,
+    HISTORY,
+    INSERT,
+    MERGE,
+    NAME,
+    NEW_TABLE,
+    REPLAYED,
+    SAME_AS_STAGED,
+    SAME_KEY,
+    STAGING,
+)
 from tributary.model.plan import (
-    Column,
-    DeepCopyColumn,
-    Range,
     ReadRequest,
-    ReplayPlan,
     SchemaChange,
-    TablePlan,
 )
 from tributary.model.result import Chunk
 from tributary.model.types import Kind
 from tributary.redshift import control, replay_image
-from tributary.redshift.control import ControlRow
 from tributary.redshift.modes.digest import parts
 from tributary.redshift.publish import commit_only, publish, rows
 from tributary.redshift.sql import literal, quote
 from tributary.redshift.stage import drop, manifest, stage, staging_name
-
-
-def column(name: str, kind: Kind, target: str | None = None) -> Column:
-    return Column(name=name, type="?", kind=kind, nullable=False, target=target or name.lower())
-
-
-def orders(**changes: object) -> TablePlan:
-    plan = TablePlan(
-        number=3,
-        schema_name="public",
-        table_name="orders",
-        target_schema="shop",
-        target_table="orders",
-        mode="merge",
-        columns=(
-            column("Id", Kind("int64")),
-            column("code", Kind("text", size_bytes=40)),
-            column("doc", Kind("json")),
-            column("size", Kind("int16")),
-        ),
-        key=("Id", "code"),
-        cursor="Id",
-        ranges=(Range(number=0, order=("Id", "code")),),
-        whole=True,
-        swap=False,
-        exists=True,
-    )
-    return plan.model_copy(update=changes)
-
-
-def committed(**changes: object) -> ControlRow:
-    fields = {
-        "source": "shop",
-        "table": "public.orders",
-        "run_id": "20261123_233901",
-        "generation": 2,
-        "mode": "merge",
-        "target": "shop.orders",
-        "cursor": "Id",
-        "watermark": "41",
-        "rows": 7,
-        "chunks": 1,
-        "size_bytes": 1234,
-        "key": '["Id", "code"]',
-        "columns_digest": "d1",
-        "contents": "changes",
-    }
-    return ControlRow(**(fields | changes))  # type: ignore[arg-type]
-
-
-STAGED = '"etl_staging"."shop__20261123_233901_3"'
-NAME = "shop__20261123_233901_3"
-FENCE = (
-    "SELECT 1 / CASE WHEN COUNT(*) > 0 THEN 0 ELSE 1 END AS not_fenced FROM public.etl_fence "
-    "WHERE source_name = 'shop' AND generation > 2"
-)
-CONTROL_ROW = (
-    "INSERT INTO public.etl_control (source_name, table_name, last_successful_run, records_processed, "
-    "run_id, generation, mode, target_table, cursor_column, watermark, chunks, size_bytes, "
-    "tributary_version, unread_columns, key_columns, columns_digest, contents, asked_for, asked_from, "
-    "asked_to) VALUES ('shop', 'public.orders', GETDATE(), 7, '20261123_233901', 2, 'merge', "
-    f"'shop.orders', 'Id', '41', 1, 1234, '{__version__}', NULL, '[\"Id\", \"code\"]', 'd1', "
-    "'changes', NULL, NULL, NULL)"
-)
-DEDUPLICATE = (
-    f'DELETE FROM {STAGED} USING (SELECT "id" AS "id", "code" AS "code", '
-    'OCTET_LENGTH("code") AS "code__bytes", MAX("_tributary_seq") AS newest '
-    f'FROM {STAGED} GROUP BY "id", "code", OCTET_LENGTH("code") HAVING COUNT(*) > 1) AS repeated '
-    f'WHERE "{NAME}"."id" = repeated."id" AND "{NAME}"."code" = repeated."code" '
-    f'AND OCTET_LENGTH("{NAME}"."code") = repeated."code__bytes" '
-    f'AND "{NAME}"."_tributary_seq" < repeated.newest'
-)
-VALUES = (
-    '_tributary_stage."id", _tributary_stage."code", JSON_PARSE(_tributary_stage."doc"), '
-    "_tributary_stage.\"size\", 'shop', GETDATE(), '20261123_233901'"
-)
-COLUMNS = '"id", "code", "doc", "size", "source_system", "load_timestamp", "run_id"'
-SAME_KEY = (
-    '"orders"."id" = _tributary_stage."id" AND "orders"."code" = _tributary_stage."code" '
-    'AND OCTET_LENGTH("orders"."code") = OCTET_LENGTH(_tributary_stage."code")'
-)
-MERGE = (
-    f'MERGE INTO "shop"."orders" USING {STAGED} AS _tributary_stage ON {SAME_KEY} '
-    'WHEN MATCHED THEN UPDATE SET "doc" = JSON_PARSE(_tributary_stage."doc"), '
-    '"size" = _tributary_stage."size", '
-    '"source_system" = \'shop\', "load_timestamp" = GETDATE(), "run_id" = \'20261123_233901\' '
-    f"WHEN NOT MATCHED THEN INSERT ({COLUMNS}) VALUES ({VALUES})"
-)
-INSERT = f'INSERT INTO "shop"."orders" ({COLUMNS}) SELECT {VALUES} FROM {STAGED} AS _tributary_stage'
 
 
 def test_stage_makes_the_staging_table_from_the_parquet_schema_and_copies_by_manifest() -> None:
@@ -119,16 +40,16 @@ def test_stage_makes_the_staging_table_from_the_parquet_schema_and_copies_by_man
             'CREATE TABLE IF NOT EXISTS "shop"."orders" ("id" BIGINT, "code" VARCHAR(40), "doc" SUPER, '
             '"size" SMALLINT, "source_system" VARCHAR(50), "load_timestamp" TIMESTAMP, "run_id" VARCHAR(15))'
         ),
-        f"DROP TABLE IF EXISTS {STAGED}",
+        f"DROP TABLE IF EXISTS {STAGING}",
         (
-            f'CREATE TABLE {STAGED} ("id" BIGINT, "code" VARCHAR(40), "doc" VARCHAR(65535), "size" INTEGER, '
+            f'CREATE TABLE {STAGING} ("id" BIGINT, "code" VARCHAR(40), "doc" VARCHAR(65535), "size" INTEGER, '
             '"_tributary_seq" BIGINT)'
         ),
         (
-            f'COPY {STAGED} ("id", "code", "doc", "size", "_tributary_seq") FROM \'{url}\' '
+            f'COPY {STAGING} ("id", "code", "doc", "size", "_tributary_seq") FROM \'{url}\' '
             "IAM_ROLE 'arn:aws:iam::1:role/copy' FORMAT AS PARQUET MANIFEST"
         ),
-        f"SELECT COUNT(*) FROM {STAGED}",
+        f"SELECT COUNT(*) FROM {STAGING}",
     ]
 
 
@@ -139,10 +60,10 @@ def test_stage_without_rows_copies_nothing() -> None:
 def test_a_whole_image_is_counted_beside_what_it_would_replace() -> None:
     image = orders(swap=True)
     assert stage(image, NAME, None, "role")[-1] == (
-        f"SELECT arrived, standing FROM (SELECT COUNT(*) AS arrived FROM {STAGED}) AS a "
+        f"SELECT arrived, standing FROM (SELECT COUNT(*) AS arrived FROM {STAGING}) AS a "
         'CROSS JOIN (SELECT COUNT(*) AS standing FROM "shop"."orders") AS s'
     )
-    lives = image.model_copy(update={"mode": "history"})
+    lives = changed(image, mode="history")
     assert stage(lives, NAME, None, "role")[-1].endswith(
         ' FROM "shop"."orders" WHERE "is_current" = TRUE) AS s'
     )
@@ -158,17 +79,17 @@ def test_manifest_tells_each_chunk_once_with_its_exact_length() -> None:
 
 
 def test_merge_publish_fences_first_and_commits_the_watermark_last() -> None:
-    assert publish(orders(), NAME, committed()) == [
+    assert publish(orders(), NAME, control_row()) == [
         FENCE,
         DEDUPLICATE,
         MERGE,
-        f"DROP TABLE {STAGED}",
+        f"DROP TABLE {STAGING}",
         CONTROL_ROW,
     ]
 
 
 def test_new_columns_are_added_in_the_publishing_transaction_one_by_one() -> None:
-    statements = publish(orders(new_columns=("doc", "size")), NAME, committed())
+    statements = publish(orders(new_columns=("doc", "size")), NAME, control_row())
 
     assert statements[:3] == [
         FENCE,
@@ -177,45 +98,25 @@ def test_new_columns_are_added_in_the_publishing_transaction_one_by_one() -> Non
     ]
 
 
-REMADE = orders(
-    columns=(column("Id", Kind("int64")), column("doc", Kind("json")), column("size", Kind("int32"))),
-    key=("Id",),
-    new_columns=("doc",),
-    remade=(
-        DeepCopyColumn(name="id", type="BIGINT", kept=True),
-        DeepCopyColumn(name="code", type="VARCHAR(40)", kept=True),
-        DeepCopyColumn(name="size", type="INTEGER", kept=True),
-        DeepCopyColumn(name="source_system", type="VARCHAR(50)", kept=True),
-        DeepCopyColumn(name="doc", type="SUPER", kept=False),
-    ),
-    changes=(
-        SchemaChange(column="code", change="dropped", before="VARCHAR(40)"),
-        SchemaChange(column="doc", change="added", after="SUPER"),
-        SchemaChange(column="size", change="type_changed", before="SMALLINT", after="INTEGER"),
-    ),
-)
-MADE = '"shop"."_tributary_shop__20261123_233901_3"'
-
-
 def test_another_type_makes_a_new_table_that_keeps_the_rows_and_takes_the_name() -> None:
-    statements = publish(REMADE, NAME, committed())
+    statements = publish(DEEP_COPY, NAME, control_row())
 
     assert statements[:6] == [
         'LOCK "shop"."orders"',
         FENCE,
         (
-            f'CREATE TABLE {MADE} ("id" BIGINT, "code" VARCHAR(40), "size" INTEGER, '
+            f'CREATE TABLE {NEW_TABLE} ("id" BIGINT, "code" VARCHAR(40), "size" INTEGER, '
             '"source_system" VARCHAR(50), "doc" SUPER)'
         ),
         (
-            f'INSERT INTO {MADE} ("id", "code", "size", "source_system") '
+            f'INSERT INTO {NEW_TABLE} ("id", "code", "size", "source_system") '
             'SELECT "id", "code", CAST("size" AS INTEGER), "source_system" FROM "shop"."orders"'
         ),
         'DROP TABLE "shop"."orders"',
-        f'ALTER TABLE {MADE} RENAME TO "orders"',
+        f'ALTER TABLE {NEW_TABLE} RENAME TO "orders"',
     ]
     assert statements[-3:] == [
-        f"DROP TABLE {STAGED}",
+        f"DROP TABLE {STAGING}",
         (
             "INSERT INTO public.etl_schema_change (source_name, table_name, column_name, change, "
             "type_before, type_after, run_id, generation, changed_at) VALUES "
@@ -229,9 +130,7 @@ def test_another_type_makes_a_new_table_that_keeps_the_rows_and_takes_the_name()
 
 
 def test_a_shared_table_is_made_anew_only_from_the_columns_that_the_plan_saw() -> None:
-    assert publish(REMADE.model_copy(update={"owner": "shop", "form": (7, 90, 123)}), NAME, committed())[
-        2
-    ] == (
+    assert publish(changed(DEEP_COPY, owner="shop", form=(7, 90, 123)), NAME, control_row())[2] == (
         "SELECT 1 / CASE WHEN COUNT(*) = 7 AND SUM(LEN(column_name) + LEN(data_type)) = 90 AND "
         "SUM(COALESCE(numeric_precision, 0) + COALESCE(numeric_scale, 0) + "
         "COALESCE(character_maximum_length, 0)) = 123 THEN 1 ELSE 0 END AS same_form FROM svv_columns "
@@ -241,8 +140,8 @@ def test_a_shared_table_is_made_anew_only_from_the_columns_that_the_plan_saw() -
 
 def test_a_whole_image_needs_no_copy_of_the_rows_that_it_replaces_unless_others_stand_there() -> None:
     def copied(**changes: object) -> int:
-        statements = publish(REMADE.model_copy(update={"swap": True, **changes}), NAME, committed())
-        return sum(sql.startswith(f"INSERT INTO {MADE}") for sql in statements)
+        statements = publish(changed(DEEP_COPY, **{"swap": True, **changes}), NAME, control_row())
+        return sum(sql.startswith(f"INSERT INTO {NEW_TABLE}") for sql in statements)
 
     assert [copied(), copied(owner="shop"), copied(swap=False)] == [0, 1, 1]
 
@@ -252,18 +151,18 @@ def test_what_changed_of_very_many_columns_is_noted_in_statements_that_the_data_
         SchemaChange(column=f"{n:0127}", change="dropped", before="VARCHAR(65535)") for n in range(1600)
     ]
 
-    noted = control.note_changes(committed(), changes)
+    noted = control.note_changes(control_row(), changes)
 
     assert [max(len(sql.encode()) for sql in noted) < 100_000, len(noted)] == [True, 4]
     assert sum(sql.count("GETDATE()") for sql in noted) == 1600
 
 
 def test_swap_replaces_all_rows_without_truncate() -> None:
-    assert publish(orders(swap=True, key=()), NAME, committed()) == [
+    assert publish(orders(swap=True, key=()), NAME, control_row()) == [
         FENCE,
         'DELETE FROM "shop"."orders"',
         INSERT,
-        f"DROP TABLE {STAGED}",
+        f"DROP TABLE {STAGING}",
         CONTROL_ROW,
     ]
 
@@ -271,7 +170,7 @@ def test_swap_replaces_all_rows_without_truncate() -> None:
 def test_append_takes_away_what_no_watermark_covers_and_adds_the_rows() -> None:
     table = orders(mode="append", key=(), last_run="20261122_233901")
 
-    assert publish(table, NAME, committed(mode="append"))[1:3] == [
+    assert publish(table, NAME, control_row(mode="append"))[1:3] == [
         'DELETE FROM "shop"."orders" WHERE "run_id" > \'20261122_233901\'',
         INSERT,
     ]
@@ -281,12 +180,12 @@ def test_what_is_read_again_of_an_append_is_added_only_where_it_is_missing() -> 
     window = ReadRequest(what="window", since="10", before="20")
     table = orders(mode="append", last_run="20261122_233901", asked=window)
 
-    statements = publish(table, NAME, committed(mode="append", asked=window))
+    statements = publish(table, NAME, control_row(mode="append", asked=window))
 
     assert statements[2:5] == [
         'DELETE FROM "shop"."orders" WHERE "run_id" > \'20261122_233901\'',
         (
-            f'DELETE FROM {STAGED} USING "shop"."orders" WHERE {SAME_AS_STAGED} '
+            f'DELETE FROM {STAGING} USING "shop"."orders" WHERE {SAME_AS_STAGED} '
             f'AND "orders"."id" = "{NAME}"."id"'
         ),
         INSERT,
@@ -297,24 +196,17 @@ def test_what_is_read_again_of_an_append_is_added_only_where_it_is_missing() -> 
 def test_a_snapshot_takes_the_place_of_none_but_its_own_runs() -> None:
     table = orders(mode="append", key=(), cursor=None)
 
-    assert publish(table, NAME, committed(mode="append", cursor=None))[1:3] == [
+    assert publish(table, NAME, control_row(mode="append", cursor=None))[1:3] == [
         'DELETE FROM "shop"."orders" WHERE "run_id" = \'20261123_233901\'',
         INSERT,
     ]
 
 
-SHOPS = '"orders"."source_system" = \'shop\''
-REBUILT = orders(
-    swap=True,
-    rebuilt=ReplayPlan(runs=2),
-    asked=ReadRequest(what="replay"),
-    owner="shop",
-    new_columns=("size",),
-)
+OWN_ROWS = '"orders"."source_system" = \'shop\''
 
 
 def test_a_replay_begins_with_an_empty_image_of_the_table() -> None:
-    target, *others = replay_image.begin(REBUILT, NAME)
+    target, *others = replay_image.begin(REPLAYED, NAME)
 
     assert target == stage(orders(), NAME, None, "role")[0]
     assert others == [
@@ -330,28 +222,28 @@ def test_each_run_of_a_replay_does_to_the_image_what_it_did_to_the_table() -> No
     image = f'"etl_staging"."{NAME}_1"'
 
     assert replay_image.stage_run(run, NAME, 2, "s3://m", "role") == stage(run, NAME, "s3://m", "role")[1:]
-    assert rows(there, NAME, committed(run_id="20261122_233901")) == [
+    assert rows(there, NAME, control_row(run_id="20261122_233901")) == [
         f"DELETE FROM {image} WHERE \"run_id\" > '20261121_233901'",
         INSERT.replace('"shop"."orders"', image).replace("'20261123_233901'", "'20261122_233901'"),
     ]
-    assert replay_image.end_run(REBUILT, NAME, 2) == [
-        f"DROP TABLE {STAGED}",
+    assert replay_image.end_run(REPLAYED, NAME, 2) == [
+        f"DROP TABLE {STAGING}",
         f'DROP TABLE IF EXISTS "etl_staging"."{NAME}_2"',
         f'ALTER TABLE {image} RENAME TO "{NAME}_2"',
         (
             f'SELECT arrived, standing FROM (SELECT COUNT(*) AS arrived FROM "etl_staging"."{NAME}_2") AS a '
-            f'CROSS JOIN (SELECT COUNT(*) AS standing FROM "shop"."orders" WHERE {SHOPS}) AS s'
+            f'CROSS JOIN (SELECT COUNT(*) AS standing FROM "shop"."orders" WHERE {OWN_ROWS}) AS s'
         ),
     ]
 
 
 def test_a_replay_publishes_the_image_in_one_transaction() -> None:
-    asked = committed(asked=ReadRequest(what="replay"))
+    asked = control_row(asked=ReadRequest(what="replay"))
 
-    assert publish(REBUILT, f"{NAME}_2", asked) == [
+    assert publish(REPLAYED, f"{NAME}_2", asked) == [
         FENCE,
         'ALTER TABLE "shop"."orders" ADD COLUMN "size" SMALLINT',
-        f'DELETE FROM "shop"."orders" WHERE {SHOPS}',
+        f'DELETE FROM "shop"."orders" WHERE {OWN_ROWS}',
         f'INSERT INTO "shop"."orders" ({COLUMNS}) SELECT {COLUMNS} FROM "etl_staging"."{NAME}_2"',
         f'DROP TABLE "etl_staging"."{NAME}_2"',
         control.commit([asked]),
@@ -369,27 +261,16 @@ def test_a_replay_asks_for_the_runs_that_changed_a_table() -> None:
 
 
 def test_keys_that_stand_there_more_than_once_are_replaced_not_merged() -> None:
-    assert publish(orders(repeated_keys=True), NAME, committed())[1:4] == [
+    assert publish(orders(repeated_keys=True), NAME, control_row())[1:4] == [
         DEDUPLICATE,
-        f'DELETE FROM "shop"."orders" USING {STAGED} AS _tributary_stage WHERE {SAME_KEY}',
+        f'DELETE FROM "shop"."orders" USING {STAGING} AS _tributary_stage WHERE {SAME_KEY}',
         INSERT,
     ]
 
 
-LIVES = orders(
-    mode="history",
-    columns=(
-        column("Id", Kind("int64")),
-        column("code", Kind("text", size_bytes=40)),
-        column("at", Kind("timestamptz")),
-    ),
-    cursor="at",
-    opens_at="2026-11-23 23:39:01",
-)
 START = "CAST('2026-11-23 23:39:01' AS TIMESTAMP)"
 KEYS = '"id", "code", OCTET_LENGTH("code")'
-OPENED = f'(SELECT "id", "code", MIN("_tributary_from") AS since FROM {STAGED} GROUP BY {KEYS}) AS opened'
-SAME_AS_STAGED = SAME_KEY.replace("_tributary_stage", f'"{NAME}"')
+OPENED = f'(SELECT "id", "code", MIN("_tributary_from") AS since FROM {STAGING} GROUP BY {KEYS}) AS opened'
 SAME_AS_OPENED = SAME_KEY.replace("_tributary_stage", "opened")
 STAGE_KEYS = '_tributary_stage."id", _tributary_stage."code", OCTET_LENGTH(_tributary_stage."code")'
 NEXT = (
@@ -399,7 +280,7 @@ NEXT = (
 
 
 def test_a_historys_staged_rows_get_their_digest_and_the_instant_they_hold_from() -> None:
-    statements = stage(LIVES, NAME, "s3://raw/manifest", "role")
+    statements = stage(HISTORY, NAME, "s3://raw/manifest", "role")
 
     assert statements[0] == (
         'CREATE TABLE IF NOT EXISTS "shop"."orders" ("id" BIGINT, "code" VARCHAR(40), "at" TIMESTAMPTZ, '
@@ -411,14 +292,14 @@ def test_a_historys_staged_rows_get_their_digest_and_the_instant_they_hold_from(
     )
     assert statements[4:] == [
         (
-            f'UPDATE {STAGED} SET "_tributary_digest" = MD5('
+            f'UPDATE {STAGING} SET "_tributary_digest" = MD5('
             "COALESCE(MD5('at=' || "
             "MD5(TO_CHAR(\"at\" AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US BC'))), '')"
             " || COALESCE(MD5('code=' || MD5(\"code\")), '')"
             " || COALESCE(MD5('id=' || MD5(CAST(\"id\" AS VARCHAR))), '')), "
             f'"_tributary_from" = COALESCE(CAST("at" AT TIME ZONE \'UTC\' AS TIMESTAMP), {START})'
         ),
-        f"SELECT COUNT(*) FROM {STAGED}",
+        f"SELECT COUNT(*) FROM {STAGING}",
     ]
 
 
@@ -462,34 +343,34 @@ def test_a_digest_is_of_every_piece_of_a_wide_binary() -> None:
 
 def test_a_digest_too_long_for_the_data_api_is_put_together_in_several_statements() -> None:
     wide = tuple(column(f"column_with_a_long_name_{number}", Kind("int32")) for number in range(1500))
-    statements = stage(LIVES.model_copy(update={"columns": (*LIVES.columns, *wide)}), NAME, "s3://x", "role")
+    statements = stage(changed(HISTORY, columns=(*HISTORY.columns, *wide)), NAME, "s3://x", "role")
 
     assert all(len(sql.encode()) < 100_000 for sql in statements)
     marks = [sql for sql in statements if sql.startswith("UPDATE")]
     assert len(marks) == 3
-    assert marks[1].startswith(f'UPDATE {STAGED} SET "_tributary_digest" = "_tributary_digest" || COALESCE(')
-    assert marks[2].startswith(f'UPDATE {STAGED} SET "_tributary_digest" = MD5("_tributary_digest"), ')
+    assert marks[1].startswith(f'UPDATE {STAGING} SET "_tributary_digest" = "_tributary_digest" || COALESCE(')
+    assert marks[2].startswith(f'UPDATE {STAGING} SET "_tributary_digest" = MD5("_tributary_digest"), ')
     assert sum(sql.count("COALESCE(MD5(") for sql in marks) == 1503
 
 
 def test_history_opens_a_version_where_the_digest_differs_and_closes_the_one_before() -> None:
-    assert publish(LIVES, NAME, committed(mode="history")) == [
+    assert publish(HISTORY, NAME, control_row(mode="history")) == [
         FENCE,
         (
-            f'DELETE FROM {STAGED} USING (SELECT "_tributary_seq" AS place, "_tributary_from" AS since, '
+            f'DELETE FROM {STAGING} USING (SELECT "_tributary_seq" AS place, "_tributary_from" AS since, '
             f'MIN("_tributary_from") OVER (PARTITION BY {KEYS} ORDER BY "_tributary_seq" '
-            f"ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS later FROM {STAGED}) AS followed "
+            f"ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS later FROM {STAGING}) AS followed "
             f'WHERE "{NAME}"."_tributary_seq" = followed.place AND followed.since >= followed.later'
         ),
         (
-            f'DELETE FROM {STAGED} USING (SELECT "_tributary_seq" AS place, "_tributary_digest" AS digest, '
+            f'DELETE FROM {STAGING} USING (SELECT "_tributary_seq" AS place, "_tributary_digest" AS digest, '
             f'LAG("_tributary_digest") OVER (PARTITION BY {KEYS} ORDER BY "_tributary_seq") AS before '
-            f'FROM {STAGED}) AS followed WHERE "{NAME}"."_tributary_seq" = followed.place '
+            f'FROM {STAGING}) AS followed WHERE "{NAME}"."_tributary_seq" = followed.place '
             "AND followed.digest = followed.before"
         ),
         (
-            f'DELETE FROM {STAGED} USING "shop"."orders", (SELECT MIN("_tributary_seq") AS place '
-            f"FROM {STAGED} GROUP BY {KEYS}) AS first_read "
+            f'DELETE FROM {STAGING} USING "shop"."orders", (SELECT MIN("_tributary_seq") AS place '
+            f"FROM {STAGING} GROUP BY {KEYS}) AS first_read "
             f'WHERE "{NAME}"."_tributary_seq" = first_read.place '
             f"AND {SAME_AS_STAGED} "
             'AND "orders"."is_current" = TRUE '
@@ -509,20 +390,20 @@ def test_history_opens_a_version_where_the_digest_differs_and_closes_the_one_bef
             "_tributary_stage.\"code\", _tributary_stage.\"at\", 'shop', GETDATE(), '20261123_233901', "
             f'_tributary_stage."_tributary_from", {NEXT}, '
             f"CASE WHEN {NEXT} IS NULL THEN TRUE ELSE FALSE END, "
-            f'_tributary_stage."_tributary_digest" FROM {STAGED} AS _tributary_stage'
+            f'_tributary_stage."_tributary_digest" FROM {STAGING} AS _tributary_stage'
         ),
-        f"DROP TABLE {STAGED}",
-        control.commit([committed(mode="history")]),
+        f"DROP TABLE {STAGING}",
+        control.commit([control_row(mode="history")]),
     ]
 
 
 def test_a_whole_image_closes_the_versions_of_rows_that_vanished() -> None:
-    statements = publish(LIVES.model_copy(update={"swap": True}), NAME, committed(mode="history"))
+    statements = publish(changed(HISTORY, swap=True), NAME, control_row(mode="history"))
 
     assert statements[1] == (
         f'UPDATE "shop"."orders" SET "valid_to" = GREATEST("orders"."valid_from", {START}), '
         '"is_current" = FALSE FROM (SELECT standing."id" AS "id", standing."code" AS "code" '
-        f'FROM "shop"."orders" AS standing LEFT JOIN {STAGED} AS staged ON standing."id" = staged."id" '
+        f'FROM "shop"."orders" AS standing LEFT JOIN {STAGING} AS staged ON standing."id" = staged."id" '
         'AND standing."code" = staged."code" '
         'AND OCTET_LENGTH(standing."code") = OCTET_LENGTH(staged."code") '
         'WHERE standing."is_current" = TRUE AND staged."_tributary_seq" IS NULL) AS vanished '
@@ -532,7 +413,7 @@ def test_a_whole_image_closes_the_versions_of_rows_that_vanished() -> None:
 
 def test_a_table_that_was_no_history_gives_way_to_one() -> None:
     changes = {"rebuild": True, "swap": True, "new_columns": ("valid_from", "row_digest")}
-    statements = publish(LIVES.model_copy(update=changes), NAME, committed(mode="history"))
+    statements = publish(changed(HISTORY, **changes), NAME, control_row(mode="history"))
 
     assert statements[1:4] == [
         'ALTER TABLE "shop"."orders" ADD COLUMN "valid_from" TIMESTAMP',
@@ -543,7 +424,7 @@ def test_a_table_that_was_no_history_gives_way_to_one() -> None:
 
 def test_a_merge_too_long_for_the_data_api_becomes_delete_and_insert() -> None:
     wide = tuple(column(f"column_with_a_long_name_{number}", Kind("int32")) for number in range(900))
-    statements = publish(orders(columns=(*orders().columns, *wide)), NAME, committed())
+    statements = publish(orders(columns=(*orders().columns, *wide)), NAME, control_row())
 
     assert [sql.split(" ")[0] for sql in statements] == [
         "SELECT",
@@ -554,11 +435,13 @@ def test_a_merge_too_long_for_the_data_api_becomes_delete_and_insert() -> None:
         "INSERT",
     ]
     assert all(len(sql.encode()) < 100_000 for sql in statements)
-    assert statements[2] == f'DELETE FROM "shop"."orders" USING {STAGED} AS _tributary_stage WHERE {SAME_KEY}'
+    assert (
+        statements[2] == f'DELETE FROM "shop"."orders" USING {STAGING} AS _tributary_stage WHERE {SAME_KEY}'
+    )
 
 
 def test_a_table_without_news_only_records_its_run() -> None:
-    assert commit_only([committed()]) == [FENCE, CONTROL_ROW]
+    assert commit_only([control_row()]) == [FENCE, CONTROL_ROW]
 
 
 def test_raising_the_fence_twice_leaves_one_row() -> None:
@@ -574,19 +457,19 @@ OURS = orders(owner="shop")
 
 def test_in_a_shared_target_only_rows_of_the_source_are_met() -> None:
     mine = '"orders"."source_system" = \'shop\''
-    statements = publish(OURS, NAME, committed())
+    statements = publish(OURS, NAME, control_row())
     assert statements[2] == MERGE.replace(SAME_KEY, f"{SAME_KEY} AND {mine}")
 
-    replaced = publish(orders(owner="shop", swap=True), NAME, committed())
+    replaced = publish(orders(owner="shop", swap=True), NAME, control_row())
     assert replaced[2] == f'DELETE FROM "shop"."orders" WHERE {mine}'
     assert stage(orders(owner="shop", swap=True), NAME, None, "role")[-1].endswith(
         ' FROM "shop"."orders" WHERE "source_system" = \'shop\') AS s'
     )
-    appended = publish(orders(owner="shop", mode="append", key=(), last_run="r"), NAME, committed())
+    appended = publish(orders(owner="shop", mode="append", key=(), last_run="r"), NAME, control_row())
     assert appended[1] == f'DELETE FROM "shop"."orders" WHERE "run_id" > \'r\' AND {mine}'
 
-    lives = LIVES.model_copy(update={"owner": "shop", "swap": True})
-    every = publish(lives, NAME, committed(mode="history"))
+    lives = changed(HISTORY, owner="shop", swap=True)
+    every = publish(lives, NAME, control_row(mode="history"))
     met = [sql for sql in every[1:-2] if '"orders"' in sql and not sql.startswith("INSERT")]
     assert len(met) == 4
     assert all(mine in sql for sql in met)
@@ -627,7 +510,7 @@ def test_what_is_asked_beside_the_batches_of_tables() -> None:
             "SELECT error_code, column_name, column_type, file_name FROM sys_load_error_detail "
             "WHERE query_id = 7 ORDER BY start_time DESC LIMIT 1"
         ),
-        f"DROP TABLE IF EXISTS {STAGED}",
+        f"DROP TABLE IF EXISTS {STAGING}",
     ]
 
 

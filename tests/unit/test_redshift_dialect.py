@@ -8,6 +8,10 @@ from collections.abc import Iterator
 import pytest
 from sqlfluff.core import Linter
 
+from tests.builders import changed, column, control_row, orders
+from tests.unit.granted_people import KNOWN, WANTED
+from tests.unit.sized_texts import new_table, sized_plan
+from tests.unit.statements import DEEP_COPY, HISTORY, NAME, REPLAYED
 from tributary.model.plan import ReadRequest, TablePlan
 from tributary.model.types import Kind
 from tributary.redshift import (
@@ -25,10 +29,6 @@ from tributary.redshift.stage import drop, stage
 from tributary.redshift.text_sizes import with_sizes
 from tributary.redshift.widen import widen
 
-from .test_access import KNOWN, WANTED
-from .test_publish_sql import LIVES, NAME, REBUILT, REMADE, column, committed, orders
-from .test_sizes import new_table, plan
-
 URL = "s3://raw/_runs/shop/20261123_233901/manifests/3.json"
 WINDOW = ReadRequest(what="window", since="2026-01-01", before="2026-02-01")
 PLANS = {
@@ -42,35 +42,34 @@ PLANS = {
     ),
     "explained": orders(comments=((None, "all orders"), ("code", "it's a \\ code"))),
     "of a key that holds no more": orders(mode="append", swap=True, unique="tributary_key_9d5ddeb338e7ca6f"),
-    "merge into a table of another form": REMADE.model_copy(update={"owner": "shop", "form": (7, 90, 123)}),
+    "merge into a table of another form": changed(DEEP_COPY, owner="shop", form=(7, 90, 123)),
     "made with the sizes of its texts": with_sizes(new_table(), (300, 0)),
-    "merge of texts that are widened": with_sizes(plan(), (300, 9_000)),
-    "merge of a text that only another table holds": with_sizes(plan(), (300, 0), remake=True),
+    "merge of texts that are widened": with_sizes(sized_plan(), (300, 9_000)),
+    "merge of a text that only another table holds": with_sizes(sized_plan(), (300, 0), remake=True),
     "merge by delete and insert": orders(repeated_keys=True),
     "merge in a shared target": orders(owner="shop"),
     "replace": orders(swap=True),
     "append": orders(mode="append", last_run="20261122_233901", owner="shop"),
     "append of what is read again": orders(mode="append", last_run="20261122_233901", asked=WINDOW),
     "snapshots": orders(mode="append", cursor=None, key=()),
-    "history": LIVES,
-    "history of every kind": LIVES.model_copy(
-        update={
-            "columns": (
-                *LIVES.columns,
-                column("a", Kind("float32")),
-                column("b", Kind("boolean")),
-                column("c", Kind("date")),
-                column("d", Kind("timestamp")),
-                column("e", Kind("binary", size_bytes=255)),
-                column("f", Kind("json")),
-                column("g", Kind("decimal", precision=38, scale=4)),
-                column("h", Kind("uuid")),
-            )
-        }
+    "history": HISTORY,
+    "history of every kind": changed(
+        HISTORY,
+        columns=(
+            *HISTORY.columns,
+            column("a", Kind("float32")),
+            column("b", Kind("boolean")),
+            column("c", Kind("date")),
+            column("d", Kind("timestamp")),
+            column("e", Kind("binary", size_bytes=255)),
+            column("f", Kind("json")),
+            column("g", Kind("decimal", precision=38, scale=4)),
+            column("h", Kind("uuid")),
+        ),
     ),
-    "history by a whole image": LIVES.model_copy(update={"swap": True, "owner": "shop"}),
-    "history in the place of rows": LIVES.model_copy(
-        update={"rebuild": True, "swap": True, "new_columns": ("valid_from", "is_current")}
+    "history by a full refresh": changed(HISTORY, swap=True, owner="shop"),
+    "history that a table is converted to": changed(
+        HISTORY, rebuild=True, swap=True, new_columns=("valid_from", "is_current")
     ),
 }
 
@@ -85,7 +84,7 @@ LACKING = [  # what Redshift has (r_GRANT, r_ALTER_TABLE) and this grammar of it
 def statements(table: TablePlan) -> Iterator[str]:
     yield from stage(table, NAME, URL, "arn:aws:iam::1:role/copy")
     yield from widen(table)
-    yield from publish.publish(table, NAME, committed(mode=table.mode))
+    yield from publish.publish(table, NAME, control_row(mode=table.mode))
     for batch in maintenance.batches(
         table, maintenance.LARGE_ROWS
     ):  # the grammar's ANALYZE lacks Redshift's own clause
@@ -94,11 +93,11 @@ def statements(table: TablePlan) -> Iterator[str]:
 
 def replayed() -> Iterator[str]:
     """Return what makes a table anew from the raw layer."""
-    table, run = REBUILT, orders(swap=True)
+    table, run = REPLAYED, orders(swap=True)
     yield from replay_image.begin(table, NAME)
     yield from replay_image.stage_run(run, NAME, 1, URL, "arn:aws:iam::1:role/copy")
-    yield from publish.rows(replay_image.of_image(run, NAME, 0), NAME, committed())
-    yield from (*replay_image.end_run(table, NAME, 1), *publish.publish(table, f"{NAME}_1", committed()))
+    yield from publish.rows(replay_image.of_image(run, NAME, 0), NAME, control_row())
+    yield from (*replay_image.end_run(table, NAME, 1), *publish.publish(table, f"{NAME}_1", control_row()))
 
 
 def around() -> Iterator[str]:
@@ -116,7 +115,7 @@ def around() -> Iterator[str]:
     yield from (
         control.staging_tables(),
         *drop([NAME]),
-        *publish.commit_only([committed(), committed(cursor=None)]),
+        *publish.commit_only([control_row(), control_row(cursor=None)]),
     )
     yield from (control.raise_fence("shop", 3, "20261123_233901"), control.load_error(7))
     yield from (comments.ask(["shop", "company"]), key_constraint.ask(["shop"]))

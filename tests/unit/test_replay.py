@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from tests.builders import column, orders
 from tributary.errors import ConfigError, ReplayRefused
 from tributary.model.result import ReplayedRun
 from tributary.model.types import Kind
 from tributary.planning.load_method import CommittedLoad
 from tributary.planning.replay import Logged, Replay, goes_into, together, wanted
-
-from .test_publish_sql import column, orders
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.builders import column, control_row
+from tests.unit.sized_texts import EXISTING, SIZED_COLUMNS, TEXT, new_table, sized_plan
+from tests.unit.statements import FENCE, NAME, NEW_TABLE
 from tributary.model.plan import DeepCopyColumn, SchemaChange, TablePlan
 from tributary.model.text_lengths import Longest, longer, measured, places
 from tributary.model.types import VARCHAR_BYTES, Kind
@@ -15,28 +18,6 @@ from tributary.redshift.publish import publish
 from tributary.redshift.stage import stage
 from tributary.redshift.text_sizes import SIZES, existing_columns, of_runs, size_for, with_sizes
 from tributary.redshift.widen import widen
-
-from .test_publish_sql import FENCE, MADE, NAME, column, committed, orders
-
-TEXT = Kind("text")
-ADDED = {"source_system": "VARCHAR(50)", "load_timestamp": "TIMESTAMP", "run_id": "VARCHAR(15)"}
-STANDS = {"id": "BIGINT", "code": "VARCHAR(256)", "note": "VARCHAR(1024)", "old": "DATE", **ADDED}
-COLUMNS = (
-    column("Id", Kind("int64")),
-    column("Code", TEXT),
-    column("bounded", Kind("text", size_bytes=40)),
-    column("note", Kind("text", size_bytes=80_000)),
-)
-
-
-def plan(**changes: object) -> TablePlan:
-    """Return a table with two texts that its values size; `bounded` is not yet in the warehouse's."""
-    stands = {"sized_texts": True, "standing": STANDS, "new_columns": ("bounded",)}
-    return orders(**{"columns": COLUMNS, "key": ("Id",), **stands, **changes})
-
-
-def new_table(**changes: object) -> TablePlan:
-    return plan(exists=False, standing={}, new_columns=(), **changes)
 
 
 def sized(table: TablePlan, longest: Longest) -> dict[str, int]:
@@ -64,10 +45,10 @@ def test_a_text_is_measured_in_bytes_of_its_longest_value() -> None:
             "note": pa.array([None] * 3, pa.string()),
         }
     )
-    assert places(COLUMNS) == (1, 3)
-    assert measured(rows, places(COLUMNS)) == (6, 0)
-    assert measured(rows.slice(0, 1), places(COLUMNS)) == (2, 0)
-    assert measured(rows.slice(0, 0), places(COLUMNS)) == (0, 0)
+    assert places(SIZED_COLUMNS) == (1, 3)
+    assert measured(rows, places(SIZED_COLUMNS)) == (6, 0)
+    assert measured(rows.slice(0, 1), places(SIZED_COLUMNS)) == (2, 0)
+    assert measured(rows.slice(0, 0), places(SIZED_COLUMNS)) == (0, 0)
 
 
 def test_the_longest_of_many_parts_is_the_longest_of_any_and_unknown_where_one_is() -> None:
@@ -97,19 +78,19 @@ def test_a_new_table_is_made_with_the_sizes_of_its_values_and_staged_as_wide_as_
 
 def test_a_column_stays_as_it_is_while_its_values_fit() -> None:
     for longest in ((), (0, 0), (256, 1_024)):
-        for now in (with_sizes(plan(), longest), with_sizes(plan(), longest, remake=True)):
+        for now in (with_sizes(sized_plan(), longest), with_sizes(sized_plan(), longest, remake=True)):
             assert (now.sized, now.widened, now.remade) == ({"code": 256, "note": 1_024}, {}, ())
             assert (now.changes, now.notes) == ((), ())
 
 
 def test_a_column_is_widened_where_it_stands_before_a_value_that_does_not_fit() -> None:
-    table = with_sizes(plan(changes=(added("bounded", "VARCHAR(40)"),)), (257, 9_000))
+    table = with_sizes(sized_plan(changes=(added("bounded", "VARCHAR(40)"),)), (257, 9_000))
 
     assert widen(table) == [
         'ALTER TABLE "shop"."orders" ALTER COLUMN "code" TYPE VARCHAR(1024)',
         'ALTER TABLE "shop"."orders" ALTER COLUMN "note" TYPE VARCHAR(65535)',
     ]
-    assert publish(table, NAME, committed())[:2] == [
+    assert publish(table, NAME, control_row())[:2] == [
         FENCE,
         'ALTER TABLE "shop"."orders" ADD COLUMN "bounded" VARCHAR(40)',
     ]
@@ -125,25 +106,26 @@ def test_a_column_is_widened_where_it_stands_before_a_value_that_does_not_fit() 
 
 
 def test_where_the_warehouse_refuses_that_the_publish_makes_a_new_table() -> None:
-    before = plan(comments_there=((None, "all orders"),), changes=(added("bounded", "VARCHAR(40)"),))
+    before = sized_plan(comments_there=((None, "all orders"),), changes=(added("bounded", "VARCHAR(40)"),))
     table = with_sizes(before, (257, 900), remake=True)
 
-    statements = publish(table, NAME, committed())
+    statements = publish(table, NAME, control_row())
     assert statements[:6] == [
         'LOCK "shop"."orders"',
         FENCE,
         (
-            f'CREATE TABLE {MADE} ("id" BIGINT, "code" VARCHAR(1024), "note" VARCHAR(1024), "old" DATE, '
+            f'CREATE TABLE {NEW_TABLE} ("id" BIGINT, "code" VARCHAR(1024), "note" VARCHAR(1024), "old" DATE, '
             '"source_system" VARCHAR(50), "load_timestamp" TIMESTAMP, "run_id" VARCHAR(15), '
             '"bounded" VARCHAR(40))'
         ),
         (
-            f'INSERT INTO {MADE} ("id", "code", "note", "old", "source_system", "load_timestamp", "run_id") '
+            f'INSERT INTO {NEW_TABLE} ("id", "code", "note", "old", "source_system", '
+            '"load_timestamp", "run_id") '
             'SELECT "id", CAST("code" AS VARCHAR(1024)), "note", "old", "source_system", "load_timestamp", '
             '"run_id" FROM "shop"."orders"'
         ),
         'DROP TABLE "shop"."orders"',
-        f'ALTER TABLE {MADE} RENAME TO "orders"',
+        f'ALTER TABLE {NEW_TABLE} RENAME TO "orders"',
     ]
     assert not any(sql.startswith("ALTER TABLE") and "ADD COLUMN" in sql for sql in statements)
     assert widen(table) == []
@@ -159,31 +141,31 @@ def added(name: str, type_name: str) -> SchemaChange:
 
 
 def test_sizes_that_were_there_before_are_never_made_smaller() -> None:
-    wide = {**STANDS, "code": "VARCHAR(65535)", "note": "VARCHAR(300)"}
+    wide = {**EXISTING, "code": "VARCHAR(65535)", "note": "VARCHAR(300)"}
     for changes in ({}, {"swap": True}, {"swap": True, "mode": "replace"}):
-        assert sized(plan(standing=wide, **changes), (1, 1)) == {"code": 65_535, "note": 300}
-    assert sized(plan(standing={}), (1, 1)) == {"code": 65_535, "note": 65_535}  # of an earlier version
+        assert sized(sized_plan(standing=wide, **changes), (1, 1)) == {"code": 65_535, "note": 300}
+    assert sized(sized_plan(standing={}), (1, 1)) == {"code": 65_535, "note": 65_535}  # of an earlier version
 
 
 def test_what_was_not_measured_is_as_long_as_can_be() -> None:
     for longest in (None, (1,), (1, 2, 3)):
         assert sized(new_table(), longest) == {"code": 65_535, "note": 65_535}
-        assert with_sizes(plan(), longest).widened == {"code": 65_535, "note": 65_535}
+        assert with_sizes(sized_plan(), longest).widened == {"code": 65_535, "note": 65_535}
 
 
 def test_a_table_that_is_made_anew_for_another_reason_gets_its_sizes_too() -> None:
-    known = {**STANDS, "code": "INTEGER"}
+    known = {**EXISTING, "code": "INTEGER"}
     before = tuple(
         DeepCopyColumn(name=name, type="VARCHAR(65535)" if name == "code" else type_name, kept=True)
         for name, type_name in known.items()
     )
     change = SchemaChange(column="code", change="type_changed", before="INTEGER", after="VARCHAR(65535)")
 
-    now = with_sizes(plan(standing=known, remade=before, changes=(change,)), (10, 2_000))
+    now = with_sizes(sized_plan(standing=known, remade=before, changes=(change,)), (10, 2_000))
 
     assert widen(now) == []
     assert {one.name: one.type for one in now.remade} == {
-        **STANDS,
+        **EXISTING,
         "code": "VARCHAR(256)",
         "note": "VARCHAR(4096)",
     }
@@ -194,13 +176,13 @@ def test_a_table_that_is_made_anew_for_another_reason_gets_its_sizes_too() -> No
 
 
 def test_a_new_column_is_added_with_the_size_of_its_values() -> None:
-    table = plan(
-        standing={name: kind for name, kind in STANDS.items() if name != "note"},
+    table = sized_plan(
+        standing={name: kind for name, kind in EXISTING.items() if name != "note"},
         new_columns=("bounded", "note"),
         changes=(added("note", "VARCHAR(65535)"),),
     )
     now = with_sizes(table, (1, 600))
-    assert publish(now, NAME, committed())[1:3] == [
+    assert publish(now, NAME, control_row())[1:3] == [
         'ALTER TABLE "shop"."orders" ADD COLUMN "bounded" VARCHAR(40)',
         'ALTER TABLE "shop"."orders" ADD COLUMN "note" VARCHAR(4096)',
     ]
@@ -208,14 +190,14 @@ def test_a_new_column_is_added_with_the_size_of_its_values() -> None:
 
 
 def test_a_column_of_a_type_that_is_not_ours_is_left_alone() -> None:
-    foreign = {**STANDS, "code": "character(9)"}
-    now = with_sizes(plan(standing=foreign), (20_000, 2_000), remake=True)
+    foreign = {**EXISTING, "code": "character(9)"}
+    now = with_sizes(sized_plan(standing=foreign), (20_000, 2_000), remake=True)
     assert {one.name: one.type for one in now.remade}["code"] == "character(9)"
     assert now.sized == {"note": 4_096}
 
 
 def test_a_plan_that_says_so_keeps_texts_as_wide_as_can_be() -> None:
-    table = plan(sized_texts=False)
+    table = sized_plan(sized_texts=False)
     assert with_sizes(table, (257, 900)) is table
 
 
@@ -224,25 +206,28 @@ def test_a_shared_target_is_only_ever_widened_to_the_widest() -> None:
     assert sized(new_table(**shared), (128, 129)) == {"code": 256, "note": 65_535}
     assert with_sizes(new_table(**shared), (256, 257)).widened == {"note": 65_535}  # others may have made it
     assert with_sizes(new_table(**shared), (256, 257)).changes == ()
-    now = with_sizes(plan(**shared), (257, 1_000))
+    now = with_sizes(sized_plan(**shared), (257, 1_000))
     assert (now.widened, now.sized) == ({"code": 65_535}, {"code": 65_535, "note": 1_024})
     assert [(one.before, one.after) for one in now.changes] == [("VARCHAR(256)", "VARCHAR(65535)")]
-    assert of_runs([(plan(), (100, 100)), (plan(), (9, 129))], ["note", "code"], shared=True) == {
+    assert of_runs([(sized_plan(), (100, 100)), (sized_plan(), (9, 129))], ["note", "code"], shared=True) == {
         "note": 65_535,
         "code": 256,
     }
 
 
 def test_columns_are_frozen_only_where_a_text_may_have_to_be_widened() -> None:
-    assert existing_columns(COLUMNS, None) == {}
-    assert existing_columns(COLUMNS, STANDS) == STANDS
-    assert existing_columns(COLUMNS, {**STANDS, "code": "VARCHAR(65535)", "note": "VARCHAR(65535)"}) == {}
+    assert existing_columns(SIZED_COLUMNS, None) == {}
+    assert existing_columns(SIZED_COLUMNS, EXISTING) == EXISTING
+    assert (
+        existing_columns(SIZED_COLUMNS, {**EXISTING, "code": "VARCHAR(65535)", "note": "VARCHAR(65535)"})
+        == {}
+    )
 
 
 @pytest.mark.parametrize(
     ("first", "size"), [((100, 3_000), 16_384), ((100, 0), 1_024), (None, 65_535), ((), 256)]
 )
 def test_a_column_that_is_to_hold_many_runs_is_sized_by_all_of_them(first: Longest, size: int) -> None:
-    bounded = plan(columns=(*COLUMNS[:3], column("note", Kind("text", size_bytes=400))))
-    runs = [(plan(), first), (plan(), (9, 90)), *([(bounded, (9,))] if first == (100, 0) else [])]
+    bounded = sized_plan(columns=(*SIZED_COLUMNS[:3], column("note", Kind("text", size_bytes=400))))
+    runs = [(sized_plan(), first), (sized_plan(), (9, 90)), *([(bounded, (9,))] if first == (100, 0) else [])]
     assert of_runs(runs, ["note"], shared=False)["note"] == size
