@@ -103,7 +103,7 @@ def main(engine_name: str, port: int, table_name: str, folder: Path, count: int)
     )
 
     def read() -> int:
-        done = extract.read_range(extraction, table, table.ranges[0])
+        done = extract.read_range(extraction, table, table.read.ranges[0])
         session.drop()
         return done.footer.total_rows
 
@@ -116,7 +116,7 @@ def together(table: TablePlan, words: list[str]) -> None:
         command = [sys.executable, "-m", "bench.tributary", *words, folder, "0"]
         readers = [
             subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            for _ in table.ranges
+            for _ in table.read.ranges
         ]
         for reader, part in zip(readers, key_ranges.parts(table), strict=True):
             _tell(reader, part.model_dump_json())
@@ -169,18 +169,17 @@ def _plan(engine: protocol.Engine, secret: Secret, table_name: str, count: int) 
     key = [column.read() for name in described.primary_key for column in columns if column.name == name]
     cut = engine.split(connection, TableName(schema, table_name), key, count) if count > 1 else []
     engine.close(connection)
-    return TablePlan(
+    return TablePlan.from_fields(
         number=0,
-        schema_name=schema,
+        source=TableName(schema, table_name),
+        schema_name="bench",
         table_name=table_name,
-        target_schema="bench",
-        target_table=table_name,
         mode="replace",
         columns=columns,
         key=described.primary_key,
         ranges=key_ranges.cut(whole, cut),
-        whole=True,
-        swap=True,
+        whole_read=True,
+        full_refresh=True,
         exists=False,
     )
 

@@ -108,7 +108,7 @@ class Progress:
         if result := self.results.get(number):
             self._tell(table.name, f"extracted {result.rows:,} rows, {_size(result.size_bytes)}")
             return
-        prefix = object_keys.chunk_prefix(self.source, self.plan.run_id, table.target_table, "")[:-1]
+        prefix = object_keys.chunk_prefix(self.source, self.plan.run_id, table.target.table_name, "")[:-1]
         sizes = [entry["Size"] for entry in self._objects(prefix)]
         if sizes:
             self._tell(table.name, f"extracting, {len(sizes)} chunks so far, {_size(sum(sizes))}")
@@ -143,11 +143,11 @@ def run(pipeline: Pipeline, source: str, *, say: Callable[[str], None] = print, 
 
 
 def _what(table: TablePlan) -> str:
-    if table.rebuilt:
-        return f"{table.mode}, made anew of {table.rebuilt.runs} runs of the raw layer"
-    if table.whole:
+    if table.replay:
+        return f"{table.mode}, made anew of {table.replay.runs} runs of the raw layer"
+    if table.read.whole_read:
         return f"{table.mode}, all rows"
-    return f"{table.mode}, rows that are new by {table.cursor}"
+    return f"{table.mode}, rows that are new by {table.read.cursor}"
 
 
 def _size(size_bytes: int) -> str:

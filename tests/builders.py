@@ -7,6 +7,7 @@ from typing import Any
 from tributary import __version__
 from tributary.model.plan import Column, Item, Plan, Range, TablePlan
 from tributary.model.result import TableResult
+from tributary.model.source_catalog import TableName
 from tributary.model.types import Kind
 from tributary.redshift.control import ControlRow
 from tributary.storage import object_keys
@@ -27,24 +28,23 @@ def table_plan(**fields: Any) -> TablePlan:
     """Return the plan of a new table `shop.orders` that is read whole in one range, by its key `id`."""
     usual: dict[str, Any] = {
         "number": 0,
-        "schema_name": "public",
+        "source": TableName("public", "orders"),
+        "schema_name": "shop",
         "table_name": "orders",
-        "target_schema": "shop",
-        "target_table": "orders",
         "mode": "replace",
         "columns": (column("id", Kind("int32"), type="integer"),),
         "key": ("id",),
         "ranges": (Range(number=0, order=("id",)),),
-        "whole": True,
-        "swap": True,
+        "whole_read": True,
+        "full_refresh": True,
         "exists": False,
     }
-    return TablePlan(**{**usual, **fields})
+    return TablePlan.from_fields(**{**usual, **fields})
 
 
 def changed(plan: TablePlan, **fields: Any) -> TablePlan:
     """Return the table's plan with other values of some fields."""
-    return plan.model_copy(update=fields)
+    return plan.with_changes(**fields)
 
 
 def orders(**fields: Any) -> TablePlan:
@@ -61,7 +61,7 @@ def orders(**fields: Any) -> TablePlan:
         "key": ("Id", "code"),
         "cursor": "Id",
         "ranges": (Range(number=0, order=("Id", "code")),),
-        "swap": False,
+        "full_refresh": False,
         "exists": True,
     }
     return changed(table_plan(**usual), **fields)

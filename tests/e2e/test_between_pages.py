@@ -129,7 +129,7 @@ class Tables:
         assert plan is not None
         for number in range(plan.items):
             [table] = Item.model_validate(company.document(f"{plan.prefix}{number}.json")).tables
-            name = table.table_name
+            name = table.source.table
             turn = Turn(2, lambda name=name: self.change(name)) if name in changed else None  # type: ignore[misc]
             assert steps.extract(plan.run_id, number, Fate(), turn)
         while not steps.load(plan.run_id, Fate()).done:

@@ -48,19 +48,18 @@ def ago(**time: float) -> str:
 def orders(**changes: Any) -> TablePlan:
     given: dict[str, Any] = {
         "number": 0,
-        "schema_name": "public",
+        "source": TableName("public", "orders"),
+        "schema_name": "shop",
         "table_name": "orders",
-        "target_schema": "shop",
-        "target_table": "orders",
         "mode": "replace",
         "columns": (ID,),
         "key": ("id",),
         "ranges": WHOLE,
-        "whole": True,
-        "swap": True,
+        "whole_read": True,
+        "full_refresh": True,
         "exists": False,
     }
-    return TablePlan(**{**given, **changes})
+    return TablePlan.from_fields(**{**given, **changes})
 
 
 class Past:
@@ -113,7 +112,7 @@ class Past:
         reader: Any = None  # which is asked of tables with a cursor alone
         now: Any = None
         plan = self.carrier(loaded).carry_on(fresh, CHOICE, reader, now)
-        return [part.run_id for part in plan.ranges]
+        return [part.run_id for part in plan.read.ranges]
 
 
 @pytest.fixture
@@ -128,13 +127,13 @@ def test_a_range_goes_on_under_the_run_that_began_it(past: Past) -> None:
 
 
 def test_parts_are_joined_where_one_of_them_has_chunks(past: Past) -> None:
-    parts = [orders(ranges=(part,), part=place, parts=2) for place, part in enumerate(CUT)]
+    parts = [orders(ranges=(part,), range_index=place, range_count=2) for place, part in enumerate(CUT)]
     past.run(begun := ago(hours=6), *reversed(parts))
     past.chunks(begun, 1, part=1)
 
     plan = past.carrier().carry_on(orders(), CHOICE, *([None] * 2))  # type: ignore[arg-type]
 
-    assert plan.ranges == tuple(part.model_copy(update={"run_id": begun}) for part in CUT)
+    assert plan.read.ranges == tuple(part.model_copy(update={"run_id": begun}) for part in CUT)
 
 
 def test_a_run_that_carried_on_is_carried_on_itself(past: Past) -> None:
@@ -158,8 +157,8 @@ def test_a_run_whose_plan_was_never_frozen_hides_no_older_one(past: Past) -> Non
         {"columns": (ID.model_copy(update={"kind": Kind("int64")}),)},
         {"key": ("id", "id")},
         {"mode": "append"},
-        {"target_table": "others"},
-        {"swap": False},
+        {"table_name": "others"},
+        {"full_refresh": False},
         {"watermark": "7"},
     ],
 )

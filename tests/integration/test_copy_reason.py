@@ -17,6 +17,7 @@ from tributary.model.ledger import Ledger
 from tributary.model.own_columns import SEQUENCE
 from tributary.model.plan import Column, Item, Plan, Range, TablePlan
 from tributary.model.result import Chunk, TableResult
+from tributary.model.source_catalog import TableName
 from tributary.model.types import Kind
 from tributary.redshift import control
 from tributary.redshift.data_api import Warehouse as Pipeline
@@ -86,17 +87,16 @@ def plan() -> Plan:
 def orders() -> TablePlan:
     """Return a table whose column is shorter than the value that is on its way."""
     kind = Kind("text", size_bytes=len(PLANTED) - 1)
-    return TablePlan(
+    return TablePlan.from_fields(
         number=0,
-        schema_name="public",
+        source=TableName("public", "orders"),
+        schema_name="shop",
         table_name="orders",
-        target_schema="shop",
-        target_table="orders",
         mode="replace",
         columns=(Column(name="note", type="text", kind=kind, nullable=True, target="note"),),
         key=(),
         ranges=(Range(number=0, order=()),),
-        whole=True,
-        swap=True,
+        whole_read=True,
+        full_refresh=True,
         exists=False,
     )

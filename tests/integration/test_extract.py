@@ -87,20 +87,19 @@ class Workshop:
             )
             for column in table.columns
         )
-        planned = TablePlan(
+        planned = TablePlan.from_fields(
             number=0,
+            source=TableName(self.source, "orders"),
             schema_name=self.source,
             table_name="orders",
-            target_schema=self.source,
-            target_table="orders",
             mode="merge",
             columns=columns,
             key=("id",),
             cursor="stamp",
             ranges=key_ranges.cut(Range(number=1, order=order), [(cut,) for cut in cuts]),
             page_rows=page_rows,
-            whole=True,
-            swap=False,
+            whole_read=True,
+            full_refresh=False,
             exists=False,
         )
         plan = Plan(
@@ -322,8 +321,8 @@ def test_a_chunk_whose_answer_was_lost_loses_and_doubles_no_row(
 def test_a_failure_that_nobody_foresaw_is_that_tables_own(postgres: Postgres, bucket: Bucket) -> None:
     workshop = Workshop(postgres, bucket, rows=5)
     plan = workshop.plan(order=("id",))
-    sound = workshop.planned.model_copy(update={"number": 1})
-    broken = workshop.planned.model_copy(update={"ranges": (Range(number=1 << 20, order=("id",)),)})
+    sound = workshop.planned.with_changes(number=1)
+    broken = workshop.planned.with_changes(ranges=(Range(number=1 << 20, order=("id",)),))
     bucket.put(object_keys.item(plan.prefix, 0), body(Item(tables=(broken, sound))))
 
     assert workshop.extract(plan)

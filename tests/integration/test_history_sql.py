@@ -13,6 +13,7 @@ import pytest
 from local.databases.postgres import Postgres
 from tests.integration.redshift_warehouse import Row, Warehouse, serve
 from tributary.model.plan import Column, Range, TablePlan
+from tributary.model.source_catalog import TableName
 from tributary.model.types import Kind
 from tributary.redshift import control
 from tributary.redshift.control import ControlRow
@@ -49,19 +50,18 @@ class History:
 
     def plan(self, *, minute: int, whole: bool = False) -> TablePlan:
         """Return the plan of a run that starts at the minute."""
-        return TablePlan(
+        return TablePlan.from_fields(
             number=0,
-            schema_name="public",
+            source=TableName("public", self.name),
+            schema_name="shop",
             table_name=self.name,
-            target_schema="shop",
-            target_table=self.name,
             mode="history",
             columns=self.columns,
             key=("code",),
             cursor=self.cursor,
             ranges=(Range(number=0, order=("code",)),),
-            whole=whole,
-            swap=whole,
+            whole_read=whole,
+            full_refresh=whole,
             exists=bool(self.runs),
             opens_at=instant(minute),
         )

@@ -19,9 +19,9 @@ SIZED_COLUMNS = (
 
 def sized_plan(**changes: object) -> TablePlan:
     """Return a table with two texts that its values size; `bounded` is not yet in the warehouse's."""
-    stands = {"sized_texts": True, "standing": EXISTING, "new_columns": ("bounded",)}
+    stands = {"sized_by_values": True, "existing_columns": EXISTING, "new_columns": ("bounded",)}
     return orders(**{"columns": SIZED_COLUMNS, "key": ("Id",), **stands, **changes})
 
 
 def new_table(**changes: object) -> TablePlan:
-    return sized_plan(exists=False, standing={}, new_columns=(), **changes)
+    return sized_plan(exists=False, existing_columns={}, new_columns=(), **changes)

@@ -52,7 +52,7 @@ DEEP_COPY = orders(
     columns=(column("Id", Kind("int64")), column("doc", Kind("json")), column("size", Kind("int32"))),
     key=("Id",),
     new_columns=("doc",),
-    remade=(
+    deep_copy=(
         DeepCopyColumn(name="id", type="BIGINT", kept=True),
         DeepCopyColumn(name="code", type="VARCHAR(40)", kept=True),
         DeepCopyColumn(name="size", type="INTEGER", kept=True),
@@ -69,9 +69,9 @@ NEW_TABLE = '"shop"."_tributary_shop__20261123_233901_3"'
 
 
 REPLAYED = orders(
-    swap=True,
-    rebuilt=ReplayPlan(runs=2),
-    asked=ReadRequest(what="replay"),
+    full_refresh=True,
+    replay=ReplayPlan(runs=2),
+    request=ReadRequest(what="replay"),
     owner="shop",
     new_columns=("size",),
 )

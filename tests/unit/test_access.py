@@ -114,8 +114,8 @@ def test_the_roles_are_made_once_and_the_one_that_loads_sees_every_row() -> None
 
 def asked(said: Said | str, **changes: object) -> TableAccess | None:
     choice = specify(get("postgresql"), PEOPLE, TableSettings.model_validate({"access": said}))
-    table = orders(target_table="people", columns=choice.columns, mode=choice.mode, **changes)
-    return access(changed(table, schema_name="public", table_name="people"), choice.settings.access)
+    table = orders(table_name="people", columns=choice.columns, mode=choice.mode, **changes)
+    return access(changed(table, source=TableName("public", "people")), choice.settings.access)
 
 
 def test_a_files_access_is_of_the_warehouses_columns() -> None:

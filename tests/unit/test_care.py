@@ -39,11 +39,13 @@ def test_a_table_lies_as_the_file_says_and_its_staged_rows_beside_its_own() -> N
 
 def test_a_table_of_another_form_lies_as_the_file_says_in_types_that_can() -> None:
     table = changed(DEEP_COPY, distkey="Id", sortkey=("size", "Id"), encode={"size": "az64"})
-    wide = tuple(one.model_copy(update={"type": "DOUBLE PRECISION"}) for one in table.remade[2:3])
+    wide = tuple(
+        one.model_copy(update={"type": "DOUBLE PRECISION"}) for one in table.schema_changes.deep_copy[2:3]
+    )
 
     made, other = (
         next(sql for sql in publish(each, NAME, control_row()) if sql.startswith("CREATE TABLE"))
-        for each in (table, changed(table, remade=(*table.remade[:2], *wide)))
+        for each in (table, changed(table, deep_copy=(*table.schema_changes.deep_copy[:2], *wide)))
     )
 
     keys = ' DISTSTYLE KEY DISTKEY ("id") COMPOUND SORTKEY ("size", "id")'
@@ -87,7 +89,11 @@ def test_what_redshift_cannot_do_with_a_column_is_refused_by_its_name() -> None:
 
 
 def test_the_planner_learns_the_key_in_the_publish_that_makes_or_replaces_the_table() -> None:
-    for table in (NUMBERED, orders(key=("Id",), swap=True), orders(key=("Id",), mode="replace", swap=True)):
+    for table in (
+        NUMBERED,
+        orders(key=("Id",), full_refresh=True),
+        orders(key=("Id",), mode="replace", full_refresh=True),
+    ):
         assert publish(table, NAME, control_row())[-3] == ADDED
     assert key_constraint.name(NUMBERED) == CONSTRAINT
 
@@ -96,13 +102,13 @@ def test_the_planner_learns_the_key_in_the_publish_that_makes_or_replaces_the_ta
     "change",
     [
         {"exists": True},  # what stands there may be older than the mode
-        {"unique": CONSTRAINT},  # it knows
+        {"key_constraint": CONSTRAINT},  # it knows
         {"mode": "append", "cursor": None},
         {"mode": "history", "opens_at": "2026-11-23 23:39:01"},
         {"owner": "shop"},
         {"repeated_keys": True},
-        {"rebuilt": ReplayPlan(runs=2), "swap": True},  # of runs that may be older than the mode
-        {"exists": True, "remade": DEEP_COPY.remade},
+        {"replay": ReplayPlan(runs=2), "full_refresh": True},  # of runs that may be older than the mode
+        {"exists": True, "deep_copy": DEEP_COPY.schema_changes.deep_copy},
         {"key": ("Id", "code")},  # a text is equal to itself with blanks behind it
         {"key": ()},
     ],
@@ -114,12 +120,12 @@ def test_the_planner_is_told_no_key_that_may_repeat(change: dict[str, object]) -
 
 @pytest.mark.parametrize("change", [{"mode": "append"}, {"key": ("size",)}, {"repeated_keys": True}])
 def test_a_key_that_a_publish_makes_untrue_is_taken_back_before_its_rows(change: dict[str, object]) -> None:
-    table = changed(orders(key=("Id",), swap=True, unique=CONSTRAINT), **change)
+    table = changed(orders(key=("Id",), full_refresh=True, key_constraint=CONSTRAINT), **change)
     assert publish(table, NAME, control_row())[1] == DROPPED
 
 
 def test_a_table_that_takes_anothers_place_is_told_the_key_that_was_told_of_that() -> None:
-    told = changed(DEEP_COPY, unique=CONSTRAINT)
+    told = changed(DEEP_COPY, key_constraint=CONSTRAINT)
     assert publish(told, NAME, control_row())[-4:-3] == [ADDED]
     other = changed(told, mode="append")  # the constraint went with the old table
     assert not any("CONSTRAINT" in sql for sql in publish(other, NAME, control_row()))

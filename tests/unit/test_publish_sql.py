@@ -58,7 +58,7 @@ def test_stage_without_rows_copies_nothing() -> None:
 
 
 def test_a_whole_image_is_counted_beside_what_it_would_replace() -> None:
-    image = orders(swap=True)
+    image = orders(full_refresh=True)
     assert stage(image, NAME, None, "role")[-1] == (
         f"SELECT arrived, standing FROM (SELECT COUNT(*) AS arrived FROM {STAGING}) AS a "
         'CROSS JOIN (SELECT COUNT(*) AS standing FROM "shop"."orders") AS s'
@@ -130,7 +130,7 @@ def test_another_type_makes_a_new_table_that_keeps_the_rows_and_takes_the_name()
 
 
 def test_a_shared_table_is_made_anew_only_from_the_columns_that_the_plan_saw() -> None:
-    assert publish(changed(DEEP_COPY, owner="shop", form=(7, 90, 123)), NAME, control_row())[2] == (
+    assert publish(changed(DEEP_COPY, owner="shop", copied_form=(7, 90, 123)), NAME, control_row())[2] == (
         "SELECT 1 / CASE WHEN COUNT(*) = 7 AND SUM(LEN(column_name) + LEN(data_type)) = 90 AND "
         "SUM(COALESCE(numeric_precision, 0) + COALESCE(numeric_scale, 0) + "
         "COALESCE(character_maximum_length, 0)) = 123 THEN 1 ELSE 0 END AS same_form FROM svv_columns "
@@ -140,10 +140,10 @@ def test_a_shared_table_is_made_anew_only_from_the_columns_that_the_plan_saw() -
 
 def test_a_whole_image_needs_no_copy_of_the_rows_that_it_replaces_unless_others_stand_there() -> None:
     def copied(**changes: object) -> int:
-        statements = publish(changed(DEEP_COPY, **{"swap": True, **changes}), NAME, control_row())
+        statements = publish(changed(DEEP_COPY, **{"full_refresh": True, **changes}), NAME, control_row())
         return sum(sql.startswith(f"INSERT INTO {NEW_TABLE}") for sql in statements)
 
-    assert [copied(), copied(owner="shop"), copied(swap=False)] == [0, 1, 1]
+    assert [copied(), copied(owner="shop"), copied(full_refresh=False)] == [0, 1, 1]
 
 
 def test_what_changed_of_very_many_columns_is_noted_in_statements_that_the_data_api_takes() -> None:
@@ -158,7 +158,7 @@ def test_what_changed_of_very_many_columns_is_noted_in_statements_that_the_data_
 
 
 def test_swap_replaces_all_rows_without_truncate() -> None:
-    assert publish(orders(swap=True, key=()), NAME, control_row()) == [
+    assert publish(orders(full_refresh=True, key=()), NAME, control_row()) == [
         FENCE,
         'DELETE FROM "shop"."orders"',
         INSERT,
@@ -178,7 +178,7 @@ def test_append_takes_away_what_no_watermark_covers_and_adds_the_rows() -> None:
 
 def test_what_is_read_again_of_an_append_is_added_only_where_it_is_missing() -> None:
     window = ReadRequest(what="window", since="10", before="20")
-    table = orders(mode="append", last_run="20261122_233901", asked=window)
+    table = orders(mode="append", last_run="20261122_233901", request=window)
 
     statements = publish(table, NAME, control_row(mode="append", asked=window))
 
@@ -398,7 +398,7 @@ def test_history_opens_a_version_where_the_digest_differs_and_closes_the_one_bef
 
 
 def test_a_whole_image_closes_the_versions_of_rows_that_vanished() -> None:
-    statements = publish(changed(HISTORY, swap=True), NAME, control_row(mode="history"))
+    statements = publish(changed(HISTORY, full_refresh=True), NAME, control_row(mode="history"))
 
     assert statements[1] == (
         f'UPDATE "shop"."orders" SET "valid_to" = GREATEST("orders"."valid_from", {START}), '
@@ -412,7 +412,7 @@ def test_a_whole_image_closes_the_versions_of_rows_that_vanished() -> None:
 
 
 def test_a_table_that_was_no_history_gives_way_to_one() -> None:
-    changes = {"rebuild": True, "swap": True, "new_columns": ("valid_from", "row_digest")}
+    changes = {"convert_to_history": True, "full_refresh": True, "new_columns": ("valid_from", "row_digest")}
     statements = publish(changed(HISTORY, **changes), NAME, control_row(mode="history"))
 
     assert statements[1:4] == [
@@ -460,15 +460,15 @@ def test_in_a_shared_target_only_rows_of_the_source_are_met() -> None:
     statements = publish(OURS, NAME, control_row())
     assert statements[2] == MERGE.replace(SAME_KEY, f"{SAME_KEY} AND {mine}")
 
-    replaced = publish(orders(owner="shop", swap=True), NAME, control_row())
+    replaced = publish(orders(owner="shop", full_refresh=True), NAME, control_row())
     assert replaced[2] == f'DELETE FROM "shop"."orders" WHERE {mine}'
-    assert stage(orders(owner="shop", swap=True), NAME, None, "role")[-1].endswith(
+    assert stage(orders(owner="shop", full_refresh=True), NAME, None, "role")[-1].endswith(
         ' FROM "shop"."orders" WHERE "source_system" = \'shop\') AS s'
     )
     appended = publish(orders(owner="shop", mode="append", key=(), last_run="r"), NAME, control_row())
     assert appended[1] == f'DELETE FROM "shop"."orders" WHERE "run_id" > \'r\' AND {mine}'
 
-    lives = changed(HISTORY, owner="shop", swap=True)
+    lives = changed(HISTORY, owner="shop", full_refresh=True)
     every = publish(lives, NAME, control_row(mode="history"))
     met = [sql for sql in every[1:-2] if '"orders"' in sql and not sql.startswith("INSERT")]
     assert len(met) == 4

@@ -37,7 +37,10 @@ def orders(**changes: Any) -> TableSpec:
 
 def kept(*, hours_ago: float = 1) -> CommittedWatermarks:
     run_id = (datetime.now(UTC) - timedelta(hours=hours_ago)).strftime("%Y%m%d_%H%M%S")
-    rests_on = shape(orders(), "stamp", "shop.orders", None)
+    table = orders()
+    rests_on = shape(
+        table.mode, table.columns, table.key, cursor="stamp", target="shop.orders", sql=None, where=None
+    )
     entry = CommittedTable(run_id=run_id, watermark="2026-01-01", shape=rests_on)
     return CommittedWatermarks(
         generation=1, version=__version__, warehouse="w", tables={"public.orders": entry}

@@ -41,16 +41,18 @@ PLANS = {
         exists=False,
     ),
     "explained": orders(comments=((None, "all orders"), ("code", "it's a \\ code"))),
-    "of a key that holds no more": orders(mode="append", swap=True, unique="tributary_key_9d5ddeb338e7ca6f"),
-    "merge into a table of another form": changed(DEEP_COPY, owner="shop", form=(7, 90, 123)),
+    "of a key that holds no more": orders(
+        mode="append", full_refresh=True, key_constraint="tributary_key_9d5ddeb338e7ca6f"
+    ),
+    "merge into a table of another form": changed(DEEP_COPY, owner="shop", copied_form=(7, 90, 123)),
     "made with the sizes of its texts": with_sizes(new_table(), (300, 0)),
     "merge of texts that are widened": with_sizes(sized_plan(), (300, 9_000)),
     "merge of a text that only another table holds": with_sizes(sized_plan(), (300, 0), remake=True),
     "merge by delete and insert": orders(repeated_keys=True),
     "merge in a shared target": orders(owner="shop"),
-    "replace": orders(swap=True),
+    "replace": orders(full_refresh=True),
     "append": orders(mode="append", last_run="20261122_233901", owner="shop"),
-    "append of what is read again": orders(mode="append", last_run="20261122_233901", asked=WINDOW),
+    "append of what is read again": orders(mode="append", last_run="20261122_233901", request=WINDOW),
     "snapshots": orders(mode="append", cursor=None, key=()),
     "history": HISTORY,
     "history of every kind": changed(
@@ -67,9 +69,9 @@ PLANS = {
             column("h", Kind("uuid")),
         ),
     ),
-    "history by a full refresh": changed(HISTORY, swap=True, owner="shop"),
+    "history by a full refresh": changed(HISTORY, full_refresh=True, owner="shop"),
     "history that a table is converted to": changed(
-        HISTORY, rebuild=True, swap=True, new_columns=("valid_from", "is_current")
+        HISTORY, convert_to_history=True, full_refresh=True, new_columns=("valid_from", "is_current")
     ),
 }
 
@@ -93,7 +95,7 @@ def statements(table: TablePlan) -> Iterator[str]:
 
 def replayed() -> Iterator[str]:
     """Return what makes a table anew from the raw layer."""
-    table, run = REPLAYED, orders(swap=True)
+    table, run = REPLAYED, orders(full_refresh=True)
     yield from replay_image.begin(table, NAME)
     yield from replay_image.stage_run(run, NAME, 1, URL, "arn:aws:iam::1:role/copy")
     yield from publish.rows(replay_image.of_image(run, NAME, 0), NAME, control_row())

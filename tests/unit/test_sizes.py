@@ -21,7 +21,7 @@ from tributary.redshift.widen import widen
 
 
 def sized(table: TablePlan, longest: Longest) -> dict[str, int]:
-    return with_sizes(table, longest).sized
+    return with_sizes(table, longest).texts.sizes
 
 
 def test_only_texts_that_the_source_bounds_no_closer_are_sized_by_their_values() -> None:
@@ -79,8 +79,12 @@ def test_a_new_table_is_made_with_the_sizes_of_its_values_and_staged_as_wide_as_
 def test_a_column_stays_as_it_is_while_its_values_fit() -> None:
     for longest in ((), (0, 0), (256, 1_024)):
         for now in (with_sizes(sized_plan(), longest), with_sizes(sized_plan(), longest, remake=True)):
-            assert (now.sized, now.widened, now.remade) == ({"code": 256, "note": 1_024}, {}, ())
-            assert (now.changes, now.notes) == ((), ())
+            assert (now.texts.sizes, now.texts.widened, now.schema_changes.deep_copy) == (
+                {"code": 256, "note": 1_024},
+                {},
+                (),
+            )
+            assert (now.schema_changes.changes, now.notes) == ((), ())
 
 
 def test_a_column_is_widened_where_it_stands_before_a_value_that_does_not_fit() -> None:
@@ -94,7 +98,7 @@ def test_a_column_is_widened_where_it_stands_before_a_value_that_does_not_fit() 
         FENCE,
         'ALTER TABLE "shop"."orders" ADD COLUMN "bounded" VARCHAR(40)',
     ]
-    assert table.changes == (
+    assert table.schema_changes.changes == (
         added("bounded", "VARCHAR(40)"),
         SchemaChange(column="code", change="type_changed", before="VARCHAR(256)", after="VARCHAR(1024)"),
         SchemaChange(column="note", change="type_changed", before="VARCHAR(1024)", after="VARCHAR(65535)"),
@@ -106,7 +110,7 @@ def test_a_column_is_widened_where_it_stands_before_a_value_that_does_not_fit() 
 
 
 def test_where_the_warehouse_refuses_that_the_publish_makes_a_new_table() -> None:
-    before = sized_plan(comments_there=((None, "all orders"),), changes=(added("bounded", "VARCHAR(40)"),))
+    before = sized_plan(comments_of_copy=((None, "all orders"),), changes=(added("bounded", "VARCHAR(40)"),))
     table = with_sizes(before, (257, 900), remake=True)
 
     statements = publish(table, NAME, control_row())
@@ -129,8 +133,8 @@ def test_where_the_warehouse_refuses_that_the_publish_makes_a_new_table() -> Non
     ]
     assert not any(sql.startswith("ALTER TABLE") and "ADD COLUMN" in sql for sql in statements)
     assert widen(table) == []
-    assert (table.changes, table.notes) == (
-        with_sizes(before, (257, 900)).changes,
+    assert (table.schema_changes.changes, table.notes) == (
+        with_sizes(before, (257, 900)).schema_changes.changes,
         with_sizes(before, (257, 900)).notes,
     )
     assert batches(table, 1) == [['COMMENT ON TABLE "shop"."orders" IS \'all orders\'']]
@@ -142,15 +146,18 @@ def added(name: str, type_name: str) -> SchemaChange:
 
 def test_sizes_that_were_there_before_are_never_made_smaller() -> None:
     wide = {**EXISTING, "code": "VARCHAR(65535)", "note": "VARCHAR(300)"}
-    for changes in ({}, {"swap": True}, {"swap": True, "mode": "replace"}):
-        assert sized(sized_plan(standing=wide, **changes), (1, 1)) == {"code": 65_535, "note": 300}
-    assert sized(sized_plan(standing={}), (1, 1)) == {"code": 65_535, "note": 65_535}  # of an earlier version
+    for changes in ({}, {"full_refresh": True}, {"full_refresh": True, "mode": "replace"}):
+        assert sized(sized_plan(existing_columns=wide, **changes), (1, 1)) == {"code": 65_535, "note": 300}
+    assert sized(sized_plan(existing_columns={}), (1, 1)) == {
+        "code": 65_535,
+        "note": 65_535,
+    }  # of an earlier version
 
 
 def test_what_was_not_measured_is_as_long_as_can_be() -> None:
     for longest in (None, (1,), (1, 2, 3)):
         assert sized(new_table(), longest) == {"code": 65_535, "note": 65_535}
-        assert with_sizes(sized_plan(), longest).widened == {"code": 65_535, "note": 65_535}
+        assert with_sizes(sized_plan(), longest).texts.widened == {"code": 65_535, "note": 65_535}
 
 
 def test_a_table_that_is_made_anew_for_another_reason_gets_its_sizes_too() -> None:
@@ -161,15 +168,15 @@ def test_a_table_that_is_made_anew_for_another_reason_gets_its_sizes_too() -> No
     )
     change = SchemaChange(column="code", change="type_changed", before="INTEGER", after="VARCHAR(65535)")
 
-    now = with_sizes(sized_plan(standing=known, remade=before, changes=(change,)), (10, 2_000))
+    now = with_sizes(sized_plan(existing_columns=known, deep_copy=before, changes=(change,)), (10, 2_000))
 
     assert widen(now) == []
-    assert {one.name: one.type for one in now.remade} == {
+    assert {one.name: one.type for one in now.schema_changes.deep_copy} == {
         **EXISTING,
         "code": "VARCHAR(256)",
         "note": "VARCHAR(4096)",
     }
-    assert [(one.column, one.before, one.after) for one in now.changes] == [
+    assert [(one.column, one.before, one.after) for one in now.schema_changes.changes] == [
         ("code", "INTEGER", "VARCHAR(256)"),
         ("note", "VARCHAR(1024)", "VARCHAR(4096)"),
     ]
@@ -177,7 +184,7 @@ def test_a_table_that_is_made_anew_for_another_reason_gets_its_sizes_too() -> No
 
 def test_a_new_column_is_added_with_the_size_of_its_values() -> None:
     table = sized_plan(
-        standing={name: kind for name, kind in EXISTING.items() if name != "note"},
+        existing_columns={name: kind for name, kind in EXISTING.items() if name != "note"},
         new_columns=("bounded", "note"),
         changes=(added("note", "VARCHAR(65535)"),),
     )
@@ -186,29 +193,33 @@ def test_a_new_column_is_added_with_the_size_of_its_values() -> None:
         'ALTER TABLE "shop"."orders" ADD COLUMN "bounded" VARCHAR(40)',
         'ALTER TABLE "shop"."orders" ADD COLUMN "note" VARCHAR(4096)',
     ]
-    assert now.changes == (added("note", "VARCHAR(4096)"),)
+    assert now.schema_changes.changes == (added("note", "VARCHAR(4096)"),)
 
 
 def test_a_column_of_a_type_that_is_not_ours_is_left_alone() -> None:
     foreign = {**EXISTING, "code": "character(9)"}
-    now = with_sizes(sized_plan(standing=foreign), (20_000, 2_000), remake=True)
-    assert {one.name: one.type for one in now.remade}["code"] == "character(9)"
-    assert now.sized == {"note": 4_096}
+    now = with_sizes(sized_plan(existing_columns=foreign), (20_000, 2_000), remake=True)
+    assert {one.name: one.type for one in now.schema_changes.deep_copy}["code"] == "character(9)"
+    assert now.texts.sizes == {"note": 4_096}
 
 
 def test_a_plan_that_says_so_keeps_texts_as_wide_as_can_be() -> None:
-    table = sized_plan(sized_texts=False)
+    table = sized_plan(sized_by_values=False)
     assert with_sizes(table, (257, 900)) is table
 
 
 def test_a_shared_target_is_only_ever_widened_to_the_widest() -> None:
     shared = {"owner": "shop"}
     assert sized(new_table(**shared), (128, 129)) == {"code": 256, "note": 65_535}
-    assert with_sizes(new_table(**shared), (256, 257)).widened == {"note": 65_535}  # others may have made it
-    assert with_sizes(new_table(**shared), (256, 257)).changes == ()
+    assert with_sizes(new_table(**shared), (256, 257)).texts.widened == {
+        "note": 65_535
+    }  # others may have made it
+    assert with_sizes(new_table(**shared), (256, 257)).schema_changes.changes == ()
     now = with_sizes(sized_plan(**shared), (257, 1_000))
-    assert (now.widened, now.sized) == ({"code": 65_535}, {"code": 65_535, "note": 1_024})
-    assert [(one.before, one.after) for one in now.changes] == [("VARCHAR(256)", "VARCHAR(65535)")]
+    assert (now.texts.widened, now.texts.sizes) == ({"code": 65_535}, {"code": 65_535, "note": 1_024})
+    assert [(one.before, one.after) for one in now.schema_changes.changes] == [
+        ("VARCHAR(256)", "VARCHAR(65535)")
+    ]
     assert of_runs([(sized_plan(), (100, 100)), (sized_plan(), (9, 129))], ["note", "code"], shared=True) == {
         "note": 65_535,
         "code": 256,

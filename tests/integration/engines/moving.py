@@ -13,6 +13,7 @@ from tributary.config.models import TableSettings
 from tributary.extraction import extract
 from tributary.model.plan import Item, Plan, Range, TablePlan
 from tributary.model.result import TableResult
+from tributary.model.source_catalog import TableName
 from tributary.planning.table_spec import specify
 from tributary.redshift.control import ControlRow
 from tributary.redshift.publish import publish
@@ -40,19 +41,18 @@ def move(source: Source, warehouse: Warehouse, table: str, **settings: Any) -> M
     """Choose, extract, stage and publish the table; a table that fails has a result and no rows."""
     name = f"m{uuid4().hex[:8]}"
     choice = specify(source.engine, source.describe(table), TableSettings(mode="replace", **settings))
-    planned = TablePlan(
+    planned = TablePlan.from_fields(
         number=0,
-        schema_name=source.schema,
-        table_name=table,
-        target_schema=name,
-        target_table="moved",
+        source=TableName(source.schema, table),
+        schema_name=name,
+        table_name="moved",
         mode="replace",
         columns=choice.columns,
         key=choice.key,
         ranges=(Range(number=0, order=choice.key),),
         page_rows=choice.settings.page_rows,
-        whole=True,
-        swap=True,
+        whole_read=True,
+        full_refresh=True,
         exists=False,
     )
     plan = Plan(

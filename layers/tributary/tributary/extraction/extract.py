@@ -120,7 +120,7 @@ def extract_item(extraction: Extraction, number: int) -> bool:
 def extract_table(extraction: Extraction, table: TablePlan) -> None:
     """Extract a table that has no result yet and write its result."""
     plan, bucket = extraction.plan, extraction.bucket
-    key = results.key(plan, table, table.part)
+    key = results.key(plan, table, table.read.range_index)
     if bucket.read(key) is not None:
         return
     started = time.monotonic()
@@ -146,7 +146,7 @@ def _read_table(extraction: Extraction, table: TablePlan) -> TableResult:
     rows = 0
     altered: Counts = Counter()
     longest: text_lengths.Longest = ()
-    for part in table.ranges:
+    for part in table.read.ranges:
         read = read_range(extraction, table, part) if part.order else read_at_once(extraction, table, part)
         chunks.extend(read.loadable())
         rows += read.footer.total_rows
@@ -168,7 +168,7 @@ def read_range(extraction: Extraction, table: TablePlan, part: Range) -> RangePr
     plan = extraction.plan
     run_id = part.run_id or plan.run_id
     prefix = object_keys.chunk_prefix(plan.source, run_id, table.raw_name, str(part.number))
-    page_rows = PageRows(table.page_rows)
+    page_rows = PageRows(table.read.page_rows)
     while True:
         done = progress(extraction.bucket, prefix)
         if done.footer.last:

@@ -89,7 +89,7 @@ class Loading:
     def table(self, load: TableLoad) -> TablePlan:
         """Return the plan of a table, with the sizes that the values which were read ask for."""
         table = next(table for table in self.item(load.item).tables if table.number == load.number)
-        result = self.result(table) if table.sized_texts else None
+        result = self.result(table) if table.texts.sized_by_values else None
         return text_sizes.with_sizes(table, result.longest, remake=load.remake) if result else table
 
     def result(self, table: TablePlan) -> TableResult | None:
@@ -165,7 +165,7 @@ def _shown_by(loading: Loading, load: TableLoad) -> Loaded | None:
     if loading.raw_tables is None or load.phase != "loaded" or load.quiet or load.raw_table:
         return None
     table = loading.table(load)
-    result = None if table.rebuilt else loading.result(table)
+    result = None if table.replay else loading.result(table)
     return Loaded(table, _contents(table)) if result and result.chunks else None
 
 
@@ -201,7 +201,7 @@ def _begin(
     """
     item, table = parts[0]
     load = TableLoad(number=table.number, item=item, table=table.name)
-    if table.rebuilt:
+    if table.replay:
         return load
     result = loading.result(table)
     if result is None:
@@ -210,7 +210,12 @@ def _begin(
         return _failed(load, Failure(table=table.name, error=error, message=message))
     if result.failure:
         return _failed(load, result.failure)
-    nothing = not result.rows and not table.swap and table.exists and not (table.changes or table.remade)
+    nothing = (
+        not result.rows
+        and not table.publish.full_refresh
+        and table.target.exists
+        and not (table.schema_changes.changes or table.schema_changes.deep_copy)
+    )
     return load.model_copy(update={"rows": result.rows, "quiet": nothing})
 
 
@@ -237,10 +242,10 @@ def _ask(loading: Loading, load: TableLoad, states: dict[str, State]) -> TableLo
 
 def _after_stage(loading: Loading, load: TableLoad, state: State) -> TableLoad:
     if not state.finished:
-        if not (loading.table(load).exists or load.run):
+        if not (loading.table(load).target.exists or load.run):
             _check_fence(loading, state, 0)
         return _again(load, "waiting", state) or _broken(load, "COPY", _copy_reason(loading, state))
-    if loading.table(load).rebuilt:
+    if loading.table(load).replay:
         return _after_run(loading, load, state)
     staged, *there = _counts(loading, state.parts[-1])
     if staged != load.rows:
@@ -273,7 +278,7 @@ def _after_run(loading: Loading, load: TableLoad, state: State) -> TableLoad:
     arrived, *_ = _counts(loading, state.parts[place])
     if arrived != expected:
         return _broken(load, "COPY", f"{arrived} rows arrived where the chunks hold {expected}")
-    if not table.rebuilt or load.run < table.rebuilt.runs:
+    if not table.replay or load.run < table.replay.runs:
         return load.model_copy(update=further)
     counts = _counts(loading, state.parts[-1])
     refused = replay_load.refusal(table, counts)
@@ -299,12 +304,12 @@ def _refusal(table: TablePlan, arrived: int, there: int = 0) -> Failure | None:
     would go, only an empty image is suspicious.
     """
     gone = there - arrived
-    if gone * 100 <= there * table.may_vanish or (gone <= FEW_ROWS and arrived):
+    if gone * 100 <= there * table.publish.may_vanish or (gone <= FEW_ROWS and arrived):
         return None
     message = (
         f"{table.name} has {arrived} rows now, and {there} stand in the warehouse: more would go than "
-        f"may_vanish allows ({table.may_vanish}%); look into the source, and if that is right, start one "
-        'run with "may_vanish": "100%"'
+        f"may_vanish allows ({table.publish.may_vanish}%); look into the source, and if that is right, start "
+        'one run with "may_vanish": "100%"'
     )
     return Failure(table=table.name, error=ImageRefused.__name__, message=message)
 
@@ -427,7 +432,7 @@ def _submit_table(loading: Loading, batch: list[TableLoad]) -> list[TableLoad]:
 def _stage(loading: Loading, load: TableLoad) -> list[str]:
     plan, table = loading.plan, loading.table(load)
     batch = _stage_batch(loading, load, table)
-    if table.exists or load.run:
+    if table.target.exists or load.run:
         return batch
     # It makes the table that people read: an old run must not make it in the way of a newer one's form.
     return [control.fence(plan.source, plan.generation), *batch]
@@ -435,7 +440,7 @@ def _stage(loading: Loading, load: TableLoad) -> list[str]:
 
 def _stage_batch(loading: Loading, load: TableLoad, table: TablePlan) -> list[str]:
     plan = loading.plan
-    if table.rebuilt:
+    if table.replay:
         return replay_load.batch(loading.bucket, plan, table, load, loading.copy_role)
     result = loading.result(table)
     name = staging_name(plan.source, plan.run_id, load.number)
@@ -449,37 +454,39 @@ def _stage_batch(loading: Loading, load: TableLoad, table: TablePlan) -> list[st
 def _publish(loading: Loading, load: TableLoad) -> list[str]:
     plan, table = loading.plan, loading.table(load)
     name = staging_name(plan.source, plan.run_id, load.number)
-    if table.rebuilt:
+    if table.replay:
         name = replay_load.image(plan, table)
     return publish(table, name, _control_row(loading, load))
 
 
 def _control_row(loading: Loading, load: TableLoad) -> ControlRow:
     plan, table = loading.plan, loading.table(load)
-    result = None if load.quiet or table.rebuilt else loading.result(table)  # these have no chunk
+    result = None if load.quiet or table.replay else loading.result(table)  # these have no chunk
     return ControlRow(
         source=plan.source,
         table=table.name,
         run_id=plan.run_id,
         generation=plan.generation,
         mode=table.mode,
-        target=f"{table.target_schema}.{table.target_table}",
-        cursor=table.cursor,
-        watermark=table.next_watermark,
+        target=table.target.name,
+        cursor=table.read.cursor,
+        watermark=table.publish.next_watermark,
         rows=load.rows,
         chunks=len(result.chunks) if result else 0,
         size_bytes=result.size_bytes if result else 0,
-        unread_columns=json.dumps(table.unread_columns) if table.unread_columns else None,
-        key=table.rebuilt.key if table.rebuilt else _key(table),
+        unread_columns=json.dumps(table.schema_changes.unread_columns)
+        if table.schema_changes.unread_columns
+        else None,
+        key=table.replay.key if table.replay else _key(table),
         columns_digest=_columns(table),
         contents=_contents(table),
-        asked=table.asked,
+        asked=table.request,
     )
 
 
 def _columns(table: TablePlan) -> str | None:
-    if table.rebuilt:
-        return table.rebuilt.columns_digest
+    if table.replay:
+        return table.replay.columns_digest
     return columns_digest(column.target for column in table.columns)
 
 
@@ -491,9 +498,9 @@ def _key(table: TablePlan) -> str | None:
 
 def _contents(table: TablePlan) -> str:
     """Return what the rows of a run are of the table: what a replay begins with, or may not leave out."""
-    if table.is_image:
+    if table.is_full_load:
         return "image"
-    return "whole" if table.whole else "changes"
+    return "whole" if table.read.whole_read else "changes"
 
 
 def _name(plan: Plan, load: TableLoad, step: str) -> str:

@@ -53,19 +53,19 @@ def arrived_at(bucket: Bucket, plan: Plan, table: TablePlan, load: TableLoad) ->
 
 def image(plan: Plan, table: TablePlan) -> str:
     """Return the name of the image that holds every run."""
-    runs = table.rebuilt.runs if table.rebuilt else 0
+    runs = table.replay.runs if table.replay else 0
     return replay_image.image_name(staging_name(plan.source, plan.run_id, table.number), runs)
 
 
 def refusal(table: TablePlan, counts: Sequence[int]) -> str | None:
     """Return why the image may not take the table's place, None where it may."""
     arrived, standing = counts
-    if (standing - arrived) * 100 <= standing * table.may_vanish:
+    if (standing - arrived) * 100 <= standing * table.publish.may_vanish:
         return None
     return (
         f"the raw layer makes {arrived} rows of {table.name}, and {standing} stand in the warehouse: more "
-        f"would go than may_vanish allows ({table.may_vanish}%); if that is right, start the replay with "
-        '"may_vanish": "100%"'
+        f"would go than may_vanish allows ({table.publish.may_vanish}%); if that is right, start the replay "
+        'with "may_vanish": "100%"'
     )
 
 
@@ -81,8 +81,8 @@ def _committed(plan: Plan, run: ReplayedRun) -> ControlRow:
         run_id=run.run_id,
         generation=plan.generation,
         mode=run.table.mode,
-        target=f"{run.table.target_schema}.{run.table.target_table}",
-        cursor=run.table.cursor,
+        target=run.table.target.name,
+        cursor=run.table.read.cursor,
         watermark=None,
         rows=run.rows,
         chunks=len(run.chunks),

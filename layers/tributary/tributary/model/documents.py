@@ -12,8 +12,8 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-FORMAT: Final = 3
-Format = Literal[3]
+FORMAT: Final = 4
+Format = Literal[4]
 
 
 class Document(BaseModel):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from typing import Final, Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal
 
 from pydantic import Field
 
@@ -126,105 +126,130 @@ class ReplayPlan(Document):
     columns_digest: str | None = None
 
 
-class TablePlan(Document):
-    """All that a run decided about one table, frozen before the first row is read.
+class TargetTable(Document):
+    """The warehouse's table, as it is when the run is planned."""
 
-    `sql` is the user's query that is read in the place of a table, `where` the user's condition on rows.
-    `owner` is the source whose rows are meant where others' stand in the same table, None where none do.
-    `exists` says that the warehouse has the table already. `swap` says that the rows read are the
-    whole new image of the table: it is replaced, not merged into; of a history, that rows which are not
-    among them are closed. `repeated_keys` says that a key may stand there more than once. `last_run`,
-    of a table that is appended to by its cursor, is the run whose watermark holds. `rebuild` says that
-    what stands there is no history yet and gives way to one; `opens_at` is the instant from which a
-    version holds that has no time of its own.
-    `asked`: what a person asked beside the usual, None for nothing; `rebuilt`: nothing is read, and the
-    table is made anew of what earlier runs read.
-    `may_vanish`: the percentage of what stands there that a whole image may take away.
-    `watermark` is the committed one, `next_watermark` what the publish commits with the rows; both
-    are the source's own text, None where there is none. `whole` says that every row is read.
-    `new_columns` (targets) are added to the warehouse's table in the publish; `unread_columns` are
-    those that it has and the source no longer gives. `remade`: all columns of a new table that takes its
-    place, () where it stays the same table; `form`, of a shared one, is that of the old table: its number
-    of columns, and sums over their names and types, and over their sizes. `changes`: what is new of them.
-    `sized_texts` says that texts which the source does not bound are as wide as their values ask; the
-    sizes, `sized`, by target, are known when rows have been read, and so is `widened`, those of them that
-    columns get before the publish. `standing`: all columns of the warehouse's table with their types, {}
-    where none of these texts may have to be widened.
-    `distkey`, `sortkey` and `encode` are said of a table that is made, by source names; `comments`, by
-    target (None: the table's own), are those that the warehouse lacks, `comments_there` those that are said
-    again where only another table is wider; `unique` names the constraint of ours that its table has;
-    `access` is given after the run, None where the file says nothing of it.
-    `future_rows` counts rows dated beyond the source's clock; `notes` say in words what was taken
-    without being told, and why.
-    A big table's plan stands in several items, one per part: each has the part's `ranges` and all else.
-    """
-
-    number: int
     schema_name: str
     table_name: str
-    target_schema: str
-    target_table: str
-    owner: str | None = None
-    sql: str | None = None
-    where: str | None = None
-    mode: Mode
-    columns: tuple[Column, ...]
-    key: tuple[str, ...]
-    cursor: str | None = None
-    ranges: tuple[Range, ...]
-    part: int = 0
-    parts: int = 1
-    page_rows: int | None = None
-    watermark: str | None = None
-    next_watermark: str | None = None
-    whole: bool
-    swap: bool
-    repeated_keys: bool = False
-    last_run: str | None = None
-    rebuild: bool = False
-    opens_at: str | None = None
-    asked: ReadRequest | None = None
-    rebuilt: ReplayPlan | None = None
-    may_vanish: int = 100
     exists: bool
-    future_rows: int = 0
-    new_columns: tuple[str, ...] = ()
-    unread_columns: tuple[str, ...] = ()
-    distkey: str | None = None
-    sortkey: tuple[str, ...] = ()
-    encode: dict[str, str] = Field(default_factory=dict)
-    comments: tuple[tuple[str | None, str], ...] = ()
-    comments_there: tuple[tuple[str | None, str], ...] = ()
-    unique: str | None = None
-    access: TableAccess | None = None
-    sized_texts: bool = False
-    sized: dict[str, int] = Field(default_factory=dict)
-    widened: dict[str, int] = Field(default_factory=dict)
-    standing: dict[str, str] = Field(default_factory=dict)
-    remade: tuple[DeepCopyColumn, ...] = ()
-    form: tuple[int, int, int] | None = None
-    changes: tuple[SchemaChange, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @property
-    def source_table(self) -> TableName:
-        """Return the table's name in the source."""
-        return TableName(self.schema_name, self.table_name)
+    owner: str | None = None  # the source whose rows are meant; None if no other source writes here
+    repeated_keys: bool = False  # a key may occur more than once
+    key_constraint: str | None = None  # the name of our PRIMARY KEY on it
 
     @property
     def name(self) -> str:
-        """Return the table's name as people say it: `public.orders`."""
-        return str(self.source_table)
+        """Return the table's full name: `shop.orders`."""
+        return f"{self.schema_name}.{self.table_name}"
+
+
+class ReadPlan(Document):
+    """What is read of the source. Watermarks and bounds are the source's own texts."""
+
+    sql: str | None = None  # the user's query that is read instead of a table
+    where: str | None = None  # the user's condition on rows
+    cursor: str | None = None
+    watermark: str | None = None  # the committed one
+    whole_read: bool  # every row is read
+    page_rows: int | None = None
+    ranges: tuple[Range, ...]
+    range_index: int = 0  # which of the table's ranges this item reads, if it has several
+    range_count: int = 1  # more than 1: each of the table's ranges is read by an item of its own
+    future_rows: int = 0  # rows dated beyond the source's clock
+
+
+class PublishPlan(Document):
+    """How the rows read go into the warehouse's table."""
+
+    full_refresh: bool  # they replace all rows of the source; in a history, close versions of other keys
+    convert_to_history: bool = False  # the existing table is not a history: empty it and start one
+    may_vanish: int = 100  # percentage of the existing rows that a full refresh may remove
+    next_watermark: str | None = None  # committed with the rows
+    last_run: str | None = None  # of an append by cursor: the run that committed the watermark
+    opens_at: str | None = None  # the start of a version that has no time of its own
+
+
+class TableDesign(Document):
+    """What a CREATE TABLE or COMMENT says of the table; columns by their source names, comments by target."""
+
+    distkey: str | None = None
+    sortkey: tuple[str, ...] = ()
+    encode: dict[str, str] = Field(default_factory=dict)
+    comments: tuple[tuple[str | None, str], ...] = ()  # those that the warehouse lacks; None: the table's
+    comments_of_copy: tuple[tuple[str | None, str], ...] = ()  # and those that only a deep copy would lack
+
+
+class TextSizes(Document):
+    """The sizes of texts that the source does not bound, by target: see `redshift.text_sizes`."""
+
+    sized_by_values: bool = False  # texts are as wide as their values need
+    sizes: dict[str, int] = Field(default_factory=dict)  # set after the rows are read
+    widened: dict[str, int] = Field(default_factory=dict)  # those that columns get before the publish
+    existing_columns: dict[str, str] = Field(default_factory=dict)  # all, with types; {} if none can widen
+
+
+class SchemaChanges(Document):
+    """How the warehouse's table changes in the publish; columns by target."""
+
+    new_columns: tuple[str, ...] = ()  # added to it
+    unread_columns: tuple[str, ...] = ()  # it has them, and the source no longer
+    changes: tuple[SchemaChange, ...] = ()  # as recorded in etl_schema_changes
+    deep_copy: tuple[DeepCopyColumn, ...] = ()  # all columns of the table that replaces it; () if none does
+    copied_form: tuple[int, int, int] | None = None  # of a shared one: its columns, sums of names and sizes
+
+
+class TablePlan(Document):
+    """All that a run decided about one table.
+
+    A big table's plan is in several items, one per range: each has one of the `ranges` and all else.
+    """
+
+    number: int
+    source: TableName
+    target: TargetTable
+    mode: Mode
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]  # source names; () if the table has none
+    read: ReadPlan
+    publish: PublishPlan
+    design: TableDesign = TableDesign()
+    texts: TextSizes = TextSizes()
+    schema_changes: SchemaChanges = SchemaChanges()
+    request: ReadRequest | None = None  # what a person asked beyond the usual
+    replay: ReplayPlan | None = None  # nothing is read: the table is rebuilt from the raw layer
+    access: TableAccess | None = None  # granted after the run; None if the source's file has no access
+    notes: tuple[str, ...] = ()  # what was decided without being configured, and why
+
+    @classmethod
+    def from_fields(cls, **fields: Any) -> TablePlan:
+        """Return the plan of these fields, each by its own name whichever group has it."""
+        grouped = {name: value for name, value in fields.items() if name in cls.model_fields}
+        for group, values in _by_group(fields).items():
+            grouped[group] = values
+        return cls.model_validate(grouped)
+
+    def with_changes(self, **changes: Any) -> TablePlan:
+        """Return a copy with these fields, each by its own name whichever group has it."""
+        update = {name: value for name, value in changes.items() if name in TablePlan.model_fields}
+        for group, values in _by_group(changes).items():
+            update[group] = getattr(self, group).model_copy(update=values)
+        return self.model_copy(update=update)
+
+    @property
+    def name(self) -> str:
+        """Return the table's name in the source, as people write it: `public.orders`."""
+        return str(self.source)
 
     @property
     def raw_name(self) -> str:
-        """Return the name that the table has in the raw layer, which no other of its source shares."""
-        return self.target_table if self.owner is None else f"{self.target_schema}!{self.target_table}"
+        """Return the table's name in the raw layer, unique within its source."""
+        target = self.target
+        return target.table_name if target.owner is None else f"{target.schema_name}!{target.table_name}"
 
     @property
-    def is_image(self) -> bool:
-        """Say whether the rows read are all that the source's part of the table has after the load."""
-        return (self.swap and self.mode != "history") or self.rebuild or not self.exists
+    def is_full_load(self) -> bool:
+        """Return whether the table has none of the source's rows after the load but those read."""
+        replaced = self.publish.full_refresh and self.mode != "history"
+        return replaced or self.publish.convert_to_history or not self.target.exists
 
     def column(self, name: str) -> Column:
         """Return the column of that source name."""
@@ -234,10 +259,10 @@ class TablePlan(Document):
         """Return the query that reads the range after the position."""
         bounds = (part.after, part.up_to, part.since, part.before)
         return Query(
-            table=self.source_table,
+            table=self.source,
             columns=tuple(column.read() for column in self.columns),
             order=part.order,
-            cursor=self.cursor if part.nulls or any(bounds) else None,
+            cursor=self.read.cursor if part.nulls or any(bounds) else None,
             after=part.after,
             up_to=part.up_to,
             since=part.since,
@@ -246,9 +271,31 @@ class TablePlan(Document):
             position=position or part.begin,
             end=part.end,
             limit=limit,
-            sql=self.sql,
-            where=self.where,
+            sql=self.read.sql,
+            where=self.read.where,
         )
+
+
+GROUPS: Final[dict[str, type[Document]]] = {
+    "target": TargetTable,
+    "read": ReadPlan,
+    "publish": PublishPlan,
+    "design": TableDesign,
+    "texts": TextSizes,
+    "schema_changes": SchemaChanges,
+}
+GROUP_OF: Final = {field: group for group, model in GROUPS.items() for field in model.model_fields}
+
+
+def _by_group(fields: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the fields that belong to groups, by group; raises TypeError for an unknown name."""
+    groups: dict[str, dict[str, Any]] = {}
+    for name, value in fields.items():
+        if name in GROUP_OF:
+            groups.setdefault(GROUP_OF[name], {})[name] = value
+        elif name not in TablePlan.model_fields:
+            raise TypeError(f"a table's plan has no field {name}")
+    return groups
 
 
 class Failure(Document):
@@ -305,7 +352,7 @@ class Plan(Document):
     replay: bool = False
     failures: tuple[Failure, ...] = ()
     paused: tuple[PausedTable, ...] = ()
-    quiet: tuple[UnchangedTable, ...] = ()
+    unchanged: tuple[UnchangedTable, ...] = ()
     notes: tuple[str, ...] = ()
 
 

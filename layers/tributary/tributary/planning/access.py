@@ -24,18 +24,18 @@ def access(table: TablePlan, said: models.AccessSettings | None) -> TableAccess 
     """
     if said is None:
         return None
-    if table.owner is not None:
+    if table.target.owner is not None:
         if not said.given:
             return None
         raise TableRefused(
-            f"access: {table.name} is written to {table.target_schema}.{table.target_table}, where other "
+            f"access: {table.name} is written to {table.target.name}, where other "
             "sources may write too, and none of them can speak for all; write access: none for it, and let "
             "an administrator grant it"
         )
     given = Access(columns=_seen(table, said), mask=_masks(table, said), rows=_rows(table, said))
     return TableAccess(
-        schema_name=table.target_schema,
-        table_name=table.target_table,
+        schema_name=table.target.schema_name,
+        table_name=table.target.table_name,
         access=given if said.given else None,
     )
 
@@ -45,7 +45,7 @@ def _seen(table: TablePlan, said: models.AccessSettings) -> tuple[str, ...] | No
         return None
     names = [column.name for column in _read(table)]
     for name in said.columns.absent(names):
-        if said.columns.exclude is None or fold(name) not in table.unread_columns:
+        if said.columns.exclude is None or fold(name) not in table.schema_changes.unread_columns:
             _find(table, name, "access.columns")
     seen = (table.column(name).target for name in said.columns.choose(names))
     return (*seen, *added(table.mode))
@@ -54,7 +54,7 @@ def _seen(table: TablePlan, said: models.AccessSettings) -> tuple[str, ...] | No
 def _masks(table: TablePlan, said: models.AccessSettings) -> dict[str, Literal["hash", "null"]]:
     masks = {}
     for name, mask in said.mask.items():
-        if fold(name) in table.unread_columns:
+        if fold(name) in table.schema_changes.unread_columns:
             masks[fold(name)] = mask
             continue
         column = _find(table, name, "access.mask")
@@ -81,7 +81,7 @@ def _rows(table: TablePlan, said: models.AccessSettings) -> tuple[str, tuple[str
 
 def _read(table: TablePlan) -> list[Column]:
     """Return the columns without those that only a replay brings back."""
-    return [column for column in table.columns if column.target not in table.unread_columns]
+    return [column for column in table.columns if column.target not in table.schema_changes.unread_columns]
 
 
 def _like(column: Column) -> type | tuple[type, ...]:

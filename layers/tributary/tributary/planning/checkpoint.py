@@ -104,7 +104,7 @@ class Checkpoints:
     def _has_chunks(self, old: TablePlan) -> bool:
         """Say whether there is something to take over, and nothing of it is missing."""
         found = False
-        for part in old.ranges:
+        for part in old.read.ranges:
             prefix = object_keys.chunk_prefix(self.source, part.run_id or "", old.raw_name, str(part.number))
             numbers = [object_keys.chunk_number(chunk.key) for chunk in self.bucket.list(prefix)]
             if numbers != list(range(1, len(numbers) + 1)):
@@ -116,28 +116,12 @@ class Checkpoints:
 def whole_again(parts: Iterable[TablePlan], run: str) -> dict[str, TablePlan]:
     """Return the tables of a run, the parts of each joined, every range with the run of its chunks."""
     found: dict[str, TablePlan] = {}
-    for table in sorted(parts, key=lambda table: table.part):
+    for table in sorted(parts, key=lambda table: table.read.range_index):
         known = found.get(table.name)
-        own = tuple(part.model_copy(update={"run_id": part.run_id or run}) for part in table.ranges)
-        ranges = (*known.ranges, *own) if known else own
-        found[table.name] = table.model_copy(update={"ranges": ranges})
+        own = tuple(part.model_copy(update={"run_id": part.run_id or run}) for part in table.read.ranges)
+        ranges = (*known.read.ranges, *own) if known else own
+        found[table.name] = table.with_changes(ranges=ranges)
     return found
-
-
-SAME = (
-    "target_schema",
-    "target_table",
-    "owner",
-    "sql",
-    "where",
-    "mode",
-    "columns",
-    "key",
-    "cursor",
-    "watermark",
-    "whole",
-    "swap",
-)
 
 
 def fits(old: TablePlan, fresh: TablePlan, *, loaded: bool) -> bool:
@@ -147,33 +131,53 @@ def fits(old: TablePlan, fresh: TablePlan, *, loaded: bool) -> bool:
     unless there is none. So are rows with a cursor of which none was settled when they were read: where
     to look for what changed in them, nothing says.
     """
-    if old.asked and old.asked.what != "full_refresh":  # it read other rows than a usual run does
+    if old.request and old.request.what != "full_refresh":  # it read other rows than a usual run does
         return False
-    if any(getattr(old, name) != getattr(fresh, name) for name in SAME):
+    if _basis(old) != _basis(fresh):
         return False
-    if loaded if fresh.cursor is None else old.next_watermark is None:
+    if loaded if fresh.read.cursor is None else old.publish.next_watermark is None:
         return False
-    ordered = all(part.order for part in old.ranges)
-    return bool(old.ranges) and ordered and all(is_recent(part.run_id or "") for part in old.ranges)
+    ordered = all(part.order for part in old.read.ranges)
+    return bool(old.read.ranges) and ordered and all(is_recent(part.run_id or "") for part in old.read.ranges)
+
+
+def _basis(table: TablePlan) -> tuple[object, ...]:
+    """Return what two plans must have in common, so that the rows of one fit into the other's load."""
+    return (
+        table.target.name,
+        table.target.owner,
+        table.mode,
+        table.columns,
+        table.key,
+        table.read.sql,
+        table.read.where,
+        table.read.cursor,
+        table.read.watermark,
+        table.read.whole_read,
+        table.publish.full_refresh,
+    )
 
 
 def joined(
     old: TablePlan, fresh: TablePlan, choice: TableSpec, reader: SourceProbe, now: SourceClock
 ) -> TablePlan:
     """Return the fresh plan with the old one's ranges, and those of what has changed since."""
-    run = min(part.run_id or "" for part in old.ranges)
+    run = min(part.run_id or "" for part in old.read.ranges)
     note = f"carried on from run {run}, which had begun to read the table"
-    changes: dict[str, object] = {"ranges": old.ranges, "notes": (*fresh.notes, note)}
     if choice.cursor is None:
         late = f"{note}; what changed meanwhile in what it had read comes with the next run"
-        return fresh.model_copy(
-            update={**changes, "next_watermark": old.next_watermark, "notes": (*fresh.notes, late)}
+        return fresh.with_changes(
+            ranges=old.read.ranges,
+            next_watermark=old.publish.next_watermark,
+            notes=(*fresh.notes, late),
         )
-    since = reader.bounds(choice, now, old.next_watermark, all_rows=False)
-    first = 1 + max(part.number for part in old.ranges)
+    since = reader.bounds(choice, now, old.publish.next_watermark, all_rows=False)
+    first = 1 + max(part.number for part in old.read.ranges)
     news = [part.model_copy(update={"number": first + place}) for place, part in enumerate(since.ranges)]
-    return fresh.model_copy(
-        update={**changes, "ranges": (*old.ranges, *news), "next_watermark": since.next_watermark}
+    return fresh.with_changes(
+        ranges=(*old.read.ranges, *news),
+        next_watermark=since.next_watermark,
+        notes=(*fresh.notes, note),
     )
 
 
@@ -183,7 +187,7 @@ def note_begun(
     """Keep which run begins to read which tables, before any of its steps can."""
     known = {name: carrier.left(name) for name in carrier.begun.tables}
     for table in tables:
-        if any(part.order for part in table.ranges):
+        if any(part.order for part in table.read.ranges):
             known[table.name] = (*known.get(table.name, ()), run)[-RUNS_KEPT:]
     kept = BegunRuns(tables={name: runs for name, runs in known.items() if runs})
     if kept != carrier.begun:

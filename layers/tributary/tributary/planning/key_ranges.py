@@ -29,23 +29,23 @@ def split(
     max_connections: int,
 ) -> list[TablePlan]:
     """Return the plans, those of big tables with several ranges."""
-    whole = {table.source_table for table in tables if _is_whole(table, chosen[table.source_table])}
+    whole = {table.source for table in tables if _is_whole(table, chosen[table.source])}
     sizes = engine.sizes(connection, whole) if whole else {}
     done = []
     for table in tables:
-        choice = chosen[table.source_table]
+        choice = chosen[table.source]
         count = 1
-        if table.source_table in whole:
-            count = wanted(choice.settings.ranges, sizes.get(table.source_table), max_connections)
+        if table.source in whole:
+            count = wanted(choice.settings.ranges, sizes.get(table.source), max_connections)
         done.append(_cut(engine, connection, table, count) if count > 1 else table)
     return done
 
 
 def _is_whole(table: TablePlan, choice: TableSpec) -> bool:
     """Say whether every row is read in one range by a key that an index serves."""
-    if len(table.ranges) != 1 or choice.settings.ranges == 1 or choice.sql is not None:
+    if len(table.read.ranges) != 1 or choice.settings.ranges == 1 or choice.sql is not None:
         return False
-    [part] = table.ranges
+    [part] = table.read.ranges
     if part.run_id is not None:  # frozen, and in part read, by an earlier run
         return False
     indexed = any(index[: len(table.key)] == table.key for index in choice.table.indexes)
@@ -75,13 +75,13 @@ def wanted(setting: Literal["auto"] | int | None, size: Size | None, max_connect
 def _cut(engine: Engine, connection: Any, table: TablePlan, count: int) -> TablePlan:
     key = [table.column(name).read() for name in table.key]
     try:
-        keys = engine.split(connection, table.source_table, key, count)
+        keys = engine.split(connection, table.source, key, count)
     except (PermanentError, QueryCancelled):  # such as a view: it is read as it always was
         keys = []
-    [whole] = table.ranges
+    [whole] = table.read.ranges
     ranges = cut(whole, keys)
     note = f"the table is read in {len(ranges)} ranges" if keys else "the source gives no keys to cut it at"
-    return table.model_copy(update={"ranges": ranges, "notes": (*table.notes, note)})
+    return table.with_changes(ranges=ranges, notes=(*table.notes, note))
 
 
 def cut(whole: Range, keys: Sequence[tuple[str, ...]]) -> tuple[Range, ...]:
@@ -95,9 +95,9 @@ def cut(whole: Range, keys: Sequence[tuple[str, ...]]) -> tuple[Range, ...]:
 
 def parts(table: TablePlan) -> list[TablePlan]:
     """Return the plan once for each part that is read on its own, or itself where it is read as one."""
-    if not any(part.begin or part.end for part in table.ranges):
+    if not any(part.begin or part.end for part in table.read.ranges):
         return [table]
     return [
-        table.model_copy(update={"ranges": (part,), "part": place, "parts": len(table.ranges)})
-        for place, part in enumerate(table.ranges)
+        table.with_changes(ranges=(part,), range_index=place, range_count=len(table.read.ranges))
+        for place, part in enumerate(table.read.ranges)
     ]

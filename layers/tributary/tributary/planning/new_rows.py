@@ -92,5 +92,13 @@ def committed_watermark(kept: CommittedWatermarks, choice: TableSpec, target: st
     """Return up to where the table is loaded; None where only the warehouse can say."""
     if choice.cursor is None or choice.cursor.nullable:  # NULLs are read by every run
         return None
-    wanted = committed_watermarks.shape(choice, choice.cursor.name, target, choice.settings.where)
+    wanted = committed_watermarks.shape(
+        choice.mode,
+        choice.columns,
+        choice.key,
+        cursor=choice.cursor.name,
+        target=target,
+        sql=choice.sql,
+        where=choice.settings.where,
+    )
     return kept.watermark(choice.name, wanted)

@@ -26,8 +26,14 @@ from tributary.model.plan import (
     Item,
     PausedTable,
     Plan,
+    PublishPlan,
+    ReadPlan,
     ReadRequest,
+    SchemaChanges,
+    TableDesign,
     TablePlan,
+    TargetTable,
+    TextSizes,
     UnchangedTable,
     columns_digest,
 )
@@ -258,7 +264,7 @@ class Survey:
     ) -> TablePlan:
         """Return the table's plan, which goes on from an earlier run's unless every row is asked for."""
         fresh = self._fresh(reader, now, choice, target)
-        return fresh if fresh.asked else carrier.carry_on(fresh, choice, reader, now)
+        return fresh if fresh.request else carrier.carry_on(fresh, choice, reader, now)
 
     def _fresh(self, reader: SourceProbe, now: SourceClock, choice: TableSpec, target: Target) -> TablePlan:
         known = self.landed.known(target)
@@ -290,44 +296,52 @@ class Survey:
         if_widened = self.landed.comments.missing(target, said, anew=True) if stands else ()
         plan = TablePlan(
             number=0,
-            schema_name=choice.table.name.schema,
-            table_name=choice.table.name.table,
-            target_schema=target.schema,
-            target_table=target.table,
-            owner=self.source.name if target.shared else None,
-            sql=choice.sql,
-            where=choice.settings.where,
+            source=choice.table.name,
+            target=TargetTable(
+                schema_name=target.schema,
+                table_name=target.table,
+                exists=known is not None,
+                owner=self.source.name if target.shared else None,
+                repeated_keys=way.repeated_keys,
+                key_constraint=self.landed.unique.get((target.schema, target.table)),
+            ),
             mode=choice.mode,
             columns=choice.columns,
             key=choice.key,
-            cursor=choice.cursor.name if choice.cursor else None,
-            ranges=bounds.ranges,
-            page_rows=choice.settings.page_rows,
-            watermark=bounds.watermark,
-            next_watermark=bounds.next_watermark,
-            whole=choice.cursor is None or all_rows or bounds.watermark is None,
-            swap=way.swap,
-            repeated_keys=way.repeated_keys,
-            last_run=loaded.run_id if loaded and choice.cursor else None,
-            rebuild=way.rebuild or bool(own),
-            asked=asked,
-            may_vanish=_percentage(self.request.may_vanish or choice.settings.may_vanish or MAY_VANISH),
-            opens_at=opens_at(self.run_id, choice) if choice.mode == "history" else None,
-            exists=known is not None,
-            future_rows=bounds.future_rows,
-            new_columns=(*(column.target for column in found.new), *own),
-            unread_columns=self.landed.dropped_columns(choice, target),
-            sized_texts=sized_texts,
-            standing=stands,
-            remade=anew,
-            form=self.landed.forms.get((target.schema, target.table)) if target.shared else None,
-            changes=found.changes(known or {}),
-            distkey=choice.distkey,
-            sortkey=choice.sortkey,
-            encode=choice.encode,
-            comments=comments,
-            comments_there=tuple(one for one in if_widened if one not in comments),
-            unique=self.landed.unique.get((target.schema, target.table)),
+            read=ReadPlan(
+                sql=choice.sql,
+                where=choice.settings.where,
+                cursor=choice.cursor.name if choice.cursor else None,
+                watermark=bounds.watermark,
+                whole_read=choice.cursor is None or all_rows or bounds.watermark is None,
+                page_rows=choice.settings.page_rows,
+                ranges=bounds.ranges,
+                future_rows=bounds.future_rows,
+            ),
+            publish=PublishPlan(
+                full_refresh=way.swap,
+                convert_to_history=way.rebuild or bool(own),
+                may_vanish=_percentage(self.request.may_vanish or choice.settings.may_vanish or MAY_VANISH),
+                next_watermark=bounds.next_watermark,
+                last_run=loaded.run_id if loaded and choice.cursor else None,
+                opens_at=opens_at(self.run_id, choice) if choice.mode == "history" else None,
+            ),
+            design=TableDesign(
+                distkey=choice.distkey,
+                sortkey=choice.sortkey,
+                encode=choice.encode,
+                comments=comments,
+                comments_of_copy=tuple(one for one in if_widened if one not in comments),
+            ),
+            texts=TextSizes(sized_by_values=sized_texts, existing_columns=stands),
+            schema_changes=SchemaChanges(
+                new_columns=(*(column.target for column in found.new), *own),
+                unread_columns=self.landed.dropped_columns(choice, target),
+                changes=found.changes(known or {}),
+                deep_copy=anew,
+                copied_form=self.landed.forms.get((target.schema, target.table)) if target.shared else None,
+            ),
+            request=asked,
             notes=(
                 *choice.notes,
                 *index_advice.advice(reader.engine, choice),
@@ -414,9 +428,9 @@ def _with_access(source: Source, tables: Sequence[TablePlan]) -> Iterable[TableP
     Where it does not fit the columns that come back, access stays as it is; of a table that is missing
     there is none then.
     """
-    said = resolve(source, [table.source_table for table in tables]).selected
+    said = resolve(source, [table.source for table in tables]).selected
     for table in tables:
-        settings = said.get(table.source_table)
+        settings = said.get(table.source)
         try:
             given = access(table, settings.access if settings else None)
         except TableRefused as error:
@@ -482,7 +496,7 @@ def _freeze(
         failures=surveyed.failures,
         paused=surveyed.paused,
         notes=surveyed.notes,
-        quiet=surveyed.quiet,
+        unchanged=surveyed.quiet,
     )
     with ThreadPoolExecutor(WRITERS) as writers:
         written = writers.map(
@@ -502,7 +516,8 @@ def _items(tables: Sequence[TablePlan]) -> list[Item]:
     The parts go first, since they take longest.
     """
     parts = sorted(
-        (part for table in tables for part in key_ranges.parts(table)), key=lambda part: -part.parts
+        (part for table in tables for part in key_ranges.parts(table)),
+        key=lambda part: -part.read.range_count,
     )
     count = min(len(parts), ITEMS_AT_MOST)
     return [Item(tables=tuple(parts[first::count])) for first in range(count)]

@@ -88,7 +88,7 @@ class Replay:
             runs = list(readers.map(lambda logged: self._run(name, logged), chain))
         self._check_chunks(name, runs)
         last, loaded = runs[-1].table, self.loaded[name]
-        known = landed.columns.get((last.target_schema, last.target_table))
+        known = landed.columns.get((last.target.schema_name, last.target.table_name))
         columns = together(name, runs, known)
         all_targets = (*columns, *added(last.mode))
         new = tuple(target for target in all_targets if known is not None and target not in known)
@@ -99,7 +99,7 @@ class Replay:
         texts = [
             target
             for target, column in columns.items()
-            if column.kind.sized_by_values and last.sized_texts and (known is None or target in new)
+            if column.kind.sized_by_values and last.texts.sized_by_values and (known is None or target in new)
         ]
         rebuilt = ReplayPlan(
             runs=len(runs),
@@ -110,34 +110,34 @@ class Replay:
             "columns": tuple(columns.values()),
             "cursor": loaded.cursor,
             "ranges": (),
-            "part": 0,
-            "parts": 1,
+            "range_index": 0,
+            "range_count": 1,
             "watermark": loaded.value,
             "next_watermark": loaded.value,
-            "whole": True,
-            "swap": True,
-            "asked": ReadRequest(what="replay"),
-            "rebuilt": rebuilt,
+            "whole_read": True,
+            "full_refresh": True,
+            "request": ReadRequest(what="replay"),
+            "replay": rebuilt,
             "may_vanish": self.may_vanish,
             "exists": known is not None,
             "future_rows": 0,
             "new_columns": new,
-            "sized_texts": False,  # their sizes are known already
-            "sized": text_sizes.of_runs(
-                ((run.table, run.longest) for run in runs), texts, shared=last.owner is not None
+            "sized_by_values": False,  # their sizes are known already
+            "sizes": text_sizes.of_runs(
+                ((run.table, run.longest) for run in runs), texts, shared=last.target.owner is not None
             ),
-            "standing": {},
-            "remade": (),  # what the last run changed of the table stands there now
-            "form": None,
+            "existing_columns": {},
+            "deep_copy": (),  # what the last run changed of the table stands there now
+            "copied_form": None,
             "changes": (),
             "comments": (),  # the next usual run says what is missing
-            "comments_there": (),
-            "unique": landed.unique.get((last.target_schema, last.target_table)),
+            "comments_of_copy": (),
+            "key_constraint": landed.unique.get((last.target.schema_name, last.target.table_name)),
             "access": None,
             "unread_columns": tuple(sorted(loaded.unread)),
             "notes": (f"made anew of {len(runs)} runs of the raw layer, from {runs[0].run_id} on",),
         }
-        return last.model_copy(update=changes), runs
+        return last.with_changes(**changes), runs
 
     def _chain(self, name: str, log: Sequence[Logged]) -> list[Logged]:
         """Return the runs from the last one on whose rows were all that the table had, oldest first.
@@ -164,7 +164,7 @@ class Replay:
         if logged.contents is not None:
             return logged.contents
         table = self._run(name, logged).table
-        return "image" if table.is_image else "whole" if table.whole else "changes"
+        return "image" if table.is_full_load else "whole" if table.read.whole_read else "changes"
 
     def _run(self, name: str, logged: Logged) -> ReplayedRun:
         """Return what is kept of a run; raises ReplayRefused where it is not all there."""

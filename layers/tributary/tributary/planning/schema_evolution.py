@@ -295,5 +295,5 @@ def check_width(table: TablePlan, known: Mapping[str, str] | None) -> None:
 def _load(table: TablePlan) -> list[str]:
     """Return the statements of the table's load, with names that are as long as they can be."""
     name, url = "s" * 80, "s" * 600
-    said = (table.name, "0" * 15, 0, table.mode, "t" * 255, table.cursor, None, 0, 0, 0)
+    said = (table.name, "0" * 15, 0, table.mode, "t" * 255, table.read.cursor, None, 0, 0, 0)
     return [*stage(table, name, url, "s" * 200), *publish(table, name, ControlRow("s" * 50, *said))]

@@ -30,36 +30,43 @@ def same_form(table: TablePlan) -> str:
 
     Its source alone changes a table of its own; in a shared one another source may have done so since.
     """
-    columns, words, sizes = table.form or (0, 0, 0)
+    columns, words, sizes = table.schema_changes.copied_form or (0, 0, 0)
     return (
         f"SELECT 1 / CASE WHEN COUNT(*) = {columns} AND SUM(LEN(column_name) + LEN(data_type)) = {words} AND "
         "SUM(COALESCE(numeric_precision, 0) + COALESCE(numeric_scale, 0) + "
         f"COALESCE(character_maximum_length, 0)) = {sizes} THEN 1 ELSE 0 END AS same_form FROM svv_columns "
-        f"WHERE table_schema = {literal(table.target_schema)} AND table_name = {literal(table.target_table)}"
+        f"WHERE table_schema = {literal(table.target.schema_name)} "
+        f"AND table_name = {literal(table.target.table_name)}"
     )
 
 
 def remake(table: TablePlan, name: str) -> list[str]:
     """Return the statements that give the table its new columns; `name` is its staging table's."""
-    made = quote(table.target_schema, f"{PREFIX}{name}")
-    declared = comma(table_design.declaration(table, column.name, column.type) for column in table.remade)
+    made = quote(table.target.schema_name, f"{PREFIX}{name}")
+    declared = comma(
+        table_design.declaration(table, column.name, column.type) for column in table.schema_changes.deep_copy
+    )
     return [
-        *([same_form(table)] if table.form else []),
+        *([same_form(table)] if table.schema_changes.copied_form else []),
         f"CREATE TABLE {made} ({declared}){table_design.attributes(table)}",
         *([] if _gives_way(table) else [_copy(table, made)]),
         f"DROP TABLE {target(table)}",
-        f"ALTER TABLE {made} RENAME TO {quote(table.target_table)}",
+        f"ALTER TABLE {made} RENAME TO {quote(table.target.table_name)}",
     ]
 
 
 def _gives_way(table: TablePlan) -> bool:
     """Say whether no row of the old table stays: a whole image takes their place."""
-    return table.swap and table.owner is None and (table.mode != "history" or table.rebuild)
+    return (
+        table.publish.full_refresh
+        and table.target.owner is None
+        and (table.mode != "history" or table.publish.convert_to_history)
+    )
 
 
 def _copy(table: TablePlan, made: str) -> str:
-    kept = [column for column in table.remade if column.kept]
-    changed = {change.column for change in table.changes if change.change == "type_changed"}
+    kept = [column for column in table.schema_changes.deep_copy if column.kept]
+    changed = {change.column for change in table.schema_changes.changes if change.change == "type_changed"}
     values = comma(
         f"CAST({quote(column.name)} AS {column.type})" if column.name in changed else quote(column.name)
         for column in kept

@@ -29,10 +29,12 @@ def name(table: TablePlan) -> str | None:
     It tells tables and keys apart, so that it says by itself whether a constraint is still the right one.
     """
     kinds = {table.column(column).kind.name for column in table.key}
-    holds = table.mode in ("merge", "replace") and table.owner is None and not table.repeated_keys
+    holds = (
+        table.mode in ("merge", "replace") and table.target.owner is None and not table.target.repeated_keys
+    )
     if not holds or not kinds or "text" in kinds:
         return None
-    told = json.dumps([table.target_schema, table.target_table, sorted(keys(table))])
+    told = json.dumps([table.target.schema_name, table.target.table_name, sorted(keys(table))])
     return PREFIX + hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
@@ -49,9 +51,13 @@ def drop(table: TablePlan) -> list[str]:
 
     A constraint of a table that another one takes the place of goes with it.
     """
-    if table.unique is None or table.unique == name(table) or table.remade:
+    if (
+        table.target.key_constraint is None
+        or table.target.key_constraint == name(table)
+        or table.schema_changes.deep_copy
+    ):
         return []
-    return [f"ALTER TABLE {target(table)} DROP CONSTRAINT {quote(table.unique)}"]
+    return [f"ALTER TABLE {target(table)} DROP CONSTRAINT {quote(table.target.key_constraint)}"]
 
 
 def add(table: TablePlan) -> list[str]:
@@ -61,9 +67,9 @@ def add(table: TablePlan) -> list[str]:
     back; a table that takes another one's place is told what that one was.
     """
     right = name(table)
-    known = right == table.unique
-    sure = (table.swap or not table.exists) and table.rebuilt is None
-    if right is None or not (table.remade if known else sure):
+    known = right == table.target.key_constraint
+    sure = (table.publish.full_refresh or not table.target.exists) and table.replay is None
+    if right is None or not (table.schema_changes.deep_copy if known else sure):
         return []
     columns = comma(map(quote, keys(table)))
     return [f"ALTER TABLE {target(table)} ADD CONSTRAINT {quote(right)} UNIQUE ({columns})"]

@@ -21,7 +21,9 @@ def batches(table: TablePlan, rows: int) -> list[list[str]]:
     ANALYZE is a batch of its own, since it takes longest; Redshift skips it where less than a tenth of
     the table changed (r_ANALYZE).
     """
-    said = [comment(table.target_schema, table.target_table, *each) for each in table.comments]
+    said = [
+        comment(table.target.schema_name, table.target.table_name, *each) for each in table.design.comments
+    ]
     found = _batches(said)
     return [*found, [f"ANALYZE {target(table)} PREDICATE COLUMNS"]] if rows >= LARGE_ROWS else found
 

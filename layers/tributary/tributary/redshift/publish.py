@@ -29,26 +29,26 @@ NEW_COLUMNS_AT_MOST = 20  # added one by one: a batch has 40 statements at most
 def publish(table: TablePlan, name: str, committed: ControlRow) -> list[str]:
     """Return the publish batch of a staged table."""
     return [
-        *([lock(table)] if table.remade else []),
+        *([lock(table)] if table.schema_changes.deep_copy else []),
         control.fence(committed.source, committed.generation),
-        *(remake(table, name) if table.remade else _add_columns(table)),
+        *(remake(table, name) if table.schema_changes.deep_copy else _add_columns(table)),
         *key_constraint.drop(table),
         *rows(table, name, committed),
         *key_constraint.add(table),
         f"DROP TABLE {quote(STAGING_SCHEMA, name)}",
-        *control.note_changes(committed, table.changes),
+        *control.note_changes(committed, table.schema_changes.changes),
         control.commit([committed]),
     ]
 
 
 def fenced_at(table: TablePlan) -> int:
     """Return the 0-based place of the fence in the table's publish."""
-    return 1 if table.remade else 0
+    return 1 if table.schema_changes.deep_copy else 0
 
 
 def rows(table: TablePlan, name: str, committed: ControlRow) -> list[str]:
     """Return the statements that do with the staged rows what the table's mode says."""
-    if table.rebuilt:
+    if table.replay:
         return put_in_place(table, name, committed)
     if table.mode == "history":
         return open_versions(table, name, committed)
@@ -57,11 +57,11 @@ def rows(table: TablePlan, name: str, committed: ControlRow) -> list[str]:
 
 
 def _way(table: TablePlan) -> Callable[[TablePlan, str, ControlRow], list[str]]:
-    if table.swap:
+    if table.publish.full_refresh:
         return replace_rows
     if table.mode == "append":
         return append
-    return replace_keys if table.repeated_keys else merge
+    return replace_keys if table.target.repeated_keys else merge
 
 
 def commit_only(committed: list[ControlRow]) -> list[str]:

@@ -41,7 +41,7 @@ def new_columns(table: TablePlan) -> list[tuple[str, str]]:
     types = {column.target: table_design.type_of(table, column) for column in table.columns} | added(
         table.mode
     )
-    return [(name, type) for name, type in types.items() if name in table.new_columns]
+    return [(name, type) for name, type in types.items() if name in table.schema_changes.new_columns]
 
 
 def stage_run(run: TablePlan, name: str, number: int, manifest_url: str | None, copy_role: str) -> list[str]:
@@ -55,8 +55,7 @@ def stage_run(run: TablePlan, name: str, number: int, manifest_url: str | None, 
 
 def of_image(run: TablePlan, name: str, runs: int) -> TablePlan:
     """Return the run's plan with the image in the place of the table."""
-    there = {"target_schema": STAGING_SCHEMA, "target_table": image_name(name, runs), "new_columns": ()}
-    return run.model_copy(update=there)
+    return run.with_changes(schema_name=STAGING_SCHEMA, table_name=image_name(name, runs), new_columns=())
 
 
 def end_run(table: TablePlan, name: str, number: int) -> list[str]:

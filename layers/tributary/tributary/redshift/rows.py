@@ -51,7 +51,7 @@ def text_keys(table: TablePlan) -> list[str]:
 
 def same_key(table: TablePlan, other: str = ALIAS) -> list[str]:
     """Return the conditions that match a row of the table to one of `other` by its key."""
-    name = quote(table.target_table)
+    name = quote(table.target.table_name)
     same = [f"{name}.{quote(key)} = {other}.{quote(key)}" for key in keys(table)]
     lengths = [
         f"OCTET_LENGTH({name}.{quote(key)}) = OCTET_LENGTH({other}.{quote(key)})" for key in text_keys(table)
@@ -61,9 +61,9 @@ def same_key(table: TablePlan, other: str = ALIAS) -> list[str]:
 
 def ours(table: TablePlan, name: str | None = None) -> list[str]:
     """Return the condition, if there must be one, that keeps to the rows of this source."""
-    if table.owner is None:
+    if table.target.owner is None:
         return []
-    return [f'{name or quote(table.target_table)}."source_system" = {literal(table.owner)}']
+    return [f'{name or quote(table.target.table_name)}."source_system" = {literal(table.target.owner)}']
 
 
 def where(conditions: list[str]) -> str:

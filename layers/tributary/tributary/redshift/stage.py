@@ -24,7 +24,7 @@ def staging_name(source: str, run_id: str, number: int) -> str:
 
 def target(table: TablePlan) -> str:
     """Return the table's name in the warehouse, quoted."""
-    return quote(table.target_schema, table.target_table)
+    return quote(table.target.schema_name, table.target.table_name)
 
 
 def create_target(table: TablePlan) -> str:
@@ -61,10 +61,12 @@ def stage(table: TablePlan, name: str, manifest_url: str | None, copy_role: str)
 
 
 def _count(table: TablePlan, staged: str) -> str:
-    if not table.swap:
+    if not table.publish.full_refresh:
         return f"SELECT COUNT(*) FROM {staged}"
-    current = ['"is_current" = TRUE'] if table.mode == "history" and not table.rebuild else []
-    ours = [f'"source_system" = {literal(table.owner)}'] if table.owner else []
+    current = (
+        ['"is_current" = TRUE'] if table.mode == "history" and not table.publish.convert_to_history else []
+    )
+    ours = [f'"source_system" = {literal(table.target.owner)}'] if table.target.owner else []
     conditions = " AND ".join([*current, *ours])
     standing = f"SELECT COUNT(*) AS standing FROM {target(table)}"
     standing += f" WHERE {conditions}" if conditions else ""

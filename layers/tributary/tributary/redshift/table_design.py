@@ -26,7 +26,7 @@ def encodings(type_name: str) -> tuple[str, ...]:
 
 def type_of(table: TablePlan, column: Column) -> str:
     """Return the type that a column of the table is made with."""
-    size_bytes = table.sized.get(column.target)
+    size_bytes = table.texts.sizes.get(column.target)
     return f"VARCHAR({size_bytes})" if size_bytes else warehouse(column.kind)
 
 
@@ -40,7 +40,9 @@ def declaration(table: TablePlan, target: str, type_name: str) -> str:
 
     A type that stands in the warehouse may be a wider one than the source's.
     """
-    asked = {table.column(name).target: encoding for name, encoding in table.encode.items()}.get(target)
+    asked = {table.column(name).target: encoding for name, encoding in table.design.encode.items()}.get(
+        target
+    )
     encoded = f" ENCODE {asked.upper()}" if asked and asked in encodings(type_name) else ""
     return f"{quote(target)} {type_name}{encoded}"
 
@@ -48,8 +50,8 @@ def declaration(table: TablePlan, target: str, type_name: str) -> str:
 def attributes(table: TablePlan) -> str:
     """Return what stands behind the columns in CREATE TABLE, with a space before it, '' for AUTO."""
     distkey = _distkey(table)
-    if table.sortkey:
-        names = (quote(table.column(name).target) for name in table.sortkey)
+    if table.design.sortkey:
+        names = (quote(table.column(name).target) for name in table.design.sortkey)
         return f"{distkey} COMPOUND SORTKEY ({comma(names)})"
     return distkey
 
@@ -59,12 +61,12 @@ def staged(table: TablePlan) -> str:
 
     A merge then joins each node's rows with its own (c_best-practices-best-dist-key).
     """
-    column = table.column(table.distkey) if table.distkey in table.key else None
+    column = table.column(table.design.distkey) if table.design.distkey in table.key else None
     same = column is not None and staging(column.kind) == warehouse(column.kind)
     return _distkey(table) if same else ""
 
 
 def _distkey(table: TablePlan) -> str:
-    if table.distkey is None:
+    if table.design.distkey is None:
         return ""
-    return f" DISTSTYLE KEY DISTKEY ({quote(table.column(table.distkey).target)})"
+    return f" DISTSTYLE KEY DISTKEY ({quote(table.column(table.design.distkey).target)})"

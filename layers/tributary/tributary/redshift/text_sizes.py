@@ -46,33 +46,34 @@ def with_sizes(table: TablePlan, longest: Longest, *, remake: bool = False) -> T
     is widened: by a new table where one is made anyway, or must be (`remake`). As plan and lengths are
     frozen, whoever asks gets the same.
     """
-    if not table.sized_texts:
+    if not table.texts.sized_by_values:
         return table
     needed = _needed(table, longest)
-    made = _made(table) if table.exists else needed.keys()
+    made = _made(table) if table.target.exists else needed.keys()
     stands = {name: size for name in needed if name not in made and (size := _size(table, name))}
     grown = {name: size for name, size in stands.items() if size < needed[name]}
-    shared = table.owner is not None
+    shared = table.target.owner is not None
     sized = stands | {
         name: size_for(most, shared=shared) for name, most in needed.items() if name in made or name in grown
     }
     # What another source has made meanwhile may have the smallest size.
-    doubtful = [name for name, most in needed.items() if shared and not table.exists and most > SIZES[0]]
+    doubtful = [
+        name for name, most in needed.items() if shared and not table.target.exists and most > SIZES[0]
+    ]
     types = {target: _varchar(size) for target, size in sized.items()}
     widened = [
         SchemaChange(column=target, change="type_changed", before=_varchar(size), after=types[target])
         for target, size in grown.items()
     ]
-    plan = table.model_copy(
-        update={
-            "sized": sized,
-            "widened": {} if remake or table.remade else {name: sized[name] for name in (*grown, *doubtful)},
-            "remade": tuple(_retyped(column, types) for column in table.remade),
-            "changes": (*(_resized(change, types) for change in table.changes), *widened),
-            "notes": (*table.notes, *(_note(table, change) for change in widened)),
-        }
+    recreated = remake or table.schema_changes.deep_copy
+    plan = table.with_changes(
+        sizes=sized,
+        widened={} if recreated else {name: sized[name] for name in (*grown, *doubtful)},
+        deep_copy=tuple(_retyped(column, types) for column in table.schema_changes.deep_copy),
+        changes=(*(_resized(change, types) for change in table.schema_changes.changes), *widened),
+        notes=(*table.notes, *(_note(table, change) for change in widened)),
     )
-    return _remade(plan, types) if grown and remake and not table.remade else plan
+    return _remade(plan, types) if grown and remake and not table.schema_changes.deep_copy else plan
 
 
 def of_runs(
@@ -101,12 +102,15 @@ def _needed(table: TablePlan, longest: Longest) -> dict[str, int]:
 
 def _made(table: TablePlan) -> Set[str]:
     """Return the columns that are new, or become texts, in a table that stands."""
-    return {*table.new_columns, *(one.column for one in table.changes if one.change == "type_changed")}
+    return {
+        *table.schema_changes.new_columns,
+        *(one.column for one in table.schema_changes.changes if one.change == "type_changed"),
+    }
 
 
 def _size(table: TablePlan, target: str) -> int | None:
     """Return the size of a VARCHAR that stands, None where the column is none."""
-    found = re.fullmatch(r"VARCHAR\((\d+)\)", table.standing.get(target, WIDEST))
+    found = re.fullmatch(r"VARCHAR\((\d+)\)", table.texts.existing_columns.get(target, WIDEST))
     return int(found[1]) if found else None
 
 
@@ -125,13 +129,13 @@ def _note(table: TablePlan, change: SchemaChange) -> str:
 
 def _remade(table: TablePlan, types: Mapping[str, str]) -> TablePlan:
     """Return the plan with a new table in the place of the one that stands, new columns among its own."""
-    stands = (DeepCopyColumn(name=name, type=type, kept=True) for name, type in table.standing.items())
+    stands = (
+        DeepCopyColumn(name=name, type=type, kept=True) for name, type in table.texts.existing_columns.items()
+    )
     new = (DeepCopyColumn(name=name, type=type, kept=False) for name, type in new_columns(table))
-    return table.model_copy(
-        update={
-            "remade": (*(_retyped(column, types) for column in stands), *new),
-            "comments": (*table.comments, *table.comments_there),
-        }
+    return table.with_changes(
+        deep_copy=(*(_retyped(column, types) for column in stands), *new),
+        comments=(*table.design.comments, *table.design.comments_of_copy),
     )
 
 

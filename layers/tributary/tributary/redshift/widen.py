@@ -16,5 +16,5 @@ def widen(table: TablePlan) -> list[str]:
     """
     return [
         f"ALTER TABLE {target(table)} ALTER COLUMN {quote(name)} TYPE VARCHAR({size_bytes})"
-        for name, size_bytes in table.widened.items()
+        for name, size_bytes in table.texts.widened.items()
     ]

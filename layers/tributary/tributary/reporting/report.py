@@ -100,7 +100,7 @@ def report_run(ended: ExecutionEnd, bucket: Bucket, outlets: ReportChannels, *, 
     ops_item.follow(outlets.ops_center, bucket, before, after)
     settled = ledger is None or all(table.phase in ("loaded", "failed") for table in ledger.tables)
     if settled and not (outdated or ended.skipped or ended.broken_off):
-        if plan and not plan.quiet:
+        if plan and not plan.unchanged:
             _remember(bucket, plan, planned, ledger)
         lease.release(bucket, source, ended.execution_arn)
     for table, lag_s in run_metrics.farthest_behind(after):
@@ -146,7 +146,7 @@ def _report(
         duration_s=_seconds_since(started_at),
         partial=plan.partial if plan else False,
         failure=failure,
-        notes=(*plan.notes, *([QUIET] if plan.quiet else [])) if plan else (),
+        notes=(*plan.notes, *([QUIET] if plan.unchanged else [])) if plan else (),
         tables=tuple(tables),
         paused=plan.paused if plan else (),
     )
@@ -199,7 +199,7 @@ def _tables(
         ]
     unchanged = [
         TableReport(table=table.table, target=table.target, mode=table.mode, status="loaded")
-        for table in plan.quiet
+        for table in plan.unchanged
     ]
     unplanned = [
         TableReport(table=failure.table, status="failed", failure=failure) for failure in plan.failures
@@ -218,11 +218,11 @@ def _table(table: TablePlan, result: TableResult | None, load: TableLoad | None,
     table = text_sizes.with_sizes(table, result.longest) if result and not result.failure else table
     return TableReport(
         table=table.name,
-        target=f"{table.target_schema}.{table.target_table}",
+        target=table.target.name,
         mode=table.mode,
-        asked=table.asked.what if table.asked else None,
+        asked=table.request.what if table.request else None,
         status="loaded" if loaded else "failed",
-        whole=table.whole,
+        whole=table.read.whole_read,
         rows_read=result.rows if result else 0,
         rows_loaded=load.rows if load and loaded else 0,
         size_bytes=result.size_bytes if result else 0,
@@ -230,7 +230,7 @@ def _table(table: TablePlan, result: TableResult | None, load: TableLoad | None,
         extract_s=extract_s,
         load_s=load_s,
         cost_usd=cost.of_table(extract_s, chunks, load_s, rpus),
-        future_rows=table.future_rows,
+        future_rows=table.read.future_rows,
         altered=result.altered if result and loaded else (),
         notes=(*table.notes, *([BEHIND + load.raw_reason] if load and load.raw_reason else [])),
         failure=None if loaded else failure,

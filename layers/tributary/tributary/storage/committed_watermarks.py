@@ -12,7 +12,6 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
 from pydantic import Field
 
@@ -49,31 +48,20 @@ class CommittedWatermarks(Lasting):
         return found.watermark if found and fresh and found.shape == shape else None
 
 
-class TableShape(Protocol):
-    """What a digest of a table's shape is made of: a table's plan has it, and so has what one rests on."""
-
-    @property
-    def mode(self) -> Mode:
-        """The table's mode."""
-
-    @property
-    def columns(self) -> Sequence[Column]:
-        """The columns that are read."""
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """The columns that identify a row."""
-
-    @property
-    def sql(self) -> str | None:
-        """The query that is read in place of a table."""
-
-
-def shape(read: TableShape, cursor: str, target: str, where: str | None) -> str:
-    """Return a digest of what a table's plan rests on: where it changes, the warehouse is asked."""
-    columns = [column.model_dump(mode="json") for column in read.columns]
-    told = [read.mode, columns, read.key, read.sql, cursor, target, where]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+def shape(
+    mode: Mode,
+    columns: Sequence[Column],
+    key: tuple[str, ...],
+    *,
+    cursor: str,
+    target: str,
+    sql: str | None,
+    where: str | None,
+) -> str:
+    """Return a digest of what a table's plan rests on: if it changes, the warehouse is asked."""
+    described = [column.model_dump(mode="json") for column in columns]
+    parts = [mode, described, key, sql, cursor, target, where]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def find(bucket: Bucket, held: Lease, warehouse: str) -> CommittedWatermarks | None:
@@ -95,12 +83,19 @@ def remember(bucket: Bucket, plan: Plan, tables: Iterable[TablePlan], loaded: Co
         known.pop(failure.table, None)
     for table in tables:
         known.pop(table.name, None)
-        if table.number in loaded and table.cursor and table.next_watermark:
-            target = f"{table.target_schema}.{table.target_table}"
+        if table.number in loaded and table.read.cursor and table.publish.next_watermark:
             known[table.name] = CommittedTable(
                 run_id=plan.run_id,
-                watermark=table.next_watermark,
-                shape=shape(table, table.cursor, target, table.where),
+                watermark=table.publish.next_watermark,
+                shape=shape(
+                    table.mode,
+                    table.columns,
+                    table.key,
+                    cursor=table.read.cursor,
+                    target=table.target.name,
+                    sql=table.read.sql,
+                    where=table.read.where,
+                ),
             )
     bucket.put(object_keys.loaded(plan.source), body(empty.model_copy(update={"tables": known})))
 

@@ -15,7 +15,9 @@ from tributary.storage.bucket import Bucket
 
 def key(plan: Plan, table: TablePlan, part: int) -> str:
     """Return where the result of a part of the table stands."""
-    return object_keys.result(plan.source, plan.run_id, table.number, part if table.parts > 1 else None)
+    return object_keys.result(
+        plan.source, plan.run_id, table.number, part if table.read.range_count > 1 else None
+    )
 
 
 def find(bucket: Bucket, plan: Plan, table: TablePlan) -> TableResult | None:
@@ -23,9 +25,9 @@ def find(bucket: Bucket, plan: Plan, table: TablePlan) -> TableResult | None:
 
     None where a part has none yet. A part's failure is the table's, also where others are not done.
     """
-    if table.parts == 1:
+    if table.read.range_count == 1:
         return bucket.document(key(plan, table, 0), TableResult)
-    found = [bucket.document(key(plan, table, part), TableResult) for part in range(table.parts)]
+    found = [bucket.document(key(plan, table, part), TableResult) for part in range(table.read.range_count)]
     done = [result for result in found if result is not None]
     failed = next((result for result in done if result.failure), None)
     if failed or len(done) < len(found):

@@ -18,18 +18,21 @@ from tributary.redshift.stage import target
 
 def append(table: TablePlan, name: str, committed: ControlRow) -> list[str]:
     """Return the statements that add the staged rows in the place of what no watermark covers."""
-    if table.last_run is None:  # a whole image beside those of other runs
+    if table.publish.last_run is None:  # a whole image beside those of other runs
         uncovered = f'"run_id" = {literal(committed.run_id)}'
     else:
-        uncovered = f'"run_id" > {literal(table.last_run)}'
+        uncovered = f'"run_id" > {literal(table.publish.last_run)}'
     delete = f"DELETE FROM {target(table)}{where([uncovered, *ours(table)])}"
-    again = table.asked is not None and table.asked.what in ("from", "window")
+    again = table.request is not None and table.request.what in ("from", "window")
     known = [_drop_known(table, name)] if again else []
     return [delete, *known, insert(table, name, committed)]
 
 
 def _drop_known(table: TablePlan, name: str) -> str:
     """Return the statement that drops the staged rows which were appended before."""
-    cursor = quote(table.column(table.cursor or "").target)
-    same = [*same_key(table, quote(name)), f"{quote(table.target_table)}.{cursor} = {quote(name)}.{cursor}"]
+    cursor = quote(table.column(table.read.cursor or "").target)
+    same = [
+        *same_key(table, quote(name)),
+        f"{quote(table.target.table_name)}.{cursor} = {quote(name)}.{cursor}",
+    ]
     return f"DELETE FROM {quote(STAGING_SCHEMA, name)} USING {target(table)} WHERE {' AND '.join(same)}"

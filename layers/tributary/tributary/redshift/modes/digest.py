@@ -49,8 +49,8 @@ def _groups(expressions: list[str]) -> list[str]:
 
 def _valid_from(table: TablePlan) -> str:
     """Return the instant a staged row holds from: its time cursor, else the start of the run."""
-    start = f"CAST({literal(table.opens_at)} AS TIMESTAMP)"
-    cursor = table.column(table.cursor) if table.cursor else None
+    start = f"CAST({literal(table.publish.opens_at)} AS TIMESTAMP)"
+    cursor = table.column(table.read.cursor) if table.read.cursor else None
     if cursor is None or not cursor.kind.orders_time:
         return start
     value = quote(cursor.target)

@@ -20,9 +20,9 @@ from tributary.redshift.stage import target
 def open_versions(table: TablePlan, name: str, committed: ControlRow) -> list[str]:
     """Return the statements that open and close versions by the staged rows."""
     begin = []
-    if table.rebuild:
+    if table.publish.convert_to_history:
         begin = [f"DELETE FROM {target(table)}{where(ours(table))}"]
-    elif table.swap:
+    elif table.publish.full_refresh:
         begin = [_close_vanished(table, name)]
     return [
         *begin,
@@ -44,10 +44,10 @@ def _close_vanished(table: TablePlan, name: str) -> str:
         f"OCTET_LENGTH(standing.{quote(key)}) = OCTET_LENGTH(staged.{quote(key)})" for key in text_keys(table)
     ]
     gone = ['standing."is_current" = TRUE', f"staged.{quote(SEQUENCE)} IS NULL", *ours(table, "standing")]
-    table_name = quote(table.target_table)
+    table_name = quote(table.target.table_name)
     return (
         f'UPDATE {target(table)} SET "valid_to" = GREATEST({table_name}."valid_from", '
-        f'CAST({literal(table.opens_at)} AS TIMESTAMP)), "is_current" = FALSE '
+        f'CAST({literal(table.publish.opens_at)} AS TIMESTAMP)), "is_current" = FALSE '
         f"FROM (SELECT {shown} FROM {target(table)} AS standing LEFT JOIN {staged} AS staged "
         f"ON {' AND '.join(same)}{where(gone)}) AS vanished "
         f'WHERE {" AND ".join(same_key(table, "vanished"))} AND {table_name}."is_current" = TRUE'
@@ -79,7 +79,11 @@ def _drop(name: str, shown: str, condition: str) -> str:
 
 def _drop_unchanged(table: TablePlan, name: str) -> str:
     """Return the statement that drops each key's first state where it is the version that stands open."""
-    staged, sequence, table_name = quote(STAGING_SCHEMA, name), quote(SEQUENCE), quote(table.target_table)
+    staged, sequence, table_name = (
+        quote(STAGING_SCHEMA, name),
+        quote(SEQUENCE),
+        quote(table.target.table_name),
+    )
     return (
         f"DELETE FROM {staged} USING {target(table)}, "
         f"(SELECT MIN({sequence}) AS place FROM {staged} GROUP BY {_key(table)}) AS first_read "
@@ -102,13 +106,13 @@ def _delete_overtaken(table: TablePlan, name: str) -> str:
     return (
         f"DELETE FROM {target(table)} USING {_opened(table, name)} "
         f"WHERE {' AND '.join(same_key(table, 'opened'))} "
-        f'AND {quote(table.target_table)}."valid_from" >= opened.since'
+        f'AND {quote(table.target.table_name)}."valid_from" >= opened.since'
     )
 
 
 def _close(table: TablePlan, name: str) -> str:
     """Return the statement that ends versions where the first one to open begins."""
-    table_name = quote(table.target_table)
+    table_name = quote(table.target.table_name)
     return (
         f'UPDATE {target(table)} SET "valid_to" = opened.since, "is_current" = FALSE '
         f"FROM {_opened(table, name)} WHERE {' AND '.join(same_key(table, 'opened'))} "
