@@ -1,9 +1,9 @@
 """A table of people in the warehouse, and the access that its file asks for."""
 
 from tributary.model.plan import Access, TableAccess
-from tributary.redshift.access import Known
+from tributary.redshift.access import CatalogTable
 
-KNOWN = Known(
+KNOWN = CatalogTable(
     "77",
     {
         "id": ("1", "bigint"),

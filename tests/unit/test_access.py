@@ -17,7 +17,7 @@ from tributary.planning.access import access
 from tributary.planning.table_spec import specify
 from tributary.redshift import access as sql
 from tributary.redshift import roles
-from tributary.redshift.access import Done, Known
+from tributary.redshift.access import AppliedAccess, CatalogTable
 from tributary.reporting.report import access_giver
 
 PEOPLE = SourceTable(
@@ -79,7 +79,7 @@ def test_access_that_ends_takes_everything_back() -> None:
     attached = (("email", "2", policies[0]), ("born", "9", policies[1]), (None, "", policies[2]))
     ended = WANTED.model_copy(update={"access": None})
 
-    steps = sql.statements(ended, KNOWN, Done("d", "77", attached), ())
+    steps = sql.statements(ended, KNOWN, AppliedAccess("d", "77", attached), ())
 
     assert steps[:-2] == [
         *REVOKED,
@@ -89,15 +89,15 @@ def test_access_that_ends_takes_everything_back() -> None:
         'ALTER TABLE "shop"."people" ROW LEVEL SECURITY OFF',
         f'REVOKE ALL ON "shop"."people" FROM {ADMIN}',
     ]
-    anew = sql.statements(ended, KNOWN, Done("d", "12", attached), ())
+    anew = sql.statements(ended, KNOWN, AppliedAccess("d", "12", attached), ())
     assert not any("POLICY" in step or "ROW LEVEL" in step for step in anew)
 
 
 def test_nothing_is_done_twice_and_all_of_it_for_a_column_that_was_made_anew() -> None:
     done = sql.digest(WANTED, KNOWN)
-    assert sql.digest(WANTED, Known("77", dict(KNOWN.columns))) == done
-    assert sql.digest(WANTED, Known("78", KNOWN.columns)) != done
-    assert sql.digest(WANTED, Known("77", {**KNOWN.columns, "born": ("9", "date")})) != done
+    assert sql.digest(WANTED, CatalogTable("77", dict(KNOWN.columns))) == done
+    assert sql.digest(WANTED, CatalogTable("78", KNOWN.columns)) != done
+    assert sql.digest(WANTED, CatalogTable("77", {**KNOWN.columns, "born": ("9", "date")})) != done
 
 
 def test_the_roles_are_made_once_and_the_one_that_loads_sees_every_row() -> None:

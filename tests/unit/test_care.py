@@ -152,13 +152,13 @@ def test_comments_are_said_where_they_changed_and_never_taken_away() -> None:
             'COMMENT ON TABLE "shop"."orders" IS \'all orders\'',
         ]
     ]
-    assert comments.ask(["shop"]) == (
+    assert comments.existing(["shop"]) == (
         "SELECT table_schema, table_name, CAST(NULL AS VARCHAR) AS column_name, remarks FROM svv_tables "
         "WHERE table_schema IN ('shop') AND remarks IS NOT NULL UNION ALL "
         "SELECT table_schema, table_name, column_name, remarks FROM svv_columns "
         "WHERE table_schema IN ('shop') AND remarks IS NOT NULL"
     )
-    assert key_constraint.ask(["shop"]) == (
+    assert key_constraint.existing(["shop"]) == (
         "SELECT table_schema, table_name, constraint_name FROM information_schema.table_constraints "
         "WHERE table_schema IN ('shop') AND constraint_name LIKE 'tributary_key_%'"
     )

@@ -62,10 +62,10 @@ def test_partitions_are_manifests_at_most_a_hundred_in_a_statement() -> None:
 def test_what_is_there_is_asked_of_system_views_and_of_the_control_table() -> None:
     of = "WHERE schemaname = 'etl_raw_dev' AND tablename IN ('a', 'b')"
     assert (
-        external_tables.standing("etl_raw_dev", ["a", "b"])
+        external_tables.existing("etl_raw_dev", ["a", "b"])
         == f"SELECT tablename FROM svv_external_tables {of}"
     )
-    assert external_tables.counted("etl_raw_dev", ["a", "b"]) == (
+    assert external_tables.partition_counts("etl_raw_dev", ["a", "b"]) == (
         f"SELECT tablename, COUNT(*) FROM svv_external_partitions {of} GROUP BY tablename"
     )
     assert control.count_runs_with_chunks("shop", {"a": "1", "b": "2"}) == (
@@ -77,7 +77,7 @@ def test_what_is_there_is_asked_of_system_views_and_of_the_control_table() -> No
         "SELECT DISTINCT run_id, contents FROM public.etl_control WHERE source_name = 'shop' "
         "AND table_name = 'a' AND chunks > 0 AND run_id >= '1' ORDER BY run_id"
     )
-    assert external_tables.values('["20261123_233901", "image"]') == (RUN, "image")
+    assert external_tables.partition_values('["20261123_233901", "image"]') == (RUN, "image")
 
 
 def test_names_of_external_tables_never_meet() -> None:

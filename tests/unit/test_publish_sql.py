@@ -251,7 +251,7 @@ def test_a_replay_publishes_the_image_in_one_transaction() -> None:
 
 
 def test_a_replay_asks_for_the_runs_that_changed_a_table() -> None:
-    assert control.log("shop", ["public.orders"]) == (
+    assert control.changing_runs("shop", ["public.orders"]) == (
         "SELECT table_name, run_id, mode, target_table, records_processed, contents FROM public.etl_control "
         "WHERE source_name = 'shop' AND table_name IN ('public.orders') "
         "AND COALESCE(asked_for, 'usual') <> 'replay' "
@@ -494,7 +494,7 @@ def test_what_is_asked_beside_the_batches_of_tables() -> None:
         control.create_user("IAMR:l"),
         control.create_schema("shop"),
         control.staging_tables(),
-        control.committed("shop", "public.orders", "20261123_233901"),
+        control.count_committed("shop", "public.orders", "20261123_233901"),
         control.load_error(7),
         *drop([NAME]),
     ] == [

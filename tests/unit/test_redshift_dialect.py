@@ -113,18 +113,18 @@ def around() -> Iterator[str]:
         control.watermarks("shop"),
         control.columns(["shop", "company"]),
     )
-    yield control.log("shop", ["public.orders", "public.countries"])
+    yield control.changing_runs("shop", ["public.orders", "public.countries"])
     yield from (
         control.staging_tables(),
         *drop([NAME]),
         *publish.commit_only([control_row(), control_row(cursor=None)]),
     )
     yield from (control.raise_fence("shop", 3, "20261123_233901"), control.load_error(7))
-    yield from (comments.ask(["shop", "company"]), key_constraint.ask(["shop"]))
-    yield from (roles.ask(), *roles.create([]), *roles.grant("IAMR:loader"))
-    yield from (access.create(), access.columns([WANTED]), access.done(), *access.there())
+    yield from (comments.existing(["shop", "company"]), key_constraint.existing(["shop"]))
+    yield from (roles.existing(), *roles.create([]), *roles.grant("IAMR:loader"))
+    yield from (access.create(), access.columns([WANTED]), access.applied(), *access.existing_policies())
     yield from access.statements(WANTED, KNOWN, None, ())
-    yield control.committed("shop", "public.orders", "20261123_233901")
+    yield control.count_committed("shop", "public.orders", "20261123_233901")
 
 
 def shown() -> Iterator[str]:
@@ -137,7 +137,7 @@ def shown() -> Iterator[str]:
     )
     yield external_tables.add_column(schema, name, "size", "INTEGER")
     yield external_tables.drop_table(schema, name)
-    yield from (external_tables.standing(schema, [name]), external_tables.counted(schema, [name]))
+    yield from (external_tables.existing(schema, [name]), external_tables.partition_counts(schema, [name]))
     yield external_tables.partitions(schema, name)
     yield control.count_runs_with_chunks("shop", {"public.orders": "20261123_233901", "public.lines": "0"})
     yield control.runs_with_chunks("shop", "public.orders", "20261123_233901")

@@ -176,8 +176,8 @@ class Catalog:
         since = {table: self._since(shown) for table, (_, shown) in tables.items()}
         standing, partitions, runs = self._rows(
             "ask",
-            external_tables.standing(self.raw.schema, names),
-            external_tables.counted(self.raw.schema, names),
+            external_tables.existing(self.raw.schema, names),
+            external_tables.partition_counts(self.raw.schema, names),
             control.count_runs_with_chunks(self.plan.source, since),
         )
         return Found(frozenset(str(row[0]) for row in standing), _counts(partitions), _counts(runs))
@@ -228,7 +228,7 @@ class Catalog:
         """Yield what brings the partitions to the runs: those that failed before, those that expired."""
         name, schema = self._name(one), self.raw.schema
         [rows] = self._rows("partitions", external_tables.partitions(schema, name))
-        shown = dict(external_tables.values(str(row[0])) for row in rows)
+        shown = dict(external_tables.partition_values(str(row[0])) for row in rows)
         runs = {partition.run_id: partition for partition in self._runs(one, wanted)}
         missing = [partition for run_id, partition in runs.items() if run_id not in shown]
         yield from external_tables.add_partitions(schema, name, missing)

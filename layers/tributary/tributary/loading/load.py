@@ -22,7 +22,7 @@ from tributary.model.result import TableResult
 from tributary.observability import logger
 from tributary.redshift import control, maintenance, text_sizes
 from tributary.redshift.control import ControlRow
-from tributary.redshift.data_api import State, Warehouse
+from tributary.redshift.data_api import StatementState, Warehouse
 from tributary.redshift.publish import commit_only, fenced_at, publish
 from tributary.redshift.stage import manifest, stage, staging_name
 from tributary.redshift.widen import SAME_SIZE, widen
@@ -221,13 +221,13 @@ def _begin(
 
 def _advance(loading: Loading, tables: Iterable[TableLoad]) -> tuple[TableLoad, ...]:
     """Ask after what is under way, then submit as much as may be."""
-    states: dict[str, State] = {}  # of one statement that holds many quiet tables, asked once
+    states: dict[str, StatementState] = {}  # of one statement that holds many quiet tables, asked once
     asked = [_ask(loading, table, states) for table in tables]
     statements = {table.statement for table in asked if table.phase in IN_FLIGHT}
     return _submit(loading, asked, IN_FLIGHT_AT_MOST - len(statements))
 
 
-def _ask(loading: Loading, load: TableLoad, states: dict[str, State]) -> TableLoad:
+def _ask(loading: Loading, load: TableLoad, states: dict[str, StatementState]) -> TableLoad:
     if load.phase not in IN_FLIGHT or load.statement is None:
         return load
     if load.statement not in states:
@@ -240,14 +240,14 @@ def _ask(loading: Loading, load: TableLoad, states: dict[str, State]) -> TableLo
     return after[load.phase](loading, load, state)
 
 
-def _after_stage(loading: Loading, load: TableLoad, state: State) -> TableLoad:
+def _after_stage(loading: Loading, load: TableLoad, state: StatementState) -> TableLoad:
     if not state.finished:
         if not (loading.table(load).target.exists or load.run):
             _check_fence(loading, state, 0)
         return _again(load, "waiting", state) or _broken(load, "COPY", _copy_reason(loading, state))
     if loading.table(load).replay:
         return _after_run(loading, load, state)
-    staged, *there = _counts(loading, state.parts[-1])
+    staged, *there = _counts(loading, state.statement_ids[-1])
     if staged != load.rows:
         return _broken(load, "COPY", f"{staged} rows arrived where the chunks hold {load.rows}")
     refusal = _refusal(loading.table(load), staged, *there)
@@ -256,7 +256,7 @@ def _after_stage(loading: Loading, load: TableLoad, state: State) -> TableLoad:
     return load.model_copy(update={"phase": "staged", "statement": None, "attempt": 1})
 
 
-def _after_widening(loading: Loading, load: TableLoad, state: State) -> TableLoad:
+def _after_widening(loading: Loading, load: TableLoad, state: StatementState) -> TableLoad:
     """Return the table one column further; where one cannot be widened, the publish makes another table."""
     further = {"phase": "staged", "statement": None}
     if state.finished or SAME_SIZE in state.message:
@@ -268,19 +268,19 @@ def _after_widening(loading: Loading, load: TableLoad, state: State) -> TableLoa
     return load.model_copy(update={**further, "remake": True})
 
 
-def _after_run(loading: Loading, load: TableLoad, state: State) -> TableLoad:
+def _after_run(loading: Loading, load: TableLoad, state: StatementState) -> TableLoad:
     """Return a table that is made anew, one run further, or staged where that was the last."""
     plan, table = loading.plan, loading.table(load)
     further = {"phase": "waiting", "statement": None, "attempt": 1, "run": load.run + 1}
     if load.run == 0:
         return load.model_copy(update=further)
     place, expected = replay_load.arrived_at(loading.bucket, plan, table, load)
-    arrived, *_ = _counts(loading, state.parts[place])
+    arrived, *_ = _counts(loading, state.statement_ids[place])
     if arrived != expected:
         return _broken(load, "COPY", f"{arrived} rows arrived where the chunks hold {expected}")
     if not table.replay or load.run < table.replay.runs:
         return load.model_copy(update=further)
-    counts = _counts(loading, state.parts[-1])
+    counts = _counts(loading, state.statement_ids[-1])
     refused = replay_load.refusal(table, counts)
     if refused:
         return _failed(load, Failure(table=table.name, error=ImageRefused.__name__, message=refused))
@@ -314,7 +314,7 @@ def _refusal(table: TablePlan, arrived: int, there: int = 0) -> Failure | None:
     return Failure(table=table.name, error=ImageRefused.__name__, message=message)
 
 
-def _after_publish(loading: Loading, load: TableLoad, state: State) -> TableLoad:
+def _after_publish(loading: Loading, load: TableLoad, state: StatementState) -> TableLoad:
     if state.finished:
         told = {"table": load.table, "rows": load.rows, "load_ms": load.duration_ms}
         logger.info("table loaded", extra=told)
@@ -322,7 +322,7 @@ def _after_publish(loading: Loading, load: TableLoad, state: State) -> TableLoad
         return load.model_copy(update={"phase": "loaded", "statement": None})
     place = 0 if load.quiet else fenced_at(loading.table(load))
     _check_fence(loading, state, place)
-    if "zero" in state.message and state.failed_at == place + 1:
+    if state.failed_guard_at == place + 1:
         return _broken(load, "publish", OTHER_FORM)
     again = _again(load, "waiting" if load.quiet else "staged", state)
     if again:
@@ -345,13 +345,13 @@ def _care(loading: Loading, load: TableLoad) -> None:
         logger.warning("care put off", extra={"table": load.table, "error": type(error).__name__})
 
 
-def _check_fence(loading: Loading, state: State, place: int) -> None:
+def _check_fence(loading: Loading, state: StatementState, place: int) -> None:
     """Raise LeaseLost where the statement at that place of the batch, its fence, was what failed."""
-    if "zero" in state.message and state.failed_at == place:
+    if state.failed_guard_at == place:
         raise LeaseLost(f"run {loading.plan.run_id} of {loading.plan.source} is fenced: a newer run loads")
 
 
-def _again(load: TableLoad, phase: str, state: State) -> TableLoad | None:
+def _again(load: TableLoad, phase: str, state: StatementState) -> TableLoad | None:
     """Return the table one attempt further where a concurrent transaction was in the way."""
     if not state.conflict or load.attempt >= ATTEMPTS:
         return None
@@ -360,12 +360,12 @@ def _again(load: TableLoad, phase: str, state: State) -> TableLoad | None:
 
 def _committed(loading: Loading, load: TableLoad) -> bool:
     plan = loading.plan
-    query = control.committed(plan.source, load.table, plan.run_id)
+    query = control.count_committed(plan.source, load.table, plan.run_id)
     [[row]] = loading.warehouse.run([query], _name(plan, load, "check"))
     return row[0] != "0"
 
 
-def _copy_reason(loading: Loading, state: State) -> str:
+def _copy_reason(loading: Loading, state: StatementState) -> str:
     """Return why a stage failed; of COPY's word only code, column, type and file are repeated."""
     if state.failed_query is None:
         return state.reason

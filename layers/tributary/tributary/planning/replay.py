@@ -284,7 +284,7 @@ def ask(warehouse: Warehouse, source: str, tables: Sequence[str], run_id: str) -
     """Return what etl_control says was committed of the tables."""
     if not tables:
         return {}
-    [rows] = warehouse.run([control.log(source, tables)], f"tributary/{source}/{run_id}/replay")
+    [rows] = warehouse.run([control.changing_runs(source, tables)], f"tributary/{source}/{run_id}/replay")
     return logs(rows)
 
 

@@ -100,8 +100,8 @@ def read_warehouse_state(
             control.watermarks(source),
             control.columns(schemas),
             control.staging_tables(),
-            comments.ask(schemas),
-            key_constraint.ask(schemas),
+            comments.existing(schemas),
+            key_constraint.existing(schemas),
         ],
         name,
     )

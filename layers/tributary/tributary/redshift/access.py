@@ -1,12 +1,12 @@
-"""Who sees what of a table, as its `access` says: columns by grant, values by mask, rows by policy.
+"""Apply the `access` of a table: columns by grants, values by masking policies, rows by RLS policies.
 
-A table's statements are one transaction, or several where 40 do not hold them: what was granted is taken
-back first, and what is granted comes last, so nobody sees a table before its masks are on. They are run
-by the administrator, since only one who may also take protection away can put it on (sys:secadmin), and
-that is not the one who loads.
+A table's statements are one transaction, or several of 40 statements. They revoke first and grant
+last, so a table is never visible before its masks are attached. The administrator runs them:
+attaching a policy needs a right that also allows detaching it (sys:secadmin), and the loader has
+no such right.
 
-`etl_access` says what was done for which columns, so that nothing is done twice, and all of it again for a
-table or a column that was made anew.
+`etl_access` records what was applied to which columns. So access that is current is not applied again,
+and a recreated table or column gets it again.
 """
 
 from __future__ import annotations
@@ -21,52 +21,52 @@ from tributary.redshift.data_api import Row, Warehouse
 from tributary.redshift.roles import ADMIN, ANALYST
 from tributary.redshift.sql import ACCESS, comma, literal, quote
 
-TABLES_AT_ONCE = 40  # asked for by one query
-STATEMENTS_AT_MOST = 40  # of a batch
+TABLES_AT_ONCE = 40  # in one query
+STATEMENTS_AT_MOST = 40  # in a batch
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """A table as the warehouse has it: its number, and of each column its place and its type."""
+class CatalogTable:
+    """A table in the warehouse's catalog."""
 
     oid: str
-    columns: dict[str, tuple[str, str]]
+    columns: dict[str, tuple[str, str]]  # attnum and type by name
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """What `etl_access` says of a table: a digest, and by column (None: the rows) place and policy."""
+class AppliedAccess:
+    """A table's row of `etl_access`: the access that it was given last."""
 
     digest: str
     oid: str
-    attached: tuple[tuple[str | None, str, str], ...]
+    attached: tuple[tuple[str | None, str, str], ...]  # column (None: the rows), attnum, policy
 
 
 def apply(warehouse: Warehouse, tables: Sequence[TableAccess]) -> int:
-    """Give each table the access that it is to have, where it has another; return how many had.
+    """Give each table its access if it has a different one; return how many tables changed.
 
-    Repeatable. Raises LoadFailed where the caller is no administrator, or Redshift refuses a statement.
+    Repeatable. Raises LoadFailed if the caller is not an administrator, or Redshift refuses a statement.
     """
     name, changed = "tributary/access", 0
     for first in range(0, len(tables), TABLES_AT_ONCE):
-        asked = tables[first : first + TABLES_AT_ONCE]
-        rows, stored, masks, policies = warehouse.run([columns(asked), done(), *there()], name)
-        known, before = _known(rows), _done(stored)
-        exist = {str(row[0]) for row in [*masks, *policies]}
-        for table in asked:
-            found = known.get((table.schema_name, table.table_name))
-            was = before.get((table.schema_name, table.table_name))
-            if found and (was is None or was.digest != digest(table, found)):
-                steps = statements(table, found, was, exist)
+        some = tables[first : first + TABLES_AT_ONCE]
+        rows, stored, masks, policies = warehouse.run([columns(some), applied(), *existing_policies()], name)
+        catalog, records = _catalog(rows), _applied(stored)
+        existing = {str(row[0]) for row in [*masks, *policies]}
+        for table in some:
+            current = catalog.get((table.schema_name, table.table_name))
+            before = records.get((table.schema_name, table.table_name))
+            if current and (before is None or before.digest != digest(table, current)):
+                steps = statements(table, current, before, existing)
                 for at in range(0, len(steps), STATEMENTS_AT_MOST):
                     warehouse.run(steps[at : at + STATEMENTS_AT_MOST], name)
-                exist |= {policy for _, policy, _ in _policies(table, found)}
+                existing |= {policy for _, policy, _ in _policies(table, current)}
                 changed += 1
     return changed
 
 
 def create() -> str:
-    """Return the statement that creates `etl_access`, which is the administrator's alone."""
+    """Return the statement that creates `etl_access`, which only the administrator can use."""
     return (
         f"CREATE TABLE IF NOT EXISTS {ACCESS} (schema_name VARCHAR(127) NOT NULL, "
         "table_name VARCHAR(127) NOT NULL, digest VARCHAR(64) NOT NULL, table_oid VARCHAR(20) NOT NULL, "
@@ -75,7 +75,7 @@ def create() -> str:
 
 
 def columns(tables: Iterable[TableAccess]) -> str:
-    """Return the query of the tables' columns: catalog tables alone tell a column that was made anew."""
+    """Return the query for the tables' columns: only pg_attribute shows that a column was recreated."""
     pairs = " OR ".join(
         f"(n.nspname = {literal(table.schema_name)} AND c.relname = {literal(table.table_name)})"
         for table in tables
@@ -88,50 +88,57 @@ def columns(tables: Iterable[TableAccess]) -> str:
     )
 
 
-def done() -> str:
-    """Return the query of what was done so far."""
+def applied() -> str:
+    """Return the query for the access that was applied so far."""
     return f"SELECT schema_name, table_name, digest, table_oid, attached FROM {ACCESS}"
 
 
-def there() -> list[str]:
-    """Return the queries of the policies that exist (SVV_MASKING_POLICY, SVV_RLS_POLICY)."""
+def existing_policies() -> list[str]:
+    """Return the queries for our policies that exist (SVV_MASKING_POLICY, SVV_RLS_POLICY)."""
     return [
         "SELECT policy_name FROM svv_masking_policy WHERE policy_name LIKE 'tributary_%'",
         "SELECT polname FROM svv_rls_policy WHERE polname LIKE 'tributary_%'",
     ]
 
 
-def digest(table: TableAccess, found: Known) -> str:
-    """Return what tells this access of this very table from any other."""
-    told = [table.model_dump(), found.oid, found.columns]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+def digest(table: TableAccess, current: CatalogTable) -> str:
+    """Return a digest of the access and of the table and columns that it applies to."""
+    identity = [table.model_dump(), current.oid, current.columns]
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 
-def statements(table: TableAccess, found: Known, was: Done | None, exist: Collection[str]) -> list[str]:
-    """Return the transaction that gives the table its access in the place of what it had.
+def statements(
+    table: TableAccess, current: CatalogTable, before: AppliedAccess | None, existing: Collection[str]
+) -> list[str]:
+    """Return the transaction that replaces the table's access.
 
-    `exist`: the names of the policies that are there.
+    `existing`: the names of the policies that exist.
     """
     name, analyst = quote(table.schema_name, table.table_name), f"ROLE {quote(ANALYST)}"
-    wanted = _policies(table, found)
-    attached = [(column, found.columns[column][0] if column else "", policy) for column, policy, _ in wanted]
+    wanted = _policies(table, current)
+    attached = [
+        (column, current.columns[column][0] if column else "", policy) for column, policy, _ in wanted
+    ]
     rows = any(column is None for column, *_ in wanted)
-    had_rows = was is not None and was.oid == found.oid and any(column is None for column, *_ in was.attached)
+    attached_before = before.attached if before is not None and before.oid == current.oid else ()
+    had_rows = any(column is None for column, *_ in attached_before)
     return [
         f"REVOKE ALL ON {name} FROM {analyst}",
-        f"REVOKE ALL ({comma(map(quote, found.columns))}) ON {name} FROM {analyst}",
-        *_detached(name, found, was),
-        *(create for _, policy, create in _once(wanted) if policy not in exist),
+        f"REVOKE ALL ({comma(map(quote, current.columns))}) ON {name} FROM {analyst}",
+        *_detach(name, current, before),
+        *(create for _, policy, create in _once(wanted) if policy not in existing),
         *(_attach(name, column, policy) for column, policy, _ in wanted),
         *([f"ALTER TABLE {name} ROW LEVEL SECURITY {'ON' if rows else 'OFF'}"] if rows or had_rows else []),
-        *_grants(table, name, found),
-        *_noted(table, found, attached),
+        *_grants(table, name, current),
+        *_record(table, current, attached),
     ]
 
 
-def _noted(table: TableAccess, found: Known, attached: list[tuple[str | None, str, str]]) -> list[str]:
+def _record(
+    table: TableAccess, current: CatalogTable, attached: list[tuple[str | None, str, str]]
+) -> list[str]:
     schema, name = literal(table.schema_name), literal(table.table_name)
-    values = comma(map(literal, (digest(table, found), found.oid, json.dumps(attached))))
+    values = comma(map(literal, (digest(table, current), current.oid, json.dumps(attached))))
     return [
         f"DELETE FROM {ACCESS} WHERE schema_name = {schema} AND table_name = {name}",
         (
@@ -141,28 +148,27 @@ def _noted(table: TableAccess, found: Known, attached: list[tuple[str | None, st
     ]
 
 
-def _policies(table: TableAccess, found: Known) -> list[tuple[str | None, str, str]]:
+def _policies(table: TableAccess, current: CatalogTable) -> list[tuple[str | None, str, str]]:
     """Return by column (None: the rows) the policy's name and the statement that creates it.
 
-    A policy is of a type and a rule, whatever it is attached to; its name is their digest.
+    A policy depends on a type and a rule only, not on the table; its name is the digest of both.
     """
     if table.access is None:
         return []
-    made: list[tuple[str | None, str, str]] = []
+    policies: list[tuple[str | None, str, str]] = []
     for column, mask in table.access.mask.items():
-        if column in found.columns:
-            rule = (
-                f"WITH (value {found.columns[column][1]}) USING ({_masked(mask, found.columns[column][1])})"
-            )
+        if column in current.columns:
+            type = current.columns[column][1]
+            rule = f"WITH (value {type}) USING ({_masked(mask, type)})"
             policy = _name("mask", rule)
-            made.append((column, policy, f"CREATE MASKING POLICY {quote(policy)} {rule}"))
+            policies.append((column, policy, f"CREATE MASKING POLICY {quote(policy)} {rule}"))
     if table.access.rows:
         column, values = table.access.rows
         listed = comma(literal(value) for value in values)
-        rule = f"WITH ({quote(column)} {found.columns[column][1]}) USING ({quote(column)} IN ({listed}))"
+        rule = f"WITH ({quote(column)} {current.columns[column][1]}) USING ({quote(column)} IN ({listed}))"
         policy = _name("rows", rule)
-        made.append((None, policy, f"CREATE RLS POLICY {quote(policy)} {rule}"))
-    return made
+        policies.append((None, policy, f"CREATE RLS POLICY {quote(policy)} {rule}"))
+    return policies
 
 
 def _name(kind: str, rule: str) -> str:
@@ -184,25 +190,27 @@ def _attach(name: str, column: str | None, policy: str) -> str:
     return f"ATTACH MASKING POLICY {quote(policy)} ON {name} ({quote(column)}) TO ROLE {quote(ANALYST)}"
 
 
-def _detached(name: str, found: Known, was: Done | None) -> list[str]:
-    """Return the statements that take the older policies off; what was made anew has none of them."""
-    if was is None or was.oid != found.oid:
+def _detach(name: str, current: CatalogTable, before: AppliedAccess | None) -> list[str]:
+    """Return the statements that detach the older policies; a recreated table or column has none."""
+    if before is None or before.oid != current.oid:
         return []
     role = f"ROLE {quote(ANALYST)}"
-    taken = []
-    for column, place, policy in was.attached:
+    statements = []
+    for column, attnum, policy in before.attached:
         if column is None:
-            taken.append(f"DETACH RLS POLICY {quote(policy)} ON {name} FROM {role}")
-        elif found.columns.get(column, ("",))[0] == place:
-            taken.append(f"DETACH MASKING POLICY {quote(policy)} ON {name} ({quote(column)}) FROM {role}")
-    return taken
+            statements.append(f"DETACH RLS POLICY {quote(policy)} ON {name} FROM {role}")
+        elif current.columns.get(column, ("",))[0] == attnum:
+            statements.append(
+                f"DETACH MASKING POLICY {quote(policy)} ON {name} ({quote(column)}) FROM {role}"
+            )
+    return statements
 
 
-def _grants(table: TableAccess, name: str, found: Known) -> list[str]:
+def _grants(table: TableAccess, name: str, current: CatalogTable) -> list[str]:
     if table.access is None:
         return [f"REVOKE ALL ON {name} FROM ROLE {quote(ADMIN)}"]
-    seen = _seen(table.access, found)
-    listed = "" if seen is None else f" ({comma(map(quote, seen))})"
+    visible = _visible(table.access, current)
+    listed = "" if visible is None else f" ({comma(map(quote, visible))})"
     return [
         f"GRANT USAGE ON SCHEMA {quote(table.schema_name)} TO ROLE {quote(ADMIN)}",
         f"GRANT USAGE ON SCHEMA {quote(table.schema_name)} TO ROLE {quote(ANALYST)}",
@@ -211,31 +219,31 @@ def _grants(table: TableAccess, name: str, found: Known) -> list[str]:
     ]
 
 
-def _seen(access: Access, found: Known) -> list[str] | None:
-    """Return the columns to grant, None for the table as a whole.
+def _visible(access: Access, current: CatalogTable) -> list[str] | None:
+    """Return the columns to grant, None for the whole table.
 
-    Where any is masked they are granted one by one: a column that is added later is not seen before its
-    mask is on.
+    If a column is masked, columns are granted one by one, so a column that is added later is not
+    visible before its mask is attached.
     """
     if access.columns is None:
-        return list(found.columns) if access.mask else None
-    return [name for name in found.columns if name in access.columns]
+        return list(current.columns) if access.mask else None
+    return [name for name in current.columns if name in access.columns]
 
 
-def _known(rows: Iterable[Row]) -> dict[tuple[str, str], Known]:
-    tables: dict[tuple[str, str], Known] = {}
-    for schema, table, column, place, oid, type in rows:
+def _catalog(rows: Iterable[Row]) -> dict[tuple[str, str], CatalogTable]:
+    tables: dict[tuple[str, str], CatalogTable] = {}
+    for schema, table, column, attnum, oid, type in rows:
         key = (str(schema), str(table))
-        tables.setdefault(key, Known(str(oid), {})).columns[str(column)] = (str(place), str(type))
+        tables.setdefault(key, CatalogTable(str(oid), {})).columns[str(column)] = (str(attnum), str(type))
     return tables
 
 
-def _done(rows: Iterable[Row]) -> dict[tuple[str, str], Done]:
+def _applied(rows: Iterable[Row]) -> dict[tuple[str, str], AppliedAccess]:
     return {
-        (str(schema), str(table)): Done(
+        (str(schema), str(table)): AppliedAccess(
             str(digest),
             str(oid),
-            tuple((column, place, policy) for column, place, policy in json.loads(str(told))),
+            tuple((column, attnum, policy) for column, attnum, policy in json.loads(str(attached))),
         )
-        for schema, table, digest, oid, told in rows
+        for schema, table, digest, oid, attached in rows
     }

@@ -1,4 +1,4 @@
-"""Bootstrap: what the warehouse must have before the first run, made again and again without harm."""
+"""Bootstrap: create what the warehouse must have before the first run; every statement is repeatable."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from tributary.redshift.data_api import Warehouse
 
 
 def bootstrap(warehouse: Warehouse, *, loader: str, database: str) -> None:
-    """Create the pipeline's database user, the control tables, the roles and the grants, where missing.
+    """Create the pipeline's database user, the control tables, the roles and the grants if missing.
 
-    An older version's tables are brought to this one's, their rows kept. Raises LoadFailed where the
-    caller is no administrator of the warehouse.
+    Upgrades an older version's tables and keeps their rows. Raises LoadFailed if the caller is not an
+    administrator of the warehouse.
     """
     name = "tributary/bootstrap"
-    users, columns, there = warehouse.run(
-        [control.find_user(loader), control.columns(["public"]), roles.ask()], name
+    users, columns, existing_roles = warehouse.run(
+        [control.find_user(loader), control.columns(["public"]), roles.existing()], name
     )
-    found: defaultdict[str, list[str]] = defaultdict(list)
+    existing: defaultdict[str, list[str]] = defaultdict(list)
     for schema, table, column, *_ in columns:
-        found[f"{schema}.{table}"].append(str(column))
+        existing[f"{schema}.{table}"].append(str(column))
     user = [] if users else [control.create_user(loader)]
-    tables = [*control.upgrade(found), *control.create()]
+    tables = [*control.upgrade(existing), *control.create()]
     warehouse.run([*user, *tables, *control.grant(loader, database)], name)
-    made = roles.create(str(role[0]) for role in there)
-    warehouse.run([*made, *roles.grant(loader), access.create()], name)
+    missing_roles = roles.create(str(role[0]) for role in existing_roles)
+    warehouse.run([*missing_roles, *roles.grant(loader), access.create()], name)
 
 
 def show_raw_layer(warehouse: Warehouse, *, schema: str, role: str, loader: str) -> None:
-    """Create the schema of the raw layer's external tables, where missing, and give it to the pipeline.
+    """Create the schema of the raw layer's external tables if missing, and make the pipeline its owner.
 
-    `schema` is the Glue database's name too. Repeatable. Raises LoadFailed as `bootstrap` does.
+    `schema` is also the Glue database's name. Repeatable. Raises LoadFailed as `bootstrap` does.
     """
     name = "tributary/raw-layer"
     warehouse.run_alone(external_tables.create_schema(schema, schema, role), name, wait_s=120)

@@ -1,9 +1,9 @@
-"""The control tables: what has been committed, up to where, and by which generation.
+"""The control tables: what has been committed, up to which watermark, and by which generation.
 
 `etl_control` is append-only: a publish inserts one row as its last statement and neither reads nor
 updates it, so tables that load at the same time cannot deadlock or conflict (error 1023) on it.
-`etl_fence` holds the generations that take-overs have raised; each publish begins by asking it.
-`etl_schema_change` says what a publish changed of a table's columns, in the same transaction.
+`etl_fence` holds the generations that take-overs have raised; each publish begins by checking it.
+`etl_schema_change` records the column changes of a publish, in the same transaction.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 from tributary import __version__
 from tributary.model.plan import ReadRequest, SchemaChange
+from tributary.model.warehouse_names import STAGING_SCHEMA
 from tributary.redshift.sql import (
     CHANGES,
     CONTROL,
     FENCE,
-    STAGING_SCHEMA,
     STATEMENT_BYTES_AT_MOST,
     WATERMARKS,
     comma,
@@ -29,14 +29,7 @@ from tributary.redshift.views import VIEWS
 
 @dataclass(frozen=True, slots=True)
 class ControlRow:
-    """What a publish commits beside its rows: one row of `etl_control`.
-
-    `unread_columns`: what the warehouse's table has and the run did not read, as JSON; None for nothing.
-    `key`: the key's columns as JSON; `columns_digest`: of the names of the columns that were read.
-    `contents`: `image` where the rows are all that the table has of the source afterwards, `whole` where
-    they are all of the source's beside what stood there, else `changes`.
-    `asked`: what a person asked of the run, by which its rows are told from those of usual runs.
-    """
+    """What a publish commits beside its rows: one row of `etl_control`."""
 
     source: str
     table: str
@@ -49,14 +42,16 @@ class ControlRow:
     rows: int
     chunks: int
     size_bytes: int
-    unread_columns: str | None = None
-    key: str | None = None
-    columns_digest: str | None = None
+    unread_columns: str | None = None  # JSON: columns of the warehouse table that the run did not read
+    key: str | None = None  # JSON: the key columns
+    columns_digest: str | None = None  # of the names of the columns that were read
+    # image: the table holds exactly these rows of the source afterwards;
+    # whole: all rows of the source, merged into those that were there; else changes
     contents: str | None = None
-    asked: ReadRequest | None = None
+    asked: ReadRequest | None = None  # what a person requested beyond the usual
 
 
-# A column that a later version adds goes to the end and may be NULL: ADD COLUMN asks for no more.
+# A later version adds columns at the end, nullable, as ADD COLUMN does.
 TABLES = {
     CONTROL: {
         "source_name": "VARCHAR(50) NOT NULL",
@@ -101,7 +96,7 @@ TABLES = {
 
 
 def create() -> list[str]:
-    """Return the statements that create what is missing of the control tables, in a repeatable way."""
+    """Return the statements that create the control tables and views if missing; repeatable."""
     return [
         f"CREATE SCHEMA IF NOT EXISTS {STAGING_SCHEMA}",
         *(f"CREATE TABLE IF NOT EXISTS {table} (\n{_lines(columns)}\n)" for table, columns in TABLES.items()),
@@ -113,42 +108,43 @@ def _lines(columns: Mapping[str, str]) -> str:
     return ",\n".join(f"  {name} {type}" for name, type in columns.items())
 
 
-def upgrade(found: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return what must go before `create` where an older version's tables are found, by their columns.
+def upgrade(existing: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the statements that must run before `create` on an older version's tables.
 
-    A view can only be replaced by one of the same columns (r_CREATE_VIEW): another one is dropped first.
+    `existing`: the columns of tables and views by name. A view can only be replaced by one with the
+    same columns (r_CREATE_VIEW), so any other is dropped first.
     """
     dropped = [
         f"DROP VIEW {view.name}"
         for view in VIEWS
-        if view.name in found and tuple(found[view.name]) != view.columns
+        if view.name in existing and tuple(existing[view.name]) != view.columns
     ]
     added = [
         f"ALTER TABLE {table} ADD COLUMN {name} {type}"
         for table, columns in TABLES.items()
         for name, type in columns.items()
-        if table in found and name not in found[table]
+        if table in existing and name not in existing[table]
     ]
     return [*dropped, *added]
 
 
 def find_user(loader: str) -> str:
-    """Return the query of the database user of that name (PG_USER)."""
+    """Return the query for the database user of that name (PG_USER)."""
     return f"SELECT usename FROM pg_user WHERE usename = {literal(loader)}"
 
 
 def create_user(loader: str) -> str:
-    """Return the statement that creates a database user whom only IAM lets in."""
+    """Return the statement that creates a database user that can log in by IAM only."""
     return f"CREATE USER {quote(loader)} PASSWORD DISABLE"
 
 
 def create_schema(schema: str) -> str:
-    """Return the statement that creates a schema of a source's tables, where it is missing."""
+    """Return the statement that creates the schema of a source's tables if it is missing."""
     return f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}"
 
 
 def grant(loader: str, database: str) -> list[str]:
-    """Return the statements that give the pipeline's database user what it needs and no more."""
+    """Return the statements that grant the pipeline's database user what it needs and no more."""
     user = quote(loader)
     return [
         f"GRANT CREATE ON DATABASE {quote(database)} TO {user}",
@@ -162,7 +158,7 @@ def grant(loader: str, database: str) -> list[str]:
 
 
 def fence(source: str, generation: int) -> str:
-    """Return the statement that fails, and so its whole transaction, where a higher generation stands."""
+    """Return the statement that fails, and so its transaction, if a higher generation is in `etl_fence`."""
     return (
         f"SELECT 1 / CASE WHEN COUNT(*) > 0 THEN 0 ELSE 1 END AS not_fenced FROM {FENCE} "
         f"WHERE source_name = {literal(source)} AND generation > {generation}"
@@ -170,7 +166,7 @@ def fence(source: str, generation: int) -> str:
 
 
 def raise_fence(source: str, generation: int, run_id: str) -> str:
-    """Return the statement that shuts out every publish of a lower generation; repeatable."""
+    """Return the statement that makes every publish of a lower generation fail; repeatable."""
     return (
         f"INSERT INTO {FENCE} (source_name, generation, run_id, fenced_at) "
         f"SELECT {literal(source)}, {generation}, {literal(run_id)}, GETDATE() "
@@ -186,19 +182,20 @@ def commit(rows: Sequence[ControlRow]) -> str:
 
 
 def _values(row: ControlRow) -> str:
-    what = (row.run_id, row.generation, row.mode, row.target, row.cursor, row.watermark)
-    which = (row.unread_columns, row.key, row.columns_digest, row.contents)
-    asked = (row.asked.what, row.asked.since, row.asked.before) if row.asked else (None, None, None)
-    said = comma(literal(value) for value in (*what, row.chunks, row.size_bytes, __version__, *which, *asked))
-    return f"({literal(row.source)}, {literal(row.table)}, GETDATE(), {row.rows}, {said})"
+    run = (row.run_id, row.generation, row.mode, row.target, row.cursor, row.watermark)
+    columns = (row.unread_columns, row.key, row.columns_digest, row.contents)
+    request = (row.asked.what, row.asked.since, row.asked.before) if row.asked else (None, None, None)
+    values = (*run, row.chunks, row.size_bytes, __version__, *columns, *request)
+    rest = comma(map(literal, values))
+    return f"({literal(row.source)}, {literal(row.table)}, GETDATE(), {row.rows}, {rest})"
 
 
-def note_changes(committed: ControlRow, changes: Sequence[SchemaChange]) -> list[str]:
-    """Return the INSERTs of what changed of a table's columns, as few as the Data API takes."""
+def note_changes(control_row: ControlRow, changes: Sequence[SchemaChange]) -> list[str]:
+    """Return the INSERTs of a table's column changes, as few as the Data API's limit allows."""
     begin = f"INSERT INTO {CHANGES} ({comma(TABLES[CHANGES])}) VALUES "
     statements: list[str] = []
     for change in changes:
-        row = _change(committed, change)
+        row = _change(control_row, change)
         if statements and len((statements[-1] + row).encode()) < STATEMENT_BYTES_AT_MOST:
             statements[-1] += f", {row}"
         else:
@@ -206,14 +203,15 @@ def note_changes(committed: ControlRow, changes: Sequence[SchemaChange]) -> list
     return statements
 
 
-def _change(committed: ControlRow, change: SchemaChange) -> str:
-    what = (change.column, change.change, change.before, change.after, committed.run_id, committed.generation)
-    said = comma(map(literal, (committed.source, committed.table, *what)))
-    return f"({said}, GETDATE())"
+def _change(control_row: ControlRow, change: SchemaChange) -> str:
+    column = (change.column, change.change, change.before, change.after)
+    run = (control_row.run_id, control_row.generation)
+    values = comma(map(literal, (control_row.source, control_row.table, *column, *run)))
+    return f"({values}, GETDATE())"
 
 
 def watermarks(source: str) -> str:
-    """Return the query of the newest control row of each table of the source."""
+    """Return the query for the newest control row of each table of the source."""
     return (
         "SELECT table_name, run_id, mode, target_table, cursor_column, watermark, key_columns, "
         "unread_columns, columns_digest FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY table_name "
@@ -222,8 +220,8 @@ def watermarks(source: str) -> str:
     )
 
 
-def log(source: str, tables: Sequence[str]) -> str:
-    """Return the query of the runs that changed the tables, oldest first."""
+def changing_runs(source: str, tables: Sequence[str]) -> str:
+    """Return the query for the runs that changed the tables, oldest first."""
     return (
         "SELECT table_name, run_id, mode, target_table, records_processed, contents "
         f"FROM {CONTROL} WHERE source_name = {literal(source)} "
@@ -233,7 +231,7 @@ def log(source: str, tables: Sequence[str]) -> str:
     )
 
 
-def committed(source: str, table: str, run_id: str) -> str:
+def count_committed(source: str, table: str, run_id: str) -> str:
     """Return the query that counts the control rows of a table's run."""
     return (
         f"SELECT COUNT(*) FROM {CONTROL} WHERE source_name = {literal(source)} "
@@ -242,18 +240,18 @@ def committed(source: str, table: str, run_id: str) -> str:
 
 
 def count_runs_with_chunks(source: str, since: Mapping[str, str]) -> str:
-    """Return the query of how many runs have chunks of each table, `since`: from which run on."""
-    of = " OR ".join(
+    """Return the query for the number of runs with chunks of each table, from the run `since[table]` on."""
+    tables = " OR ".join(
         f"(table_name = {literal(table)} AND run_id >= {literal(run_id)})" for table, run_id in since.items()
     )
     return (
         f"SELECT table_name, COUNT(DISTINCT run_id) FROM {CONTROL} WHERE source_name = {literal(source)} "
-        f"AND chunks > 0 AND ({of}) GROUP BY table_name"
+        f"AND chunks > 0 AND ({tables}) GROUP BY table_name"
     )
 
 
 def runs_with_chunks(source: str, table: str, since: str) -> str:
-    """Return the query of the runs that have chunks of a table, and what their rows are of it."""
+    """Return the query for the runs with chunks of a table, each with its `contents`."""
     return (
         f"SELECT DISTINCT run_id, contents FROM {CONTROL} WHERE source_name = {literal(source)} "
         f"AND table_name = {literal(table)} AND chunks > 0 AND run_id >= {literal(since)} ORDER BY run_id"
@@ -261,7 +259,7 @@ def runs_with_chunks(source: str, table: str, since: str) -> str:
 
 
 def columns(schemas: Sequence[str]) -> str:
-    """Return the query of the columns that the warehouse has in the schemas (SVV_COLUMNS)."""
+    """Return the query for the columns of all tables in the schemas (SVV_COLUMNS)."""
     return (
         "SELECT table_schema, table_name, column_name, data_type, numeric_precision, numeric_scale, "
         "character_maximum_length "
@@ -271,12 +269,12 @@ def columns(schemas: Sequence[str]) -> str:
 
 
 def staging_tables() -> str:
-    """Return the query of the staging tables that stand (SVV_TABLES)."""
+    """Return the query for the existing staging tables (SVV_TABLES)."""
     return f"SELECT table_name FROM svv_tables WHERE table_schema = {literal(STAGING_SCHEMA)}"
 
 
 def load_error(query: int) -> str:
-    """Return the query of what stopped a COPY, without the value (SYS_LOAD_ERROR_DETAIL)."""
+    """Return the query for the error of a failed COPY, without the value (SYS_LOAD_ERROR_DETAIL)."""
     return (
         "SELECT error_code, column_name, column_type, file_name FROM sys_load_error_detail "
         f"WHERE query_id = {query} ORDER BY start_time DESC LIMIT 1"

@@ -1,8 +1,8 @@
-"""The Redshift Data API: batches in, states and rows out, its refusals as ours.
+"""The Redshift Data API: submit batches, read states and rows, translate errors.
 
-A batch is one transaction and one session. It is submitted with a stable token, so that sending it
-twice runs it once, and its name carries source and run, so that a take-over finds what an older
-run left under way. SQL errors are not exceptions of the API: they arrive as a FAILED statement.
+A batch is one transaction in one session. It is submitted with a stable token, so sending it twice
+runs it once. Its name contains source and run, so a take-over finds the statements that an older run
+left under way. SQL errors are not exceptions of the API: they are a statement with status FAILED.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ UNDER_WAY = ("SUBMITTED", "PICKED", "STARTED")
 CONFLICT = re.compile(
     r"\b1023\b|\b1018\b|Serializable isolation violation|deadlock detected|\b40001\b|\b40P01\b"
 )
+DIVISION_BY_ZERO = re.compile(r"\bdivi(?:sion|de) by zero\b", re.IGNORECASE)
 CODE = re.compile(r"ERROR:\s*(?:\[?SQL ?state:?)?\s*(\d{4,5}\b|[0-9A-Z]{5}\b(?=:))")
-CAUSES = (  # safe to repeat: words of the warehouse in which no value stands
+CAUSES = (  # phrases of Redshift that contain no value, so they may be repeated
     "permission denied",
     "does not exist",
     "Value too long for character type",
@@ -54,105 +55,107 @@ Row = tuple[str | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """Where a statement is: `failed_at` is the 0-based place of the failed one in its batch.
-
-    `failed_query` is the number under which the system views know that one. `message` is the
-    warehouse's own text and may hold values: only `reason` may go further.
-    """
+class StatementState:
+    """The state of a statement or batch."""
 
     status: str
-    message: str = ""
-    failed_at: int | None = None
-    failed_query: int | None = None
+    message: str = ""  # Redshift's own text; it may contain values, so only `reason` is passed on
+    failed_at: int | None = None  # 0-based place of the failed statement in its batch
+    failed_query: int | None = None  # its query id in the system views
     duration_ms: int = 0
-    parts: tuple[str, ...] = ()
+    statement_ids: tuple[str, ...] = ()  # of the statements in the batch
 
     @property
     def under_way(self) -> bool:
-        """Say whether the statement has not ended yet."""
+        """Return whether the statement has not ended yet."""
         return self.status in UNDER_WAY
 
     @property
     def finished(self) -> bool:
-        """Say whether the whole batch was committed."""
+        """Return whether the whole batch was control_row."""
         return self.status == "FINISHED"
 
     @property
     def conflict(self) -> bool:
-        """Say whether a concurrent transaction was in the way, so that repeating it may pass."""
+        """Return whether a concurrent transaction caused the failure, so a retry may succeed."""
         return CONFLICT.search(self.message) is not None
 
     @property
+    def failed_guard_at(self) -> int | None:
+        """Return the 0-based place of the guard that stopped the batch, None if no guard did.
+
+        A guard is a statement that divides by zero if its condition no longer holds (`control.fence`).
+        """
+        return self.failed_at if DIVISION_BY_ZERO.search(self.message) else None
+
+    @property
     def reason(self) -> str:
-        """Return the error reduced to its code and a cause that holds no value."""
+        """Return the error reduced to its code and a phrase that contains no value."""
         if self.status == "ABORTED":
             return "the statement was cancelled"
         code = CODE.search(self.message)
         cause = next((cause for cause in CAUSES if cause in self.message), None)
-        known = [part for part in (code and f"code {code[1]}", cause) if part]
-        return ", ".join(known) or "the warehouse gave no known reason; look the statement up by its id"
+        known = [text for text in (code and f"code {code[1]}", cause) if text]
+        return ", ".join(known) or "the warehouse gave no known reason; look up the statement by its id"
 
 
 @dataclass(frozen=True, slots=True)
 class Warehouse:
-    """A warehouse behind the Data API.
-
-    `where` holds the API's words for it: Database with WorkgroupName, or with ClusterIdentifier and DbUser.
-    """
+    """A warehouse behind the Data API."""
 
     client: Any
+    # The API's parameters: Database with WorkgroupName, or with ClusterIdentifier and DbUser.
     where: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        """Return what tells this warehouse from others."""
-        return " ".join(f"{word}={self.where[word]}" for word in sorted(self.where))
+        """Return a text that identifies this warehouse."""
+        return " ".join(f"{parameter}={self.where[parameter]}" for parameter in sorted(self.where))
 
     def submit(self, statements: Sequence[str], name: str, token: str = "") -> str:
-        """Send the statements as one transaction and return its id, the same one for the same token."""
+        """Submit the statements as one transaction; return its id, the same one for the same token."""
         with translated():
             token = hashlib.sha256("\n".join([name, token, *statements]).encode()).hexdigest()
-            answer = self.client.batch_execute_statement(
+            response = self.client.batch_execute_statement(
                 Sqls=list(statements), StatementName=name, ClientToken=token, **self.where
             )
-        identifier: str = answer["Id"]
+        identifier: str = response["Id"]
         return identifier
 
     def submit_alone(self, statement: str, name: str) -> str:
-        """Send a statement that is to run outside any transaction; return its id, one for each name."""
+        """Submit a statement to run outside a transaction; return its id, the same one for the same name."""
         with translated():
             token = hashlib.sha256("\n".join([name, statement]).encode()).hexdigest()
-            answer = self.client.execute_statement(
+            response = self.client.execute_statement(
                 Sql=statement, StatementName=name, ClientToken=token, **self.where
             )
-        identifier: str = answer["Id"]
+        identifier: str = response["Id"]
         return identifier
 
     def run_alone(self, statement: str, name: str, *, wait_s: float) -> None:
-        """Run one statement outside any transaction, as some of Redshift's own must be.
+        """Run one statement outside a transaction, as Redshift demands of some.
 
-        Raises LoadFailed where it fails, WarehouseUnavailable where it takes longer than `wait_s`.
+        Raises LoadFailed if it fails, WarehouseUnavailable if it takes longer than `wait_s`.
         """
         with translated():
-            answer = self.client.execute_statement(Sql=statement, StatementName=name, **self.where)
-        state = self.wait(answer["Id"], wait_s=wait_s)
+            response = self.client.execute_statement(Sql=statement, StatementName=name, **self.where)
+        state = self.wait(response["Id"], wait_s=wait_s)
         if not state.finished:
-            raise LoadFailed(f"{name}: statement {answer['Id']} failed: {state.reason}")
+            raise LoadFailed(f"{name}: statement {response['Id']} failed: {state.reason}")
 
-    def state(self, identifier: str) -> State:
-        """Return where the statement is."""
+    def state(self, identifier: str) -> StatementState:
+        """Return the state of the statement."""
         with translated():
-            told = self.client.describe_statement(Id=identifier)
-        parts = told.get("SubStatements", [])
-        failed = [place for place, part in enumerate(parts) if part["Status"] in ("FAILED", "ABORTED")]
-        return State(
-            status=told["Status"],
-            message=told.get("Error", ""),
+            response = self.client.describe_statement(Id=identifier)
+        statements = response.get("SubStatements", [])
+        failed = [place for place, one in enumerate(statements) if one["Status"] in ("FAILED", "ABORTED")]
+        return StatementState(
+            status=response["Status"],
+            message=response.get("Error", ""),
             failed_at=failed[0] if failed else None,
-            failed_query=parts[failed[0]].get("RedshiftQueryId") if failed else None,
-            duration_ms=max(told.get("Duration", 0), 0) // 1_000_000,
-            parts=tuple(part["Id"] for part in parts),
+            failed_query=statements[failed[0]].get("RedshiftQueryId") if failed else None,
+            duration_ms=max(response.get("Duration", 0), 0) // 1_000_000,
+            statement_ids=tuple(one["Id"] for one in statements),
         )
 
     def rows(self, identifier: str) -> list[Row]:
@@ -168,43 +171,41 @@ class Warehouse:
             token = {"NextToken": page["NextToken"]}
 
     def run(self, statements: Sequence[str], name: str, *, wait_s: float = 240) -> list[list[Row]]:
-        """Run the statements as one transaction and return the rows of each, [] where it gives none.
+        """Run the statements as one transaction and return the rows of each, [] if it returns none.
 
-        Raises LoadFailed where one fails, WarehouseUnavailable where it takes longer than `wait_s`.
+        Raises LoadFailed if one fails, WarehouseUnavailable if it takes longer than `wait_s`.
         """
         identifier = self.submit(statements, name, token=str(time.time_ns()))
         state = self.wait(identifier, wait_s=wait_s)
         if not state.finished:
             raise LoadFailed(f"{name}: statement {identifier} failed: {state.reason}")
-        return [self.rows(part) if _gives_rows(sql) else [] for sql, part in self._parts(statements, state)]
+        ids = zip(statements, state.statement_ids, strict=True)
+        return [self.rows(identifier) if _returns_rows(sql) else [] for sql, identifier in ids]
 
-    def _parts(self, statements: Sequence[str], state: State) -> Iterator[tuple[str, str]]:
-        return zip(statements, state.parts, strict=True)
-
-    def wait(self, identifier: str, *, wait_s: float) -> State:
-        """Return the statement's state once it has ended; raises WarehouseUnavailable after `wait_s`."""
-        give_up = time.monotonic() + wait_s
+    def wait(self, identifier: str, *, wait_s: float) -> StatementState:
+        """Wait for the statement to end and return its state; raises WarehouseUnavailable after `wait_s`."""
+        deadline = time.monotonic() + wait_s
         pause_s = 0.05
         while (state := self.state(identifier)).under_way:
-            if time.monotonic() > give_up:
+            if time.monotonic() > deadline:
                 raise WarehouseUnavailable(f"statement {identifier} is still {state.status} after {wait_s} s")
             time.sleep(pause_s)
             pause_s = min(pause_s * 1.5, 2.0)
         return state
 
     def under_way(self, prefix: str) -> list[str]:
-        """Return the ids of the statements that have not ended and whose names begin with the prefix."""
-        found: list[str] = []
+        """Return the ids of the statements under way whose names begin with the prefix."""
+        identifiers: list[str] = []
         for status in UNDER_WAY:
             with translated():
                 pages = self.client.get_paginator("list_statements").paginate(
                     StatementName=prefix, Status=status, RoleLevel=True
                 )
-                found.extend(statement["Id"] for page in pages for statement in page["Statements"])
-        return found
+                identifiers.extend(statement["Id"] for page in pages for statement in page["Statements"])
+        return identifiers
 
     def cancel(self, identifier: str) -> None:
-        """Ask the warehouse to cancel a statement; one that has just ended is left as it is."""
+        """Cancel a statement; one that has just ended is left unchanged."""
         try:
             self.client.cancel_statement(Id=identifier)
         except ClientError as error:
@@ -212,7 +213,7 @@ class Warehouse:
                 raise WarehouseUnavailable("the Data API is busy") from None
 
 
-def _gives_rows(sql: str) -> bool:
+def _returns_rows(sql: str) -> bool:
     return sql.lstrip().upper().startswith(("SELECT", "WITH"))
 
 
@@ -224,7 +225,7 @@ def _text(field: dict[str, Any]) -> str | None:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn the API's refusals into ours: their code, never their text."""
+    """Translate the API's errors into ours: the code, never the text."""
     try:
         yield
     except ClientError as error:
@@ -237,9 +238,7 @@ def translated() -> Iterator[None]:
         ) from None
     except ParamValidationError:
         raise LoadFailed(
-            "the Redshift Data API takes no such request; check workgroup or cluster, and database"
+            "the Redshift Data API rejected the parameters; check workgroup or cluster, and database"
         ) from None
     except BotoCoreError as error:
-        raise WarehouseUnavailable(
-            f"the Redshift Data API could not be reached: {type(error).__name__}"
-        ) from None
+        raise WarehouseUnavailable(f"the Redshift Data API is unreachable: {type(error).__name__}") from None

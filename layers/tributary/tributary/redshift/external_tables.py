@@ -1,8 +1,8 @@
-"""External tables over the raw layer: a run's chunks are a partition, by the manifest that COPY read.
+"""SQL of the external tables over the raw layer: a run's chunks are a partition, identified by its manifest.
 
-A day's folder holds the chunks of several runs, so it is no partition: a manifest names exactly one
-run's. Every statement here that changes something runs alone, since Redshift refuses it in a transaction
-(r_CREATE_EXTERNAL_TABLE, r_ALTER_TABLE).
+A day's folder holds the chunks of several runs, so it cannot be a partition; a manifest names the
+chunks of exactly one run. Every statement here that changes something runs alone, because Redshift
+refuses it in a transaction (r_CREATE_EXTERNAL_TABLE, r_ALTER_TABLE).
 """
 
 from __future__ import annotations
@@ -18,35 +18,36 @@ from tributary.model.plan import TablePlan
 from tributary.model.types import VARCHAR_BYTES, Kind, staging
 from tributary.redshift.sql import comma, literal, quote
 
-RUN, KIND = "run_id", "_tributary_kind"  # the partition's columns: no column of a source has such a name
+RUN, KIND = "run_id", "_tributary_kind"  # the partition columns; no source column can have these names
 NAME_BYTES = 127
 PARTITIONS_AT_ONCE = 100  # of a table in the Glue catalog (r_ALTER_TABLE)
 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """A run's chunks of a table: what its rows are of the table, and where its manifest stands."""
+    """A run's chunks of a table."""
 
     run_id: str
-    kind: str
+    kind: str  # `contents` of its control row: image, whole or changes
     manifest_url: str
 
 
 def table_name(source: str, raw_name: str) -> str:
-    """Return the external table's name, `shop__orders`; a mark keeps odd and long names apart."""
-    told = f"{source}__{raw_name}"
-    plain = re.sub(r"[^a-z0-9_]", "_", told)
-    if plain == told and told.count("__") == 1 and len(told) <= NAME_BYTES:
-        return told
-    mark = f"_{zlib.crc32(f'{source}/{raw_name}'.encode()):08x}"
-    return plain[: NAME_BYTES - len(mark)] + mark
+    """Return the external table's name, `shop__orders`; unusual and long names get a checksum."""
+    full = f"{source}__{raw_name}"
+    plain = re.sub(r"[^a-z0-9_]", "_", full)
+    if plain == full and full.count("__") == 1 and len(full) <= NAME_BYTES:
+        return full
+    checksum = f"_{zlib.crc32(f'{source}/{raw_name}'.encode()):08x}"
+    return plain[: NAME_BYTES - len(checksum)] + checksum
 
 
 def columns(table: TablePlan) -> dict[str, str]:
-    """Return the columns, with their types, that an external table shows of the run's chunks.
+    """Return the columns of the external table for the run's chunks, with their types.
 
-    A partitioned table can have no VARBYTE, so binaries are left out; a text's size is the widest, so
-    that one which grows changes nothing; an instant is a TIMESTAMP in UTC (r_CREATE_EXTERNAL_TABLE).
+    A partitioned table cannot have VARBYTE, so binary columns are left out. Text columns have the
+    widest size, so a wider text needs no change. An instant is a TIMESTAMP in UTC
+    (r_CREATE_EXTERNAL_TABLE).
     """
     shown = {column.target: _type(column.kind) for column in table.columns if column.kind.name != "binary"}
     return {**shown, SEQUENCE: "BIGINT"}
@@ -61,7 +62,7 @@ def _type(kind: Kind) -> str:
 
 
 def create_schema(schema: str, database: str, role: str) -> str:
-    """Return the statement that shows a database of the Glue catalog as a schema of the warehouse."""
+    """Return the statement that maps a database of the Glue catalog to a schema of the warehouse."""
     return (
         f"CREATE EXTERNAL SCHEMA IF NOT EXISTS {quote(schema)} FROM DATA CATALOG "
         f"DATABASE {literal(database)} IAM_ROLE {literal(role)}"
@@ -69,12 +70,12 @@ def create_schema(schema: str, database: str, role: str) -> str:
 
 
 def own_schema(schema: str, loader: str) -> str:
-    """Return the statement that lets the pipeline make external tables: only the schema's owner may."""
+    """Return the statement that lets the pipeline create external tables: only the schema's owner can."""
     return f"ALTER SCHEMA {quote(schema)} OWNER TO {quote(loader)}"
 
 
 def create_table(schema: str, name: str, columns: Mapping[str, str], folder_url: str) -> str:
-    """Return the statement that makes an external table; without a partition it has no row."""
+    """Return the statement that creates an external table; without partitions it has no rows."""
     declared = comma(f"{quote(column)} {type}" for column, type in columns.items())
     return (
         f"CREATE EXTERNAL TABLE {quote(schema, name)} ({declared}) "
@@ -84,17 +85,17 @@ def create_table(schema: str, name: str, columns: Mapping[str, str], folder_url:
 
 
 def drop_table(schema: str, name: str) -> str:
-    """Return the statement that forgets an external table; what it shows stays on S3."""
+    """Return the statement that drops an external table; its files stay on S3."""
     return f"DROP TABLE {quote(schema, name)}"
 
 
 def add_column(schema: str, name: str, column: str, type: str) -> str:
-    """Return the statement that shows another column: NULL in the chunks that have none of that name."""
+    """Return the statement that adds a column: NULL in chunks without it."""
     return f"ALTER TABLE {quote(schema, name)} ADD COLUMN {quote(column)} {type}"
 
 
 def add_partitions(schema: str, name: str, partitions: Sequence[Partition]) -> Iterator[str]:
-    """Yield the statements that show runs' chunks; repeatable."""
+    """Yield the statements that add runs as partitions; repeatable."""
     for first in range(0, len(partitions), PARTITIONS_AT_ONCE):
         some = partitions[first : first + PARTITIONS_AT_ONCE]
         added = " ".join(
@@ -105,7 +106,7 @@ def add_partitions(schema: str, name: str, partitions: Sequence[Partition]) -> I
 
 
 def drop_partition(schema: str, name: str, run_id: str, kind: str) -> str:
-    """Return the statement that hides a run's chunks."""
+    """Return the statement that removes a run's partition."""
     return f"ALTER TABLE {quote(schema, name)} DROP PARTITION ({_values(run_id, kind)})"
 
 
@@ -113,13 +114,13 @@ def _values(run_id: str, kind: str) -> str:
     return f"{quote(RUN)} = {literal(run_id)}, {quote(KIND)} = {literal(kind)}"
 
 
-def standing(schema: str, names: Collection[str]) -> str:
-    """Return the query of which of the external tables are there (SVV_EXTERNAL_TABLES)."""
+def existing(schema: str, names: Collection[str]) -> str:
+    """Return the query for those of the external tables that exist (SVV_EXTERNAL_TABLES)."""
     return f"SELECT tablename FROM svv_external_tables WHERE {_of(schema, names)}"
 
 
-def counted(schema: str, names: Collection[str]) -> str:
-    """Return the query of how many partitions each external table has (SVV_EXTERNAL_PARTITIONS)."""
+def partition_counts(schema: str, names: Collection[str]) -> str:
+    """Return the query for the number of partitions of each external table (SVV_EXTERNAL_PARTITIONS)."""
     return (
         f"SELECT tablename, COUNT(*) FROM svv_external_partitions WHERE {_of(schema, names)} "
         "GROUP BY tablename"
@@ -127,7 +128,7 @@ def counted(schema: str, names: Collection[str]) -> str:
 
 
 def partitions(schema: str, name: str) -> str:
-    """Return the query of an external table's partitions: their values, as a JSON array."""
+    """Return the query for an external table's partitions: their values, as a JSON array."""
     return f'SELECT "values" FROM svv_external_partitions WHERE {_of(schema, [name])}'
 
 
@@ -135,7 +136,7 @@ def _of(schema: str, names: Collection[str]) -> str:
     return f"schemaname = {literal(schema)} AND tablename IN ({comma(map(literal, names))})"
 
 
-def values(told: str) -> tuple[str, str]:
-    """Return run and kind of a partition as SVV_EXTERNAL_PARTITIONS tells them: `["2026…", "image"]`."""
-    run_id, kind = json.loads(told)
+def partition_values(text: str) -> tuple[str, str]:
+    """Return run and kind of a partition from SVV_EXTERNAL_PARTITIONS' text: `["2026…", "image"]`."""
+    run_id, kind = json.loads(text)
     return run_id, kind

@@ -38,8 +38,8 @@ def name(table: TablePlan) -> str | None:
     return PREFIX + hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
-def ask(schemas: Sequence[str]) -> str:
-    """Return the query of the constraints that stand there."""
+def existing(schemas: Sequence[str]) -> str:
+    """Return the query for our constraints in the schemas."""
     return (
         "SELECT table_schema, table_name, constraint_name FROM information_schema.table_constraints "
         f"WHERE table_schema IN ({comma(map(literal, schemas))}) AND constraint_name LIKE '{PREFIX}%'"

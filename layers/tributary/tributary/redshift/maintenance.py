@@ -1,31 +1,34 @@
-"""What is done for a table once its rows are published: nobody waits for it, and a run does not fail by it.
+"""Maintenance after a publish: comments and statistics. Load does not wait for it, and no run fails by it.
 
-What did not come to pass is asked for again: comments are compared with what the warehouse has, and
-Redshift analyses tables by itself too.
+Failures are retried by the next run: Plan compares comments with those in the warehouse, and
+Redshift also analyzes tables by itself.
 """
 
 from __future__ import annotations
 
 from tributary.model.plan import TablePlan
-from tributary.redshift.comments import comment
+from tributary.redshift.comments import set_comment
 from tributary.redshift.sql import STATEMENT_BYTES_AT_MOST
 from tributary.redshift.stage import target
 
-LARGE_ROWS = 100_000  # a load of fewer is left to Redshift, which analyses in quiet hours
-STATEMENTS_AT_ONCE = 40  # of a batch
+LARGE_ROWS = 100_000  # after a smaller load, Redshift analyzes by itself when it is idle
+STATEMENTS_AT_MOST = 40  # in a batch (data-api limits)
 
 
 def batches(table: TablePlan, rows: int) -> list[list[str]]:
-    """Return the batches to send after a publish of so many rows, [] where there is nothing to do.
+    """Return the batches to send after a publish of `rows` rows, [] if there is nothing to do.
 
-    ANALYZE is a batch of its own, since it takes longest; Redshift skips it where less than a tenth of
+    ANALYZE is a batch of its own, because it takes longest. Redshift skips it if less than a tenth of
     the table changed (r_ANALYZE).
     """
-    said = [
-        comment(table.target.schema_name, table.target.table_name, *each) for each in table.design.comments
+    design = table.design
+    statements = [
+        set_comment(table.target.schema_name, table.target.table_name, *each) for each in design.comments
     ]
-    found = _batches(said)
-    return [*found, [f"ANALYZE {target(table)} PREDICATE COLUMNS"]] if rows >= LARGE_ROWS else found
+    commenting = _batches(statements)
+    if rows < LARGE_ROWS:
+        return commenting
+    return [*commenting, [f"ANALYZE {target(table)} PREDICATE COLUMNS"]]
 
 
 def _batches(statements: list[str]) -> list[list[str]]:
@@ -33,7 +36,7 @@ def _batches(statements: list[str]) -> list[list[str]]:
     room = 0
     for statement in statements:
         size = len(statement.encode())
-        if size > room or len(batches[-1]) == STATEMENTS_AT_ONCE:
+        if size > room or len(batches[-1]) == STATEMENTS_AT_MOST:
             batches.append([])
             room = STATEMENT_BYTES_AT_MOST
         batches[-1].append(statement)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tributary.model.plan import TablePlan
+from tributary.model.warehouse_names import STAGING_SCHEMA
 from tributary.redshift import control, key_constraint
 from tributary.redshift.control import ControlRow
 from tributary.redshift.deep_copy import lock, remake
@@ -20,24 +21,24 @@ from tributary.redshift.modes.merge import merge, replace_keys
 from tributary.redshift.modes.replace import replace_rows
 from tributary.redshift.replay_image import new_columns, put_in_place
 from tributary.redshift.rows import deduplicate
-from tributary.redshift.sql import STAGING_SCHEMA, quote
+from tributary.redshift.sql import quote
 from tributary.redshift.stage import target
 
 NEW_COLUMNS_AT_MOST = 20  # added one by one: a batch has 40 statements at most
 
 
-def publish(table: TablePlan, name: str, committed: ControlRow) -> list[str]:
+def publish(table: TablePlan, name: str, control_row: ControlRow) -> list[str]:
     """Return the publish batch of a staged table."""
     return [
         *([lock(table)] if table.schema_changes.deep_copy else []),
-        control.fence(committed.source, committed.generation),
+        control.fence(control_row.source, control_row.generation),
         *(remake(table, name) if table.schema_changes.deep_copy else _add_columns(table)),
         *key_constraint.drop(table),
-        *rows(table, name, committed),
+        *rows(table, name, control_row),
         *key_constraint.add(table),
         f"DROP TABLE {quote(STAGING_SCHEMA, name)}",
-        *control.note_changes(committed, table.schema_changes.changes),
-        control.commit([committed]),
+        *control.note_changes(control_row, table.schema_changes.changes),
+        control.commit([control_row]),
     ]
 
 
@@ -46,14 +47,14 @@ def fenced_at(table: TablePlan) -> int:
     return 1 if table.schema_changes.deep_copy else 0
 
 
-def rows(table: TablePlan, name: str, committed: ControlRow) -> list[str]:
+def rows(table: TablePlan, name: str, control_row: ControlRow) -> list[str]:
     """Return the statements that do with the staged rows what the table's mode says."""
     if table.replay:
-        return put_in_place(table, name, committed)
+        return put_in_place(table, name, control_row)
     if table.mode == "history":
-        return open_versions(table, name, committed)
+        return open_versions(table, name, control_row)
     way = _way(table)
-    return [*([deduplicate(table, name)] if table.key else []), *way(table, name, committed)]
+    return [*([deduplicate(table, name)] if table.key else []), *way(table, name, control_row)]
 
 
 def _way(table: TablePlan) -> Callable[[TablePlan, str, ControlRow], list[str]]:
@@ -64,10 +65,10 @@ def _way(table: TablePlan) -> Callable[[TablePlan, str, ControlRow], list[str]]:
     return replace_keys if table.target.repeated_keys else merge
 
 
-def commit_only(committed: list[ControlRow]) -> list[str]:
+def commit_only(control_rows: list[ControlRow]) -> list[str]:
     """Return the batch that records tables of which nothing was new: their watermarks stay as they are."""
-    first = committed[0]
-    return [control.fence(first.source, first.generation), control.commit(committed)]
+    first = control_rows[0]
+    return [control.fence(first.source, first.generation), control.commit(control_rows)]
 
 
 def _add_columns(table: TablePlan) -> list[str]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from tributary.model.own_columns import added
 from tributary.model.plan import TablePlan
+from tributary.model.warehouse_names import STAGING_SCHEMA
 from tributary.redshift import table_design
 from tributary.redshift.control import ControlRow
 from tributary.redshift.rows import ours, where
-from tributary.redshift.sql import STAGING_SCHEMA, comma, quote
+from tributary.redshift.sql import comma, quote
 from tributary.redshift.stage import create_target, stage, target
 
 
@@ -74,7 +75,7 @@ def end_run(table: TablePlan, name: str, number: int) -> list[str]:
     ]
 
 
-def put_in_place(table: TablePlan, name: str, committed: ControlRow) -> list[str]:
+def put_in_place(table: TablePlan, name: str, control_row: ControlRow) -> list[str]:
     """Return the statements that put the image, by its full name, in the place of the source's rows."""
     columns = comma(quote(column) for column in (*(one.target for one in table.columns), *added(table.mode)))
     return [

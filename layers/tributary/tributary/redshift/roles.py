@@ -1,6 +1,6 @@
-"""The roles of the warehouse: who loads, who asks, who looks after it.
+"""The roles of the warehouse: who loads, who queries, who administers.
 
-Their names are ours, so that a warehouse which has an `analyst` of its own keeps it as it is.
+Their names have our prefix, so a warehouse that already has a role `analyst` keeps it unchanged.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ LOADER, ANALYST, ADMIN = "tributary_loader", "tributary_analyst", "tributary_adm
 ROLES = (LOADER, ANALYST, ADMIN)
 
 
-def ask() -> str:
-    """Return the query of those of our roles that are there (SVV_ROLES)."""
+def existing() -> str:
+    """Return the query for those of our roles that exist (SVV_ROLES)."""
     return f"SELECT role_name FROM svv_roles WHERE role_name IN ({comma(map(literal, ROLES))})"
 
 
-def create(there: Iterable[str]) -> list[str]:
-    """Return the statements that create the roles that are not there: CREATE ROLE cannot ask by itself."""
-    known = set(there)
+def create(existing: Iterable[str]) -> list[str]:
+    """Return the statements that create the missing roles: CREATE ROLE has no IF NOT EXISTS."""
+    known = set(existing)
     return [f"CREATE ROLE {quote(role)}" for role in ROLES if role not in known]
 
 
 def grant(loader: str) -> list[str]:
-    """Return the statements that give the roles what they have of themselves.
+    """Return the statements that grant each role its own rights.
 
-    A policy on rows holds for a table's owner too: the pipeline would merge into a table that it sees
-    as empty. So the role that loads is not subject to any (t_rls_ownership), nor is the administrators'.
+    Row-level security applies to a table's owner too (t_rls_ownership): without IGNORE RLS the
+    pipeline would merge into a table that looks empty to it.
     """
     return [
         f"GRANT ROLE {quote(LOADER)} TO {quote(loader)}",

@@ -5,23 +5,24 @@ from __future__ import annotations
 from tributary.model.own_columns import SEQUENCE
 from tributary.model.plan import TablePlan
 from tributary.model.types import published
+from tributary.model.warehouse_names import STAGING_SCHEMA
 from tributary.redshift.control import ControlRow
-from tributary.redshift.sql import STAGING_SCHEMA, comma, literal, quote
+from tributary.redshift.sql import comma, literal, quote
 from tributary.redshift.stage import target
 
 ALIAS = "_tributary_stage"  # of the staging table: no table of a source may hide it
 
 
-def insert(table: TablePlan, name: str, committed: ControlRow) -> str:
+def insert(table: TablePlan, name: str, control_row: ControlRow) -> str:
     """Return the statement that adds every staged row to the table."""
-    pairs = values(table, committed)
+    pairs = values(table, control_row)
     return (
         f"INSERT INTO {target(table)} ({comma(column for column, _ in pairs)}) "
         f"SELECT {comma(value for _, value in pairs)} FROM {quote(STAGING_SCHEMA, name)} AS {ALIAS}"
     )
 
 
-def values(table: TablePlan, committed: ControlRow) -> list[tuple[str, str]]:
+def values(table: TablePlan, control_row: ControlRow) -> list[tuple[str, str]]:
     """Return each warehouse column, quoted, with the expression of its value."""
     read = [
         (quote(column.target), published(column.kind, f"{ALIAS}.{quote(column.target)}"))
@@ -29,9 +30,9 @@ def values(table: TablePlan, committed: ControlRow) -> list[tuple[str, str]]:
     ]
     return [
         *read,
-        ('"source_system"', literal(committed.source)),
+        ('"source_system"', literal(control_row.source)),
         ('"load_timestamp"', "GETDATE()"),
-        ('"run_id"', literal(committed.run_id)),
+        ('"run_id"', literal(control_row.run_id)),
     ]
 
 

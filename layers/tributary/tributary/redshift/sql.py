@@ -1,10 +1,9 @@
-"""Identifiers and literals of Redshift: the only way a name or a value gets into a statement."""
+"""Identifiers and literals of Redshift: every name and value enters a statement through here."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-STAGING_SCHEMA = "etl_staging"
 CONTROL = "public.etl_control"
 WATERMARKS = "public.etl_watermarks"
 STATUS = "public.etl_status"
@@ -16,15 +15,15 @@ STATEMENT_BYTES_AT_MOST = 95_000  # the Data API refuses 100 KB (data-api limits
 
 
 def quote(*names: str) -> str:
-    """Return the dotted identifier, every part quoted: ``"shop"."orders"``."""
+    """Return the dotted identifier, every name quoted: ``"shop"."orders"``."""
     return ".".join('"' + name.replace('"', '""') + '"' for name in names)
 
 
 def literal(value: str | int | None) -> str:
     """Return the value as a literal; None is NULL.
 
-    A backslash is written as CHR(92): whether Redshift takes it as an escape depends on its
-    settings, and QUOTE_LITERAL doubles it (r_QUOTE_LITERAL).
+    A backslash is written as CHR(92), because Redshift's settings decide whether it is an escape
+    character (r_QUOTE_LITERAL).
     """
     if value is None:
         return "NULL"
@@ -34,6 +33,6 @@ def literal(value: str | int | None) -> str:
     return " || CHR(92) || ".join(quoted)
 
 
-def comma(parts: Iterable[str]) -> str:
-    """Return the parts as a list of SQL."""
-    return ", ".join(parts)
+def comma(items: Iterable[str]) -> str:
+    """Return the items as a comma-separated list."""
+    return ", ".join(items)

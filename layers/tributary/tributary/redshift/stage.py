@@ -12,9 +12,10 @@ from tributary.model.own_columns import DIGEST, FROM, SEQUENCE, added
 from tributary.model.plan import TablePlan
 from tributary.model.result import Chunk
 from tributary.model.types import staging
+from tributary.model.warehouse_names import STAGING_SCHEMA
 from tributary.redshift import table_design
 from tributary.redshift.modes.digest import mark
-from tributary.redshift.sql import STAGING_SCHEMA, comma, literal, quote
+from tributary.redshift.sql import comma, literal, quote
 
 
 def staging_name(source: str, run_id: str, number: int) -> str:

@@ -1,4 +1,4 @@
-"""The views over `etl_control`: where every table stands, for people who ask the warehouse."""
+"""The views over `etl_control`, for people who query the warehouse: state and freshness of every table."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ NEWEST = "PARTITION BY source_name, table_name ORDER BY generation DESC, run_id 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A view by its columns and what they are selected from."""
+    """A view: its columns and the FROM clause that gives them."""
 
     name: str
     columns: tuple[str, ...]
     origin: str
 
     def create(self) -> str:
-        """Return the statement that creates the view, or replaces one of the same columns."""
+        """Return the statement that creates the view, or replaces one with the same columns."""
         return f"CREATE OR REPLACE VIEW {self.name} AS\nSELECT {comma(self.columns)}\nFROM {self.origin}"
 
 
-# What a person had read again or rebuilt makes no table fresher: it is not counted.
-# A run without any news commits nothing, for a day at most. So a table is late after a day and two of its
-# usual gaps: the mean time between its last 20 commits.
+# Windows and replays that a person started do not make a table fresher, so they are not counted.
+# A run without new rows commits nothing, for a day at most. So a table is late after a day plus twice its
+# usual gap, which is the mean time between its last 20 commits.
 VIEWS = (
     View(
         WATERMARKS,

@@ -1,4 +1,4 @@
-"""Widen: a VARCHAR that stands gets a larger size, and the table stays with all that hangs on it."""
+"""Widen a VARCHAR in place: the table keeps its grants, policies and dependent views."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from tributary.model.plan import TablePlan
 from tributary.redshift.sql import quote
 from tributary.redshift.stage import target
 
-SAME_SIZE = "target column size should be different"  # the warehouse's word for a size that is there already
+SAME_SIZE = "target column size should be different"  # Redshift's message if the column already has this size
 
 
 def widen(table: TablePlan) -> list[str]:
-    """Return the statements that give texts their new sizes, each to be run alone.
+    """Return the statements that widen text columns; each must run outside a transaction.
 
-    Redshift takes none in a transaction, and some encodings stand in the way (r_ALTER_TABLE).
+    Redshift allows none in a transaction, and refuses some column encodings (r_ALTER_TABLE).
     """
     return [
         f"ALTER TABLE {target(table)} ALTER COLUMN {quote(name)} TYPE VARCHAR({size_bytes})"

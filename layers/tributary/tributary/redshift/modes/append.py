@@ -10,22 +10,23 @@ were appended, under the run that appended them, and only the missing ones are a
 from __future__ import annotations
 
 from tributary.model.plan import TablePlan
+from tributary.model.warehouse_names import STAGING_SCHEMA
 from tributary.redshift.control import ControlRow
 from tributary.redshift.rows import insert, ours, same_key, where
-from tributary.redshift.sql import STAGING_SCHEMA, literal, quote
+from tributary.redshift.sql import literal, quote
 from tributary.redshift.stage import target
 
 
-def append(table: TablePlan, name: str, committed: ControlRow) -> list[str]:
+def append(table: TablePlan, name: str, control_row: ControlRow) -> list[str]:
     """Return the statements that add the staged rows in the place of what no watermark covers."""
     if table.publish.last_run is None:  # a whole image beside those of other runs
-        uncovered = f'"run_id" = {literal(committed.run_id)}'
+        uncovered = f'"run_id" = {literal(control_row.run_id)}'
     else:
         uncovered = f'"run_id" > {literal(table.publish.last_run)}'
     delete = f"DELETE FROM {target(table)}{where([uncovered, *ours(table)])}"
     again = table.request is not None and table.request.what in ("from", "window")
     known = [_drop_known(table, name)] if again else []
-    return [delete, *known, insert(table, name, committed)]
+    return [delete, *known, insert(table, name, control_row)]
 
 
 def _drop_known(table: TablePlan, name: str) -> str:

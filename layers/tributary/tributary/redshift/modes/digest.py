@@ -13,7 +13,8 @@ from collections.abc import Callable
 from tributary.model.own_columns import DIGEST, FROM
 from tributary.model.plan import Column, TablePlan
 from tributary.model.types import VARBYTE_BYTES, staging
-from tributary.redshift.sql import STAGING_SCHEMA, STATEMENT_BYTES_AT_MOST, literal, quote
+from tributary.model.warehouse_names import STAGING_SCHEMA
+from tributary.redshift.sql import STATEMENT_BYTES_AT_MOST, literal, quote
 
 PIECE_BYTES = 32_000  # hexadecimal digits of more would be too long a VARCHAR
 INSTANT = "YYYY-MM-DD HH24:MI:SS.US BC"

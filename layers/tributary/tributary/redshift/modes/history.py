@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from tributary.model.own_columns import DIGEST, FROM, SEQUENCE
 from tributary.model.plan import TablePlan
+from tributary.model.warehouse_names import STAGING_SCHEMA
 from tributary.redshift.control import ControlRow
 from tributary.redshift.rows import ALIAS, keys, ours, same_key, text_keys, values, where
-from tributary.redshift.sql import STAGING_SCHEMA, comma, literal, quote
+from tributary.redshift.sql import comma, literal, quote
 from tributary.redshift.stage import target
 
 
-def open_versions(table: TablePlan, name: str, committed: ControlRow) -> list[str]:
+def open_versions(table: TablePlan, name: str, control_row: ControlRow) -> list[str]:
     """Return the statements that open and close versions by the staged rows."""
     begin = []
     if table.publish.convert_to_history:
@@ -31,7 +32,7 @@ def open_versions(table: TablePlan, name: str, committed: ControlRow) -> list[st
         _drop_unchanged(table, name),
         _delete_overtaken(table, name),
         _close(table, name),
-        _open(table, name, committed),
+        _open(table, name, control_row),
     ]
 
 
@@ -120,12 +121,12 @@ def _close(table: TablePlan, name: str) -> str:
     )
 
 
-def _open(table: TablePlan, name: str, committed: ControlRow) -> str:
+def _open(table: TablePlan, name: str, control_row: ControlRow) -> str:
     key = _key(table, f"{ALIAS}.")
     since = f"{ALIAS}.{quote(FROM)}"
     until = f"LEAD({since}) OVER (PARTITION BY {key} ORDER BY {ALIAS}.{quote(SEQUENCE)})"
     pairs = [
-        *values(table, committed),
+        *values(table, control_row),
         ('"valid_from"', since),
         ('"valid_to"', until),
         ('"is_current"', f"CASE WHEN {until} IS NULL THEN TRUE ELSE FALSE END"),

@@ -8,9 +8,9 @@ from tributary.redshift.rows import insert, ours, where
 from tributary.redshift.stage import target
 
 
-def replace_rows(table: TablePlan, name: str, committed: ControlRow) -> list[str]:
+def replace_rows(table: TablePlan, name: str, control_row: ControlRow) -> list[str]:
     """Return the statements that put the staged rows in the place of all that stands there.
 
     DELETE, not TRUNCATE: TRUNCATE would commit the transaction it stands in (r_TRUNCATE).
     """
-    return [f"DELETE FROM {target(table)}{where(ours(table))}", insert(table, name, committed)]
+    return [f"DELETE FROM {target(table)}{where(ours(table))}", insert(table, name, control_row)]
