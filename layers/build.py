@@ -58,7 +58,8 @@ PYARROW_UNUSED = (
     "**/*.pxi",
     "**/*.h",
 )
-# What botocore may make clients of. It looks through the folders of all four hundred services for each.
+BOTO3_UNUSED = ("data", "examples")  # of resources; nothing here uses anything but clients
+# What boto3 may make clients of. It looks through the folders of all four hundred services for each.
 AWS_SERVICES = (
     "lambda",
     "redshift-data",
@@ -120,6 +121,8 @@ def build(name: str, folder: Path, target: Target) -> None:
         remove(folder, ["bin", "pyarrow/__pycache__"])
     if (folder / "pyarrow").is_dir():
         remove(folder / "pyarrow", PYARROW_UNUSED)
+    if (folder / "boto3").is_dir():
+        remove(folder / "boto3", BOTO3_UNUSED)
     if (folder / "botocore").is_dir():
         keep_services(folder / "botocore" / "data", AWS_SERVICES)
     compile_all(name, folder, target)

@@ -1,11 +1,12 @@
-"""Extract: reads the tables of one item into chunks on S3, and says whether it is done."""
+"""Extract: reads the tables of one item into chunks on S3, and returns whether it is done."""
 
 import time
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from tributary import environment, secret
+from tributary import secret
+from tributary.environment import ExtractEnvironment, client
 from tributary.extraction.extract import begin, extract_item
 from tributary.model.documents import RunEvent
 from tributary.observability import guarded, logger
@@ -20,17 +21,17 @@ class ExtractEvent(RunEvent):
 
 @guarded
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Extract until done, or until the function's time is nearly up."""
-    asked = ExtractEvent.model_validate(event)
-    logger.append_keys(source=asked.source, run_id=asked.run_id)
+    """Extract until done, or until the function's time is nearly over."""
+    call = ExtractEvent.model_validate(event)
+    logger.append_keys(source=call.source, run_id=call.run_id)
     left_s = context.get_remaining_time_in_millis() / 1000
-    bucket = environment.raw_bucket()
-    plan = held_plan(bucket, asked.source, asked.run_id)
+    environment = ExtractEnvironment.read()
+    plan = held_plan(environment.bucket, call.source, call.run_id)
     extraction = begin(
         plan,
-        bucket,
-        secret.fetch(environment.client("secretsmanager"), plan.secret),
-        chunk_size_bytes=int(environment.variable("CHUNK_SIZE_BYTES")),
+        environment.bucket,
+        secret.fetch(client("secretsmanager"), plan.secret),
+        chunk_size_bytes=environment.chunk_size_bytes,
         stop_at=time.monotonic() + left_s - min(60, left_s / 4),
     )
-    return {"item": asked.item, "done": extract_item(extraction, asked.item)}
+    return {"item": call.item, "done": extract_item(extraction, call.item)}

@@ -1,11 +1,9 @@
-"""Schedules: the stack's custom resource that keeps a schedule per source, and what pauses and resumes.
+"""Schedules: the stack's custom resource that keeps a schedule per source; calls pause and resume.
 
-Nothing else writes schedules. As the custom resource it answers whatever happens, so all that could
-fail to be imported is imported later.
+Nothing else writes schedules. CloudFormation must get an answer even if a package cannot be imported, so
+only `custom_resource` is imported at the top.
 """
 
-import os
-from pathlib import Path
 from typing import Any
 
 from tributary.stack import custom_resource
@@ -14,22 +12,23 @@ PHYSICAL_ID = "tributary-schedules"
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any] | None:
-    """Answer CloudFormation, or a call such as `{"resume": "shop"}` with what is so now."""
+    """Answer CloudFormation; or answer a call such as `{"resume": "shop"}` with the state after it."""
     if "RequestType" in event:
         custom_resource.conduct(event, context, PHYSICAL_ID, reconcile)
         return None
-    return switch(event, context)
+    return pause(event, context)
 
 
 def reconcile(properties: dict[str, Any]) -> None:
-    """Make the schedules what the source files say; repeatable."""
-    from tributary import environment
+    """Create, update and delete schedules until they match the source files; repeatable."""
     from tributary.config import loader
+    from tributary.environment import SchedulesEnvironment, client
     from tributary.observability import logger
     from tributary.stack.scheduler import Schedules, ScheduleTarget
 
-    sources = loader.load_all(_sources())  # all of them are read before anything is written
-    schedules = Schedules(environment.client("scheduler"), environment.variable("SCHEDULE_GROUP"))
+    environment = SchedulesEnvironment.read()
+    sources = loader.load_all(environment.sources_dir)  # a wrong file must stop all of it
+    schedules = Schedules(client("scheduler"), environment.schedule_group)
     target = ScheduleTarget(
         machine_arn=properties["StateMachineArn"],
         role_arn=properties["RoleArn"],
@@ -39,22 +38,19 @@ def reconcile(properties: dict[str, Any]) -> None:
     logger.info("schedules reconciled", extra={"schedules": changes.counts()})
 
 
-def switch(event: dict[str, Any], context: Any) -> dict[str, Any]:
+def pause(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Pause or resume a source or one of its tables."""
-    from tributary import environment
+    from tributary.environment import SchedulesEnvironment, client
     from tributary.observability import guarded
     from tributary.stack.pause import PauseRequest, apply
     from tributary.stack.scheduler import Schedules
 
     @guarded
     def act(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        asked = PauseRequest.parse(event)
-        schedules = Schedules(environment.client("scheduler"), environment.variable("SCHEDULE_GROUP"))
-        ops_center = environment.client("ssm")
-        return apply(asked, _sources(), environment.raw_bucket(), schedules, ops_center).model_dump()
+        request = PauseRequest.parse(event)
+        environment = SchedulesEnvironment.read()
+        schedules = Schedules(client("scheduler"), environment.schedule_group)
+        state = apply(request, environment.sources_dir, environment.bucket, schedules, client("ssm"))
+        return state.model_dump()
 
     return act(event, context)
-
-
-def _sources() -> Path:
-    return Path(os.environ.get("SOURCES_DIR") or "/opt")

@@ -1,7 +1,7 @@
-"""Warehouse: the stack's custom resources that make the control tables, and the limit of their warehouse.
+"""Warehouse: the stack's custom resources that prepare the warehouse and limit its use; calls give access.
 
-Report also calls it, for tables whose file says who sees what of them. As the custom resource it answers
-whatever happens, so all that could fail to be imported is imported later.
+CloudFormation must get an answer even if a package cannot be imported, so only `custom_resource` is
+imported at the top.
 """
 
 from typing import Any
@@ -13,9 +13,9 @@ LIMIT, LIMIT_ID = "Custom::UsageLimit", "tributary-usage-limit"
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any] | None:
-    """Bring the warehouse to what this version needs; leave it as it is on Delete. Or give access.
+    """Answer CloudFormation for one of the two resources; or give access, which Report calls for.
 
-    Its usage limit is another resource, which Delete takes away.
+    Delete of the usage limit removes it; Delete of the warehouse's setup changes nothing.
     """
     if "RequestType" not in event:
         return give_access(event, context)
@@ -28,22 +28,22 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any] | None:
 
 def prepare(properties: dict[str, Any]) -> None:
     """Create what is missing and grant it to the pipeline's database user; repeatable."""
-    from tributary import environment
+    from tributary.environment import WarehouseEnvironment
     from tributary.redshift.bootstrap import bootstrap, show_raw_layer
 
-    warehouse = environment.warehouse(admin_secret=properties.get("AdminSecretArn") or None)
+    warehouse = WarehouseEnvironment.read().warehouse
     bootstrap(warehouse, loader=properties["Loader"], database=properties["Database"])
     if schema := properties.get("RawSchema"):
         show_raw_layer(warehouse, schema=schema, role=properties["RawRole"], loader=properties["Loader"])
 
 
 def limit(properties: dict[str, Any]) -> None:
-    """Have the stack's own workgroup limited to so many RPU-hours a month; repeatable."""
-    from tributary import environment
+    """Limit the RPU-hours that the stack's own workgroup may use in a month; repeatable."""
+    from tributary.environment import client
     from tributary.stack import usage_limit
 
     usage_limit.keep(
-        environment.client("redshift-serverless"),
+        client("redshift-serverless"),
         properties["WorkgroupArn"],
         amount=int(properties["Amount"]),
         action=properties["Action"],
@@ -51,26 +51,25 @@ def limit(properties: dict[str, Any]) -> None:
 
 
 def unlimit(properties: dict[str, Any]) -> None:
-    """Take the limit away, where it is still there."""
-    from tributary import environment
+    """Remove the limit if it exists."""
+    from tributary.environment import client
     from tributary.stack import usage_limit
 
-    usage_limit.remove(environment.client("redshift-serverless"), properties["WorkgroupArn"])
+    usage_limit.remove(client("redshift-serverless"), properties["WorkgroupArn"])
 
 
 def give_access(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Give each table of the event its access, where it has another, and say how many had; repeatable."""
-    from tributary import environment
+    """Give each table of the event the access that it lacks; return how many tables changed; repeatable."""
+    from tributary.environment import WarehouseEnvironment
     from tributary.model.plan import AccessEvent
     from tributary.observability import guarded, logger
     from tributary.redshift import access
 
     @guarded
     def act(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        asked = AccessEvent.model_validate(event)
-        warehouse = environment.warehouse(admin_secret=environment.variable("ADMIN_SECRET"))
-        changed = access.apply(warehouse, asked.access)
-        logger.info("access given", extra={"tables": len(asked.access), "changed": changed})
-        return {"tables": len(asked.access), "changed": changed}
+        call = AccessEvent.model_validate(event)
+        changed = access.apply(WarehouseEnvironment.read().warehouse, call.access)
+        logger.info("access given", extra={"tables": len(call.access), "changed": changed})
+        return {"tables": len(call.access), "changed": changed}
 
     return act(event, context)

@@ -18,7 +18,7 @@ from tributary.planning.table_spec import specify
 from tributary.redshift import access as sql
 from tributary.redshift import roles
 from tributary.redshift.access import AppliedAccess, CatalogTable
-from tributary.reporting.report import access_giver
+from tributary.reporting.channels import access_giver
 
 PEOPLE = SourceTable(
     TableName("public", "people"),
@@ -195,6 +195,6 @@ def test_many_wide_tables_are_asked_for_in_calls_that_can_carry_them() -> None:
 
 
 def test_access_without_an_administrator_is_told_in_the_report() -> None:
-    give = access_giver(Lambda(), "")
+    give = access_giver(Lambda(), None)
     assert "deploy with AdminSecretName" in (give([WANTED]) or "")
     assert give([]) is None

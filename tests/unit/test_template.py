@@ -16,15 +16,18 @@ import pytest
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from moto.events.models import EventPattern
 from policy_sentry.querying.actions import get_action_data
+from pydantic import BaseModel
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
 from statemachine import check
-from tributary import __version__
+from tributary import __version__, environment
 from tributary.model.plan import AccessEvent
 from tributary.planning import checkpoint
+from tributary.planning.execution_input import ExecutionInput
 from tributary.redshift import control, external_tables
+from tributary.reporting.execution_end import ReportEvent
 from tributary.stack import custom_resource
 from tributary.stack.pause import PauseRequest, Which
 
@@ -93,11 +96,6 @@ def statements(tree: Any) -> Iterator[dict[str, Any]]:
 def actions(statement: dict[str, Any]) -> list[str]:
     action = statement["Action"]
     return [action] if isinstance(action, str) else action
-
-
-def read_from_environment(path: Path) -> set[str]:
-    found = re.findall(r"(?:variable|environ\.get)\(\s*\"([A-Z_]+)\"", path.read_text())
-    return set(found)
 
 
 def test_nothing_is_allowed_by_a_wildcard_action():
@@ -192,15 +190,9 @@ def test_chunks_outlive_the_run_that_carries_them_on():
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_every_variable_that_a_function_reads_is_declared_and_every_declared_one_is_read(name: str):
     declared = function(name)["Environment"]["Variables"].keys()
-    code = ROOT / "functions" / name / "app.py"
-    wanted = read_from_environment(code)
-    settings = (ROOT / "layers/tributary/tributary/environment.py").read_text()
-    parts = {found: part for part in settings.split("\ndef ") for found in [part.partition("(")[0]]}
-    for called in re.findall(r"environment\.(\w+)\(", code.read_text()):
-        wanted |= set(re.findall(r"\"([A-Z_]{4,})\"", parts[called]))
-    if "admin_secret=" in code.read_text():
-        wanted.discard("WAREHOUSE_DB_USER")  # the administrator's secret says who it is
-    assert wanted == declared - READ_BY_LIBRARIES
+    model = getattr(environment, f"{name.title()}Environment")
+    assert f"{model.__name__}.read()" in (ROOT / "functions" / name / "app.py").read_text()
+    assert model.variables() == declared - READ_BY_LIBRARIES
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -367,10 +359,10 @@ def test_every_environment_gives_all_of_its_stack_the_tag_that_the_budget_counts
     prefix, stack_name = counted["Fn::Join"][1]
     [tag] = re.findall(r"^user:([a-z-]+)\$$", prefix)
     assert stack_name == {"Ref": "AWS::StackName"}
-    for name, environment in tomllib.loads((ROOT / "samconfig.toml").read_text()).items():
+    for name, stage in tomllib.loads((ROOT / "samconfig.toml").read_text()).items():
         if name != "version":
-            stack = environment["global"]["parameters"]["stack_name"]
-            assert environment["deploy"]["parameters"]["tags"] == f"{tag}={stack}"
+            stack = stage["global"]["parameters"]["stack_name"]
+            assert stage["deploy"]["parameters"]["tags"] == f"{tag}={stack}"
 
 
 def test_every_resource_that_aws_can_tag_gets_the_stacks_tags():
@@ -479,18 +471,23 @@ def test_the_sql_for_an_administrator_is_what_the_setup_would_run():
 
 @pytest.mark.parametrize("name", ["backfill", "replay"])
 def test_the_input_of_an_execution_is_one_that_plan_takes(name: str):
-    app = importlib.import_module("functions.plan.app")
-    asked = json.loads((ROOT / "events" / f"{name}.json").read_text())
-    event = app.Event.parse({**asked, "execution_arn": "arn", "started_at": "now"})
+    written = json.loads((ROOT / "events" / f"{name}.json").read_text())
+    event = ExecutionInput.parse({**written, "execution_arn": "arn", "started_at": "now"})
+    assert event.request.asked is not None
     assert event.request.asked.what == {"backfill": "window", "replay": "replay"}[name]
 
 
-@pytest.mark.parametrize("name", ["plan", "extract", "load", "report"])
-def test_the_event_of_a_function_is_one_that_it_takes(name: str):
-    event = json.loads((ROOT / "events" / f"{name}.json").read_text())
-    app = importlib.import_module(f"functions.{name}.app")
-    model = getattr(app, "Event", None) or getattr(app, f"{name.title()}Event")
-    model.model_validate(event)
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("plan", ExecutionInput),
+        ("extract", importlib.import_module("functions.extract.app").ExtractEvent),
+        ("load", importlib.import_module("functions.load.app").LoadEvent),
+        ("report", ReportEvent),
+    ],
+)
+def test_the_event_of_a_function_is_one_that_it_takes(name: str, model: type[BaseModel]):
+    model.model_validate(json.loads((ROOT / "events" / f"{name}.json").read_text()))
 
 
 @pytest.mark.parametrize(

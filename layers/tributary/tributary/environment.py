@@ -1,13 +1,17 @@
-"""What a function reads from its environment, and the clients it makes from that.
+"""What each function reads from its environment, and the clients that it makes of that.
 
-Read inside the handler, never at import: a missing variable is an error that names it.
+A handler reads its model when it is called, never at import: a missing variable is a ConfigError that
+names it. An empty variable counts as missing, since a template cannot leave one out.
 """
 
 from __future__ import annotations
 
 import os
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tributary.errors import ConfigError
 from tributary.redshift.data_api import Warehouse
@@ -17,60 +21,143 @@ if TYPE_CHECKING:
     from tributary.loading.external_tables import RawTables
 
 
-def variable(name: str) -> str:
-    """Return the environment variable; raises ConfigError where it is missing or empty."""
-    value = os.environ.get(name, "")
-    if not value:
-        raise ConfigError(f"environment variable {name} is not set; the template declares it")
-    return value
-
-
 @cache
 def client(service: str) -> Any:
-    """Return the process's client of an AWS service, made once.
+    """Return the process's client of an AWS service, made once."""
+    from botocore.config import Config  # importing takes most of a client's time, and not all calls need one
 
-    By botocore, which makes boto3's clients too: boto3 itself takes a tenth of a cold start.
-    """
-    from botocore.config import Config
-
-    return _session().create_client(service, config=Config(retries={"mode": "standard", "max_attempts": 5}))
+    return _session().client(service, config=Config(retries={"mode": "standard", "max_attempts": 5}))
 
 
 @cache
 def _session() -> Any:
     """Return the one session, whose clients share what they have read of AWS's services."""
-    from botocore.session import get_session
+    from boto3.session import Session
 
-    return get_session()
-
-
-def raw_bucket() -> Bucket:
-    """Return the raw bucket."""
-    return Bucket(client("s3"), variable("RAW_BUCKET"))
+    return Session()
 
 
-def raw_tables() -> RawTables | None:
-    """Return where the raw layer's external tables stand, None where there are to be none."""
-    schema = os.environ.get("RAW_SCHEMA", "")
-    if not schema:
-        return None
-    from tributary.loading.external_tables import RawTables  # Load alone has them
+class Environment(BaseModel):
+    """The variables of a function, each named as its field in capitals."""
 
-    return RawTables(schema, int(variable("RAW_RETENTION_DAYS")))
+    # Deferred, since a function reads one model, and building them all takes 5 ms of each cold start.
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=str.upper, defer_build=True)
+
+    @classmethod
+    def read(cls) -> Self:
+        """Return the function's variables; raises ConfigError that names the first wrong one."""
+        try:
+            return cls.model_validate({name: value for name, value in os.environ.items() if value})
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            name = first["loc"][0]
+            fault = "is not set" if first["type"] == "missing" else f"is wrong ({first['msg']})"
+            raise ConfigError(f"environment variable {name} {fault}; template.yaml sets it") from None
+
+    @classmethod
+    def variables(cls) -> set[str]:
+        """Return the names of the variables that the model reads."""
+        return {str(field.alias) for field in cls.model_fields.values()}
 
 
-def warehouse(*, admin_secret: str | None = None) -> Warehouse:
-    """Return the warehouse: a Serverless workgroup, or a cluster with its database user.
+class _RawBucket(Environment):
+    raw_bucket: str  # the bucket's name
 
-    With the ARN of an administrator's secret, statements run as that user.
-    """
-    where = {"Database": variable("WAREHOUSE_DATABASE")}
-    if os.environ.get("WAREHOUSE_CLUSTER"):
-        where["ClusterIdentifier"] = variable("WAREHOUSE_CLUSTER")
-    else:
-        where["WorkgroupName"] = variable("WAREHOUSE_WORKGROUP")
-    if admin_secret:
-        where["SecretArn"] = admin_secret
-    elif os.environ.get("WAREHOUSE_CLUSTER"):
-        where["DbUser"] = variable("WAREHOUSE_DB_USER")
-    return Warehouse(client("redshift-data"), where)
+    @property
+    def bucket(self) -> Bucket:
+        """Return the raw bucket."""
+        return Bucket(client("s3"), self.raw_bucket)
+
+
+class _Sources(Environment):
+    sources_dir: Path = Path("/opt")  # the folder of the source files
+
+
+class _Warehouse(Environment):
+    warehouse_database: str
+    warehouse_cluster: str | None = None  # a provisioned cluster's identifier, else there is a workgroup
+    warehouse_workgroup: str | None = None
+
+    def _address(self) -> dict[str, str]:
+        if self.warehouse_cluster:
+            return {"Database": self.warehouse_database, "ClusterIdentifier": self.warehouse_cluster}
+        if self.warehouse_workgroup:
+            return {"Database": self.warehouse_database, "WorkgroupName": self.warehouse_workgroup}
+        raise ConfigError(
+            "environment variables WAREHOUSE_WORKGROUP and WAREHOUSE_CLUSTER are both not set; "
+            "template.yaml sets one of them"
+        )
+
+
+class _PipelineWarehouse(_Warehouse):
+    warehouse_db_user: str | None = None  # of a cluster; in a workgroup the function's role is the user
+
+    @property
+    def warehouse(self) -> Warehouse:
+        """Return the warehouse, as the pipeline's own database user."""
+        address = self._address()
+        if self.warehouse_cluster:
+            if not self.warehouse_db_user:
+                raise ConfigError(
+                    "environment variable WAREHOUSE_DB_USER is not set, which a cluster needs; "
+                    "template.yaml sets it from ClusterDbUser"
+                )
+            address["DbUser"] = self.warehouse_db_user
+        return Warehouse(client("redshift-data"), address)
+
+
+class PlanEnvironment(_RawBucket, _Sources, _PipelineWarehouse):
+    """What Plan reads from its environment."""
+
+
+class ExtractEnvironment(_RawBucket):
+    """What Extract reads from its environment."""
+
+    chunk_size_bytes: int = Field(gt=0)  # of a chunk on S3, about
+
+
+class LoadEnvironment(_RawBucket, _PipelineWarehouse):
+    """What Load reads from its environment."""
+
+    copy_role_arn: str  # the role by which the warehouse reads chunks
+    raw_schema: str | None = None  # of the raw layer's external tables; None for no such tables
+    raw_retention_days: int = Field(ge=0)  # after which the raw layer's objects are deleted, 0 for never
+
+    @property
+    def raw_tables(self) -> RawTables | None:
+        """Return the raw layer's external tables, None if the stack has none."""
+        if self.raw_schema is None:
+            return None
+        from tributary.loading.external_tables import RawTables  # no other function needs it
+
+        return RawTables(self.raw_schema, self.raw_retention_days)
+
+
+class ReportEnvironment(_RawBucket):
+    """What Report reads from its environment."""
+
+    topic_arn: str
+    schedules_function: str
+    access_function: str | None = None  # None if the stack has no administrator's secret
+    warehouse_rpus: int = Field(ge=0)  # of the stack's own warehouse, 0 if it has none
+
+
+class SchedulesEnvironment(_RawBucket, _Sources):
+    """What Schedules reads from its environment."""
+
+    schedule_group: str
+
+
+class WarehouseEnvironment(_Warehouse):
+    """What Warehouse, the warehouse's administrator, reads from its environment."""
+
+    admin_secret: str | None = None  # its ARN or name; None if an administrator prepares the warehouse
+
+    @property
+    def warehouse(self) -> Warehouse:
+        """Return the warehouse, as its administrator."""
+        if self.admin_secret is None:
+            raise ConfigError(
+                "environment variable ADMIN_SECRET is not set; deploy the stack with AdminSecretName"
+            )
+        return Warehouse(client("redshift-data"), {**self._address(), "SecretArn": self.admin_secret})

@@ -7,63 +7,29 @@ Nothing it writes holds a watermark or a row's value.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
-
-from aws_lambda_powertools import Metrics
-from botocore.exceptions import BotoCoreError, ClientError
 
 from tributary import __version__
 from tributary.errors import PlanOutdated
 from tributary.model.ledger import Ledger, TableLoad
-from tributary.model.plan import AccessEvent, Failure, Item, Plan, TableAccess, TablePlan
+from tributary.model.plan import Failure, Item, Plan, TableAccess, TablePlan
 from tributary.model.report import RunReport, TableReport
 from tributary.model.result import TableResult
 from tributary.observability import logger
 from tributary.redshift import text_sizes
 from tributary.reporting import cost, ops_item, run_metrics
+from tributary.reporting.channels import ReportChannels
+from tributary.reporting.execution_end import ExecutionEnd
 from tributary.storage import committed_watermarks, lease, object_keys, results, source_health
 from tributary.storage.bucket import Bucket, body
 
 READERS = 16
-ACCESS_BYTES = 200_000  # of one call
 QUIET = "no table has anything new; the warehouse was not asked"
 BEHIND = "loaded; the raw layer's external table is behind, which the table's next rows make good for: "
 SUBJECT_AT_MOST = 100  # characters of an SNS subject
 MESSAGE_TABLES_AT_MOST = 50  # named in a message; the rest stands in the report
-
-
-@dataclass(frozen=True, slots=True)
-class ExecutionEnd:
-    """How an execution came to its end. `error` holds Step Functions' Error and Cause.
-
-    `broken_off`: it ended without coming to Report, so that one of its steps may still be at work.
-    """
-
-    source: str | None
-    run_id: str | None
-    execution_arn: str
-    skipped: bool
-    error: Mapping[str, str] | None
-    broken_off: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ReportChannels:
-    """Where a report goes: the topic, the metrics, OpsCenter, and whoever disables a schedule.
-
-    `publish` takes subject, message and attributes; `pause_schedule` the source's name; `give_access` tables,
-    and says what stands in the way where something does.
-    """
-
-    publish: Callable[[str, str, dict[str, str]], None]
-    pause_schedule: Callable[[str], None]
-    ops_center: Any
-    metrics: Metrics
-    give_access: Callable[[Sequence[TableAccess]], str | None] = lambda tables: None
 
 
 def report_run(ended: ExecutionEnd, bucket: Bucket, outlets: ReportChannels, *, rpus: int = 0) -> RunReport:
@@ -298,78 +264,7 @@ def attributes(report: RunReport) -> dict[str, str]:
     return {"source": report.source, "status": report.status, "run_id": report.run_id or "none"}
 
 
-def publisher(client: Any, topic_arn: str) -> Callable[[str, str, dict[str, str]], None]:
-    """Return what sends a message to the topic."""
-
-    def publish(subject: str, message: str, attributes: dict[str, str]) -> None:
-        client.publish(
-            TopicArn=topic_arn,
-            Subject=subject,
-            Message=message,
-            MessageAttributes={
-                name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
-            },
-        )
-
-    return publish
-
-
 def _access(planned: Sequence[TablePlan], ledger: Ledger | None) -> list[TableAccess]:
     """Return the access that the loaded tables are to have, where their file says any."""
     loaded = {table.number for table in ledger.tables if table.phase == "loaded"} if ledger else set()
     return [table.access for table in planned if table.access and table.number in loaded]
-
-
-def access_giver(client: Any, function: str) -> Callable[[Sequence[TableAccess]], str | None]:
-    """Return what asks the keeper of the warehouse to give tables their access; '' where there is none.
-
-    The calls are asynchronous, and may be lost: the next run asks again, and what is given stays given.
-    """
-
-    def give_access(tables: Sequence[TableAccess]) -> str | None:
-        if tables and not function:
-            return (
-                "access is written in the source's file and was not given, since the stack has no "
-                "administrator's secret; deploy with AdminSecretName, or take access out"
-            )
-        for asked in _calls(tables):
-            payload = AccessEvent(access=asked).model_dump_json().encode()
-            try:
-                client.invoke(FunctionName=function, InvocationType="Event", Payload=payload)
-            except (ClientError, BotoCoreError) as error:
-                logger.warning("access not given", extra={"error": type(error).__name__})
-                return "access was not given, since its function took no call; the next run asks again"
-        return None
-
-    return give_access
-
-
-def _calls(tables: Sequence[TableAccess]) -> Iterator[tuple[TableAccess, ...]]:
-    """Yield the tables in parts that an asynchronous call can carry, as few as may be."""
-    part: list[TableAccess] = []
-    room = ACCESS_BYTES
-    for table in tables:
-        size = len(table.model_dump_json().encode())
-        if part and size > room:
-            yield tuple(part)
-            part, room = [], ACCESS_BYTES
-        part.append(table)
-        room -= size
-    if part:
-        yield tuple(part)
-
-
-def pauser(client: Any, function: str) -> Callable[[str], None]:
-    """Return what asks the one function that writes schedules to disable a source's.
-
-    The call is asynchronous, and may be lost: the next run that loads nothing asks again.
-    """
-
-    def pause_schedule(source: str) -> None:
-        payload = json.dumps({"pause": source}).encode()
-        try:
-            client.invoke(FunctionName=function, InvocationType="Event", Payload=payload)
-        except (ClientError, BotoCoreError) as error:
-            logger.warning("schedule not paused", extra={"error": type(error).__name__})
-
-    return pause_schedule
