@@ -22,11 +22,11 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any] | None:
 def reconcile(properties: dict[str, Any]) -> None:
     """Create, update and delete schedules until they match the source files; repeatable."""
     from tributary.config import loader
-    from tributary.environment import SchedulesEnvironment, client
+    from tributary.environment import ScheduleSetupEnvironment, client
     from tributary.observability import logger
     from tributary.stack.scheduler import Schedules, ScheduleTarget
 
-    environment = SchedulesEnvironment.read()
+    environment = ScheduleSetupEnvironment.read()
     sources = loader.load_all(environment.sources_dir)  # a wrong file must stop all of it
     schedules = Schedules(client("scheduler"), environment.schedule_group)
     target = ScheduleTarget(

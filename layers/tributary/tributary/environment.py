@@ -142,10 +142,14 @@ class ReportEnvironment(_RawBucket):
     warehouse_rpus: int = Field(ge=0)  # of the stack's own warehouse, 0 if it has none
 
 
-class SchedulesEnvironment(_RawBucket, _Sources):
-    """What Schedules reads from its environment."""
+class ScheduleSetupEnvironment(_Sources):
+    """What Schedules reads from its environment as the stack's custom resource."""
 
     schedule_group: str
+
+
+class SchedulesEnvironment(ScheduleSetupEnvironment, _RawBucket):
+    """What Schedules reads from its environment when it is called to pause or to resume."""
 
 
 class WarehouseEnvironment(_Warehouse):

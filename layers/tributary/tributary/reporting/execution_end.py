@@ -17,7 +17,7 @@ from tributary.model.documents import Document
 
 UNFINISHED = {
     "ABORTED": ("Aborted", "the execution was stopped; start the source again, or wait for its schedule"),
-    "TIMED_OUT": ("TimedOut", "the execution ran for longer than the state machine allows"),
+    "TIMED_OUT": ("TimedOut", "the execution was running for longer than the state machine allows"),
 }
 
 
