@@ -167,7 +167,7 @@ def _plan(engine: protocol.Engine, secret: Secret, table_name: str, count: int) 
     )
     whole = Range(number=1, order=described.primary_key)
     key = [column.read() for name in described.primary_key for column in columns if column.name == name]
-    cut = engine.split(connection, TableName(schema, table_name), key, count) if count > 1 else []
+    cut = engine.key_range_ends(connection, TableName(schema, table_name), key, count) if count > 1 else []
     engine.close(connection)
     return TablePlan.from_fields(
         number=0,

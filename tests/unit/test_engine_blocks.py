@@ -19,7 +19,7 @@ def fill_with(*records: bytes, rows: int | None = None) -> Callable[[Any], int |
     return fill
 
 
-def test_records_are_cut_into_blocks_at_their_ends() -> None:
+def test_records_are_divided_into_blocks_at_their_ends() -> None:
     expected = [Block(b"aa\nbb\n", 2, b"bb\n"), Block(b"cc\n", 1, b"cc\n")]
     fill = fill_with(b"aa\n", b"bb\n", b"cc\n", rows=3)
     assert list(pumped(fill, abort=lambda: None, size_bytes=6)) == expected
@@ -27,7 +27,7 @@ def test_records_are_cut_into_blocks_at_their_ends() -> None:
     assert list(pumped(fill_with(rows=0), abort=lambda: None)) == []
 
 
-def test_another_count_than_the_servers_is_a_bug() -> None:
+def test_a_count_that_differs_from_the_servers_is_a_bug() -> None:
     with pytest.raises(InternalError, match="sent 3 rows and 1 arrived"):
         list(pumped(fill_with(b"a\n", rows=3), abort=lambda: None))
 
@@ -45,7 +45,7 @@ def test_an_error_comes_after_the_blocks_before_it_and_without_an_abort() -> Non
     assert aborted == []
 
 
-def test_leaving_early_aborts_and_waits_for_the_thread() -> None:
+def test_closing_early_aborts_and_waits_for_the_thread() -> None:
     go_on = threading.Event()
 
     def fill(write: Any) -> int:

@@ -1,4 +1,4 @@
-"""Rows out of a stream of frames: exactly those that the protocol says, wherever the stream is cut."""
+"""Rows from a stream of frames: exactly the protocol's, wherever the stream is divided."""
 
 from __future__ import annotations
 
@@ -60,19 +60,19 @@ def message(code: bytes, content: bytes) -> bytes:
 
 
 class Driver:
-    """As much of pg8000's connection as COPY is read through."""
+    """The parts of pg8000's connection that COPY is read through."""
 
     def __init__(self, sock: io.BufferedReader) -> None:
         self._sock = SimpleNamespace(read1=sock.read1, readinto1=sock.readinto1, flush=lambda: None)
-        self.told: list[bytes] = []
-        self.message_types = {code: self._take(code) for code in postgresql_copy.PASSED_ON}
+        self.messages: list[bytes] = []
+        self.message_types = {code: self._take(code) for code in postgresql_copy.DRIVER_CODES}
 
     def send_QUERY(self, sql: str) -> None:
-        self.told.append(sql.encode())
+        self.messages.append(sql.encode())
 
     def _take(self, code: bytes) -> Any:
         def take(content: bytes, context: Any) -> None:
-            self.told.append(code)
+            self.messages.append(code)
             if code == b"C":
                 context.row_count = int(content.rstrip(b"\0").split()[-1])
 
@@ -80,15 +80,15 @@ class Driver:
 
 
 def copied(data: list[bytes], rows: int) -> bytes:
-    """Return COPY's answer that consists of these messages and states so many rows."""
+    """Return COPY's response with these messages and the stated number of rows."""
     done = [message(b"c", b""), message(b"C", b"COPY %d\0" % rows), message(b"Z", b"I")]
     return b"".join([message(b"H", b"\0\0\1\0\0"), *data, *done])
 
 
-def records(found: list[Block]) -> list[bytes]:
+def records(blocks: list[Block]) -> list[bytes]:
     """Return the records of the blocks, parsed as the project parses them."""
     query = Query(TableName("s", "t"), (ReadColumn("a", "text", Kind("text")),))
-    tables = (csv_pages._read(block, [pa.binary()], query) for block in found)
+    tables = (csv_pages._read(block, [pa.binary()], query) for block in blocks)
     return [text for table in tables for text in table.column(0).to_pylist()]
 
 
@@ -101,58 +101,61 @@ def records(found: list[Block]) -> list[bytes]:
 @example([b"x" * 2_560, b"x" * 65_530, b"x" * 65_536, b"y", b"x" * 0x0A6400, b"z"], [1 << 20], 301)
 @example([b"x" * (3 << 20), b"y", b"y"], [1 << 22], 301)
 @settings(deadline=None, max_examples=50)
-def test_postgresql_rows_are_the_messages_wherever_they_are_cut(
+def test_postgresql_rows_are_the_messages_wherever_they_are_divided(
     rows: list[bytes], sizes: list[int], notice: int
 ) -> None:
     data = [message(b"d", csv_pages.line([row])) for row in rows]
-    for place, code, news in ((notice, b"N", b"SNOTICE\0Mod, a\nd\0\0"), (notice // 2, b"S", b"T\0U,T\0")):
-        data.insert(place, message(code, news))
+    for place, code, notice_text in (
+        (notice, b"N", b"SNOTICE\0Mod, a\nd\0\0"),
+        (notice // 2, b"S", b"T\0U,T\0"),
+    ):
+        data.insert(place, message(code, notice_text))
     driver = Driver(arriving(copied(data, len(rows)), sizes))
 
-    found = list(postgresql_copy.blocks(driver, "COPY"))
+    taken = list(postgresql_copy.blocks(driver, "COPY"))
 
-    assert records(found) == rows
-    assert sum(block.rows for block in found) == len(rows)
-    assert [csv_pages.fields(block.last) for block in found[-1:]] == [[row.decode()] for row in rows[-1:]]
-    assert sorted(driver.told) == [b"C", b"COPY", b"N", b"S", b"Z"]
+    assert records(taken) == rows
+    assert sum(block.rows for block in taken) == len(rows)
+    assert [csv_pages.fields(block.last) for block in taken[-1:]] == [[row.decode()] for row in rows[-1:]]
+    assert sorted(driver.messages) == [b"C", b"COPY", b"N", b"S", b"Z"]
 
 
 @pytest.mark.parametrize("others", [[], [b"x"] * 3])
 @pytest.mark.parametrize("sizes", [[1 << 22], [1_000]])
-def test_postgresql_last_row_is_known_though_its_length_looks_like_an_edge(
+def test_postgresql_last_row_is_found_although_its_length_looks_like_an_edge(
     others: list[bytes], sizes: list[int]
 ) -> None:
     rows = [*others, b"x" * (0x0A6400 - 7)]  # whose message has the length \0 \n d \0
     data = [message(b"d", csv_pages.line([row])) for row in rows]
-    found = list(postgresql_copy.blocks(Driver(arriving(copied(data, len(rows)), sizes)), "COPY"))
-    assert records(found) == rows
-    assert found[-1].last == csv_pages.line(rows[-1:])
+    taken = list(postgresql_copy.blocks(Driver(arriving(copied(data, len(rows)), sizes)), "COPY"))
+    assert records(taken) == rows
+    assert taken[-1].last == csv_pages.line(rows[-1:])
 
 
-def test_postgresql_rows_with_a_notice_each_are_looked_at_but_once() -> None:
+def test_postgresql_rows_with_a_notice_each_are_searched_once() -> None:
     data = [message(b"N", b"SNOTICE\0Mod\0\0"), message(b"d", b"1,some text\n")] * 10_000
     started = time.monotonic()
-    found = list(postgresql_copy.blocks(Driver(arriving(copied(data, 10_000), [1 << 22])), "COPY"))
-    assert sum(block.rows for block in found) == 10_000
+    taken = list(postgresql_copy.blocks(Driver(arriving(copied(data, 10_000), [1 << 22])), "COPY"))
+    assert sum(block.rows for block in taken) == 10_000
     assert time.monotonic() - started < 2
 
 
-def test_postgresql_news_after_an_answers_end_is_waited_for_no_longer() -> None:
-    answer, news = copied([message(b"d", b"1\n")], 1), message(b"S", b"T\0U\0")
-    driver = Driver(arriving(answer + news, [1 << 20]))
+def test_postgresql_notices_after_a_responses_end_are_read_but_not_awaited() -> None:
+    answer, notice = copied([message(b"d", b"1\n")], 1), message(b"S", b"T\0U\0")
+    driver = Driver(arriving(answer + notice, [1 << 20]))
     assert [block.rows for block in postgresql_copy.blocks(driver, "COPY")] == [1]
-    assert driver.told == [b"COPY", b"C", b"Z", b"S"]
-    driver = Driver(arriving(answer + news[:-2], [1 << 20]))
-    with pytest.raises(ConnectionError, match="for one of its own"):
+    assert driver.messages == [b"COPY", b"C", b"Z", b"S"]
+    driver = Driver(arriving(answer + notice[:-2], [1 << 20]))
+    with pytest.raises(ConnectionError, match="as one of its own"):
         list(postgresql_copy.blocks(driver, "COPY"))
 
 
-def test_postgresql_rows_are_taken_at_once_and_not_walked() -> None:
+def test_postgresql_rows_are_taken_in_one_step() -> None:
     content = b"".join(message(b"d", b'%d,"te""xt\n"\n' % number) for number in range(1_000))
     window = Window(arriving(content, [1 << 20]))
     while window.end < len(content):
         window.read(lambda *_: True)
-    block = postgresql_copy.at_once(window)
+    block = postgresql_copy.take_rows(window)
     assert block is not None
     assert (block.rows, block.last) == (999, b'998,"te""xt\n"\n')
 
@@ -202,8 +205,8 @@ def answer_of(rows: list[Row], *, end: bytes = EOF, first: int = 3) -> bytes:
     return packets([*(b"".join(map(packed, row)) for row in rows), end], first)
 
 
-def read(found: Iterable[mysql_packets.Rows], columns: int) -> Iterator[Row]:
-    for part in found:
+def read(parts: Iterable[mysql_packets.Rows], columns: int) -> Iterator[Row]:
+    for part in parts:
         rows = list(zip(*(column.to_pylist() for column in part.columns(columns)), strict=True))
         assert len(rows) == len(part)
         assert tuple(part.last()) == rows[-1]
@@ -215,7 +218,7 @@ def read(found: Iterable[mysql_packets.Rows], columns: int) -> Iterator[Row]:
 @example([(b"x" * size, None) for size in (0, 240, 249, 250, 251, 252, 253, 65_535, 65_536)], [9], 0)
 @example([(b"x" * size, b"z") for size in (0xFFFFFF - 5, 0xFFFFFF + 9, 3)], [1 << 20], 0)
 @settings(deadline=None, max_examples=50)
-def test_mysql_rows_are_the_packets_wherever_they_are_cut(
+def test_mysql_rows_are_the_packets_wherever_they_are_divided(
     rows: list[Row], sizes: list[int], first: int
 ) -> None:
     driver, answer = SimpleNamespace(_rfile=arriving(joined(rows, first), sizes)), result()
@@ -234,20 +237,20 @@ def joined(rows: list[Row], first: int) -> bytes:
     return packets([*contents, EOF], first)
 
 
-def test_mysql_takes_thousands_of_rows_at_once() -> None:
+def test_mysql_takes_thousands_of_rows_in_one_step() -> None:
     rows: list[Row] = [(b"%d" % number, b"text", None) for number in range(30_000)]
     driver = SimpleNamespace(_rfile=arriving(answer_of(rows), [1 << 20]))
-    found = list(mysql_packets.rows(driver, result()))
-    assert len(found) == 1
-    assert list(read(found, 3)) == rows
+    taken = list(mysql_packets.rows(driver, result()))
+    assert len(taken) == 1
+    assert list(read(taken, 3)) == rows
 
 
-def test_mysql_rows_behind_one_of_several_packets_are_taken_at_once_too() -> None:
+def test_mysql_rows_after_one_of_several_packets_are_taken_in_one_step_too() -> None:
     rows: list[Row] = [(b"x" * (0xFFFFFF + 9),), *((b"%d" % number,) for number in range(30_000))]
     driver = SimpleNamespace(_rfile=arriving(joined(rows, 0), [1 << 25]))
-    found = list(mysql_packets.rows(driver, result()))
-    assert list(read(found, 1)) == rows
-    assert len(found) < 5
+    taken = list(mysql_packets.rows(driver, result()))
+    assert list(read(taken, 1)) == rows
+    assert len(taken) < 5
 
 
 @pytest.mark.parametrize("byte", [b"\xfe", b"\xff", b"\0\xff", b"\0"])
@@ -265,18 +268,18 @@ def test_mysql_raises_an_error_after_the_rows_before_it(
 ) -> None:
     error = b"\xff" + pack("<H", 1317) + b"#70100" + text
     driver = SimpleNamespace(_rfile=arriving(answer_of(rows, end=error), sizes), encoding="utf8")
-    found: list[mysql_packets.Rows] = []
+    taken: list[mysql_packets.Rows] = []
     with pytest.raises(OperationalError, match=re.escape("(1317")):
-        found.extend(mysql_packets.rows(driver, result()))
-    assert list(read(found, len(rows[0]) if rows else 1)) == rows
+        taken.extend(mysql_packets.rows(driver, result()))
+    assert list(read(taken, len(rows[0]) if rows else 1)) == rows
 
 
 @pytest.mark.parametrize("columns", [1, 3])
-def test_mysql_rows_of_other_fields_than_asked_for_are_a_bug(columns: int) -> None:
+def test_mysql_rows_with_another_number_of_fields_are_a_bug(columns: int) -> None:
     driver = SimpleNamespace(_rfile=arriving(answer_of([(b"a", b"b")] * 3), [1 << 20]))
-    (found,) = mysql_packets.rows(driver, result())
-    with pytest.raises(InternalError, match=f"not the {columns} fields"):
-        found.columns(columns)
+    (taken,) = mysql_packets.rows(driver, result())
+    with pytest.raises(InternalError, match=f"not have the {columns} fields"):
+        taken.columns(columns)
 
 
 def test_mysql_says_whether_a_driver_can_be_read_through() -> None:
@@ -284,7 +287,7 @@ def test_mysql_says_whether_a_driver_can_be_read_through() -> None:
     assert not mysql_packets.usable(object())
 
 
-def test_an_answer_that_ends_in_the_middle_is_a_broken_connection() -> None:
+def test_a_result_that_ends_in_the_middle_is_a_broken_connection() -> None:
     driver = SimpleNamespace(_rfile=arriving(packets([packed(b"a")]), [5]))
     with pytest.raises(ConnectionError):
         list(mysql_packets.rows(driver, result()))

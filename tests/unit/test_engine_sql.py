@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from dataclasses import replace
@@ -147,7 +148,7 @@ def test_a_text_that_is_no_value_of_its_type_makes_no_sql(engine: Engine, text: 
 
 
 @pytest.mark.parametrize("engine", [postgresql, mysql, sqlite])
-def test_a_users_query_and_condition_stand_on_lines_of_their_own(engine: Engine) -> None:
+def test_a_users_query_and_condition_are_on_lines_of_their_own(engine: Engine) -> None:
     name = engine.__name__.split(".")[-2]
     own = replace(
         query(name), sql="SELECT * FROM a -- all", where="x = 1 OR y = 2 -- some", after=None, up_to=None
@@ -218,12 +219,24 @@ def test_sessions_are_pinned() -> None:
     assert mysql.pin(20, "max_execution_time") == f"{shared}, SESSION max_execution_time = 20000"
 
 
+FUNCTIONS = {name: part for name, part in vars(Engine).items() if inspect.isfunction(part) and name[0] != "_"}
+CONSTANTS = inspect.get_annotations(Engine)
+
+
 @pytest.mark.parametrize("name", engine_names.ENGINES)
-def test_every_engine_offers_the_whole_protocol(name: str) -> None:
+def test_every_engine_has_the_protocols_constants_and_functions(name: str) -> None:
     engine = registry.get(name)
-    wanted = {part for part in dir(Engine) if not part.startswith("_")} | {"FRACTION_DIGITS"}
-    assert {part for part in wanted if not hasattr(engine, part)} == set()
-    assert engine.quote("a", 'b"`') in {'"a"."b""`"', '`a`.`b"```', '[a].[b"`]'}
+    assert {constant: type(getattr(engine, constant)).__name__ for constant in CONSTANTS} == CONSTANTS
+    for function, stated in FUNCTIONS.items():
+        parameters = list(inspect.signature(stated).parameters.values())[1:]  # without self
+        offered = inspect.signature(getattr(engine, function)).parameters.values()
+        assert [one.kind for one in offered] == [one.kind for one in parameters], function
+        assert len(offered) == len(parameters), function
+
+
+@pytest.mark.parametrize("name", engine_names.ENGINES)
+def test_every_engine_quotes_each_name(name: str) -> None:
+    assert registry.get(name).quote("a", 'b"`') in {'"a"."b""`"', '`a`.`b"```', '[a].[b"`]'}
 
 
 def test_an_unknown_engine_is_refused_with_the_known_ones() -> None:

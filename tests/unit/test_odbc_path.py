@@ -1,4 +1,4 @@
-"""What becomes of columns on their way by ODBC, and of errors; the servers are in the integration tests."""
+"""How columns and errors arrive through ODBC, without servers, which the integration tests have."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from tributary.engines import odbc
-from tributary.engines.odbc import Dialect, Failure, Wire
+from tributary.engines.odbc import Binding, Dialect, ErrorCodes
 from tributary.engines.sqlserver import engine as sqlserver
 from tributary.errors import TableRefused, ValueRefused
 from tributary.model.query import Page, Query, ReadColumn
@@ -23,38 +23,41 @@ from tributary.model.types import Kind, KindName
 from tributary.model.value_policies import Fault
 from tributary.reading.csv_blocks import BLOCK_BYTES
 
-NUMBER, TEXT, HEX = Wire("", "int64"), Wire("", "utf-16", 40), Wire("", "bytes", 9)
-MOMENT = Wire("", "utf-8", 28, finer=True)
+NUMBER, TEXT, HEX = Binding("", "int64"), Binding("", "utf-16", 40), Binding("", "bytes", 9)
+MOMENT = Binding("", "utf-8", 28, finer=True)
 DIGITS = pa.decimal128(20, 8)
 
 
-def schema(wires: Sequence[Wire], decimals: pa.DataType = DIGITS) -> pa.Schema:
-    """Return what is bound where the answer says that every column is such a decimal."""
-    columns = tuple(ReadColumn(f"c{place}", "a type", Kind("text")) for place in range(len(wires)))
-    told = pa.schema([(f"c{place}", decimals) for place in range(len(wires))])
-    return odbc._schema(Query(TableName("s", "t"), columns), wires, told)
+def schema(bindings: Sequence[Binding], decimals: pa.DataType = DIGITS) -> pa.Schema:
+    """Return the bound types if the result describes every column as such a decimal."""
+    columns = tuple(ReadColumn(f"c{place}", "a type", Kind("text")) for place in range(len(bindings)))
+    described = pa.schema([(f"c{place}", decimals) for place in range(len(bindings))])
+    return odbc._schema(Query(TableName("s", "t"), columns), bindings, described)
 
 
-def batch(wires: Sequence[Wire], *columns: list[Any]) -> pa.RecordBatch:
+def batch(bindings: Sequence[Binding], *columns: list[Any]) -> pa.RecordBatch:
     """Return what arrow-odbc would give for the values, texts as the bytes that a server sends."""
     arrays = []
-    for wire, values, field in zip(wires, columns, schema(wires), strict=True):
-        encoding = {"utf-16": "utf-16-le", "utf-8": "utf-8"}.get(wire.form)
+    for binding, values, field in zip(bindings, columns, schema(bindings), strict=True):
+        encoding = {"utf-16": "utf-16-le", "utf-8": "utf-8"}.get(binding.type)
         sent = [v.encode(encoding, "surrogatepass") if encoding and v is not None else v for v in values]
         arrays.append(pa.array(sent, field.type))
     return pa.RecordBatch.from_arrays(arrays, [f"c{place}" for place in range(len(arrays))])
 
 
 def pages(
-    columns: list[tuple[str, Kind]], order: tuple[str, ...], wires: Sequence[Wire], *batches: pa.RecordBatch
+    columns: list[tuple[str, Kind]],
+    order: tuple[str, ...],
+    bindings: Sequence[Binding],
+    *batches: pa.RecordBatch,
 ) -> list[Page]:
-    """Return the pages, each parsed once: so that what does not fit is told."""
+    """Return the pages, each parsed once, so that a value which does not fit raises."""
     read = tuple(ReadColumn(name, "a type", kind) for name, kind in columns)
-    gathered = odbc._Gathered(Query(TableName("s", "t"), read, order), wires)
-    told = [*(page for one in batches for page in gathered.add(one)), *gathered.rest()]
-    for page in told:
+    collector = odbc._PageCollector(Query(TableName("s", "t"), read, order), bindings)
+    collected = [*(page for one in batches for page in collector.add(one)), *collector.rest()]
+    for page in collected:
         page.parse()
-    return told
+    return collected
 
 
 TEXTS = ["", None, "a", 'q"u,o\nte', "é", "😀", "\ufeffx", "日本 ", "\\N", "NULL", "\r\n", None]
@@ -62,101 +65,101 @@ TEXTS = ["", None, "a", 'q"u,o\nte', "é", "😀", "\ufeffx", "日本 ", "\\N", 
 
 @pytest.mark.parametrize("values", [TEXTS, [t for t in TEXTS if t is None or t.isascii()], [None, None]])
 def test_texts_arrive_as_they_are_and_null_apart_from_the_empty_one(values: list[str | None]):
-    wires = (NUMBER, TEXT)
-    sent = batch(wires, list(range(len(values))), values)
+    bindings = (NUMBER, TEXT)
+    sent = batch(bindings, list(range(len(values))), values)
     for part in (sent, sent.slice(1)):
-        (page,) = pages([("id", Kind("int64")), ("x", Kind("text"))], ("id",), wires, part)
+        (page,) = pages([("id", Kind("int64")), ("x", Kind("text"))], ("id",), bindings, part)
         assert page.table.column("x").to_pylist() == values[-part.num_rows :]
         assert page.position == (str(len(values) - 1),)
 
 
 def test_numbers_and_bytes_arrive_bit_for_bit():
-    wires = (NUMBER, Wire("", "float64"), HEX, Wire("", "int32"))
+    bindings = (NUMBER, Binding("", "float64"), HEX, Binding("", "int32"))
     floats = [0.1, 5e-324, 1.7976931348623157e308, -0.0, None, 0.10000000149011612]
     binaries = [b"", b'\x00\xff"', None, b"abc", b"\n", b","]
     truths = [1, 0, None, 1, 0, 1]
-    sent = batch(wires, list(range(6)), floats, binaries, truths)
+    sent = batch(bindings, list(range(6)), floats, binaries, truths)
     columns = [("id", Kind("int64")), ("f", Kind("float64")), ("b", Kind("binary")), ("t", Kind("boolean"))]
     for part, start in ((sent, 0), (sent.slice(2), 2)):
-        (page,) = pages(columns, ("b",), wires, part)
+        (page,) = pages(columns, ("b",), bindings, part)
         assert repr(page.table.column("f").to_pylist()) == repr(floats[start:])
         assert page.table.column("b").to_pylist() == binaries[start:]
         assert page.table.column("t").to_pylist() == [None if t is None else bool(t) for t in truths[start:]]
         assert page.position == ("2c",)
-    single = pages([("f", Kind("float32"))], (), wires[1:2], batch(wires[1:2], [0.10000000149011612]))
+    single = pages([("f", Kind("float32"))], (), bindings[1:2], batch(bindings[1:2], [0.10000000149011612]))
     assert single[0].table.column("f").to_pylist() == [0.10000000149011612]
 
 
 def test_days_arrive_as_dates_and_are_positions_in_the_form_of_dates():
-    wires = (Wire("", "days"), NUMBER)
-    sent = batch(wires, [0, None, -719_162, 2_932_896], [1, 2, 3, 4])
+    bindings = (Binding("", "days"), NUMBER)
+    sent = batch(bindings, [0, None, -719_162, 2_932_896], [1, 2, 3, 4])
     columns = [("on", Kind("date")), ("id", Kind("int64"))]
     for end, position in ((1, "1970-01-01"), (3, "0001-01-01"), (4, "9999-12-31")):
-        (page,) = pages(columns, ("on", "id"), wires, sent.slice(0, end))
+        (page,) = pages(columns, ("on", "id"), bindings, sent.slice(0, end))
         dates = [date(1970, 1, 1), None, date(1, 1, 1), date(9999, 12, 31)]
         assert page.table.column("on").to_pylist() == dates[:end]
         assert page.position == (position, str(end))
-    (page,) = pages(columns, ("id",), wires, sent.slice(1, 1))
+    (page,) = pages(columns, ("id",), bindings, sent.slice(1, 1))
     assert page.table.column("on").to_pylist() == [None]
-    assert [odbc._field_of(wires[0], value) for value in (-719_162, None)] == [b"0001-01-01", None]
+    assert [odbc._field_of(bindings[0], value) for value in (-719_162, None)] == [b"0001-01-01", None]
 
 
 def test_decimals_arrive_with_the_digits_of_their_kind_and_are_positions_without_exponents():
-    wires = (Wire("", "decimal"), NUMBER)
+    bindings = (Binding("", "decimal"), NUMBER)
     values = [Decimal("-0.5"), None, Decimal("0.00000001"), Decimal("123456789012")]
-    sent = batch(wires, values, [1, 2, 3, 4])
+    sent = batch(bindings, values, [1, 2, 3, 4])
     columns = [("d", Kind("decimal", precision=38, scale=10)), ("id", Kind("int64"))]
     for end, position in ((1, "-0.50000000"), (3, "0.00000001"), (4, "123456789012.00000000")):
-        (page,) = pages(columns, ("d", "id"), wires, sent.slice(0, end))
+        (page,) = pages(columns, ("d", "id"), bindings, sent.slice(0, end))
         assert page.table.column("d").to_pylist() == values[:end]
         assert page.position == (position, str(end))
-    assert [odbc._field_of(wires[0], value) for value in (Decimal("1e-8"), None)] == [b"0.00000001", None]
+    assert [odbc._field_of(bindings[0], value) for value in (Decimal("1e-8"), None)] == [b"0.00000001", None]
 
 
 @pytest.mark.parametrize(
     ("value", "fault"),
     [("0.001", "excess_digits"), ("100000000", "number_out_of_range"), ("-0.00000001", "excess_digits")],
 )
-def test_a_decimal_of_more_digits_than_planned_is_refused_and_counted_where_a_policy_makes_it_null(
+def test_a_decimal_of_more_digits_than_planned_is_refused_or_counted_if_a_policy_makes_it_null(
     value: str, fault: Fault
 ):
-    wires, kind = (NUMBER, Wire("", "decimal")), Kind("decimal", precision=10, scale=2)
-    sent = batch(wires, [1, 2, 3], [Decimal("99999999.99"), Decimal(value), None])
+    bindings, kind = (NUMBER, Binding("", "decimal")), Kind("decimal", precision=10, scale=2)
+    sent = batch(bindings, [1, 2, 3], [Decimal("99999999.99"), Decimal(value), None])
     with pytest.raises(ValueRefused, match='column "d"'):
-        pages([("id", Kind("int64")), ("d", kind)], ("id",), wires, sent)
+        pages([("id", Kind("int64")), ("d", kind)], ("id",), bindings, sent)
     policy = ReadColumn("d", "decimal(10,2)", kind, {fault: "null"})
     query = Query(TableName("s", "t"), (ReadColumn("id", "bigint", Kind("int64")), policy), ("id",))
-    table, altered = odbc._parse([sent], query, wires)
+    table, altered = odbc._parse([sent], query, bindings)
     assert table.column("d").to_pylist() == [Decimal("99999999.99"), None, None]
     assert dict(altered) == {("d", fault): 1}
 
 
 @pytest.mark.parametrize("type", [pa.string(), pa.float64()])
-def test_what_the_driver_calls_no_decimal_is_not_read_as_one(type: pa.DataType):
-    with pytest.raises(TableRefused, match=r'column "c0" of s\.t is no decimal any more'):
-        schema([Wire("t.[d]", "decimal")], type)
+def test_a_column_that_is_no_longer_a_decimal_is_not_read_as_one(type: pa.DataType):
+    with pytest.raises(TableRefused, match=r'column "c0" of s\.t is no longer a decimal'):
+        schema([Binding("t.[d]", "decimal")], type)
 
 
 def test_a_day_before_the_first_year_is_refused():
-    wires = (Wire("", "days"), NUMBER)
+    bindings = (Binding("", "days"), NUMBER)
     with pytest.raises(ValueRefused, match='column "on"'):
         pages(
             [("on", Kind("date")), ("id", Kind("int64"))],
             ("id",),
-            wires,
-            batch(wires, [-719_163, 0], [1, 2]),
+            bindings,
+            batch(bindings, [-719_163, 0], [1, 2]),
         )
 
 
-def test_a_time_is_cut_to_what_the_warehouse_holds_and_stays_whole_as_a_position():
-    wires = (MOMENT, Wire("", "utf-8", 41))
+def test_a_time_is_truncated_to_the_warehouses_decimals_and_complete_in_a_position():
+    bindings = (MOMENT, Binding("", "utf-8", 41))
     sent = batch(
-        wires,
+        bindings,
         ["2024-01-01 00:00:00.1234567Z", None, "9999-12-31 23:59:59.9999999Z"],
         ["-0.5", "99999999999999999999.99", None],
     )
     kinds = [("at", Kind("timestamptz")), ("d", Kind("decimal", precision=38, scale=2))]
-    (page,) = pages(kinds, ("at",), wires, sent)
+    (page,) = pages(kinds, ("at",), bindings, sent)
     assert page.table.column("at").to_pylist() == [
         datetime(2024, 1, 1, 0, 0, 0, 123_456, UTC),
         None,
@@ -167,60 +170,60 @@ def test_a_time_is_cut_to_what_the_warehouse_holds_and_stays_whole_as_a_position
 
 
 @pytest.mark.parametrize("value", ["a\ud83d", "\ude00b", "\ude00\ud83d"])
-def test_half_of_a_character_is_refused_and_never_replaced(value: str):
-    wires = (NUMBER, TEXT)
+def test_a_lone_surrogate_is_refused_and_never_replaced(value: str):
+    bindings = (NUMBER, TEXT)
     for values in (["a", value], [value, "b"]):
         with pytest.raises(ValueRefused, match='column "x"'):
             pages(
                 [("id", Kind("int64")), ("x", Kind("text"))],
                 ("id",),
-                wires,
-                batch(wires, [1, 2], values),
+                bindings,
+                batch(bindings, [1, 2], values),
             )
 
 
-def test_halves_of_two_values_make_no_character():
-    wires = (NUMBER, TEXT)
-    sent = batch(wires, [1, 2], ["a\ud83d", "\ude00b"])
+def test_lone_surrogates_of_two_values_make_no_character():
+    bindings = (NUMBER, TEXT)
+    sent = batch(bindings, [1, 2], ["a\ud83d", "\ude00b"])
     with pytest.raises(ValueRefused, match='column "x"'):
-        pages([("id", Kind("int64")), ("x", Kind("text"))], ("id",), wires, sent)
+        pages([("id", Kind("int64")), ("x", Kind("text"))], ("id",), bindings, sent)
 
 
-def test_a_value_that_fills_its_buffer_counts_as_cut():
-    wires = (NUMBER, TEXT, HEX)
-    odbc._check_uncut(batch(wires, [1], ["a" * 9], [b"123456789"]), wires, 19)
+def test_a_value_that_fills_its_buffer_counts_as_truncated():
+    bindings = (NUMBER, TEXT, HEX)
+    odbc._check_complete(batch(bindings, [1], ["a" * 9], [b"123456789"]), bindings, 19)
     for values in (["a" * 9, b""], ["", b"x" * 18]):
-        with pytest.raises(odbc._Cut):
-            odbc._check_uncut(batch(wires, [1], [values[0]], [values[1]]), wires, 18)
+        with pytest.raises(odbc._ValueTooLong):
+            odbc._check_complete(batch(bindings, [1], [values[0]], [values[1]]), bindings, 18)
 
 
-def test_batches_are_gathered_into_pages():
-    wires = (NUMBER, TEXT)
-    one = batch(wires, list(range(1_000)), ["x" * 1_500] * 1_000)
+def test_batches_are_collected_into_pages():
+    bindings = (NUMBER, TEXT)
+    one = batch(bindings, list(range(1_000)), ["x" * 1_500] * 1_000)
     columns = [("id", Kind("int64")), ("x", Kind("text"))]
-    found = pages(columns, ("id",), wires, *[one] * 12)
-    assert [page.rows for page in found] == [1_000] * 12
-    assert all(BLOCK_BYTES <= page.size_bytes < 2 * BLOCK_BYTES for page in found)
-    assert found[0].position == ("999",)
-    small = batch(wires, list(range(1_000)), ["x"] * 1_000)
-    assert [page.rows for page in pages(columns, ("id",), wires, *[small] * 12)] == [12_000]
-    assert pages(columns, ("id",), wires, one.slice(0, 0)) == []
+    read = pages(columns, ("id",), bindings, *[one] * 12)
+    assert [page.rows for page in read] == [1_000] * 12
+    assert all(BLOCK_BYTES <= page.size_bytes < 2 * BLOCK_BYTES for page in read)
+    assert read[0].position == ("999",)
+    small = batch(bindings, list(range(1_000)), ["x"] * 1_000)
+    assert [page.rows for page in pages(columns, ("id",), bindings, *[small] * 12)] == [12_000]
+    assert pages(columns, ("id",), bindings, one.slice(0, 0)) == []
 
 
 @pytest.mark.parametrize(("kind", "value"), [("int32", 2**31), ("boolean", 2)])
 def test_a_number_that_its_kind_does_not_hold_is_refused(kind: KindName, value: int):
-    wires = (NUMBER, Wire("", "int64"))
-    sent = batch(wires, [1, 2], [1, value])
+    bindings = (NUMBER, Binding("", "int64"))
+    sent = batch(bindings, [1, 2], [1, value])
     with pytest.raises(ValueRefused, match='column "n"'):
-        pages([("id", Kind("int64")), ("n", Kind(kind))], ("id",), wires, sent)
+        pages([("id", Kind("int64")), ("n", Kind(kind))], ("id",), bindings, sent)
 
 
 def test_rows_read_one_by_one_are_the_records_of_rows_read_in_bulk():
-    wires = (NUMBER, TEXT, HEX, MOMENT)
+    bindings = (NUMBER, TEXT, HEX, MOMENT)
     row = (7, 'é"'.encode("utf-16-le"), b"\x00\xff", b"2024-01-01 00:00:00.1234567Z")
-    records = [odbc._field_of(wire, value) for wire, value in zip(wires, row, strict=True)]
+    records = [odbc._field_of(binding, value) for binding, value in zip(bindings, row, strict=True)]
     assert records == [b"7", 'é"'.encode(), b"00ff", b"2024-01-01 00:00:00.1234567Z"]
-    assert odbc._coarser_of(MOMENT, records[3]) == b"2024-01-01 00:00:00.123456Z"
+    assert odbc._truncated_text(MOMENT, records[3]) == b"2024-01-01 00:00:00.123456Z"
     assert odbc._field_of(TEXT, None) is None
 
 
@@ -228,7 +231,7 @@ def test_rows_read_one_by_one_are_the_records_of_rows_read_in_bulk():
 
 
 class DriverError(Exception):
-    """As pyodbc's, which cannot be imported where there is no driver manager."""
+    """Like pyodbc's, which cannot be imported without a driver manager."""
 
     __module__ = "pyodbc"
 
@@ -254,9 +257,9 @@ MEANT = {
 
 
 @pytest.mark.parametrize(("state", "native"), MEANT)
-def test_an_error_of_sql_server_is_told_by_its_number_and_its_state(state: str, native: str):
-    dialect = Dialect(sqlserver.wire, sqlserver._select, sqlserver.MEANINGS)
-    assert odbc.meaning(dialect, Failure(state, native)) == MEANT[state, native]
+def test_an_error_of_sql_server_is_identified_by_its_number_and_its_state(state: str, native: str):
+    dialect = Dialect(sqlserver.binding, sqlserver._select, sqlserver.MEANINGS)
+    assert odbc.meaning(dialect, ErrorCodes(state, native)) == MEANT[state, native]
 
 
 @pytest.mark.parametrize(
@@ -272,12 +275,12 @@ def test_an_error_of_sql_server_is_told_by_its_number_and_its_state(state: str, 
     ],
 )
 def test_an_error_is_its_codes_and_none_of_its_text(error: Exception):
-    found = odbc.failure(error)
-    assert found == Failure("42S02", "208")
-    assert str(found) == "42S02, 208"
+    codes = odbc.error_codes(error)
+    assert codes == ErrorCodes("42S02", "208")
+    assert str(codes) == "42S02, 208"
 
 
-def test_without_the_odbc_parts_the_engine_says_how_to_take_them_in():
+def test_without_the_odbc_parts_the_engine_says_how_to_add_them():
     code = (
         "import sys; sys.modules['pyodbc'] = None\n"
         "from tributary.engines.sqlserver import engine as sqlserver\n"

@@ -72,8 +72,8 @@ def test_intervals_are_halved_in_the_middle_of_their_values(
     assert mysql_ranges._middle(low, high, type) == middle
 
 
-def test_postgresql_ends_a_part_where_the_sample_fills_another_one() -> None:
-    sql = postgresql_ranges.keys('"public"."t"', ["t.a", "t.b"], ["t.a::text", "t.b::text"], 12.5, 8)
+def test_postgresql_ends_a_range_if_the_sample_fills_another_one() -> None:
+    sql = postgresql_ranges.range_ends('"public"."t"', ["t.a", "t.b"], ["t.a::text", "t.b::text"], 12.5, 8)
     assert sql == (
         "SELECT k0, k1 FROM (SELECT t.a::text AS k0, t.b::text AS k1, "
         "pg_catalog.row_number() OVER (ORDER BY t.a, t.b) AS place, "
@@ -103,8 +103,8 @@ def test_mysql_asks_for_a_key_near_the_middle_and_how_many_lie_on_both_sides() -
         asked.append(sql)
         return next(answers, None)
 
-    table = mysql_ranges.Table("`t`", ("t.a", "t.b"), ("t.a", "t.b"), ("int", "int"), mysql.literal)
-    mysql_ranges.cuts(ask, table, 2)
+    table = mysql_ranges.KeyedTable("`t`", ("t.a", "t.b"), ("t.a", "t.b"), ("int", "int"), mysql.literal)
+    mysql_ranges.range_ends(ask, table, 2)
 
     inside = "(t.a > 1 OR (t.a = 1 AND t.b > 1)) AND (t.a < 9 OR (t.a = 9 AND t.b <= 8))"
     assert asked[:6] == [

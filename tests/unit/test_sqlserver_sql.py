@@ -1,6 +1,6 @@
-"""The exact T-SQL that SQL Server is sent; each statement is one that a T-SQL parser reads.
+"""The exact T-SQL sent to SQL Server; a T-SQL parser reads each statement.
 
-No SQL Server runs where these tests do: docs/testing.md says what that means.
+These tests run without an SQL Server: docs/testing.md explains what that means.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sqlglot
 from sqlglot import exp
 
 from tributary.config.models import TableSettings
-from tributary.engines.odbc import Wire
+from tributary.engines.odbc import Binding
 from tributary.engines.sqlserver import catalog
 from tributary.engines.sqlserver import engine as sqlserver
 from tributary.engines.sqlserver import types as sqlserver_types
@@ -51,13 +51,13 @@ def query(**parts: Any) -> Query:
     return Query(TableName("dbo", "or ders"), read_columns(*COLUMNS), **parts)
 
 
-def bulk(asked: Query) -> str:
+def bulk(read: Query) -> str:
     """Return the statement that a read sends."""
-    return sqlserver._select(asked, [sqlserver.wire(column).sql for column in asked.columns])
+    return sqlserver._select(read, [sqlserver.binding(column).sql for column in read.columns])
 
 
 def parses(sql: str) -> bool:
-    """Say whether the text is one statement of T-SQL that the parser understands, and no mere command."""
+    """Return whether the parser reads the text as one statement of T-SQL, not as an opaque command."""
     (tree,) = sqlglot.parse(sql, read="tsql")
     return tree is not None and not isinstance(tree, exp.Command)
 
@@ -259,10 +259,10 @@ TYPES = {  # type -> kind, what the warehouse has, how it travels, whether it or
 
 
 @pytest.mark.parametrize("type", TYPES)
-def test_a_types_kind_and_how_it_travels(type: str):
+def test_a_types_kind_and_binding(type: str):
     (column,) = read_columns(("c", type))
     expected = TYPES[type]
-    arrived = types.warehouse(column.kind), sqlserver.wire(column).sql, sqlserver.orders(type)
+    arrived = types.warehouse(column.kind), sqlserver.binding(column).sql, sqlserver.orders(type)
     assert (column.kind.name, *arrived) == expected
     assert parses(f"SELECT {expected[2]} FROM [dbo].[t] AS t")
     assert parses(f"SELECT {sqlserver.rendered('c', type)} FROM [dbo].[t]")
@@ -280,14 +280,14 @@ def test_a_type_that_is_not_supported_is_refused_by_name(type: str):
         sqlserver.kind(SourceColumn("c", type, True))
 
 
-def test_any_type_can_be_taken_as_text_and_a_time_is_not_cut_then():
-    def taken(type: str) -> Wire:
-        return sqlserver.wire(ReadColumn("c", type, Kind("text")))
+def test_any_type_can_be_read_as_text_and_a_time_is_not_truncated_then():
+    def taken(type: str) -> Binding:
+        return sqlserver.binding(ReadColumn("c", type, Kind("text")))
 
     assert taken("sql_variant").sql == WIDE
     assert taken("datetime2(7)").finer is False
     assert taken("date").sql == "CONVERT(varbinary(10), CONVERT(varchar(10), t.[c], 23))"
-    assert sqlserver.wire(ReadColumn("c", "datetime2(7)", Kind("timestamp"))).finer is True
+    assert sqlserver.binding(ReadColumn("c", "datetime2(7)", Kind("timestamp"))).finer is True
 
 
 def test_rows_are_not_read_by_what_no_index_holds():
@@ -298,13 +298,13 @@ def test_rows_are_not_read_by_what_no_index_holds():
 # --- catalog and session ------------------------------------------------------------------------
 
 
-def test_questions_to_the_catalog_are_t_sql():
+def test_queries_on_the_catalog_are_t_sql():
     names = [TableName("dbo", "it's"), TableName("sales", "orders")]
     for question in (catalog.COLUMNS, catalog.INDEXES):
-        asked = catalog.named(question, names)
-        assert "s.name IN (N'dbo', N'sales') AND o.name IN (N'it''s', N'orders')" in asked
-        assert parses(asked)
-    assert all(map(parses, (catalog.TABLES, catalog.CLOCK, catalog.OLDEST, catalog.SETTLED)))
+        sql = catalog.named(question, names)
+        assert "s.name IN (N'dbo', N'sales') AND o.name IN (N'it''s', N'orders')" in sql
+        assert parses(sql)
+    assert all(map(parses, (catalog.TABLES, catalog.CLOCK, catalog.OLDEST, catalog.ROWVERSION_HORIZON)))
 
 
 def test_a_users_query_and_condition_are_wrapped_and_described_by_the_server():
@@ -313,14 +313,13 @@ def test_a_users_query_and_condition_are_wrapped_and_described_by_the_server():
         "(\nSELECT * FROM dbo.orders -- all\n) AS t WHERE (\n[id] > 3 -- some\n) ORDER BY t.[id]"
     )
     assert parses(sqlserver.select(own))
-    asked = catalog.DESCRIBED.replace("{statement}", "N'SELECT * FROM (\nSELECT ''x'' AS a\n) AS t'")
-    assert parses(asked)
+    assert parses(catalog.DESCRIBED.replace("{statement}", "N'SELECT * FROM (\nSELECT ''x'' AS a\n) AS t'"))
 
 
-def test_the_catalogs_answers_become_tables():
+def test_results_of_the_catalog_become_tables():
     def column(name: str, *about: str | None) -> tuple[str | None, ...]:
-        said = "in euros" if name == "price" else None
-        return ("dbo", "orders", name, *about, said, "what was bought")
+        comment = "in euros" if name == "price" else None
+        return ("dbo", "orders", name, *about, comment, "what was bought")
 
     columns = [
         column("id", "bigint", "8", "19", "0", None, "0", None),
@@ -347,9 +346,7 @@ def test_the_catalogs_answers_become_tables():
     ]
     name = TableName("dbo", "orders")
 
-    found = catalog.tables(columns, indexes, {name})
-
-    assert found == {
+    assert catalog.tables(columns, indexes, {name}) == {
         name: SourceTable(
             name,
             (
@@ -419,22 +416,22 @@ def test_a_secrets_own_authorities_are_what_openssl_verifies_by(
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "advice"),
     [
         ({"sslmode": "verify-ca"}, "verify-full or require"),
         ({"host": "db\\PROD"}, "port"),
     ],
 )
-def test_what_the_driver_cannot_do_is_a_fault_of_the_secret(changes: dict[str, str], said: str):
-    with pytest.raises(SecretError, match=said):
+def test_what_the_driver_cannot_do_is_an_error_of_the_secret(changes: dict[str, str], advice: str):
+    with pytest.raises(SecretError, match=advice):
         sqlserver.connection_string(SECRET.model_copy(update=changes), "d")
 
 
 # --- bounds -------------------------------------------------------------------------------------
 
 
-def asked(cursor: tuple[str, str], watermark: str, clock: Clock) -> list[str]:
-    """Return what a plan asks SQL Server about an incremental table; every answer is "no row"."""
+def statements_of_a_plan(cursor: tuple[str, str], watermark: str, clock: Clock) -> list[str]:
+    """Return the queries of a plan for an incremental table; each gets no row."""
     statements: list[str] = []
 
     def ask(connection: object, sql: str) -> tuple[str, ...] | None:
@@ -448,7 +445,7 @@ def asked(cursor: tuple[str, str], watermark: str, clock: Clock) -> list[str]:
     settings = TableSettings(mode="merge", cursor=cursor[0], key=("id",), cursor_time_zone="UTC")
     shown: Any = SimpleNamespace(**{**vars(sqlserver), "ask": ask})
     shown.counter_horizon = lambda connection, type: (
-        ask(connection, catalog.SETTLED)[0] if type == "rowversion" else None  # type: ignore[index]
+        ask(connection, catalog.ROWVERSION_HORIZON)[0] if type == "rowversion" else None  # type: ignore[index]
     )
     choice = specify(shown, table, settings)
     reader = SourceProbe(shown, None)
@@ -462,13 +459,13 @@ def asked(cursor: tuple[str, str], watermark: str, clock: Clock) -> list[str]:
 NOON = Clock(datetime(2024, 1, 1, 12, 0, 0, 123_456, UTC), None)
 
 
-def test_bounds_of_a_time_are_asked_for_in_t_sql():
+def test_bounds_of_a_time_cursor_are_queried_in_t_sql():
     after = "CAST('2024-01-01T10:00:00.1234567' AS datetime2(7))"
     table = "FROM [dbo].[orders]"
     highest = f"SELECT CONVERT(varchar(27), [at], 121) FROM (SELECT MAX([at]) AS [at] {table} WHERE"
     changed = f"EXISTS (SELECT 1 {table} AS new WHERE new.[id] = one.[id] AND new.[at] > {after})"
     shared = f"SELECT one.[id] {table} AS one WHERE {changed} GROUP BY one.[id] HAVING COUNT(*) > 1"
-    assert asked(("at", "datetime2(7)"), "2024-01-01 10:00:00.1234567", NOON) == [
+    assert statements_of_a_plan(("at", "datetime2(7)"), "2024-01-01 10:00:00.1234567", NOON) == [
         f"{highest} [at] > {after}) AS top",
         f"{highest} [at] > {after} AND [at] < CAST('2024-01-01T11:59:59.123456' AS datetime2(7))) AS top",
         f"SELECT COUNT(*) {table} WHERE [at] > CAST('2024-01-01T12:00:00.123456' AS datetime2(7))",
@@ -477,13 +474,13 @@ def test_bounds_of_a_time_are_asked_for_in_t_sql():
     ]
 
 
-def test_a_rowversion_is_bounded_by_what_the_server_calls_settled_even_where_transactions_are_hidden():
+def test_a_rowversion_is_bounded_by_the_servers_horizon_even_if_transactions_are_hidden():
     highest = "SELECT CONVERT(bigint, [v]) FROM (SELECT MAX([v]) AS [v] FROM [dbo].[orders] WHERE "
     hidden = replace(NOON, hidden="the user lacks VIEW SERVER STATE")
-    statements = asked(("v", "rowversion"), "32", hidden)
+    statements = statements_of_a_plan(("v", "rowversion"), "32", hidden)
     assert statements[:3] == [
         f"{highest}[v] > 0x0000000000000020) AS top",
-        catalog.SETTLED,
+        catalog.ROWVERSION_HORIZON,
         f"{highest}[v] > 0x0000000000000020 AND [v] <= 0x0000000000000029) AS top",
     ]
 
@@ -498,7 +495,7 @@ def test_a_rowversion_is_bounded_by_what_the_server_calls_settled_even_where_tra
         (datetime(2026, 10, 25, 2, 30), datetime(2026, 10, 25, 2, 0), 1, datetime(2026, 10, 25, 0, 30)),
         # before they went back, seen afterwards: the offset of then, and not of now
         (datetime(2026, 10, 24, 23, 0), datetime(2026, 10, 25, 6, 0), 1, datetime(2026, 10, 24, 21, 0)),
-        # a zone that nobody has
+        # a zone that does not exist
         (datetime(2026, 7, 1, 12), datetime(2026, 7, 1, 11), 0.1, datetime(2026, 7, 1, 10, 54)),
     ],
 )

@@ -1,8 +1,8 @@
-"""Servers that somebody runs elsewhere, named by addresses in the environment: `make test-external`.
+"""Servers that run elsewhere, at addresses from the environment: `make test-external`.
 
     TRIBUTARY_TEST_SQLSERVER=sqlserver://sa:password@127.0.0.1:1433?sslmode=require
 
-The user must be an administrator: each test makes a database of its own, and drops it.
+The user must be an administrator: each test creates a database of its own, and drops it.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ MARIADB_ALONE = frozenset({"uuid", "inet4", "inet6", "json"})  # whose JSON is a
 
 
 def address(engine: str) -> str:
-    """Return the address of that engine's server, '' where there is none."""
+    """Return the address of that engine's server, '' if there is none."""
     return os.environ.get(f"TRIBUTARY_TEST_{engine.upper()}", "")
 
 
 def secret_of(url: str) -> Secret:
-    """Return the secret that the address stands for."""
+    """Return the address as a secret."""
     parts = urlsplit(url)
     return Secret.model_validate(
         {

@@ -16,14 +16,14 @@ from typing import Any
 from tributary.engines import odbc
 from tributary.engines.mysql import engine as mysql
 from tributary.engines.mysql.types import FAMILIES, family
-from tributary.engines.odbc import Dialect, Form, Wire
+from tributary.engines.odbc import Binding, BoundType, Dialect
 from tributary.engines.postgresql import engine as postgresql
 from tributary.engines.postgresql import types as postgresql_types
 from tributary.model.query import Page, Query, ReadColumn
 from tributary.model.source_catalog import SourceTable, TableName
 from tributary.secret import Secret
 
-NUMBERS: dict[str, tuple[Form, str]] = {  # of PostgreSQL: how they travel, and as what they are cast
+NUMBERS: dict[str, tuple[BoundType, str]] = {  # of PostgreSQL: how they travel, and as what they are cast
     "boolean": ("int32", "int4"),
     "smallint": ("int32", "int4"),
     "integer": ("int32", "int4"),
@@ -31,7 +31,7 @@ NUMBERS: dict[str, tuple[Form, str]] = {  # of PostgreSQL: how they travel, and 
     "real": ("float64", "float8"),
     "double precision": ("float64", "float8"),
 }
-FORMS: dict[str, Form] = {  # of MariaDB: by their kind
+BOUND: dict[str, BoundType] = {  # of MariaDB: by their kind
     "int16": "int32",
     "int32": "int32",
     "int64": "int64",
@@ -46,7 +46,7 @@ DRIVERS = {"postgresql": "psqlodbcw.so", "mysql": "libmaodbc.so"}
 
 
 def available(name: str) -> bool:
-    """Say whether the driver manager and the engine's driver are installed here."""
+    """Return whether the driver manager and the engine's driver are installed here."""
     if not ctypes.util.find_library("odbc"):
         return False
     import pyodbc
@@ -58,40 +58,40 @@ def available(name: str) -> bool:
     return True
 
 
-def _postgresql_wire(column: ReadColumn) -> Wire:
+def _postgresql_binding(column: ReadColumn) -> Binding:
     reference = f"t.{postgresql.quote(column.name)}"
     if column.type in NUMBERS:
-        form, cast = NUMBERS[column.type]
-        return Wire(f"{reference}::{cast}", form)
+        bound, cast = NUMBERS[column.type]
+        return Binding(f"{reference}::{cast}", bound)
     if column.kind.name == "binary":
-        return Wire(reference, "bytes")
-    shown = postgresql_types.field(reference, column.type)
-    written = f"pg_catalog.convert_to(pg_catalog.format('%s', {shown}), 'UTF8')"  # as COPY writes it
+        return Binding(reference, "bytes")
+    field = postgresql_types.field(reference, column.type)
+    written = f"pg_catalog.convert_to(pg_catalog.format('%s', {field}), 'UTF8')"  # as COPY writes it
     sql = f"CASE WHEN {reference} IS NOT NULL THEN {written} END"
-    return Wire(sql, "utf-8", column.kind.size_bytes or SIZES.get(column.kind.name))
+    return Binding(sql, "utf-8", column.kind.size_bytes or SIZES.get(column.kind.name))
 
 
-def _mysql_wire(column: ReadColumn) -> Wire:
+def _mysql_binding(column: ReadColumn) -> Binding:
     reference, name = f"t.{mysql.quote(column.name)}", family(column.type)
     known, size_bytes = FAMILIES[name], column.kind.size_bytes or SIZES.get(column.kind.name)
-    form = FORMS.get(column.kind.name)
+    bound = BOUND.get(column.kind.name)
     if column.type.startswith("decimal(") and odbc.bound_as_decimal(column.kind):
-        form = "decimal"  # as SQL Server's travel
-    if form:
-        return Wire(known.field.format(reference), form)
+        bound = "decimal"  # as SQL Server's travel
+    if bound:
+        return Binding(known.field.format(reference), bound)
     if name == "binary":
-        return Wire(reference, "bytes", size_bytes)
+        return Binding(reference, "bytes", size_bytes)
     if name == "doubtful":  # whose plain form tells what is no text
-        return Wire(known.field.format(reference), "utf-8", size_bytes)
+        return Binding(known.field.format(reference), "utf-8", size_bytes)
     if name == "text":
         if size_bytes is None:  # UTF-16 could pass max_allowed_packet
-            return Wire(f"CAST(CONVERT({reference} USING utf8mb4) AS BINARY)", "utf-8")
-        return Wire(f"CAST(CONVERT({reference} USING utf16le) AS BINARY)", "utf-16", size_bytes)
+            return Binding(f"CAST(CONVERT({reference} USING utf8mb4) AS BINARY)", "utf-8")
+        return Binding(f"CAST(CONVERT({reference} USING utf16le) AS BINARY)", "utf-16", size_bytes)
     text = reference if name in BARE else known.text.format(reference)
-    return Wire(f"CAST({text} AS BINARY)", "utf-8", size_bytes)
+    return Binding(f"CAST({text} AS BINARY)", "utf-8", size_bytes)
 
 
-def _mysql_wire_as_kept(column: ReadColumn) -> Wire:
+def _mysql_binding_as_stored(column: ReadColumn) -> Binding:
     """Take texts as they are kept, which is in UTF-8, and dates as days, as of SQL Server.
 
     No text is converted in a session that is pinned by AS_KEPT. Of a date without a year or a day, nothing
@@ -99,11 +99,11 @@ def _mysql_wire_as_kept(column: ReadColumn) -> Wire:
     """
     reference, name = f"t.{mysql.quote(column.name)}", family(column.type)
     if column.kind.name == "date":
-        return Wire(f"TO_DAYS({reference}) - {DAYS_BEFORE_1970}", "days")
+        return Binding(f"TO_DAYS({reference}) - {DAYS_BEFORE_1970}", "days")
     if name == "text":
-        return Wire(reference, "utf-8", column.kind.size_bytes)
-    wire = _mysql_wire(column)
-    return replace(wire, sql=f"CONCAT({reference})") if name in BARE and wire.form == "utf-8" else wire
+        return Binding(reference, "utf-8", column.kind.size_bytes)
+    known = _mysql_binding(column)
+    return replace(known, sql=f"CONCAT({reference})") if name in BARE and known.type == "utf-8" else known
 
 
 def _postgresql_connection(secret: Secret) -> str:
@@ -165,7 +165,7 @@ WAYS = {
         _postgresql_connection,
         lambda timeout_s: (postgresql.pin(timeout_s),),
         Dialect(
-            _postgresql_wire,
+            _postgresql_binding,
             partial(_select, postgresql._select),
             {
                 "57014": "cancelled",
@@ -184,7 +184,7 @@ WAYS = {
         _mysql_connection,
         lambda timeout_s: (mysql.pin(timeout_s, "max_statement_time"), mysql.READ_ONLY),
         Dialect(
-            _mysql_wire,
+            _mysql_binding,
             partial(_select, mysql._select),
             {
                 **{str(code): "cancelled" for code in mysql.CANCELLED},
@@ -201,9 +201,9 @@ WAYS = {
 
 
 def engine(name: str, *, as_kept: bool = False) -> Any:
-    """Return the engine of that name with ODBC as its way to the server; see `_mysql_wire_as_kept`."""
+    """Return the engine of that name with ODBC as its way to the server; see `_mysql_binding_as_stored`."""
     way = WAYS[name]
-    dialect = replace(way.dialect, wire=_mysql_wire_as_kept) if as_kept else way.dialect
+    dialect = replace(way.dialect, binding=_mysql_binding_as_stored) if as_kept else way.dialect
     pins_of = (lambda timeout_s: (*way.pins(timeout_s), AS_KEPT)) if as_kept else way.pins
 
     def connect(secret: Secret, *, statement_timeout_s: int) -> odbc.Session:

@@ -72,8 +72,8 @@ class Source:
         position = query.position
         with self.session() as connection:
             while True:
-                asked = replace(query, position=position, limit=page_rows)
-                pages = list(self.engine.read(connection, asked))
+                page = replace(query, position=position, limit=page_rows)
+                pages = list(self.engine.read(connection, page))
                 rows += [row for page in pages for row in page.table.to_pylist()]
                 if sum(page.rows for page in pages) < page_rows:
                     return rows

@@ -78,7 +78,7 @@ def check(source: Source, seed: int, count: int) -> None:
             limited = rows[: 3 * size]
             read = over.read_in_pages(replace(query, end=tuple(map(str, limited[-1][:2]))), size)
             assert [tuple(row.values()) for row in read] == limited, (seed, size)
-        found: list[Row] = []
+        arrived: list[Row] = []
         position = None
         size_bytes = max(1, sum(len(row[3] or b"") for row in rows))
         for attempt in range(BREAKS + 1):
@@ -89,13 +89,13 @@ def check(source: Source, seed: int, count: int) -> None:
                 try:
                     with closing(over.engine.read(connection, replace(query, position=position))) as pages:
                         for page in pages:
-                            found += [tuple(row.values()) for row in page.table.to_pylist()]
+                            arrived += [tuple(row.values()) for row in page.table.to_pylist()]
                             position = page.position
                     break
                 except SourceUnavailable:
                     assert attempt < BREAKS
         assert attempt > 0
-        assert found == rows, seed
+        assert arrived == rows, seed
     source.execute(f"DROP TABLE {table}")
 
 

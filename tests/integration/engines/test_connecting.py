@@ -88,7 +88,7 @@ def test_an_unknown_database_is_refused(dialled_source: Source) -> None:
     assert "no such database" in str(error)
 
 
-def test_a_port_where_nobody_listens_is_unavailable(dialled_source: Source) -> None:
+def test_a_closed_port_is_unavailable(dialled_source: Source) -> None:
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -107,7 +107,7 @@ def test_a_secret_without_a_host_says_so(dialled_source: Source) -> None:
     assert type(refusal(dialled_source, host="")) is SecretError
 
 
-def test_a_server_that_accepts_and_says_nothing_is_given_up(
+def test_a_server_that_accepts_and_sends_nothing_is_given_up(
     dialled_source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = dialled_source.name

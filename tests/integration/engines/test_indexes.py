@@ -30,7 +30,7 @@ def native(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
 
 
 def made(source: Source, key: str) -> None:
-    """Make a table `t` with rows, without an index on its cursor."""
+    """Create a table `t` with rows, without an index on its cursor."""
     source.execute(
         f"CREATE TABLE t (a INTEGER NOT NULL, b INTEGER NOT NULL, at {TIMES[source.name]} NOT NULL{key})"
     )
@@ -48,7 +48,7 @@ def chosen(source: Source) -> TableSpec:
 
 
 def plan(source: Source, query: Query) -> str:
-    """Return the planner's words on a query, as one text."""
+    """Return the planner's description of a query, as one text."""
     source.execute(
         {"postgresql": "VACUUM ANALYZE t", "mysql": "ANALYZE TABLE t", "sqlite": "ANALYZE"}[source.name]
     )
@@ -57,8 +57,8 @@ def plan(source: Source, query: Query) -> str:
         "mysql": "EXPLAIN FORMAT=JSON ",
         "sqlite": "EXPLAIN QUERY PLAN ",
     }
-    told = json.dumps(source.execute(words[source.name] + source.engine.select(query)), default=str)
-    return told.replace('\\"', '"')
+    text = json.dumps(source.execute(words[source.name] + source.engine.select(query)), default=str)
+    return text.replace('\\"', '"')
 
 
 def pages(source: Source) -> list[Query]:
@@ -85,12 +85,12 @@ def test_the_index_that_is_advised_takes_scans_and_sorts_out_of_every_later_page
 
     assert index_advice.advice(native.engine, chosen(native)) == ()
     for query in pages(native):
-        told = plan(native, query)
-        assert not re.search(SORTS, told), told
-        assert re.search(RANGES, told), told
+        text = plan(native, query)
+        assert not re.search(SORTS, text), text
+        assert re.search(RANGES, text), text
 
 
-def test_an_index_on_the_cursor_is_enough_where_the_primary_key_orders_its_ties(native: Source) -> None:
+def test_an_index_on_the_cursor_is_enough_if_the_primary_key_orders_its_ties(native: Source) -> None:
     made(native, ", PRIMARY KEY (a, b)")
     native.execute("CREATE INDEX moved ON t (at)")
     notes = index_advice.advice(native.engine, chosen(native))
@@ -102,7 +102,7 @@ def test_an_index_on_the_cursor_is_enough_where_the_primary_key_orders_its_ties(
         assert sorts == bool(notes)
 
 
-def test_a_view_is_not_told_to_have_an_index(pg: Source) -> None:
+def test_no_index_is_advised_for_a_view(pg: Source) -> None:
     made(pg, ", PRIMARY KEY (a, b)")
     pg.execute("CREATE VIEW seen AS SELECT * FROM t")
     choice = specify(pg.engine, pg.describe("seen"), TableSettings(mode="replace"))

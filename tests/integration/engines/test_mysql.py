@@ -62,7 +62,7 @@ def test_a_byte_that_is_no_character_of_its_set_is_refused_and_never_a_question_
         assert [row["x"] for row in rows] == [text, None, "", None]
 
 
-def test_half_a_character_of_ucs2_is_refused_or_cut_out(maria: Source) -> None:
+def test_half_a_character_of_ucs2_is_refused_or_removed(maria: Source) -> None:
     maria.execute("CREATE TABLE t (id int PRIMARY KEY, x varchar(9) CHARACTER SET ucs2)")
     maria.execute("INSERT INTO t VALUES (1, x'0061D800006265E5'), (2, '日')")
     query = maria.query("t", order=("id",))
@@ -263,8 +263,8 @@ def test_the_clock_sees_a_statement_that_has_no_transaction_yet(maria: Source) -
     assert oldest <= before + timedelta(seconds=1)
 
 
-def test_the_clock_is_not_deceived_by_a_list_of_transactions_that_is_kept_old(maria: Source) -> None:
-    """InnoDB renews the list only when nobody has read it for 100 ms."""
+def test_the_clock_is_not_deceived_by_a_stale_list_of_transactions(maria: Source) -> None:
+    """InnoDB refreshes the list only after 100 ms without a reader."""
     maria.execute("CREATE TABLE t (id int PRIMARY KEY) ENGINE=InnoDB")
     done = threading.Event()
 
@@ -289,7 +289,7 @@ def test_the_clock_is_not_deceived_by_a_list_of_transactions_that_is_kept_old(ma
         thread.join()
 
 
-def test_the_clock_says_what_hides_transactions() -> None:
+def test_the_clock_reports_what_hides_transactions() -> None:
     with own_server() as source:
         source.execute("CREATE USER blind IDENTIFIED BY 'p'")
         source.execute("GRANT SELECT ON shop.* TO blind")

@@ -39,7 +39,7 @@ def choices(source: Source, *tables: str) -> list[TableSpec]:
 
 
 def questions(source: Source, *tables: str, watermark: str) -> dict[str, str]:
-    """Return what asks each table for rows above the watermark."""
+    """Return for each table the expression that looks for rows above the watermark."""
     reader = SourceProbe(source.engine, None)
     return {
         choice.table.name.table: reader.is_news(choice, choice.columns[0], watermark)
@@ -49,20 +49,20 @@ def questions(source: Source, *tables: str, watermark: str) -> dict[str, str]:
 
 @contextmanager
 def counted(source: Source, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Note the statements that are asked in the block."""
-    asked: list[str] = []
+    """Record the statements that run in the block."""
+    statements: list[str] = []
     ask = source.engine.ask
 
     def noting(connection: Any, sql: str) -> tuple[str | None, ...] | None:
-        asked.append(sql)
+        statements.append(sql)
         return ask(connection, sql)
 
     with monkeypatch.context() as patch:
         patch.setattr(source.engine, "ask", noting)
-        yield asked
+        yield statements
 
 
-def test_a_hundred_tables_are_asked_at_once_and_those_without_news_told(
+def test_a_hundred_tables_are_checked_by_one_statement_for_new_rows(
     source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = [f"t{number}" for number in range(101)]
@@ -72,38 +72,38 @@ def test_a_hundred_tables_are_asked_at_once_and_those_without_news_told(
     source.execute("INSERT INTO t5 VALUES (8)")
     source.execute("DELETE FROM t6")
 
-    with source.session() as connection, counted(source, monkeypatch) as asked:
+    with source.session() as connection, counted(source, monkeypatch) as statements:
         still = new_rows.still(source.engine, connection, questions(source, *names, watermark="7"))
 
     assert still == {*names} - {"t5"}
-    assert len(asked) == 2
+    assert len(statements) == 2
 
-    with source.session() as connection, counted(source, monkeypatch) as asked:
+    with source.session() as connection, counted(source, monkeypatch) as statements:
         new_rows.still(source.engine, connection, questions(source, *names, watermark="7"), stop=True)
-    assert len(asked) == 1
+    assert len(statements) == 1
 
 
-def test_a_table_that_cannot_be_asked_hides_no_other(source: Source) -> None:
+def test_a_table_that_cannot_be_read_hides_no_other(source: Source) -> None:
     for name in ("a", "b", "c"):
         source.execute(f"CREATE TABLE {name} (n INTEGER NOT NULL PRIMARY KEY)")
         source.execute(f"INSERT INTO {name} VALUES (7)")
     tables = ("a", "gone", "b", "c")
 
     with source.session() as connection:
-        asked = questions(source, *tables, watermark="7")
-        assert new_rows.still(source.engine, connection, asked) == {"a", "b", "c"}
+        expressions = questions(source, *tables, watermark="7")
+        assert new_rows.still(source.engine, connection, expressions) == {"a", "b", "c"}
         reader = SourceProbe(source.engine, connection)
         tops = {c.table.name.table: f"({reader.top(c, c.columns[0])})" for c in choices(source, *tables)}
         highest = new_rows.ask(source.engine, connection, tops)
     assert highest == {"a": "7", "b": "7", "c": "7"}
 
 
-def test_a_batch_that_takes_too_long_is_asked_in_halves(pg: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_takes_too_long_is_split_in_halves(pg: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     naps = dict.fromkeys(range(4), "(SELECT 1 FROM pg_catalog.pg_sleep(0.3))")
 
-    with pg.session(timeout_s=1) as connection, counted(pg, monkeypatch) as asked:
+    with pg.session(timeout_s=1) as connection, counted(pg, monkeypatch) as statements:
         assert new_rows.ask(pg.engine, connection, naps) == dict.fromkeys(range(4), "1")
-    assert len(asked) == 3
+    assert len(statements) == 3
 
     with pg.session(timeout_s=1) as connection, pytest.raises(QueryCancelled):
         pg.engine.ask(connection, f"SELECT {', '.join(naps.values())}")

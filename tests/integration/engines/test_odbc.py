@@ -24,7 +24,7 @@ def refusal(source: Source, **changes: Any) -> TributaryError:
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_long_values_among_short_ones_arrive_whole(odbc_source: Source, ordered: bool) -> None:
+def test_long_values_among_short_ones_arrive_complete(odbc_source: Source, ordered: bool) -> None:
     """Each is longer than the buffer for it, but for the last ones, whose buffers grew with the first."""
     source = odbc_source
     source.execute(f"CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, x {source.facts.text})")
@@ -43,7 +43,7 @@ def test_long_values_among_short_ones_arrive_whole(odbc_source: Source, ordered:
     ]
 
 
-def test_pages_begin_where_the_last_one_ended_whatever_the_buffers_had_to_become(odbc_source: Source) -> None:
+def test_pages_start_after_the_last_one_when_buffers_grow(odbc_source: Source) -> None:
     source = odbc_source
     source.execute(f"CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, x {source.facts.text})")
     lengths = [10, 20_000, 10, 60_000, 30, 9_000, 1]
@@ -73,7 +73,7 @@ def test_a_value_longer_than_every_buffer_is_read_row_by_row(
     assert [row["x"] for row in rows] == [None, b"\xab" * 400_000, b"\xab" * 400_000, None]
 
 
-def test_a_session_has_one_connection_whatever_it_is_asked(odbc_source: Source) -> None:
+def test_a_session_has_one_connection_for_all_queries(odbc_source: Source) -> None:
     source = odbc_source
     source.execute("CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY)")
     source.execute("INSERT INTO t VALUES (1)")
@@ -104,7 +104,7 @@ def test_a_password_of_any_characters_is_taken_and_a_wrong_one_refused(odbc_sour
             source.execute(statement.format(user=user))
 
 
-def test_a_port_where_nobody_listens_is_unavailable(odbc_source: Source) -> None:
+def test_a_closed_port_is_unavailable(odbc_source: Source) -> None:
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -113,10 +113,10 @@ def test_a_port_where_nobody_listens_is_unavailable(odbc_source: Source) -> None
     assert f"127.0.0.1:{port}" in str(error)
 
 
-def test_a_driver_that_is_not_there_is_said_to_be_left_out_of_the_build(odbc_source: Source) -> None:
+def test_a_missing_driver_is_reported_as_left_out_of_the_build(odbc_source: Source) -> None:
     with pytest.raises(TributaryError, match=r"ODBC parts of the drivers layer.*requirements\.txt"):
         odbc.open_session(
-            odbc.Dialect(lambda column: odbc.Wire("1", "int32"), lambda query, columns: "SELECT 1", {}),
+            odbc.Dialect(lambda column: odbc.Binding("1", "int32"), lambda query, columns: "SELECT 1", {}),
             "Driver=/nowhere/libmsodbcsql.so;Server=127.0.0.1;",
             where="127.0.0.1:1433",
             pins=(),

@@ -21,7 +21,7 @@ KEPT = {
 
 
 @pytest.mark.parametrize("order", [("a", "c"), ("b", "a"), ("c", "b")])
-def test_dates_that_travel_as_days_and_texts_as_they_are_kept_are_those_that_the_engine_reads(
+def test_dates_read_as_days_and_texts_read_as_stored_are_those_that_the_engine_reads(
     maria: Source, order: tuple[str, ...]
 ) -> None:
     """And begin pages as its own do."""
@@ -44,7 +44,7 @@ def test_dates_that_travel_as_days_and_texts_as_they_are_kept_are_those_that_the
         assert as_kept.read_in_pages(query, page_rows) == expected
 
 
-def test_decimals_of_other_digits_than_planned_arrive_whole_or_are_refused(
+def test_decimals_of_other_digits_than_planned_arrive_complete_or_are_refused(
     maria: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A buffer for as many digits as were planned would hold some of them, and say nothing."""
@@ -68,7 +68,7 @@ def test_decimals_of_other_digits_than_planned_arrive_whole_or_are_refused(
         monkeypatch.undo()
 
 
-def test_decimals_without_a_digit_before_the_point_arrive_whole(maria: Source) -> None:
+def test_decimals_without_a_digit_before_the_point_arrive_complete(maria: Source) -> None:
     """MariaDB writes a 0 there, for which a decimal's buffer has no room."""
     maria.execute("CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, d DECIMAL(5,5), e DECIMAL(30,30))")
     maria.execute(f"INSERT INTO t VALUES (1, -0.12345, -0.{'7' * 30}), (2, 0.99999, 0), (3, NULL, NULL)")

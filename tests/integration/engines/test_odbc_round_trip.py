@@ -9,7 +9,5 @@ from tests.integration.redshift_warehouse import Warehouse
 __all__ = ["warehouse"]  # the fixture
 
 
-def test_what_the_driver_wrote_arrives_by_odbc_whatever_it_is(
-    odbc_source: Source, warehouse: Warehouse
-) -> None:
+def test_any_value_that_the_driver_wrote_arrives_by_odbc(odbc_source: Source, warehouse: Warehouse) -> None:
     check(odbc_source, warehouse, seed=2)

@@ -36,7 +36,7 @@ def string(text: str, source: Source) -> str:
     return source.facts.string.format(escaped.replace("'", "''"))
 
 
-def test_pages_of_every_size_hold_each_row_once_where_the_cursor_ties_at_their_borders(
+def test_pages_of_every_size_hold_each_row_once_if_the_cursor_ties_at_their_borders(
     source: Source,
 ) -> None:
     source.execute(

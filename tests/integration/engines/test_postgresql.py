@@ -206,7 +206,7 @@ def test_the_clock_leaves_other_databases_out(pg: Source) -> None:
         assert pg.engine.clock(connection).oldest is None
 
 
-def test_the_clock_says_what_hides_transactions(pg: Source) -> None:
+def test_the_clock_reports_what_hides_transactions(pg: Source) -> None:
     role = f"blind_{pg.secret.dbname}"
     pg.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'p'")
     secret = Secret(**{**pg.secret.model_dump(), "username": role, "password": "p"})

@@ -1,4 +1,4 @@
-"""Big tables are cut at keys of their own into about equal ranges, at a small part of a scan's cost."""
+"""Big tables are divided at keys of their own into about equal ranges, for a fraction of a scan's cost."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ KEYS: dict[str, tuple[Sequence[str], Sequence[str], dict[str, str]]] = {
 
 @pytest.fixture(params=[name for name in HERE if name != "sqlite"])
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
-    """One empty database on each engine that cuts tables."""
+    """One empty database on each engine that divides tables."""
     with OPEN[request.param](request, tmp_path) as opened:
         yield opened
 
 
 def filled(source: Source, case: str) -> tuple[list[ReadColumn], list[tuple[str, ...]]]:
-    """Make the table `big` and return its key and the keys that cut it, in COUNT parts if all is well."""
+    """Create the table `big` and return its key and the ends of its ranges, which should be COUNT."""
     names, types, values = KEYS[case]
     columns = ", ".join(f"{name} {type}" for name, type in zip(names, types, strict=True))
     source.execute(f"CREATE TABLE big ({columns}, filler text, PRIMARY KEY ({', '.join(names)}))")
@@ -72,18 +72,18 @@ def filled(source: Source, case: str) -> tuple[list[ReadColumn], list[tuple[str,
     query = source.query("big", order=tuple(names))
     key = [next(column for column in query.columns if column.name == name) for name in names]
     with source.session() as connection:
-        return key, source.engine.split(connection, query.table, key, COUNT)
+        return key, source.engine.key_range_ends(connection, query.table, key, COUNT)
 
 
 @pytest.mark.parametrize("case", list(KEYS))
 def test_every_row_is_in_one_range_and_ranges_are_about_equal(server: Source, case: str) -> None:
-    key, cuts = filled(server, case)
+    key, ends = filled(server, case)
     query = server.query("big", order=tuple(column.name for column in key))
     query = replace(query, columns=tuple(key))
 
     shares = [
         [tuple(row.values()) for row in server.read(replace(query, position=begin, end=end))]
-        for begin, end in zip([None, *cuts], [*cuts, None], strict=True)
+        for begin, end in zip([None, *ends], [*ends, None], strict=True)
     ]
 
     assert [row for share in shares for row in share] == [tuple(row.values()) for row in server.read(query)]
@@ -98,14 +98,14 @@ def test_postgresql_reads_a_bounded_part_of_the_blocks(pg: Source) -> None:
         blocks = (
             pg.engine.sizes(connection, [pg.query("big").table])[pg.query("big").table].size_bytes // 8192
         )
-        sql = postgresql_ranges.keys(
+        sql = postgresql_ranges.range_ends(
             "public.big", ["t.a"], ["t.a"], postgresql_ranges.percent(blocks * 8192, 8192, 2), 2
         )
         answer = pg.engine.ask(connection, f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}")
     shown = json.loads(str(answer and answer[0]))[0]["Plan"]
-    told = json.dumps(shown)
-    assert "Sample Scan" in told
-    assert "Seq Scan" not in told
+    text = json.dumps(shown)
+    assert "Sample Scan" in text
+    assert "Seq Scan" not in text
     assert (
         shown["Shared Hit Blocks"] + shown["Shared Read Blocks"] < 2 * 2 * postgresql_ranges.BLOCKS_PER_RANGE
     )
@@ -128,11 +128,11 @@ def test_mysql_reads_a_few_keys_for_each_range(maria: Source) -> None:
         reads()
         idle = -reads() + reads()  # what the question itself reads
         before = reads()
-        assert len(maria.engine.split(connection, table, key, COUNT)) == COUNT - 1
+        assert len(maria.engine.key_range_ends(connection, table, key, COUNT)) == COUNT - 1
         assert reads() - before - idle < 500
 
 
-def test_the_catalog_knows_how_large_tables_are_and_has_no_word_for_views(server: Source) -> None:
+def test_the_catalog_has_sizes_of_tables_and_none_of_views(server: Source) -> None:
     filled(server, "digests")
     server.execute("CREATE VIEW seen AS SELECT * FROM big")
     names = [server.query(table).table for table in ("big", "seen")]
@@ -144,7 +144,7 @@ def test_the_catalog_knows_how_large_tables_are_and_has_no_word_for_views(server
         assert server.engine.sizes(connection, []) == {}
 
 
-def test_partitions_are_counted_with_the_table_that_they_belong_to_and_cut_with_it(pg: Source) -> None:
+def test_partitions_are_counted_and_divided_with_their_table(pg: Source) -> None:
     pg.execute("CREATE TABLE big (a int PRIMARY KEY, filler text) PARTITION BY RANGE (a)")
     for number in range(4):
         begin, end = number * 5_000, (number + 1) * 5_000
@@ -154,17 +154,17 @@ def test_partitions_are_counted_with_the_table_that_they_belong_to_and_cut_with_
     query = pg.query("big", order=("a",))
     with pg.session() as connection:
         assert pg.engine.sizes(connection, [query.table])[query.table].rows == 20_000
-        cuts = pg.engine.split(connection, query.table, query.columns[:1], 4)
-    assert [round(int(cut) / 5_000) for (cut,) in cuts] == [1, 2, 3]
+        ends = pg.engine.key_range_ends(connection, query.table, query.columns[:1], 4)
+    assert [round(int(cut) / 5_000) for (cut,) in ends] == [1, 2, 3]
 
 
-def test_what_has_no_keys_to_cut_at_is_not_cut(server: Source) -> None:
+def test_a_table_without_enough_keys_is_not_divided(server: Source) -> None:
     server.execute("CREATE TABLE few (a integer NOT NULL PRIMARY KEY)")
     with server.session() as connection:
         query = server.query("few")
-        assert server.engine.split(connection, query.table, query.columns, 4) == []
+        assert server.engine.key_range_ends(connection, query.table, query.columns, 4) == []
         server.execute("INSERT INTO few VALUES (1)")
-        assert server.engine.split(connection, query.table, query.columns, 4) == []
+        assert server.engine.key_range_ends(connection, query.table, query.columns, 4) == []
 
 
 def plan(source: Source, sql: str) -> Any:
@@ -176,10 +176,10 @@ def plan(source: Source, sql: str) -> Any:
 
 @pytest.mark.parametrize("case", ["few leading values", "digests"])
 def test_pages_of_a_range_are_index_ranges_without_a_sort(server: Source, case: str) -> None:
-    key, cuts = filled(server, case)
+    key, ends = filled(server, case)
     query = server.query("big", order=tuple(column.name for column in key), limit=500)
-    for position in (cuts[2], cuts[3]):
-        sql = server.engine.select(replace(query, position=position, end=cuts[4]))
-        told = json.dumps(plan(server, sql))
-        assert not re.search(r'"Sort"|filesort', told), told
-        assert re.search(r'"Index Cond": ".*>.*<=|"access_type": "range"', told), told
+    for position in (ends[2], ends[3]):
+        sql = server.engine.select(replace(query, position=position, end=ends[4]))
+        text = json.dumps(plan(server, sql))
+        assert not re.search(r'"Sort"|filesort', text), text
+        assert re.search(r'"Index Cond": ".*>.*<=|"access_type": "range"', text), text

@@ -1,4 +1,4 @@
-"""What may happen around a read: it is left, cancelled, cut off or not allowed; and it never writes."""
+"""What may happen around a read: it is closed early, cancelled, cut off or not allowed; it never writes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tributary.secret import Secret
 
 
 def make_big(source: Source) -> Query:
-    """Make 40,000 rows of a thousand characters each, by doubling some of them."""
+    """Create 40,000 rows of a thousand characters each, by doubling some of them."""
     source.execute(f"CREATE TABLE big (id INTEGER NOT NULL PRIMARY KEY, filler {source.facts.text})")
     rows = ", ".join(f"({number}, '{'x' * 1000}')" for number in range(1, 626))
     source.execute(f"INSERT INTO big VALUES {rows}")
@@ -29,7 +29,7 @@ def make_big(source: Source) -> Query:
     return source.query("big", order=("id",))
 
 
-def test_leaving_a_read_early_ends_its_thread_and_its_query(source: Source) -> None:
+def test_closing_a_read_early_ends_its_thread_and_its_query(source: Source) -> None:
     query = make_big(source)
     before = threading.active_count()
     with source.session() as connection:
@@ -38,7 +38,7 @@ def test_leaving_a_read_early_ends_its_thread_and_its_query(source: Source) -> N
         started = time.monotonic()
         pages.close()
         assert time.monotonic() - started < 3
-        assert threading.active_count() <= before  # one of an earlier test may end meanwhile
+        assert threading.active_count() <= before  # one of an earlier test may end at the same time
     started = time.monotonic()
     source.execute("DROP TABLE big")  # which waits for every query on it
     assert time.monotonic() - started < 10

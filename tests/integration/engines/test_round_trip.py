@@ -295,8 +295,8 @@ def check(source: Source, warehouse: Warehouse, *, seed: int) -> None:
     assert (moved.result.failure, moved.result.rows, moved.result.altered) == (None, len(rows), ())
     loaded = moved.rows(", ".join(f"c{place}" for place in range(len(types))))
     for place, (type, drawn) in enumerate(types.items()):
-        for row, found in zip(rows, loaded, strict=True):
-            value, cell = row[place], found[place]
+        for row, cells in zip(rows, loaded, strict=True):
+            value, cell = row[place], cells[place]
             expected = None if value is None else drawn.arrived(value)
             arrived = None if cell is None else drawn.read(cell)
             assert (type, value, arrived) == (type, value, expected)
@@ -437,9 +437,9 @@ def test_what_a_policy_treats_arrives_treated_and_is_counted_to_the_value(
     counted = {}
     for place, (type, drawn) in enumerate(types.items()):
         _, fault, faulty = wanted[type]
-        for row, found in zip(rows, loaded, strict=True):
+        for row, cells in zip(rows, loaded, strict=True):
             expected = None if row[place] is None else drawn.arrived(row[place])
-            arrived = None if found[place] is None else drawn.read(found[place])
+            arrived = None if cells[place] is None else drawn.read(cells[place])
             assert (type, row[place], arrived) == (type, row[place], expected)
         if touched := sum(_is_in(row[place], faulty) for row in rows):
             counted[f"c{place}", fault] = touched
@@ -451,7 +451,7 @@ def _is_in(value: Any, faulty: dict[Any, Any]) -> bool:
     return any(type(value) is type(one) and value == one for one in faulty)
 
 
-def test_what_the_driver_wrote_arrives_whatever_it_is(source: Source, warehouse: Warehouse) -> None:
+def test_any_value_that_the_driver_wrote_arrives(source: Source, warehouse: Warehouse) -> None:
     until = time.monotonic() + SOAK_S
     check(source, warehouse, seed=1)
     seed = int(time.time())

@@ -75,13 +75,13 @@ def test_a_primary_key_is_nullable_unless_sqlite_keeps_it_from_it(lite: Source) 
 
     def table(name: str, *columns: tuple[str, str, bool], **keys: tuple[tuple[str, ...], ...]) -> SourceTable:
         key = keys.get("key", ((),))[0]
-        found = tuple(SourceColumn(*column) for column in columns)
+        described_columns = tuple(SourceColumn(*column) for column in columns)
         return SourceTable(
-            TableName("main", name), found, key, keys.get("unique", ()), keys.get("indexes", ())
+            TableName("main", name), described_columns, key, keys.get("unique", ()), keys.get("indexes", ())
         )
 
     assert [name.table for name in listed] == ["a", "b", "c", "d", "v"]
-    assert sorted(described.values(), key=lambda found: found.name) == [
+    assert sorted(described.values(), key=lambda known: known.name) == [
         table("a", ("id", "INTEGER", False), ("n", "TEXT", True), key=(("id",),), indexes=(("id",),)),
         table("b", ("x", "TEXT", True), ("y", "INT", True), key=(("y", "x"),), indexes=(("y", "x"),)),
         table("c", ("x", "TEXT", False), key=(("x",),), indexes=(("x",),)),

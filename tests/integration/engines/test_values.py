@@ -201,6 +201,6 @@ def test_a_type_that_has_no_form_is_refused_by_name(engine: str) -> None:
         with pytest.raises(UnsupportedType) as caught:
             registry.get(engine).kind(SourceColumn("odd", type, True))
         assert str(caught.value) == (
-            f'column "odd" has type {type or "no type"}, which the warehouse has no form for; '
+            f'column "odd" has type {type or "no type"}, which the warehouse cannot store; '
             "leave it out with columns: {exclude: [odd]}, or take its text with column_policies: {odd: text}"
         )

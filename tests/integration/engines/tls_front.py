@@ -1,4 +1,4 @@
-"""TLS in front of a PostgreSQL server whose build has none, as a pooler would stand there."""
+"""TLS in front of a PostgreSQL server whose build has none, as a pooler provides it."""
 
 from __future__ import annotations
 

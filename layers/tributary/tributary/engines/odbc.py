@@ -1,10 +1,10 @@
-"""Reading through ODBC: columns in bulk by arrow-odbc, small queries and odd rows by pyodbc.
+"""Reads through ODBC: columns in bulk by arrow-odbc, small queries and long values by pyodbc.
 
-ODBC's own times lose precision, its texts depend on locales, code pages and drivers, and its drivers
-convert wrongly between what is bound and what is selected. So integers and floats are selected as exactly
-what is bound, decimals are bound as the answer itself says they are, dates are the number of a day, and all
-else travels as bytes that the server rendered: exact text in ASCII or UTF-16, or the binary itself.
-A transit buffer has a bound. A value beyond it is never cut: its page is read again, in the end row by row.
+ODBC's time types lose precision, its texts depend on locales, code pages and drivers, and its drivers convert
+wrongly between bound and selected types. So integers and floats are selected as exactly the bound type,
+decimals are bound as the result describes them, dates are day numbers, and everything else arrives as bytes
+that the server rendered: exact text in ASCII or UTF-16, or the binary value itself.
+A bound buffer has a limit. A longer value is never truncated: its page is read again, finally row by row.
 """
 
 from __future__ import annotations
@@ -38,77 +38,65 @@ from tributary.reading.csv_blocks import BLOCK_BYTES, Block
 if TYPE_CHECKING:
     import pyarrow
 
-CAPS_BYTES = (8_192, 262_144)  # of a transit buffer for one value; beyond the last, rows are read one by one
-TRANSIT_BYTES = 8 << 20  # of the buffer for all the rows of one fetch: one is filled while one is read
-ROW_BYTES_AT_MOST = 32 << 20  # of the buffers of one row, however many columns it has
+CAPS_BYTES = (8_192, 262_144)  # of the buffer for one value; above the last, rows are read one by one
+FETCH_BYTES = 8 << 20  # of the buffer for all rows of one fetch: one is filled while one is read
+ROW_BYTES_AT_MOST = 32 << 20  # of all the buffers of one row
 FETCH_ROWS = 65_535
 EPOCH = date(1970, 1, 1)
-FINER = r"(\.\d{6})\d+"  # a warehouse's times have six decimals: what is finer is cut, never rounded up
+FINER = r"(\.\d{6})\d+"  # the warehouse has six decimals: further ones are truncated, never rounded up
 
-Form = Literal["int32", "int64", "float64", "decimal", "days", "utf-8", "utf-16", "bytes"]
+BoundType = Literal["int32", "int64", "float64", "decimal", "days", "utf-8", "utf-16", "bytes"]
 NUMBERS = ("int32", "int64", "float64", "decimal", "days")  # days are counted from 1970-01-01
 Meaning = Literal["cancelled", "forbidden", "gone", "unreadable", "broken", "busy", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
-    """How a column travels: the expression to select, and what its values are.
-
-    `size_bytes` bounds what is no number, None where it is unbounded. `finer`: texts of times that may
-    have more than six decimals.
-    """
+class Binding:
+    """How a column is selected, and as what its values are bound."""
 
     sql: str
-    form: Form
-    size_bytes: int | None = None
-    finer: bool = False
+    type: BoundType
+    size_bytes: int | None = None  # the most that a text or binary has, None if unbounded
+    finer: bool = False  # texts of times that may have more than six decimals
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What differs between databases behind ODBC.
+    """What differs between databases behind ODBC."""
 
-    `meanings`: of a server's own error numbers, and of SQLSTATEs where the standard's meaning is not
-    meant. `driver_times_out`: whether the driver bounds a statement's time; else the pins must.
-    """
-
-    wire: Callable[[ReadColumn], Wire]
+    binding: Callable[[ReadColumn], Binding]
     select: Callable[[Query, Sequence[str]], str]
-    meanings: Mapping[str, Meaning]
-    driver_times_out: bool = True
+    meanings: Mapping[str, Meaning]  # of the server's error numbers, and of SQLSTATEs it uses in its own way
+    driver_times_out: bool = True  # whether the driver bounds a statement's time; otherwise the pins must
 
 
 @dataclass(slots=True)
 class Session:
-    """One connection at a time: through pyodbc or through arrow-odbc, whichever is asked for.
-
-    `pins` are the statements that make a connection ours. `caps` says which of CAPS_BYTES a table
-    has needed so far, len(CAPS_BYTES) where none was enough. A session that broke stays broken.
-    """
+    """One connection at a time, through pyodbc or through arrow-odbc."""
 
     dialect: Dialect
     connection_string: str = field(repr=False)
     where: str
-    pins: tuple[str, ...]
+    pins: tuple[str, ...]  # the statements that set a new connection's settings
     statement_timeout_s: int
-    rows: Any = None
-    bulk: Any = None
-    broken: bool = False
-    caps: dict[TableName, int] = field(default_factory=dict)
+    rows: Any = None  # the pyodbc connection
+    bulk: Any = None  # the arrow-odbc connection
+    broken: bool = False  # a broken session stays broken
+    caps: dict[TableName, int] = field(default_factory=dict)  # per table the index into CAPS_BYTES it needs
 
 
 # --- sessions -----------------------------------------------------------------------------------
 
 
 def connection_string(parts: Mapping[str, str]) -> str:
-    """Return the connection string; every value stands in braces, so that none can end before its end."""
+    """Return the connection string; every value is in braces, so that none can add a keyword."""
     return "".join(f"{name}={{{value.replace('}', '}}')}}};" for name, value in parts.items())
 
 
 def open_session(
     dialect: Dialect, connection: str, *, where: str, pins: Sequence[str], statement_timeout_s: int
 ) -> Session:
-    """Connect, which proves host, user, database and pins; see `Engine.connect` for what it raises."""
+    """Connect, which checks host, user, database and pins; see `Engine.connect` for what it raises."""
     session = Session(dialect, connection, where, tuple(pins), statement_timeout_s)
     by_rows(session)
     return session
@@ -123,10 +111,10 @@ def close(session: Session) -> None:
 
 
 def by_rows(session: Session) -> Any:
-    """Return the pyodbc connection, opened and pinned if it is not there."""
+    """Return the pyodbc connection; open and pin it if there is none."""
     if session.rows is None:
         pyodbc = _drivers().pyodbc
-        pyodbc.pooling = False  # a pooled connection would keep our settings for somebody else
+        pyodbc.pooling = False  # a pooled connection would keep our settings for its next user
         close(session)
         with _connecting(session):
             connection = pyodbc.connect(session.connection_string, autocommit=True, timeout=CONNECT_TIMEOUT_S)
@@ -139,7 +127,7 @@ def by_rows(session: Session) -> Any:
 
 
 def in_bulk(session: Session) -> Any:
-    """Return the arrow-odbc connection, opened and pinned if it is not there."""
+    """Return the arrow-odbc connection; open and pin it if there is none."""
     if session.bulk is None:
         arrow_odbc = _drivers().arrow_odbc
         close(session)
@@ -158,7 +146,7 @@ class _Drivers:
 
 
 def _drivers() -> _Drivers:
-    """Import what speaks ODBC: not there unless the ODBC parts were built into the drivers layer."""
+    """Import the ODBC modules; they are missing unless the drivers layer was built with them."""
     try:
         import arrow_odbc
         import pyodbc
@@ -168,11 +156,11 @@ def _drivers() -> _Drivers:
 
 
 NOT_BUILT = (
-    "this engine needs the ODBC parts of the drivers layer, which this build left out; take them in, in "
-    'layers/drivers/requirements.txt, and deploy again: see "SQL Server" in docs/configuration.md'
+    "this engine needs the ODBC parts of the drivers layer, which this build does not include; add them in "
+    'layers/drivers/requirements.txt and deploy again: see "SQL Server" in docs/configuration.md'
 )
 
-# --- errors: the one place where the drivers' become ours ---------------------------------------
+# --- errors: the drivers' errors become ours here and nowhere else ------------------------------
 
 STATE = re.compile(r"State: (\w{5}), Native error: (-?\d+)")  # as arrow-odbc words it
 NATIVE = re.compile(r"\((-?\d+)\) \(SQL\w+\)")  # as pyodbc words it
@@ -191,13 +179,13 @@ STANDARD: dict[str, Meaning] = {  # SQLSTATEs, or their classes
 }
 
 
-class _Cut(Exception):
-    """A value did not fit its transit buffer."""
+class _ValueTooLong(Exception):
+    """A value did not fit its bound buffer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """What an ODBC error says in its codes; its text stays behind."""
+class ErrorCodes:
+    """The codes of an ODBC error, without its text."""
 
     state: str
     native: str
@@ -206,22 +194,21 @@ class Failure:
         return self.state if self.native in ("0", "1") else f"{self.state}, {self.native}"
 
 
-def failure(error: Exception) -> Failure:
+def error_codes(error: Exception) -> ErrorCodes:
     """Return the codes of a driver's error."""
     text = str(error)
-    if found := STATE.search(text):
-        return Failure(found[1], found[2])
+    if match := STATE.search(text):
+        return ErrorCodes(match[1], match[2])
     state = str(error.args[0])[:5] if error.args and type(error).__module__.startswith("pyodbc") else "HY000"
     native = NATIVE.search(text)
-    return Failure(state, native[1] if native else "0")
+    return ErrorCodes(state, native[1] if native else "0")
 
 
-def meaning(dialect: Dialect, known: Failure) -> Meaning | None:
-    """Return what the failure means, by the server's number, then by SQLSTATE, then by its class."""
-    told = dialect.meanings
-    for code in (known.native, known.state, known.state[:2]):
-        if found := told.get(code) or STANDARD.get(code):
-            return found
+def meaning(dialect: Dialect, codes: ErrorCodes) -> Meaning | None:
+    """Return the meaning of the server's number, else of the SQLSTATE, else of the SQLSTATE's class."""
+    for code in (codes.native, codes.state, codes.state[:2]):
+        if meant := dialect.meanings.get(code) or STANDARD.get(code):
+            return meant
     return None
 
 
@@ -232,7 +219,7 @@ def _is_drivers(error: Exception) -> bool:
 
 @contextmanager
 def _connecting(session: Session) -> Iterator[None]:
-    """Turn what goes wrong while connecting into our errors."""
+    """Turn errors while connecting into ours."""
     if session.broken:
         raise SourceUnavailable(f"the connection to {session.where} broke")
     try:
@@ -244,60 +231,62 @@ def _connecting(session: Session) -> Iterator[None]:
 
 
 def _refused(session: Session, error: Exception) -> TributaryError:
-    where, known = session.where, failure(error)
+    where, codes = session.where, error_codes(error)
     if NO_DRIVER.search(str(error)):
         return ConfigError(NOT_BUILT)
-    meant = meaning(session.dialect, known)
+    meant = meaning(session.dialect, codes)
     if TLS.search(str(error)) and meant != "refused":
         return SourceRefused(
-            f"TLS with {where} failed ({known}); put the authority's PEM into the secret's "
+            f"TLS with {where} failed ({codes}); put the authority's PEM into the secret's "
             '"sslrootcert", or set "sslmode" there: require, or disable on a network that you trust'
         )
     if meant in ("refused", "forbidden", "gone"):
-        return SourceRefused(f"{where} refused the connection ({known}); check username, password and dbname")
+        return SourceRefused(f"{where} refused the connection ({codes}); check username, password and dbname")
     if meant == "busy":
-        return SourceUnavailable(f"{where} has no connection free ({known}); lower max_connections")
+        return SourceUnavailable(f"{where} has no connection free ({codes}); lower max_connections")
     if meant in ("broken", "cancelled"):
-        return SourceUnavailable(f"{where} cannot be reached, or fell silent ({known}); check host and port")
-    return SourceRefused(f"{where} refused the connection ({known}); check the secret")
+        return SourceUnavailable(
+            f"{where} cannot be reached, or stopped answering ({codes}); check host and port"
+        )
+    return SourceRefused(f"{where} refused the connection ({codes}); check the secret")
 
 
 @contextmanager
 def queries(session: Session, table: TableName | None = None) -> Iterator[None]:
-    """Turn what goes wrong in a statement into our errors."""
+    """Turn errors of a statement into ours."""
     try:
         yield
     except Exception as error:
         if not _is_drivers(error):
             raise
         if TOO_LARGE in str(error):
-            raise _Cut from None
-        ours = _reduced(session, failure(error), str(table or "a table"))
+            raise _ValueTooLong from None
+        ours = _reduced(session, error_codes(error), str(table or "a table"))
         session.broken = isinstance(ours, SourceUnavailable)
         raise ours from None
 
 
-def _reduced(session: Session, known: Failure, table: str) -> TributaryError:
+def _reduced(session: Session, codes: ErrorCodes, table: str) -> TributaryError:
     where = session.where
-    match meaning(session.dialect, known):
+    match meaning(session.dialect, codes):
         case "cancelled":
-            return QueryCancelled(f"{where} cancelled a query on {table} ({known})")
+            return QueryCancelled(f"{where} cancelled a query on {table} ({codes})")
         case "forbidden" | "refused":
-            return TableRefused(f"{table} may not be read ({known}); grant SELECT on it to the source's user")
+            return TableRefused(f"{table} may not be read ({codes}); grant SELECT on it to the source's user")
         case "gone":
-            return TableRefused(f"{table}, or a column that is read of it, does not exist any more ({known})")
+            return TableRefused(f"{table}, or one of its columns, no longer exists ({codes})")
         case "unreadable":
-            return TableRefused(f"{table} cannot be read in the session's isolation level ({known})")
+            return TableRefused(f"{table} cannot be read in the session's isolation level ({codes})")
         case "broken" | "busy":
-            return SourceUnavailable(f"{where} could not finish a query on {table} ({known})")
-    return InternalError(f"{where} failed on {table} with {known}")
+            return SourceUnavailable(f"{where} could not finish a query on {table} ({codes})")
+    return InternalError(f"{where} failed on {table} with {codes}")
 
 
 # --- small queries ------------------------------------------------------------------------------
 
 
 def ask(session: Session, sql: str) -> tuple[str | None, ...] | None:
-    """Return the first row of a small query as texts, None where there is none."""
+    """Return the first row of a small query as texts, None without a row."""
     answer = answers(session, sql, at_most=1)
     return answer[0] if answer else None
 
@@ -309,8 +298,8 @@ def answers(session: Session, sql: str, *, at_most: int | None = None) -> list[t
         cursor.execute(sql)
         if cursor.description is None:
             return []
-        found = cursor.fetchall() if at_most is None else cursor.fetchmany(at_most)
-    return [tuple(None if value is None else _text(value) for value in row) for row in found]
+        rows = cursor.fetchall() if at_most is None else cursor.fetchmany(at_most)
+    return [tuple(None if value is None else _text(value) for value in row) for row in rows]
 
 
 def _text(value: object) -> str:
@@ -325,97 +314,97 @@ def _text(value: object) -> str:
 def read(session: Session, query: Query) -> Generator[Page]:
     """Run the query and yield its rows; see `Engine.read`.
 
-    An ordered query goes on after the last page with larger buffers, in the end by rows. One without
-    an order cannot be taken up again: it is read in bulk only where no value can be too long.
+    An ordered query continues after the last page with larger buffers, finally row by row. One without an
+    order cannot be resumed: it is read in bulk only if no value can be too long.
     """
-    wires = [session.dialect.wire(column) for column in query.columns]
-    level = _first_level(session, query, wires)
+    bindings = [session.dialect.binding(column) for column in query.columns]
+    level = _first_level(session, query, bindings)
     position, limit = query.position, query.limit
     while True:
         rest = replace(query, position=position, limit=limit)
-        in_bulk = level < len(CAPS_BYTES) and _fits(wires, CAPS_BYTES[level])
+        in_bulk = level < len(CAPS_BYTES) and _fits(bindings, CAPS_BYTES[level])
         try:
-            for page in (_in_bulk if in_bulk else _by_rows)(session, rest, wires, level):
+            for page in (_in_bulk if in_bulk else _by_rows)(session, rest, bindings, level):
                 position = page.position
                 limit = None if limit is None else limit - page.rows
                 yield page
             return
-        except _Cut:
+        except _ValueTooLong:
             if not query.order:
                 raise InternalError(f"a value of {query.table} is longer than its type allows") from None
             level += 1
             session.caps[query.table] = level
 
 
-def _first_level(session: Session, query: Query, wires: Sequence[Wire]) -> int:
+def _first_level(session: Session, query: Query, bindings: Sequence[Binding]) -> int:
     if not query.order:
-        return len(CAPS_BYTES) if any(_is_long(wire) for wire in wires) else 0
+        return len(CAPS_BYTES) if any(_is_long(binding) for binding in bindings) else 0
     return session.caps.get(query.table, 0)
 
 
-def _is_long(wire: Wire) -> bool:
-    return wire.form not in NUMBERS and (wire.size_bytes is None or wire.size_bytes > CAPS_BYTES[0])
+def _is_long(binding: Binding) -> bool:
+    return binding.type not in NUMBERS and (binding.size_bytes is None or binding.size_bytes > CAPS_BYTES[0])
 
 
-def _cap_bytes(wires: Sequence[Wire], cap_bytes: int) -> int:
-    """Return the buffer that the widest of the columns needs, the cap where it may be wider than that."""
+def _cap_bytes(bindings: Sequence[Binding], cap_bytes: int) -> int:
+    """Return the buffer that the widest column needs, the cap if a column may be wider."""
     sizes = [
-        cap_bytes if _is_long(wire) else wire.size_bytes or 0 for wire in wires if wire.form not in NUMBERS
+        cap_bytes if _is_long(binding) else binding.size_bytes or 0
+        for binding in bindings
+        if binding.type not in NUMBERS
     ]
-    return max(sizes, default=0) + 8  # so that a value which fills its buffer is one that was cut
+    return max(sizes, default=0) + 8  # so that a value which fills its buffer was truncated
 
 
-def _fits(wires: Sequence[Wire], cap_bytes: int) -> bool:
-    return len(wires) * _cap_bytes(wires, cap_bytes) <= ROW_BYTES_AT_MOST
+def _fits(bindings: Sequence[Binding], cap_bytes: int) -> bool:
+    return len(bindings) * _cap_bytes(bindings, cap_bytes) <= ROW_BYTES_AT_MOST
 
 
-def _in_bulk(session: Session, query: Query, wires: Sequence[Wire], level: int) -> Generator[Page]:
-    """Yield the query's rows, fetched by columns.
+def _in_bulk(session: Session, query: Query, bindings: Sequence[Binding], level: int) -> Generator[Page]:
+    """Yield the query's rows, fetched by columns; a thread of arrow-odbc fetches the next ones ahead.
 
-    A thread of arrow-odbc fetches the next rows meanwhile. The time spent waiting for the source is
-    what its time-out is about: the driver's ends with the first row.
+    The driver's time-out ends with the first row, so the time spent waiting for the source is added up here.
     """
-    cap_bytes = _cap_bytes(wires, CAPS_BYTES[level])
-    sql = session.dialect.select(query, [wire.sql for wire in wires])
+    cap_bytes = _cap_bytes(bindings, CAPS_BYTES[level])
+    sql = session.dialect.select(query, [binding.sql for binding in bindings])
     connection = in_bulk(session)
     waited_s, started = 0.0, time.monotonic()
-    gathered = _Gathered(query, wires)
+    collector = _PageCollector(query, bindings)
     with queries(session, query.table):
         reader = connection.read_arrow_batches(
             sql,
             batch_size=FETCH_ROWS if query.limit is None else min(FETCH_ROWS, query.limit),
-            max_bytes_per_batch=max(TRANSIT_BYTES, len(wires) * cap_bytes),
+            max_bytes_per_batch=max(FETCH_BYTES, len(bindings) * cap_bytes),
             max_text_size=cap_bytes,
             max_binary_size=cap_bytes,
-            map_schema=partial(_schema, query, wires),
+            map_schema=partial(_schema, query, bindings),
             fetch_concurrently=True,
             query_timeout_sec=session.statement_timeout_s if session.dialect.driver_times_out else None,
         )
         while (batch := next(reader, None)) is not None:
             waited_s += time.monotonic() - started
-            _check_uncut(batch, wires, cap_bytes)
+            _check_complete(batch, bindings, cap_bytes)
             if waited_s > session.statement_timeout_s:
                 raise QueryCancelled(f"a query on {query.table} took longer than its time-out")
-            yield from gathered.add(batch)
+            yield from collector.add(batch)
             started = time.monotonic()
-    yield from gathered.rest()
+    yield from collector.rest()
 
 
-def _schema(query: Query, wires: Sequence[Wire], told: pyarrow.Schema) -> pyarrow.Schema:
-    """Return what the columns are bound as, given what the answer's own description says.
+def _schema(query: Query, bindings: Sequence[Binding], described: pyarrow.Schema) -> pyarrow.Schema:
+    """Return the types that the columns are bound as, given how the result describes them.
 
-    A decimal has the digits of that description: of more than a buffer of fewer is made for, some would be
-    cut off without a word. Whether they are as many as planned is seen where the values are. Raises
-    TableRefused where it is a decimal no more.
+    A decimal is bound with the described digits: a buffer for fewer would truncate silently. Whether they
+    are the planned ones is checked with the values. Raises TableRefused if it is no longer a decimal.
     """
     import pyarrow as pa
 
     bound = {"int32": pa.int32(), "int64": pa.int64(), "float64": pa.float64(), "days": pa.int32()}
     fields = []
-    for place, wire in enumerate(wires):
-        type = bound.get(wire.form, pa.binary())
-        if wire.form == "decimal":
-            type = told.field(place).type
+    for place, binding in enumerate(bindings):
+        type = bound.get(binding.type, pa.binary())
+        if binding.type == "decimal":
+            type = described.field(place).type
             if not pa.types.is_decimal128(type):
                 raise _no_decimal(query, place)
         fields.append((f"c{place}", type))
@@ -424,39 +413,39 @@ def _schema(query: Query, wires: Sequence[Wire], told: pyarrow.Schema) -> pyarro
 
 def _no_decimal(query: Query, place: int) -> TableRefused:
     return TableRefused(
-        f'column "{query.columns[place].name}" of {query.table} is no decimal any more; '
-        "the next run reads what it is now"
+        f'column "{query.columns[place].name}" of {query.table} is no longer a decimal; '
+        "the next run reads its new type"
     )
 
 
 def bound_as_decimal(kind: Kind) -> bool:
-    """Say whether a column may travel as a decimal.
+    """Return whether a column may be bound as a decimal.
 
-    arrow-odbc's buffer takes the digits, a sign and a point: not the 0 that some drivers write before the
-    point where all digits are behind it.
+    arrow-odbc's buffer has room for the digits, a sign and a point, but not for the 0 that some drivers write
+    before the point if all digits come after it.
     """
     return kind.name == "decimal" and not kind.loose and (kind.precision or 0) > (kind.scale or 0)
 
 
-def _check_uncut(batch: pyarrow.RecordBatch, wires: Sequence[Wire], cap_bytes: int) -> None:
-    """Raise _Cut where a value fills its buffer: a driver that does not say what it cut is caught so."""
+def _check_complete(batch: pyarrow.RecordBatch, bindings: Sequence[Binding], cap_bytes: int) -> None:
+    """Raise _ValueTooLong if a value fills its buffer, since some drivers truncate without a warning."""
     import pyarrow.compute as pc
 
-    for wire, column in zip(wires, batch.columns, strict=True):
-        if wire.form not in NUMBERS and (pc.max(pc.binary_length(column)).as_py() or 0) >= cap_bytes:
-            raise _Cut
+    for binding, column in zip(bindings, batch.columns, strict=True):
+        if binding.type not in NUMBERS and (pc.max(pc.binary_length(column)).as_py() or 0) >= cap_bytes:
+            raise _ValueTooLong
 
 
-class _Gathered:
-    """Gathers batches until they are worth a page."""
+class _PageCollector:
+    """Collects batches until they fill a page."""
 
-    def __init__(self, query: Query, wires: Sequence[Wire]) -> None:
-        self._query, self._wires = query, wires
+    def __init__(self, query: Query, bindings: Sequence[Binding]) -> None:
+        self._query, self._bindings = query, bindings
         self._batches: list[pyarrow.RecordBatch] = []
         self._size_bytes = 0
 
     def add(self, batch: pyarrow.RecordBatch) -> Iterator[Page]:
-        """Take the rows in; yield the page that is full with them."""
+        """Add the rows; yield the page that they fill, if any."""
         if not batch.num_rows:
             return
         self._batches.append(batch)
@@ -465,30 +454,31 @@ class _Gathered:
             yield from self.rest()
 
     def rest(self) -> Iterator[Page]:
-        """Yield what is there, if anything is."""
+        """Yield the rows collected so far, if any."""
         if self._batches:
             position = self._position(self._batches[-1]) if self._query.order else None
             rows = sum(batch.num_rows for batch in self._batches)
-            parse = partial(_parse, self._batches, self._query, self._wires)
+            parse = partial(_parse, self._batches, self._query, self._bindings)
             yield Page(rows, position, self._size_bytes, parse)
             self._batches, self._size_bytes = [], 0
 
     def _position(self, batch: pyarrow.RecordBatch) -> tuple[str, ...]:
         last = (column[-1].as_py() for column in batch.columns)
-        texts = (_field_of(wire, value) for wire, value in zip(self._wires, last, strict=True))
+        texts = (_field_of(binding, value) for binding, value in zip(self._bindings, last, strict=True))
         return keyset.position(
             self._query, [None if text is None else text.decode(errors="surrogateescape") for text in texts]
         )
 
 
 def _parse(
-    batches: Sequence[pyarrow.RecordBatch], query: Query, wires: Sequence[Wire]
+    batches: Sequence[pyarrow.RecordBatch], query: Query, bindings: Sequence[Binding]
 ) -> tuple[pyarrow.Table, values.Counts]:
     import pyarrow as pa
 
     whole = pa.Table.from_batches(batches)
     columns = [
-        _field(wire, column.combine_chunks()) for wire, column in zip(wires, whole.columns, strict=True)
+        _field(binding, column.combine_chunks())
+        for binding, column in zip(bindings, whole.columns, strict=True)
     ]
     return values.parse(query, columns)
 
@@ -497,27 +487,27 @@ def _plain(value: float | Decimal) -> bytes:
     return (format(value, "f") if isinstance(value, Decimal) else repr(value)).encode()
 
 
-def _field(wire: Wire, read: pyarrow.Array) -> pyarrow.Array:
-    """Return the column as numbers or dates, or as texts: bytes of UTF-8, of hex where it has bytes."""
+def _field(binding: Binding, read: pyarrow.Array) -> pyarrow.Array:
+    """Return the column as numbers, dates or texts in UTF-8; bytes become hex."""
     import pyarrow as pa
 
-    if wire.form == "days":
+    if binding.type == "days":
         return read.view(pa.date32())
-    if wire.form == "utf-16":
-        return _coarser(wire, _utf8(read))
-    return _coarser(wire, values.hexed(read) if wire.form == "bytes" else read)
+    if binding.type == "utf-16":
+        return _truncated(binding, _utf8(read))
+    return _truncated(binding, values.hexed(read) if binding.type == "bytes" else read)
 
 
-def _coarser(wire: Wire, texts: pyarrow.Array) -> pyarrow.Array:
+def _truncated(binding: Binding, texts: pyarrow.Array) -> pyarrow.Array:
     import pyarrow.compute as pc
 
-    return pc.replace_substring_regex(texts, FINER, r"\1") if wire.finer else texts
+    return pc.replace_substring_regex(texts, FINER, r"\1") if binding.finer else texts
 
 
 def _utf8(read: pyarrow.Array) -> pyarrow.Array:
-    """Return UTF-16 as UTF-8, at once where all of it is ASCII.
+    """Return UTF-16 as UTF-8, in one step if all of it is ASCII.
 
-    Half of a pair is kept as what it is, which no reader of UTF-8 takes: it is found and treated there.
+    A lone surrogate is kept: it is invalid UTF-8, which the value policies find and handle.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -530,10 +520,10 @@ def _utf8(read: pyarrow.Array) -> pyarrow.Array:
     if not text.isascii():
         return pa.array([None if value is None else utf8(value) for value in read.to_pylist()], pa.binary())
     halved = pc.shift_right(pc.subtract(starts, pa.scalar(first, pa.int32())), pa.scalar(1, pa.int32()))
-    found = pa.Array.from_buffers(
+    texts = pa.Array.from_buffers(
         pa.binary(), len(read), [None, halved.buffers()[1], pa.py_buffer(text.encode())]
     )
-    return found if valid is None else pc.if_else(read.is_valid(), found, None)
+    return texts if valid is None else pc.if_else(read.is_valid(), texts, None)
 
 
 def utf8(value: bytes) -> bytes:
@@ -541,26 +531,26 @@ def utf8(value: bytes) -> bytes:
     return value.decode("utf-16-le", "surrogatepass").encode("utf-8", "surrogatepass")
 
 
-def _by_rows(session: Session, query: Query, wires: Sequence[Wire], level: int) -> Generator[Page]:
-    """Yield the query's rows, fetched one by one: slow, and of any length."""
-    return csv_pages.pages(query, _one_by_one(session, query, wires))
+def _by_rows(session: Session, query: Query, bindings: Sequence[Binding], level: int) -> Generator[Page]:
+    """Yield the query's rows, fetched one by one: slow, but values may have any length."""
+    return csv_pages.pages(query, _one_by_one(session, query, bindings))
 
 
-def _one_by_one(session: Session, query: Query, wires: Sequence[Wire]) -> Generator[Block]:
-    sql = session.dialect.select(query, [wire.sql for wire in wires])
+def _one_by_one(session: Session, query: Query, bindings: Sequence[Binding]) -> Generator[Block]:
+    sql = session.dialect.select(query, [binding.sql for binding in bindings])
     connection = by_rows(session)
     texts: list[bytes] = []
     size_bytes = 0
     last = b""
     with queries(session, query.table), closing(connection.cursor()) as cursor:
         cursor.execute(sql)
-        for place, (wire, told) in enumerate(zip(wires, cursor.description, strict=True)):
-            if wire.form == "decimal" and told[1] is not Decimal:
+        for place, (binding, described) in enumerate(zip(bindings, cursor.description, strict=True)):
+            if binding.type == "decimal" and described[1] is not Decimal:
                 raise _no_decimal(query, place)
         for row in cursor:
-            fields = [_field_of(wire, value) for wire, value in zip(wires, row, strict=True)]
+            fields = [_field_of(binding, value) for binding, value in zip(bindings, row, strict=True)]
             last = csv_pages.line(fields)
-            texts.append(csv_pages.line(map(_coarser_of, wires, fields)))
+            texts.append(csv_pages.line(map(_truncated_text, bindings, fields)))
             size_bytes += len(texts[-1])
             if size_bytes >= BLOCK_BYTES:
                 yield Block(b"".join(texts), len(texts), last)
@@ -569,17 +559,17 @@ def _one_by_one(session: Session, query: Query, wires: Sequence[Wire]) -> Genera
         yield Block(b"".join(texts), len(texts), last)
 
 
-def _field_of(wire: Wire, value: Any) -> bytes | None:
+def _field_of(binding: Binding, value: Any) -> bytes | None:
     if value is None:
         return None
-    if wire.form == "days":
+    if binding.type == "days":
         return str(EPOCH + timedelta(value)).encode()
-    if wire.form in NUMBERS:
+    if binding.type in NUMBERS:
         return _plain(value)
-    if wire.form == "utf-16":
+    if binding.type == "utf-16":
         return utf8(value)
-    return value.hex().encode() if wire.form == "bytes" else bytes(value)
+    return value.hex().encode() if binding.type == "bytes" else bytes(value)
 
 
-def _coarser_of(wire: Wire, text: bytes | None) -> bytes | None:
-    return re.sub(FINER.encode(), rb"\1", text) if wire.finer and text is not None else text
+def _truncated_text(binding: Binding, text: bytes | None) -> bytes | None:
+    return re.sub(FINER.encode(), rb"\1", text) if binding.finer and text is not None else text

@@ -1,4 +1,4 @@
-"""Engines by name; a driver is imported with the first use of its engine."""
+"""Engines by name; an engine's driver is imported when the engine is first used."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tributary.model.engine_names import ENGINES
 
 
 def get(name: str) -> Engine:
-    """Return the engine of that name; its driver is imported with it."""
+    """Return the engine of that name and import its driver."""
     if name not in ENGINES:
-        raise ConfigError(f'engine "{name}" is not known; use one of {", ".join(ENGINES)}')
+        raise ConfigError(f'engine "{name}" is unknown; use one of {", ".join(ENGINES)}')
     return cast(Engine, importlib.import_module(f"tributary.engines.{name}.engine"))

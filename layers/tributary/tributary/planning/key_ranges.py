@@ -75,7 +75,7 @@ def wanted(setting: Literal["auto"] | int | None, size: Size | None, max_connect
 def _cut(engine: Engine, connection: Any, table: TablePlan, count: int) -> TablePlan:
     key = [table.column(name).read() for name in table.key]
     try:
-        keys = engine.split(connection, table.source, key, count)
+        keys = engine.key_range_ends(connection, table.source, key, count)
     except (PermanentError, QueryCancelled):  # such as a view: it is read as it always was
         keys = []
     [whole] = table.read.ranges

@@ -1,4 +1,4 @@
-"""MySQL's and MariaDB's word on their tables: the questions to their catalog, and what the answers mean."""
+"""Queries on MySQL's and MariaDB's catalog, and how their results become `SourceTable`s."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WHERE table_type IN ('BASE TABLE', 'VIEW', 'SYSTEM VERSIONED')
   AND table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')
 """
 
-# A character set that may hold bytes which are no characters is said with the type.
+# The type names a character set that may hold bytes which are not characters.
 COLUMNS = """
 SELECT table_schema, table_name, column_name,
   CONCAT(column_type, IF(character_set_name IN ('utf8mb4', 'utf8mb3', 'utf8', 'latin1', 'ucs2', 'utf16',
@@ -29,7 +29,7 @@ WHERE table_schema IN ({schemas}) AND table_name IN ({tables})
 ORDER BY table_schema, table_name, ordinal_position
 """
 
-# Only whole columns, ascending, in a B-tree order rows as ORDER BY does.
+# Only whole, ascending columns of a B-tree order rows as ORDER BY does.
 INDEXES = """
 SELECT table_schema, table_name, index_name, non_unique, nullable, column_name,
        sub_part IS NULL AND collation = 'A' AND index_type = 'BTREE'
@@ -38,11 +38,11 @@ WHERE table_schema IN ({schemas}) AND table_name IN ({tables})
 ORDER BY table_schema, table_name, index_name <> 'PRIMARY', index_name, seq_in_index
 """
 
-# InnoDB renews this list only when nobody has read it for 100 ms, so a busy monitor can keep it old:
-# it is as new as our question if it shows our own transaction asking it, by a token in the question.
-# trx_started is in the operating system's zone, whatever the session's. Where its clock goes back one
-# hour, a local time happens twice: the start is then taken as the earlier one. A prepared transaction
-# that has left its session has no thread, and after a restart no true start either.
+# InnoDB refreshes this list only after 100 ms without a reader, so a busy monitor can keep it stale. It is
+# current if it shows our own transaction running this query, by a token in the query. trx_started is in the
+# operating system's zone, whatever the session's. If that clock goes back one hour, a local time happens
+# twice, and the start is taken as the earlier one. A prepared transaction that has left its session has no
+# thread, and after a restart no true start either.
 OLDEST_TRANSACTION = """
 SELECT /* {token} */
   MAX(trx_mysql_thread_id = CONNECTION_ID() AND LOCATE('{token}', trx_query) > 0),
@@ -53,7 +53,7 @@ SELECT /* {token} */
 FROM information_schema.innodb_trx
 """
 
-# A statement that runs may have its timestamp already and no transaction yet; TIME is in whole seconds.
+# A running statement may have its timestamp but no transaction yet. TIME is in whole seconds.
 OLDEST_STATEMENT = """
 SELECT UTC_TIMESTAMP(6) - INTERVAL (MAX(time) + 1) SECOND
 FROM information_schema.processlist
@@ -67,11 +67,11 @@ WHERE Variable_name IN ('read_only', 'super_read_only', 'innodb_read_only') AND 
 """
 
 
-def named(question: str, names: Collection[TableName]) -> str:
-    """Return the question with the names in it; the answer may say more, since it ignores case."""
+def named(query: str, names: Collection[TableName]) -> str:
+    """Return the query with the names in it; its result may have further tables, since it ignores case."""
     schemas = ", ".join(sorted({_string(name.schema) for name in names}))
     tables = ", ".join(sorted({_string(name.table) for name in names}))
-    return question.replace("{schemas}", schemas).replace("{tables}", tables)
+    return query.replace("{schemas}", schemas).replace("{tables}", tables)
 
 
 def _string(text: str) -> str:
@@ -81,19 +81,19 @@ def _string(text: str) -> str:
 def tables(
     columns: Iterable[Row], indexes: Iterable[Row], names: Collection[TableName]
 ) -> dict[TableName, SourceTable]:
-    """Return the named tables as the answers to COLUMNS and INDEXES describe them."""
-    found: dict[TableName, list[SourceColumn]] = {}
+    """Return the named tables as the results of COLUMNS and INDEXES describe them."""
+    described: dict[TableName, list[SourceColumn]] = {}
     comments: dict[TableName, str | None] = {}
-    for schema, table, column, type, nullable, said, of_table in columns:
+    for schema, table, column, type, nullable, comment, table_comment in columns:
         if (name := TableName(str(schema), str(table))) in names:
-            comments[name] = of_table or None
-            read = SourceColumn(str(column), str(type), nullable == "YES", said or None)
-            found.setdefault(name, []).append(read)
-    parts: dict[TableName, dict[str, list[Row]]] = {name: {} for name in found}
+            comments[name] = table_comment or None
+            read = SourceColumn(str(column), str(type), nullable == "YES", comment or None)
+            described.setdefault(name, []).append(read)
+    parts: dict[TableName, dict[str, list[Row]]] = {name: {} for name in described}
     for row in indexes:
         if (name := TableName(str(row[0]), str(row[1]))) in parts:
             parts[name].setdefault(str(row[2]), []).append(row)
-    return {name: _table(name, listed, parts[name], comments[name]) for name, listed in found.items()}
+    return {name: _table(name, listed, parts[name], comments[name]) for name, listed in described.items()}
 
 
 def _table(
@@ -119,9 +119,9 @@ def _table(
     )
 
 
-# --- types of an answer -------------------------------------------------------------------------
+# --- types of a result --------------------------------------------------------------------------
 
-BINARY = 63  # the character set of what is none
+BINARY = 63  # the character set of bytes
 UNSIGNED, ENUM, SET = 32, 256, 2048  # flags of a column (page_protocol_com_query_response_text_resultset)
 NUMBERS = {1: "tinyint", 2: "smallint", 3: "int", 8: "bigint", 9: "mediumint"}
 PLAIN = {4: "float", 5: "double", 10: "date", 13: "year", 14: "date", 245: "json", 255: "geometry"}
@@ -130,7 +130,7 @@ BLOBS = (249, 250, 251, 252)
 
 
 class Field(Protocol):
-    """A column in the head of an answer, as PyMySQL has it; `length` in bytes, `scale` its decimals."""
+    """A column in a result's header, as PyMySQL has it; `length` in bytes, `scale` its decimals."""
 
     type_code: int
     length: int
@@ -140,10 +140,10 @@ class Field(Protocol):
 
 
 def answered(field: Field) -> str:
-    """Return the type of an answer's column in the words of a declaration: `decimal(10,2)`.
+    """Return the type of a result's column as a declaration has it: `decimal(10,2)`.
 
-    Characters have four bytes in the session's utf8mb4. An answer does not name the labels of an ENUM
-    or a SET, only their length: one label of that length stands for them.
+    Characters have four bytes in the session's utf8mb4. A result does not name the labels of an ENUM or a
+    SET, only their length: one label of that length represents them.
     """
     code, unsigned = field.type_code, " unsigned" if field.flags & UNSIGNED else ""
     if code in NUMBERS:
@@ -152,7 +152,7 @@ def answered(field: Field) -> str:
         return PLAIN[code]
     if code in TIMES:
         return f"{TIMES[code]}({field.scale})"
-    if code in (0, 246):  # DECIMAL: its length has a place for a sign and one for the point
+    if code in (0, 246):  # DECIMAL: its length includes a sign and a point
         digits = field.length - (0 if unsigned else 1) - (1 if field.scale else 0)
         return f"decimal({digits},{field.scale}){unsigned}"
     if code == 16:

@@ -1,7 +1,7 @@
-"""MySQL and MariaDB through PyMySQL: rows in the protocol's text form, taken off its socket.
+"""MySQL and MariaDB through PyMySQL: rows in the protocol's text form, read from its socket.
 
-Every statement is its own short, read-only transaction in a session whose settings are pinned, so
-that a value's text means the same in every run.
+Every statement is a short, read-only transaction of its own in a session with pinned settings, so that a
+value's text means the same in every run.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from uuid import uuid4
 import pymysql
 from pymysql.cursors import Cursor, SSCursor
 
-from tributary.engines.mysql import catalog, packets, ranges
-from tributary.engines.mysql.types import FAMILIES, family, kind, orders
+from tributary.engines.mysql import catalog, packets, ranges, types
+from tributary.engines.mysql.types import FAMILIES, family
 from tributary.engines.network import (
     CONNECT_TIMEOUT_S,
     SILENCE_S,
+    abort_connection,
     address,
-    cut,
+    close_connection,
     dial,
-    hang_up,
     tls,
     tls_refused,
 )
@@ -53,45 +53,23 @@ from tributary.secret import Secret
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = [  # the Protocol
-    "FRACTION_DIGITS",
-    "INDEX_ENDS_WITH_KEY",
-    "ask",
-    "clock",
-    "close",
-    "connect",
-    "counter_horizon",
-    "create_index",
-    "describe",
-    "describe_query",
-    "kind",
-    "list_tables",
-    "literal",
-    "orders",
-    "quote",
-    "read",
-    "rendered",
-    "select",
-    "sizes",
-    "split",
-]
-
 PORT = 3306
+kind, orders = types.kind, types.orders
 FRACTION_DIGITS = 0  # DATETIME is DATETIME(0)
 INDEX_ENDS_WITH_KEY = True  # InnoDB
-LOCK_TIMEOUT_S = 30  # the server's own is a day
+LOCK_TIMEOUT_S = 30  # the server's default is a day
 NET_WRITE_TIMEOUT_S = 600  # how long the server waits for a reader that is busy uploading
-LOOKS, LOOK_AGAIN_S = 20, 0.12  # at the list of transactions, see `catalog.OLDEST_TRANSACTION`
+ATTEMPTS, RETRY_AFTER_S = 20, 0.12  # to read a current list, see `catalog.OLDEST_TRANSACTION`
 READ_ONLY = "SET SESSION TRANSACTION READ ONLY"
 DRIVER_ERRORS = (pymysql.Error, OSError, struct.error, ValueError, AttributeError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A connection; `line` is a second handle on its socket, to end a read from outside."""
+    """A connection."""
 
     driver: pymysql.Connection[Cursor]
-    line: socket
+    spare: socket  # a second handle on its socket, to abort a read from outside
     where: str
 
 
@@ -103,16 +81,16 @@ def connect(secret: Secret, *, statement_timeout_s: int) -> Session:
     where = address(secret, PORT)
     context = tls(secret)
     sock = dial(secret, PORT)
-    line = sock.dup()
-    silence = Timer(CONNECT_TIMEOUT_S, cut, [line])  # PyMySQL's own time-out is for reads
-    silence.start()
+    spare = sock.dup()
+    limit = Timer(CONNECT_TIMEOUT_S, abort_connection, [spare])  # PyMySQL's own time-out is for reads
+    limit.start()
     try:
         with _refusals(where):
             driver = pymysql.Connection(
                 host=secret.host,
                 port=secret.port or PORT,
                 user=secret.username,
-                password=secret.password.get_secret_value().encode(),  # as text it may only be latin-1
+                password=secret.password.get_secret_value().encode(),  # PyMySQL encodes a text as latin-1
                 database=secret.dbname or None,
                 ssl=context,
                 ssl_disabled=context is None,
@@ -128,12 +106,12 @@ def connect(secret: Secret, *, statement_timeout_s: int) -> Session:
             _run(driver, pin(statement_timeout_s, _limit_name(driver)))
             _run(driver, READ_ONLY)
     except BaseException:
-        hang_up(line)
+        close_connection(spare)
         sock.close()
         raise
     finally:
-        silence.cancel()
-    return Session(driver, line, where)
+        limit.cancel()
+    return Session(driver, spare, where)
 
 
 def _limit_name(driver: pymysql.Connection[Cursor]) -> str:
@@ -144,9 +122,9 @@ def _limit_name(driver: pymysql.Connection[Cursor]) -> str:
 
 
 def pin(statement_timeout_s: int, limit_name: str) -> str:
-    """Return the statement that pins a session: bounded, and one text form per value.
+    """Return the statement that pins a session: bounded, one text form per value.
 
-    NO_BACKSLASH_ESCAPES: a literal is a text between quotes, with quotes doubled and nothing else.
+    With NO_BACKSLASH_ESCAPES a literal is the text between quotes, with its quotes doubled and nothing else.
     """
     limits = {"max_statement_time": statement_timeout_s, "max_execution_time": 1000 * statement_timeout_s}
     settings = {
@@ -166,10 +144,10 @@ def close(session: Session) -> None:
     """Close the session; never raises."""
     with suppress(*DRIVER_ERRORS):
         session.driver.close()
-    hang_up(session.line)
+    close_connection(session.spare)
 
 
-# --- errors: the one place where the driver's become ours ---------------------------------------
+# --- errors: the driver's errors become ours here and nowhere else -------------------------------
 
 REFUSALS = {
     1045: "wrong user name or password",
@@ -178,7 +156,7 @@ REFUSALS = {
     1130: "this address is not allowed to connect",
     1129: "the server has blocked this address after failed attempts; run FLUSH HOSTS there",
     1698: "the user may not log in with a password",
-    3159: "the server insists on TLS; set sslmode in the secret to verify-full",
+    3159: "the server requires TLS; set sslmode in the secret to verify-full",
     3118: "the account is locked",
 }
 BUSY = (1040, 1203, 1226)  # too many connections, of all or of this user
@@ -190,7 +168,7 @@ BROKEN = (1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1205, 1213, 1927, 2003
 
 @contextmanager
 def _refusals(where: str) -> Iterator[None]:
-    """Turn what goes wrong while connecting into our errors."""
+    """Turn errors while connecting into ours."""
     try:
         yield
     except DRIVER_ERRORS as error:
@@ -203,17 +181,17 @@ def _refused(error: Exception, where: str) -> TributaryError:
         return tls_refused(cause if isinstance(cause, SSLError) else None, where)
     if code in BUSY:
         return SourceUnavailable(f"{where} has no connection free ({code}); lower max_connections")
-    if isinstance(error, RuntimeError):  # PyMySQL without `cryptography` cannot hide a password itself
-        return SourceRefused(f"{where} takes passwords over TLS only; do not set sslmode: disable")
+    if isinstance(error, RuntimeError):  # PyMySQL without `cryptography` cannot encrypt a password
+        return SourceRefused(f"{where} accepts passwords over TLS only; do not set sslmode: disable")
     if (code < 2000 and code not in BROKEN) or code in REFUSALS:
         reason = f": {REFUSALS[code]}" if code in REFUSALS else ""
         return SourceRefused(f"{where} refused the connection ({code}{reason}); check the secret")
-    return SourceUnavailable(f"{where} broke off, or fell silent, while connecting")
+    return SourceUnavailable(f"{where} closed the connection, or stopped answering, while connecting")
 
 
 @contextmanager
 def _queries(session: Session, table: TableName | None = None) -> Iterator[None]:
-    """Turn what goes wrong in a statement into our errors."""
+    """Turn errors of a statement into ours."""
     try:
         yield
     except DRIVER_ERRORS as error:
@@ -221,7 +199,7 @@ def _queries(session: Session, table: TableName | None = None) -> Iterator[None]
 
 
 def _code(error: BaseException) -> int:
-    """Return the server's error number, 2013 (connection lost) where the failure has none."""
+    """Return the server's error number, 2013 (connection lost) if the error has none."""
     number = error.args[0] if isinstance(error, pymysql.Error) and error.args else None
     return number if isinstance(number, int) and number else 2013
 
@@ -232,7 +210,7 @@ def _reduced(code: int, where: str, table: str) -> TributaryError:
     if code in FORBIDDEN:
         return TableRefused(f"{table} may not be read ({code}); grant SELECT on it to the source's user")
     if code in GONE:
-        return TableRefused(f"{table}, or a column that is read of it, does not exist any more ({code})")
+        return TableRefused(f"{table}, or one of its columns, no longer exists ({code})")
     if code in BROKEN:
         return SourceUnavailable(f"{where} could not finish a query on {table} ({code})")
     return InternalError(f"{where} failed on {table} with error {code}")
@@ -263,12 +241,12 @@ def literal(text: str, type: str) -> str:
     if known == "date" and DATE.fullmatch(text):
         return "DATE" + quoted
     if known in ("datetime", "timestamp") and (match := MOMENT.fullmatch(text)):
-        return f"TIMESTAMP'{match[1]}'"  # of the session's zone, which is UTC
+        return f"TIMESTAMP'{match[1]}'"  # in the session's zone, which is UTC
     if known == "time" and TIME.fullmatch(text):
         return "TIME" + quoted
     if known in ("number", "bits", "float") and NUMBER.fullmatch(text):
         return text
-    raise InternalError(f"a position in a column of type {type} has not the form of its values")
+    raise InternalError(f"a position in a column of type {type} does not have the form of its values")
 
 
 def rendered(name: str, type: str) -> str:
@@ -277,19 +255,19 @@ def rendered(name: str, type: str) -> str:
 
 
 def create_index(name: str, table: TableName, columns: Sequence[str]) -> str:
-    """Return the statement that makes an index."""
+    """Return the statement that creates an index."""
     return (
         f"CREATE INDEX {quote(name)} ON {quote(table.schema, table.table)} ({', '.join(map(quote, columns))})"
     )
 
 
 def select(query: Query) -> str:
-    """Return the SELECT of the query, its columns as they are."""
+    """Return the SELECT of the query with plain columns."""
     return _select(query, ", ".join(_column(column.name) for column in query.columns))
 
 
 def rows(query: Query) -> str:
-    """Return the SELECT of the query, its columns as the texts, or the bytes, that are read of them."""
+    """Return the SELECT of the query with the texts, or bytes, that are read."""
     columns = [FAMILIES[family(column.type)].field.format(_column(column.name)) for column in query.columns]
     return _select(query, ", ".join(columns))
 
@@ -299,11 +277,11 @@ def _column(name: str) -> str:
 
 
 def _select(query: Query, columns: str) -> str:
-    types = {column.name: column.type for column in query.columns}
+    type_of = {column.name: column.type for column in query.columns}
     for name in keyset.order(query):
-        if not orders(types[name]):
+        if not orders(type_of[name]):
             raise TableRefused(
-                f'column "{name}" of {query.table} has type {types[name]}, whose order and comparison '
+                f'column "{name}" of {query.table} has type {type_of[name]}, whose order and comparison '
                 "differ, so rows cannot be read by it; choose another key or cursor"
             )
     where = " AND ".join(keyset.conditions(query, keyset.ALTERNATIVES, _column, literal))
@@ -326,24 +304,24 @@ def _run(driver: pymysql.Connection[Cursor], sql: str) -> list[tuple[str | None,
 
 
 def ask(session: Session, sql: str) -> tuple[str | None, ...] | None:
-    """Return the first row of a small query as texts, None where there is none."""
+    """Return the first row of a small query as texts, None without a row."""
     with _queries(session):
         answer = _run(session.driver, sql)
     return answer[0] if answer else None
 
 
 class _Rows(SSCursor):
-    """An unbuffered cursor that can be left early: PyMySQL's own would read on to the end."""
+    """An unbuffered cursor that can be closed early: PyMySQL's own would read to the end."""
 
     _result: Any
 
     @property
     def result(self) -> Any:
-        """Return the driver's state of the answer."""
+        """Return the driver's state of the result."""
         return self._result
 
     def abandon(self) -> None:
-        """Forget the rest of the answer; the connection is lost with it."""
+        """Drop the rest of the result; the connection is lost with it."""
         if self._result is not None:
             self._result.unbuffered_active = False
 
@@ -360,28 +338,28 @@ def _off_the_socket(session: Session, query: Query) -> Generator[Page]:
     try:
         with _queries(session, query.table):
             answer.execute(rows(query))
-            for found in packets.rows(session.driver, answer.result):
-                yield _page(found, query)
+            for taken in packets.rows(session.driver, answer.result):
+                yield _page(taken, query)
     except GeneratorExit:
-        cut(session.line)  # the server is still sending
+        abort_connection(session.spare)  # the server is still sending
         raise
     finally:
         answer.abandon()
 
 
-def _page(found: packets.Rows, query: Query) -> Page:
+def _page(taken: packets.Rows, query: Query) -> Page:
     position = None
     if query.order:
-        last = zip(found.last(), map(_is_raw, query.columns), strict=True)
+        last = zip(taken.last(), map(_is_raw, query.columns), strict=True)
         texts = (_text(value, raw) for value, raw in last)
         position = keyset.position(
             query, [None if text is None else text.decode(errors="surrogateescape") for text in texts]
         )
-    return Page(len(found), position, len(found.content), partial(_parse, found, query))
+    return Page(len(taken), position, len(taken.content), partial(_parse, taken, query))
 
 
-def _parse(found: packets.Rows, query: Query) -> tuple[pyarrow.Table, values.Counts]:
-    columns = zip(found.columns(len(query.columns)), map(_is_raw, query.columns), strict=True)
+def _parse(taken: packets.Rows, query: Query) -> tuple[pyarrow.Table, values.Counts]:
+    columns = zip(taken.columns(len(query.columns)), map(_is_raw, query.columns), strict=True)
     return values.parse(query, [values.hexed(column) if raw else column for column, raw in columns])
 
 
@@ -394,7 +372,7 @@ def _is_raw(column: ReadColumn) -> bool:
 
 
 def _through_the_driver(session: Session, query: Query) -> Generator[Block]:
-    """Read by the driver's public interface alone: slower, and right whatever its inside looks like."""
+    """Read by the driver's public interface alone: slower, but independent of its internals."""
     raw = [_is_raw(column) for column in query.columns]
 
     def fill(write: Write) -> None:
@@ -408,7 +386,7 @@ def _through_the_driver(session: Session, query: Query) -> Generator[Block]:
                 answer.abandon()
                 raise
 
-    return pumped(fill, abort=lambda: cut(session.line))
+    return pumped(fill, abort=lambda: abort_connection(session.spare))
 
 
 def clock(session: Session) -> Clock:
@@ -427,23 +405,26 @@ def clock(session: Session) -> Clock:
 
 
 def _oldest_transaction(driver: pymysql.Connection[Cursor]) -> tuple[str | None, str | None]:
-    """Return the oldest transaction's start, and what hides it; ours is opened to prove the list new."""
+    """Return the oldest transaction's start and what hides it; our own proves the list current."""
     _run(driver, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
     try:
-        for _ in range(LOOKS):
-            question = catalog.OLDEST_TRANSACTION.replace("{token}", uuid4().hex)
-            ((new, prepared, oldest),) = _run(driver, question)
-            if new == "1":
+        for _ in range(ATTEMPTS):
+            query = catalog.OLDEST_TRANSACTION.replace("{token}", uuid4().hex)
+            ((current, prepared, oldest),) = _run(driver, query)
+            if current == "1":
                 held = "a prepared transaction is open, and its start cannot be seen"
                 return oldest, held if prepared != "0" else None
-            time.sleep(LOOK_AGAIN_S)
+            time.sleep(RETRY_AFTER_S)
     except pymysql.Error as error:
         if _code(error) == 1227:
             return None, "the user lacks PROCESS, so open transactions cannot be seen"
         raise
     finally:
         _run(driver, "ROLLBACK")
-    return None, "the server's list of transactions is out of date, since it is read without a pause"
+    return (
+        None,
+        "the server's list of transactions is out of date, because something reads it without a pause",
+    )
 
 
 def _time(text: str | None) -> datetime:
@@ -451,7 +432,7 @@ def _time(text: str | None) -> datetime:
 
 
 def counter_horizon(session: Session, type: str) -> str | None:
-    """Return None: no type's values are counted by the server across transactions; see the Protocol."""
+    """Return None: the server has no counter whose uncommitted values it knows; see the Protocol."""
     return None
 
 
@@ -465,7 +446,7 @@ def list_tables(session: Session) -> list[TableName]:
 
 
 def describe(session: Session, names: Collection[TableName]) -> dict[TableName, SourceTable]:
-    """Return the catalog's word on the named tables, in two queries; what does not exist is left out."""
+    """Return the catalog's description of the named tables, in two queries; missing tables are left out."""
     if not names:
         return {}
     with _queries(session):
@@ -476,7 +457,7 @@ def describe(session: Session, names: Collection[TableName]) -> dict[TableName, 
 
 
 def describe_query(session: Session, name: TableName, sql: str) -> SourceTable:
-    """Return what the server says of the query's columns in the head of its empty answer."""
+    """Return the columns of the query from the header of an empty result."""
     with _queries(session, name), session.driver.cursor() as cursor:
         cursor.execute(f"SELECT * FROM {relation(name, sql, quote)} AS t LIMIT 0")
         answer: Any = cursor
@@ -490,24 +471,26 @@ def _named(name: str | bytes) -> str:
 
 
 def sizes(session: Session, names: Collection[TableName]) -> dict[TableName, Size]:
-    """Return how large the storage engine takes the tables to be; views are left out."""
+    """Return the storage engine's estimates of the tables' sizes; views are left out."""
     if not names:
         return {}
     with _queries(session):
         rows = _run(session.driver, catalog.named(ranges.SIZES, names))
-    found = {
+    estimates = {
         TableName(str(schema), str(table)): Size(int(count or 0), int(size_bytes or 0))
         for schema, table, count, size_bytes in rows
     }
-    return {name: size for name, size in found.items() if name in names}
+    return {name: size for name, size in estimates.items() if name in names}
 
 
-def split(session: Session, table: TableName, key: Sequence[ReadColumn], count: int) -> list[tuple[str, ...]]:
-    """Return keys that the optimizer's looks into an index tell apart; see the Protocol."""
+def key_range_ends(
+    session: Session, table: TableName, key: Sequence[ReadColumn], count: int
+) -> list[tuple[str, ...]]:
+    """Return keys that the optimizer's index dives place about equally far apart; see the Protocol."""
     columns = tuple(_column(column.name) for column in key)
     texts = tuple(
         FAMILIES[family(column.type)].text.format(name) for column, name in zip(key, columns, strict=True)
     )
-    types = tuple(column.type for column in key)
-    cut_up = ranges.Table(quote(table.schema, table.table), columns, texts, types, literal)
-    return ranges.cuts(lambda sql: ask(session, sql), cut_up, count)
+    key_types = tuple(column.type for column in key)
+    keyed = ranges.KeyedTable(quote(table.schema, table.table), columns, texts, key_types, literal)
+    return ranges.range_ends(lambda sql: ask(session, sql), keyed, count)

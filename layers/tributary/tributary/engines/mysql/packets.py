@@ -1,8 +1,8 @@
-"""Rows straight off PyMySQL's buffered socket, found by the lengths that the protocol states.
+"""Reads rows from PyMySQL's buffered socket by the lengths in the protocol.
 
-A row is one packet: its length, and each field's length and bytes. Python walks from packet to packet,
-a few operations per row; the fields are walked by Arrow, one after the other and for all rows at once.
-That every row's last field ends where its packet does proves the walk.
+A row is one packet: its length, and each field's length and bytes. Python goes from packet to packet, with a
+few operations per row. Arrow goes from field to field, for all rows at once. If every row's last field ends
+with its packet, the fields are right.
 (https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_query_response_text_resultset.html)
 """
 
@@ -23,21 +23,21 @@ from tributary.reading.receive_buffer import Window
 if TYPE_CHECKING:
     import pyarrow
 
-PACKET_AT_MOST = 0xFFFFFF  # one of that length goes on in the next
+PACKET_AT_MOST = 0xFFFFFF  # a packet of that length continues in the next
 HEAD = Struct("<I")  # of every packet: its length, in three bytes, and its number
 HEAD_BYTES = HEAD.size
 NULL, EOF, ERROR = 0xFB, 0xFE, 0xFF  # first bytes
 EOF_HEAD = re.compile(rb"\x05\0\0.\xfe", re.DOTALL)
 EOF_BYTES = 9  # of its packet
-ERROR_BYTES = 4096  # more than an error's packet has: servers cut its message at 512 bytes
-ERROR_HEAD = re.compile(rb"\0.\xff..#", re.DOTALL)  # a # stands before its SQLSTATE
-LENGTHS = {0xFC: 2, 0xFD: 3, 0xFE: 8}  # first bytes of a field's length, and how many follow
-LONGEST_BYTE = 250  # of a length that is one byte
+ERROR_BYTES = 4096  # more than an error packet has: servers truncate its message at 512 bytes
+ERROR_HEAD = re.compile(rb"\0.\xff..#", re.DOTALL)  # a # precedes its SQLSTATE
+LENGTHS = {0xFC: 2, 0xFD: 3, 0xFE: 8}  # first byte of a field's length: how many bytes follow
+LONGEST_BYTE = 250  # the largest length in one byte
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Whole row packets: their bytes, and where in them each packet's head begins."""
+    """Complete row packets: their bytes, and the offset of each packet's head."""
 
     content: bytes
     heads: array[int]
@@ -46,7 +46,7 @@ class Rows:
         return len(self.heads)
 
     def columns(self, count: int) -> list[pyarrow.Array]:
-        """Return the fields as `count` columns of bytes; raises InternalError where rows have others."""
+        """Return the fields as `count` columns of bytes; raises InternalError if rows have another number."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -63,7 +63,7 @@ class Rows:
             place = heads
         ends = pa.concat_arrays([heads[1:], pa.array([len(self.content)], pa.int64())])
         if not place.equals(ends):
-            raise InternalError(f"the source's rows have not the {count} fields that they should have")
+            raise InternalError(f"the source's rows do not have the {count} fields that they should have")
         every_other = pa.arange(0, 2 * rows, 2)
         fields.reverse()
         return [_bytes(data, fields.pop(), every_other) for _ in range(count)]  # each place is used once
@@ -86,7 +86,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """One field of every row: where its bytes begin and end; `nulls` are the rows that have none."""
+    """One field of every row: the offsets of its bytes; `nulls` marks the rows in which it is NULL."""
 
     begin: pyarrow.Array
     end: pyarrow.Array
@@ -94,7 +94,7 @@ class _Field:
 
 
 def _field(data: pyarrow.Array, place: pyarrow.Array) -> _Field:
-    """Return the field whose length stands at the places; raises IndexError where one is outside."""
+    """Return the field whose length is at the places; raises IndexError if one is out of range."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -119,37 +119,39 @@ def _field(data: pyarrow.Array, place: pyarrow.Array) -> _Field:
 def _bytes(data: pyarrow.Array, field: _Field, every_other: pyarrow.Array) -> pyarrow.Array:
     """Return the field's bytes as a column.
 
-    Begin and end of each row's field, in turn, are the offsets of an array whose every other element is
-    such a field, and the others what lies between them.
+    The alternating begins and ends of the fields are the offsets of an array in which every other element is
+    a field, and the elements between are the bytes between fields.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     rows = len(field.begin)
-    offsets = pc.add(field.begin, pc.shift_left(field.end, 32)).buffers()[1]  # two of 32 bits in one of 64
+    offsets = pc.add(field.begin, pc.shift_left(field.end, 32)).buffers()[
+        1
+    ]  # two of 32 bits in one of 64 bits
     pieces = pa.Array.from_buffers(pa.binary(), 2 * rows - 1, [None, offsets, data.buffers()[1]])
-    found = pieces.take(every_other)
+    fields = pieces.take(every_other)
     if field.nulls is None:
-        return found
-    _, offsets, content = found.buffers()
+        return fields
+    _, offsets, content = fields.buffers()
     return pa.Array.from_buffers(pa.binary(), rows, [pc.invert(field.nulls).buffers()[1], offsets, content])
 
 
 def usable(driver: Any) -> bool:
-    """Say whether the driver has the part that this reads from, which is not its public one."""
+    """Return whether the driver has the internal part that this module reads from."""
     return hasattr(getattr(driver, "_rfile", None), "read1")
 
 
 def rows(driver: Any, result: Any) -> Generator[Rows]:
     """Yield the rows of an unbuffered result, some at a time.
 
-    Raises what the driver would. Left early, the connection stands in the middle of the answer.
+    Raises what the driver would. If it is closed early, the connection is in the middle of a result.
     """
     window = Window(driver._rfile)
     while result.unbuffered_active:
         window.read(_ends, at_least=_wanted(window))
-        for found in _taken(window):
-            heads, content = found.heads, found.content
+        for taken in _take(window):
+            heads, content = taken.heads, taken.content
             last = heads[-1] + HEAD_BYTES if heads else 0
             code = content[last] if last < len(content) else None
             ended = code == ERROR or (code == EOF and len(content) - last < 9)
@@ -159,14 +161,15 @@ def rows(driver: Any, result: Any) -> Generator[Rows]:
             if heads:
                 yield Rows(content, heads)
             if code == ERROR:
-                MysqlPacket(found.content[last:], driver.encoding).raise_for_error()
+                MysqlPacket(taken.content[last:], driver.encoding).raise_for_error()
 
 
 def _ends(content: bytearray, start: int, end: int) -> bool:
-    """Say whether the answer's end may be there: nothing comes after it, so it is among the last bytes.
+    """Return whether the result's end may be there: nothing follows it, so it is among the last bytes.
 
-    In a row, those bytes hardly ever stand so. An error has a # three bytes on, which may be to come. No text
-    holds its first byte; in what does, it may be all that there is, so nothing is done for each.
+    Rows rarely contain those bytes in that order. In an error, a # follows three bytes later and may not have
+    arrived. No text contains an error's first byte; a binary may consist of it, so the cost must not be per
+    byte.
     """
     if EOF_HEAD.match(content, max(0, end - EOF_BYTES), end):
         return True
@@ -179,21 +182,21 @@ def _ends(content: bytearray, start: int, end: int) -> bool:
     return any(content[place] == ERROR and not content[place - 2] for place in last)
 
 
-def _taken(window: Window) -> Iterator[Rows]:
-    """Take the whole packets that are in sight."""
-    while found := _whole(window) or _joined(window):
-        yield found
+def _take(window: Window) -> Iterator[Rows]:
+    """Take the complete packets in the window."""
+    while rows := _complete(window) or _joined(window):
+        yield rows
 
 
-def _whole(window: Window) -> Rows:
-    """Take as many whole packets as have room in PACKET_AT_MOST: none of them goes on in the next."""
+def _complete(window: Window) -> Rows:
+    """Take as many complete packets as fit into PACKET_AT_MOST: none of them continues in the next."""
     content, start, end = window.content, window.start, min(window.end, window.start + PACKET_AT_MOST)
     last = end - HEAD_BYTES
     heads: list[int] = []
-    found, size = heads.append, HEAD.unpack_from
+    add, size = heads.append, HEAD.unpack_from
     place = start
     while place <= last:
-        found(place - start)
+        add(place - start)
         place += HEAD_BYTES + (size(content, place)[0] & PACKET_AT_MOST)
     if place > end:
         place = start + heads.pop()
@@ -202,7 +205,7 @@ def _whole(window: Window) -> Rows:
 
 
 def _joined(window: Window) -> Rows | None:
-    """Take the packets that the window begins with and that make one, None where they are not whole."""
+    """Join the window's first packets that make up one row, None if they are not complete."""
     size, start = _wanted(window), window.start
     end = start + size
     if not size or end > window.end:
@@ -221,7 +224,7 @@ def _size(window: Window, start: int) -> int:
 
 
 def _wanted(window: Window) -> int:
-    """Return how long the packets are that the window begins with and that make one, as far as is known."""
+    """Return the length of the window's first packets that make up one row, as far as it is known."""
     start = window.start
     while start + HEAD_BYTES <= window.end:
         size = _size(window, start)
@@ -230,4 +233,6 @@ def _wanted(window: Window) -> int:
             return start - window.start
     if start == window.start:
         return 0
-    return start + HEAD_BYTES - window.start  # a packet of that length goes on in one whose head is to come
+    return (
+        start + HEAD_BYTES - window.start
+    )  # a packet of that length continues in one whose head has not arrived

@@ -1,12 +1,12 @@
-"""How large MySQL's tables are, and keys that cut one into about equal parts.
+"""Sizes of MySQL's tables, and keys that divide one into about equal ranges.
 
-There is no sampling, but the optimizer looks into an index to say how many rows lie between two
-keys, at the cost of a few blocks (EXPLAIN's `rows`, "index dives"). So the largest interval is cut
-again and again, at a key near the middle of its values, until the intervals are small; their ends
-are then the cuts. Where values are dense or sparse only says how often that takes.
+MySQL has no sampling, but the optimizer estimates the rows between two keys from an index, at the cost of a
+few blocks (EXPLAIN's `rows`, "index dives"). So the largest interval is halved repeatedly, at a key near the
+middle of its values, until all intervals are small. Ranges then end at ends of intervals. How values are
+distributed changes only the number of steps.
 
-Values in the middle are proposals alone: each cut is a key that the server found between the
-interval's ends, in its own order. A poor proposal makes parts unequal, never wrong.
+A middle value is only a proposal: each end is a key that the server found inside the interval, in its own
+order. A poor proposal makes ranges unequal, never wrong.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tributary.engines.mysql.types import family
 from tributary.reading import keyset
 
 INTERVALS_PER_RANGE = 6
-QUESTIONS_PER_INTERVAL = 8  # on the average; an end to keys whose middles are never near
+HALVINGS_PER_INTERVAL = 8  # at most, on average: some keys never have a middle that is near
 ROWS = re.compile(r'"rows(?:_examined_per_scan)?": (\d+)')
 
 SIZES = """
@@ -30,12 +30,12 @@ WHERE table_schema IN ({schemas}) AND table_name IN ({tables}) AND table_rows IS
 """
 
 Key = tuple[str, ...]
-Ask = Callable[[str], tuple[str | None, ...] | None]
+FirstRow = Callable[[str], tuple[str | None, ...] | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """The table to cut, as SQL says it: `columns` of its key, with expressions of their exact `texts`."""
+class KeyedTable:
+    """A table in SQL: the `columns` of its key, and the expressions of their exact `texts`."""
 
     name: str
     columns: tuple[str, ...]
@@ -44,7 +44,7 @@ class Table:
     literal: Callable[[str, str], str]
 
     def edge(self, *, descending: bool, condition: str = "") -> str:
-        """Return the query of the first key, or the last, of those that meet the condition."""
+        """Return the query of the first key, or the last, that meets the condition."""
         order = ", ".join(f"{column} DESC" if descending else column for column in self.columns)
         where = f" WHERE {condition}" if condition else ""
         return f"SELECT {', '.join(self.texts)} FROM {self.name} AS t{where} ORDER BY {order} LIMIT 1"
@@ -60,32 +60,34 @@ class Table:
         return " AND ".join(same)
 
     def estimate(self, low: Key, high: Key) -> str:
-        """Return the question how many keys the optimizer expects there."""
+        """Return the query of the optimizer's estimate of the keys in between."""
         return f"EXPLAIN FORMAT=JSON SELECT 1 FROM {self.name} AS t WHERE {self.between(low, high)}"
 
 
 @dataclass(slots=True)
 class Interval:
-    """Keys after `low` up to `high`, about `rows` of them; `whole` where it cannot be cut."""
+    """Keys after `low` up to `high`, about `rows` of them."""
 
     low: Key
     high: Key
     rows: int
-    whole: bool = False
+    indivisible: bool = False
 
 
-def cuts(ask: Ask, table: Table, count: int) -> list[Key]:
-    """Return keys in the table's order that cut it into about `count` equal parts."""
-    first, last = ask(table.edge(descending=False)), ask(table.edge(descending=True))
+def range_ends(first_row: FirstRow, table: KeyedTable, count: int) -> list[Key]:
+    """Return the last keys of about `count` equal ranges, in the table's order."""
+    first, last = first_row(table.edge(descending=False)), first_row(table.edge(descending=True))
     if first is None or last is None or first == last:
         return []
-    intervals = [_interval(ask, table, _key(first), _key(last))]
+    intervals = [_interval(first_row, table, _key(first), _key(last))]
     wanted = count * INTERVALS_PER_RANGE
-    for _ in range(wanted * QUESTIONS_PER_INTERVAL):
-        place = max(range(len(intervals)), key=lambda i: -1 if intervals[i].whole else intervals[i].rows)
-        if intervals[place].whole or len(intervals) >= wanted:
+    for _ in range(wanted * HALVINGS_PER_INTERVAL):
+        place = max(
+            range(len(intervals)), key=lambda i: -1 if intervals[i].indivisible else intervals[i].rows
+        )
+        if intervals[place].indivisible or len(intervals) >= wanted:
             break
-        intervals[place : place + 1] = _halves(ask, table, intervals[place])
+        intervals[place : place + 1] = _halves(first_row, table, intervals[place])
     return _ends(intervals, count)
 
 
@@ -93,36 +95,38 @@ def _key(row: Sequence[str | None]) -> Key:
     return tuple(map(str, row))
 
 
-def _interval(ask: Ask, table: Table, low: Key, high: Key) -> Interval:
-    told = ask(table.estimate(low, high))
-    rows = ROWS.search(str(told[0] if told else ""))
+def _interval(first_row: FirstRow, table: KeyedTable, low: Key, high: Key) -> Interval:
+    plan = first_row(table.estimate(low, high))
+    rows = ROWS.search(str(plan[0] if plan else ""))
     return Interval(low, high, int(rows[1]) if rows else 0)
 
 
-def _halves(ask: Ask, table: Table, interval: Interval) -> list[Interval]:
-    """Return the interval in two, or itself as whole where no key lies between its ends."""
+def _halves(first_row: FirstRow, table: KeyedTable, interval: Interval) -> list[Interval]:
+    """Return the two halves, or the interval as indivisible if no key lies between its ends."""
     low, high = interval.low, interval.high
     at = _shared(low, high)
     middle = _middle(low[at], high[at], table.types[at]) if at < len(low) else None
     if middle is None:
-        return [Interval(low, high, interval.rows, whole=True)]
+        return [Interval(low, high, interval.rows, indivisible=True)]
     value = table.literal(middle, table.types[at])
     inside = table.between(low, high)
-    found = ask(table.edge(descending=True, condition=f"{inside} AND {table.columns[at]} < {value}"))
-    if found is None:
-        found = ask(table.edge(descending=False, condition=f"{inside} AND {table.columns[at]} >= {value}"))
-    if found is None or _key(found) == high:
-        return [Interval(low, high, interval.rows, whole=True)]
-    return [_interval(ask, table, low, _key(found)), _interval(ask, table, _key(found), high)]
+    key = first_row(table.edge(descending=True, condition=f"{inside} AND {table.columns[at]} < {value}"))
+    if key is None:
+        key = first_row(
+            table.edge(descending=False, condition=f"{inside} AND {table.columns[at]} >= {value}")
+        )
+    if key is None or _key(key) == high:
+        return [Interval(low, high, interval.rows, indivisible=True)]
+    return [_interval(first_row, table, low, _key(key)), _interval(first_row, table, _key(key), high)]
 
 
 def _shared(low: Key, high: Key) -> int:
-    """Return how many of the first columns are the same in both."""
+    """Return how many leading columns are equal in both."""
     return next((i for i, pair in enumerate(zip(low, high, strict=True)) if pair[0] != pair[1]), len(low))
 
 
 def _ends(intervals: Sequence[Interval], count: int) -> list[Key]:
-    """Return the ends of the intervals at which about another `count`-th of the rows is full."""
+    """Return the ends of the intervals that complete another `count`-th of the rows."""
     total = sum(interval.rows for interval in intervals)
     ends, passed = [], 0
     for interval in intervals[:-1]:
@@ -132,11 +136,11 @@ def _ends(intervals: Sequence[Interval], count: int) -> list[Key]:
     return ends
 
 
-# --- values in the middle -----------------------------------------------------------------------
+# --- middle values ------------------------------------------------------------------------------
 
 
 def _middle(low: str, high: str, type: str) -> str | None:
-    """Return a value above `low` and not above `high`, near the middle; None where there is none."""
+    """Return a value above `low` and not above `high`, near the middle; None if there is none."""
     known = family(type)
     try:
         if known == "number":
@@ -182,10 +186,10 @@ CHARACTERS_MOVED = 6
 
 
 def _middle_text(low: str, high: str) -> str | None:
-    """Return a text between two others where both are made of digits and letters.
+    """Return a text between two others that consist of digits and letters.
 
-    Most collations put digits before letters and letters in their order; what stands between and
-    beyond them differs. Letters are taken in the case that is found where the texts part.
+    Most collations order digits before letters and letters alphabetically; they differ in all other
+    characters. The letters have the case of the first characters that differ.
     """
     shared = next((i for i, pair in enumerate(zip(low, high, strict=False)) if pair[0] != pair[1]), len(low))
     upper = any(text[shared : shared + 1].isupper() for text in (low, high))
@@ -209,7 +213,7 @@ def _middle_text(low: str, high: str) -> str | None:
 
 
 def _place(character: str, alphabet: str) -> int:
-    """Return the character's place in the alphabet, from 1; 0 for one before it, its end for one beyond."""
+    """Return the character's place in the alphabet, from 1; 0 if it sorts before, the last place if after."""
     same = character.upper() if alphabet[-1].isupper() else character.lower()
     if same in alphabet:
         return alphabet.index(same) + 1

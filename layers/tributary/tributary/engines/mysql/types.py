@@ -1,7 +1,7 @@
 """MySQL's and MariaDB's types: the kind of each, and its family: how its values are written.
 
-One row of TYPES per type of the manuals' chapters, one of FAMILIES per text form; a type belongs to
-one family or is refused by its name.
+TYPES has an entry per type of the manuals' chapters, FAMILIES one per text form. A type belongs to one family
+or is refused by its name.
 """
 
 from __future__ import annotations
@@ -33,19 +33,18 @@ FamilyName = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """How values are written: `text` exactly, `field` as what is read; `raw` if those are the bytes."""
+    """Expressions of values: `text` is the exact text, `field` is what is read; `raw` if that is bytes."""
 
     text: str
     field: str
     raw: bool = False
 
 
-# FLOAT renders six digits, and as a DOUBLE, which the product is, all that it has. BIT is bytes to a
-# client, and as a sum a number.
+# FLOAT renders six digits; the product is a DOUBLE and renders all of them. A client gets BIT as bytes, and
+# the sum as a number.
 TEXT = "CONVERT({0} USING utf8mb4)"
-# A byte that is no character of its set becomes a question mark without an error: where the text has
-# more of them than the bytes had, a misfit is read in its place. utf8mb4_bin, so that REPLACE compares
-# characters and no language's equals.
+# A byte that is not a character of its set becomes a question mark without an error. If the text has more of
+# them than the bytes, a misfit is read instead. With utf8mb4_bin, REPLACE compares characters exactly.
 QUESTION_MARKS = (
     "CHAR_LENGTH(" + TEXT + ") - CHAR_LENGTH(REPLACE(" + TEXT + " COLLATE utf8mb4_bin, '?', '')) "
     "= LENGTH({0}) - LENGTH(REPLACE(CAST({0} AS BINARY), '?', ''))"
@@ -73,15 +72,12 @@ FAMILIES: dict[FamilyName, Family] = {
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """A type: how its values are written, and their kind where its arguments do not decide it.
-
-    `orders`: compared as it is ordered, exactly, with one text per value. `note`: what arrives.
-    """
+    """A type: how its values are written, and their kind."""
 
     family: FamilyName
-    kind: Kind | None = None
-    orders: bool = True
-    note: str = "exact"
+    kind: Kind | None = None  # None: the type's arguments decide
+    orders: bool = True  # compared as it is ordered, exactly, with one text per value
+    note: str = "exact"  # what arrives, in words
 
 
 GEOMETRY = Type(
@@ -90,7 +86,7 @@ GEOMETRY = Type(
     orders=False,
     note="as text: the server's own form in hex, which is the SRID in four bytes, then WKB",
 )
-EXACT_TEXT = "exact; a byte that is no character of its set is a misfit"
+EXACT_TEXT = "exact; a byte that is not a character of its set is a misfit"
 TYPES: dict[str, Type] = {
     # numeric
     "tinyint": Type("number", note="exact; a number also as `tinyint(1)`, unless `booleans` names it"),
@@ -98,7 +94,7 @@ TYPES: dict[str, Type] = {
     "mediumint": Type("number"),
     "int": Type("number"),
     "bigint": Type("number"),
-    "decimal": Type("number", note="exact, or refused where a value has more digits than a DECIMAL"),
+    "decimal": Type("number", note="exact, or refused if a value has more digits than a DECIMAL"),
     "float": Type("float", Kind("float32"), orders=False, note="exact, bit for bit"),
     "double": Type("float", Kind("float64"), orders=False, note="exact, bit for bit"),
     "bit": Type("bits", note="as the number whose bits they are"),
@@ -109,7 +105,7 @@ TYPES: dict[str, Type] = {
     "time": Type("time", Kind("text", size_bytes=17), note="as text: `-838:59:59.000000`"),
     "year": Type("number", Kind("int16")),
     # strings
-    "char": Type("text", note=f"{EXACT_TEXT}; the server itself takes the padding away"),
+    "char": Type("text", note=f"{EXACT_TEXT}; the server itself removes the padding"),
     "varchar": Type("text", note=EXACT_TEXT),
     "tinytext": Type("text", note=EXACT_TEXT),
     "text": Type("text", note=EXACT_TEXT),
@@ -153,20 +149,20 @@ LABEL = re.compile(r"'((?:[^']|'')*)'")
 
 
 def _parsed(type: str) -> tuple[str, str, str]:
-    """Return the type's word, what stands in its parentheses, and what follows."""
+    """Return the type's name, its arguments in parentheses, and what follows."""
     match = TYPE.fullmatch(type)
     return (match[1].lower(), match[2] or "", match[3]) if match else (type, "", "")
 
 
 def family(type: str) -> FamilyName:
-    """Return how values of the type are written; as the server casts them where it has no row here."""
+    """Return how values of the type are written; as the server casts them if the type is not listed."""
     word, _, rest = _parsed(type)
     known = TYPES[word].family if word in TYPES else "plain"
     return "doubtful" if known == "text" and "character set" in rest else known
 
 
 def kind(column: SourceColumn) -> Kind:
-    """Return the kind of the column's values; raises UnsupportedType by the type's name."""
+    """Return the kind of the column's values; raises UnsupportedType with the type's name."""
     word, arguments, rest = _parsed(column.type)
     if word not in TYPES:
         raise unsupported(column)
@@ -177,23 +173,23 @@ def kind(column: SourceColumn) -> Kind:
     if word == "decimal":
         precision, scale = (int(part) for part in arguments.split(","))
         return decimal(precision, scale)
-    found = TYPES[word]
-    if found.kind is not None:
-        return found.kind
-    if found.family == "binary":
+    known = TYPES[word]
+    if known.kind is not None:
+        return known.kind
+    if known.family == "binary":
         return Kind("binary", size_bytes=BLOBS[word] if word in BLOBS else int(arguments or 1))
     return _text(word, arguments)
 
 
 def _integer(bits: int) -> Kind:
-    """Return the smallest kind of so many bits, the sign's included; tinyint(1) holds 2 to 127 too."""
+    """Return the smallest kind for that number of bits, with the sign; tinyint(1) holds 2 to 127 too."""
     if bits > 64:
         return decimal(20, 0)
     return Kind("int16" if bits <= 16 else "int32" if bits <= 32 else "int64")
 
 
 def _text(word: str, arguments: str) -> Kind:
-    """Return a text of at most so many bytes: a character has up to four in UTF-8."""
+    """Return the text kind with its limit in bytes: a character has up to four in UTF-8."""
     characters: int | None
     if word in UNBOUNDED:
         characters = UNBOUNDED[word]
@@ -212,10 +208,10 @@ def note(type: str) -> str:
 
 
 def orders(type: str) -> bool:
-    """Say whether pages can be ordered by values of that type.
+    """Return whether pages can be ordered by values of that type.
 
-    ENUM and SET are ordered by their number and compared by their text, floats have no exact text,
-    and a JSON value's order is not that of its text.
+    ENUM and SET are ordered by their number and compared by their text, floats have no exact text, and a
+    JSON value's order is not that of its text.
     """
     word = _parsed(type)[0]
     return word in TYPES and TYPES[word].orders

@@ -1,6 +1,6 @@
-"""PostgreSQL's word on its tables: the questions to its catalog, and what the answers mean.
+"""Queries on PostgreSQL's catalog, and how their results become `SourceTable`s.
 
-Names are compared as they are written, and everything that pg_catalog does not say stays unknown.
+Names are compared exactly as written. What pg_catalog does not state stays unknown.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
                     AND d.objid = c.oid AND d.deptype = 'e')
 """
 
-# What is not the server's own type is told by a word before its name. True arrays have no array type
-# of their own.
+# A word before the name marks a type that is not built in. A true array type has no array type itself.
 WORD = """CASE
          WHEN t.typtype = 'e' THEN 'enum '
          WHEN t.typtype = 'c' THEN 'composite '
@@ -38,14 +37,14 @@ WORD = """CASE
          ELSE ''
        END"""
 
-# The answer to a query names the base types of domains (protocol-message-formats, RowDescription).
+# The result of a query has the base types of domains (protocol-message-formats, RowDescription).
 DESCRIBED = f"""
 SELECT {WORD} || pg_catalog.format_type(t.oid, v.mod)
 FROM (VALUES {{places}}) AS v(place, oid, mod) JOIN pg_catalog.pg_type AS t ON t.oid = v.oid
 ORDER BY v.place
 """
 
-# A domain is read as the type that it is made of, in the end.
+# A domain is read as the type at the end of its chain of base types.
 COLUMNS = f"""
 SELECT n.nspname, c.relname, a.attname,
        {WORD} || pg_catalog.format_type(t.oid, d.mod),
@@ -69,8 +68,8 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND (n.nspname, c.relname) IN ({{na
 ORDER BY c.oid, a.attnum
 """
 
-# An index counts where it orders rows as ORDER BY does: B-tree, whole table, plain columns in one
-# direction, each in its default operator class and the column's own collation.
+# An index is usable if it orders rows as ORDER BY does: a B-tree over the whole table, of plain columns in
+# one direction, each with its default operator class and the column's own collation.
 INDEXES = """
 SELECT n.nspname, c.relname, i.indisprimary,
        i.indisunique AND i.indimmediate AND k.not_null AND k.plain,
@@ -96,14 +95,14 @@ ORDER BY i.indisprimary DESC, x.relname
 """
 
 
-def named(question: str, names: Collection[TableName]) -> str:
-    """Return the question with the tables' names in it."""
+def named(query: str, names: Collection[TableName]) -> str:
+    """Return the query with the tables' names in it."""
     listed = ", ".join(f"({_string(name.schema)}, {_string(name.table)})" for name in sorted(names))
-    return question.replace("{names}", listed)
+    return query.replace("{names}", listed)
 
 
 def described(columns: Sequence[tuple[int, int]]) -> str:
-    """Return the question for the types of a query's columns, each by its number and its modifier."""
+    """Return the query for the types of a result's columns, each given by its oid and modifier."""
     places = (f"({place}, {oid}, {mod})" for place, (oid, mod) in enumerate(columns))
     return DESCRIBED.replace("{places}", ", ".join(places))
 
@@ -113,17 +112,17 @@ def _string(text: str) -> str:
 
 
 def tables(columns: Iterable[Row], indexes: Iterable[Row]) -> dict[TableName, SourceTable]:
-    """Return the tables that the answers to COLUMNS and INDEXES describe."""
-    found: dict[TableName, list[SourceColumn]] = {}
+    """Return the tables that the results of COLUMNS and INDEXES describe."""
+    described: dict[TableName, list[SourceColumn]] = {}
     comments: dict[TableName, str | None] = {}
-    for schema, table, column, type, nullable, said, of_table in columns:
+    for schema, table, column, type, nullable, comment, table_comment in columns:
         name = TableName(str(schema), str(table))
-        comments[name] = of_table
-        found.setdefault(name, []).append(SourceColumn(str(column), str(type), nullable == "t", said))
-    keys: dict[TableName, list[tuple[str, str, str, tuple[str, ...]]]] = {name: [] for name in found}
+        comments[name] = table_comment
+        described.setdefault(name, []).append(SourceColumn(str(column), str(type), nullable == "t", comment))
+    keys: dict[TableName, list[tuple[str, str, str, tuple[str, ...]]]] = {name: [] for name in described}
     for schema, table, primary, unique, orders, names in indexes:
         name = TableName(str(schema), str(table))
-        if name in keys:  # a table may be made between the two questions
+        if name in keys:  # a table may be created between the two queries
             keys[name].append((str(primary), str(unique), str(orders), tuple(json.loads(names or "[]"))))
     return {
         name: SourceTable(
@@ -134,5 +133,5 @@ def tables(columns: Iterable[Row], indexes: Iterable[Row]) -> dict[TableName, So
             tuple(key for _, _, orders, key in keys[name] if orders == "t"),
             comments[name],
         )
-        for name, listed in found.items()
+        for name, listed in described.items()
     }

@@ -1,8 +1,8 @@
-r"""COPY's rows straight off pg8000's socket: megabytes at a time, where the driver calls us per row.
+r"""Reads COPY's rows from pg8000's socket, megabytes at a time; the driver itself calls back for every row.
 
-A row comes as a message: a code, a length and a CSV record. A regular expression takes the heads out
-between a record's end and the next one. No text of PostgreSQL holds a NUL, and every head does: what
-is left without one is rows and nothing else. Whatever is not such a stretch is walked message by message.
+A row is a message: a code, a length and a CSV record. A regular expression removes the heads between records.
+No text of PostgreSQL contains a NUL and every head does, so text without a NUL is rows and nothing else.
+Any other content is parsed message by message.
 (https://www.postgresql.org/docs/current/protocol-message-formats.html)
 """
 
@@ -22,18 +22,18 @@ HEAD = Struct("!cI")  # of every message: its code, and its length without the c
 ROW = b"\nd\0"  # a record's end and the next row's head, with the first byte of a length below 16 MiB
 DONE = b"\nc\0\0\0\x04"  # the last record's end, and CopyDone
 EDGE = re.compile(rb"\nd\0...", re.DOTALL)
-SIGHT_AT_MOST = 0xFFFFFF  # no row whose length has another first byte stands whole in it
-READY = b"Z\0\0\0\x05"  # ReadyForQuery ends every answer
-NEWS_BYTES = 4096  # notices and settings that may have come with an answer's end, and more
-OPENED = b"H"  # CopyOutResponse, before the first row
-PASSED_ON = (b"E", b"C", b"N", b"S", b"A", b"Z")  # errors, counts and news are the driver's to understand
+WINDOW_AT_MOST = 0xFFFFFF  # a row whose length has another first byte does not fit into it
+READY = b"Z\0\0\0\x05"  # ReadyForQuery ends every response
+TRAILER_BYTES = 4096  # more than the notices and settings that may follow a response's end
+COPY_STARTS = b"H"  # CopyOutResponse, before the first row
+DRIVER_CODES = (b"E", b"C", b"N", b"S", b"A", b"Z")  # errors, counts and notices: the driver handles them
 
 
 def usable(driver: Any) -> bool:
-    """Say whether the driver has the parts that this reads through, which are not its public ones."""
+    """Return whether the driver has the internal parts that this module reads through."""
     handlers = getattr(driver, "message_types", {})
     return (
-        all(code in handlers for code in PASSED_ON)
+        all(code in handlers for code in DRIVER_CODES)
         and callable(getattr(driver, "send_QUERY", None))
         and hasattr(getattr(driver, "_sock", None), "read1")
         and hasattr(pg8000.core, "Context")
@@ -43,7 +43,7 @@ def usable(driver: Any) -> bool:
 def blocks(driver: Any, sql: str) -> Generator[Block]:
     """Run the COPY and yield its rows in blocks.
 
-    Raises what the driver would. Left early, the connection stands in the middle of an answer.
+    Raises what the driver would. If it is closed early, the connection is in the middle of a response.
     """
     context = pg8000.core.Context(sql)
     driver.send_QUERY(sql)
@@ -52,30 +52,30 @@ def blocks(driver: Any, sql: str) -> Generator[Block]:
     window, ended = Window(driver._sock), False
     while not ended:
         window.read(_ends, at_least=_wanted(window))
-        if (yield from _at_once(window, collector)):
+        if (yield from _take_rows(window, collector)):
             continue
         for code, message in _messages(window):
             if code == b"d":
                 collector.write(message)
                 continue
-            if code in PASSED_ON:
+            if code in DRIVER_CODES:
                 driver.message_types[code](message, context)
-            ended = ended or code == b"Z"  # news may come after it
-            # Not after news too: with a notice for every row, all rows in sight would be looked at each time.
-            if code == OPENED and (yield from _at_once(window, collector)):
+            ended = ended or code == b"Z"  # notices may follow it
+            # Not after notices too: with one per row, the whole window would be searched each time.
+            if code == COPY_STARTS and (yield from _take_rows(window, collector)):
                 break
         yield from collector.full()
     yield from collector.rest()
     if window.start < window.end:
-        raise ConnectionError("the driver would take the rest of this message for one of its own")
+        raise ConnectionError("the driver would read the rest of this message as one of its own")
     if context.error is not None:
         raise context.error
     collector.check(context.row_count)
 
 
-def _at_once(window: Window, collector: Collector) -> Generator[Block, None, bool]:
-    """Yield what can be taken at once; say whether there is nothing else to do until more is read."""
-    block = at_once(window)
+def _take_rows(window: Window, collector: Collector) -> Generator[Block, None, bool]:
+    """Yield the rows that can be taken in one step; return whether more must be read first."""
+    block = take_rows(window)
     if block is None:
         return False
     yield from collector.rest()
@@ -84,32 +84,32 @@ def _at_once(window: Window, collector: Collector) -> Generator[Block, None, boo
     return not _ends(window.content, window.start, window.end)
 
 
-def at_once(window: Window) -> Block | None:
-    """Take the rows from the window's start that are known to be followed by another, or by the end of all.
+def take_rows(window: Window) -> Block | None:
+    """Take the rows at the window's start that another row or the end of the copy follows.
 
-    None where they are not proven to be rows and nothing else.
+    None if they are not proven to be rows and nothing else.
     """
     content, start = window.content, window.start
     end = max(content.rfind(edge, start, window.end) for edge in (ROW, DONE)) + 1
-    if end <= start or content[start] != ROW[1] or window.end - start > SIGHT_AT_MOST:
+    if end <= start or content[start] != ROW[1] or window.end - start > WINDOW_AT_MOST:
         return None
     with memoryview(content) as view:
         text, heads = EDGE.subn(b"\n", view[start + HEAD.size : end])
         last = max(content.rfind(ROW, start, end) + 1, start)
         record = bytes(view[last + HEAD.size : end])
-    if b"\0" in text or HEAD.unpack_from(content, last)[1] != end - last - 1:  # a length may look like ROW
+    if b"\0" in text or HEAD.unpack_from(content, last)[1] != end - last - 1:  # a length may contain ROW
         return None
     window.start = end
     return Block(text, heads + 1, record)
 
 
 def _ends(content: bytearray, start: int, end: int) -> bool:
-    """Say whether the answer's end is among the last bytes: news may come after it, and rows do not."""
-    return content.rfind(READY, max(start, end - NEWS_BYTES), end) >= 0
+    """Return whether the response's end is among the last bytes: notices may follow it, rows do not."""
+    return content.rfind(READY, max(start, end - TRAILER_BYTES), end) >= 0
 
 
 def _messages(window: Window) -> Iterator[tuple[bytes, bytes]]:
-    """Take the whole messages that are in sight, one by one: their codes and contents."""
+    """Take the complete messages in the window, one by one: their codes and contents."""
     while window.start + HEAD.size <= window.end:
         code, size = HEAD.unpack_from(window.content, window.start)
         start, end = window.start + HEAD.size, window.start + 1 + size
@@ -120,7 +120,7 @@ def _messages(window: Window) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _wanted(window: Window) -> int:
-    """Return how long the message is that the window begins with, 0 where that is not in sight."""
+    """Return the length of the message that the window starts with, 0 if it is not in the window."""
     if window.start + HEAD.size > window.end:
         return 0
     return 1 + int(HEAD.unpack_from(window.content, window.start)[1])

@@ -1,7 +1,7 @@
 """PostgreSQL through pg8000: COPY as CSV, which the server renders and Arrow parses.
 
-Every statement is its own short, read-only transaction in a session whose settings are pinned, so
-that a value's text means the same in every run.
+Every statement is a short, read-only transaction of its own with pinned settings, so that a value's text
+means the same in every run.
 """
 
 from __future__ import annotations
@@ -18,9 +18,16 @@ import pg8000.native
 from pg8000.converters import PG_TYPES
 from scramp import ScramException  # type: ignore[import-untyped]
 
-from tributary.engines.network import SILENCE_S, address, cut, dial, hang_up, tls, tls_refused
+from tributary.engines.network import (
+    SILENCE_S,
+    abort_connection,
+    address,
+    close_connection,
+    dial,
+    tls,
+    tls_refused,
+)
 from tributary.engines.postgresql import catalog, copy_frames, ranges, types
-from tributary.engines.postgresql.types import kind, literal, orders
 from tributary.errors import (
     InternalError,
     QueryCancelled,
@@ -38,49 +45,27 @@ from tributary.reading.keyset import relation
 from tributary.secret import Secret
 
 PORT = 5432
+kind, literal, orders = types.kind, types.literal, types.orders
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)  # protocol-flow.html, "SSL Session Encryption"
-FRACTION_DIGITS = 6  # of a second, in a time whose type names none
+FRACTION_DIGITS = 6  # of a second, in a type without a precision
 INDEX_ENDS_WITH_KEY = False
 LOCK_TIMEOUT_S = 30
-BLOCK_BYTES = 8192  # unless the server was built otherwise, which makes samples larger or smaller
+BLOCK_BYTES = 8192  # the default of a build; with another, samples are larger or smaller
 DRIVER_ERRORS = (pg8000.native.Error, OSError, struct.error, ValueError, AttributeError)
-
-__all__ = [  # the Protocol
-    "FRACTION_DIGITS",
-    "INDEX_ENDS_WITH_KEY",
-    "ask",
-    "clock",
-    "close",
-    "connect",
-    "counter_horizon",
-    "create_index",
-    "describe",
-    "describe_query",
-    "kind",
-    "list_tables",
-    "literal",
-    "orders",
-    "quote",
-    "read",
-    "rendered",
-    "select",
-    "sizes",
-    "split",
-]
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A connection; `line` is a second handle on its socket, to end a read from outside."""
+    """A connection."""
 
     driver: pg8000.native.Connection
-    line: socket
+    spare: socket  # a second handle on its socket, to abort a read from outside
     where: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Records:
-    """What pg8000 copies into: it calls `write` once per CopyData message, which is once per row."""
+    """The stream that pg8000 copies into: it calls `write` once per CopyData message, so per row."""
 
     write: Write
 
@@ -94,7 +79,7 @@ def connect(secret: Secret, *, statement_timeout_s: int) -> Session:
         raise SecretError('the source\'s secret has no "dbname"; write the name of the database there')
     where = address(secret, PORT)
     sock = dial(secret, PORT)
-    line = sock.dup()
+    spare = sock.dup()
     try:
         sock = _encrypted(sock, secret, where)
         with _refusals(where):
@@ -112,14 +97,14 @@ def connect(secret: Secret, *, statement_timeout_s: int) -> Session:
             _watch_reader(driver)
         sock.settimeout(statement_timeout_s + SILENCE_S)
     except BaseException:
-        hang_up(line)
+        close_connection(spare)
         sock.close()
         raise
-    return Session(driver, line, where)
+    return Session(driver, spare, where)
 
 
 def _encrypted(sock: socket, secret: Secret, where: str) -> socket:
-    """Do what pg8000 would, but keep the socket: its time-out after the connect is ours to set."""
+    """Start TLS as pg8000 would, but keep the socket, whose time-out changes after the connect."""
     context = tls(secret)
     if context is None:
         return sock
@@ -131,11 +116,13 @@ def _encrypted(sock: socket, secret: Secret, where: str) -> socket:
     except ssl.SSLError as error:
         raise tls_refused(error, where) from None
     except OSError:
-        raise SourceUnavailable(f"{where} broke off, or fell silent, in the TLS handshake") from None
+        raise SourceUnavailable(
+            f"{where} closed the connection, or stopped answering, in the TLS handshake"
+        ) from None
 
 
 def pin(statement_timeout_s: int) -> str:
-    """Return the statement that pins a session: read-only, bounded, and one text form per value."""
+    """Return the statement that pins a session: read-only, bounded, one text form per value."""
     settings = {
         "default_transaction_read_only": "on",
         "statement_timeout": f"{statement_timeout_s}s",
@@ -157,7 +144,7 @@ def pin(statement_timeout_s: int) -> str:
 
 
 def _watch_reader(driver: pg8000.native.Connection) -> None:
-    """Let a query whose reader is gone end, even before its first row: since PostgreSQL 14, on Linux."""
+    """End a query whose reader is gone, even before its first row: since PostgreSQL 14, on Linux."""
     with suppress(pg8000.native.DatabaseError):
         driver.run("SET client_connection_check_interval = '10s'")
 
@@ -166,15 +153,15 @@ def close(session: Session) -> None:
     """Close the session; never raises."""
     with suppress(*DRIVER_ERRORS):
         session.driver.close()
-    hang_up(session.line)
+    close_connection(session.spare)
 
 
-# --- errors: the one place where the driver's become ours ---------------------------------------
+# --- errors: the driver's errors become ours here and nowhere else -------------------------------
 
 
 @contextmanager
 def _refusals(where: str) -> Iterator[None]:
-    """Turn what goes wrong while connecting into our errors."""
+    """Turn errors while connecting into ours."""
     try:
         yield
     except pg8000.native.DatabaseError as error:
@@ -188,7 +175,9 @@ def _refusals(where: str) -> Iterator[None]:
     except ScramException:
         raise SourceRefused(f"{where} refused the password; check the secret") from None
     except DRIVER_ERRORS:
-        raise SourceUnavailable(f"{where} broke off, or fell silent, while connecting") from None
+        raise SourceUnavailable(
+            f"{where} closed the connection, or stopped answering, while connecting"
+        ) from None
 
 
 REFUSALS = {
@@ -201,7 +190,7 @@ REFUSALS = {
 
 @contextmanager
 def _queries(session: Session, table: TableName | None = None) -> Iterator[None]:
-    """Turn what goes wrong in a statement into our errors."""
+    """Turn errors of a statement into ours."""
     try:
         yield
     except pg8000.native.DatabaseError as error:
@@ -221,7 +210,7 @@ def _reduced(code: str, where: str, table: str) -> TributaryError:
     if code == "42501":
         return TableRefused(f"{table} may not be read ({code}); grant SELECT on it to the source's user")
     if code in ("42P01", "42703", "3F000"):
-        return TableRefused(f"{table}, or a column that is read of it, does not exist any more ({code})")
+        return TableRefused(f"{table}, or one of its columns, no longer exists ({code})")
     if code == "55000":
         return TableRefused(
             f"{table} cannot be read now ({code}); a materialized view must be refreshed first"
@@ -245,25 +234,25 @@ def rendered(name: str, type: str) -> str:
 
 
 def create_index(name: str, table: TableName, columns: Sequence[str]) -> str:
-    """Return the statement that makes an index."""
+    """Return the statement that creates an index."""
     return (
         f"CREATE INDEX {quote(name)} ON {quote(table.schema, table.table)} ({', '.join(map(quote, columns))})"
     )
 
 
 def select(query: Query) -> str:
-    """Return the SELECT of the query, its columns as they are."""
+    """Return the SELECT of the query with plain columns."""
     return _select(query, [_column(column.name) for column in query.columns])
 
 
 def copy(query: Query) -> str:
-    """Return the COPY of the query: the server's own CSV, binaries in hex without a prefix."""
+    """Return the COPY of the query: the server's CSV, binaries in hex without a prefix."""
     columns = [types.field(_column(column.name), column.type) for column in query.columns]
     return f"COPY ({_select(query, columns)}) TO STDOUT (FORMAT csv)"
 
 
 def _column(name: str) -> str:
-    return f"t.{quote(name)}"  # qualified: ORDER BY would take an output column of that name first
+    return f"t.{quote(name)}"  # qualified: ORDER BY prefers an output column of that name
 
 
 def _select(query: Query, columns: list[str]) -> str:
@@ -279,7 +268,7 @@ def _select(query: Query, columns: list[str]) -> str:
 
 
 def ask(session: Session, sql: str) -> tuple[str | None, ...] | None:
-    """Return the first row of a small query as texts, None where there is none."""
+    """Return the first row of a small query as texts, None without a row."""
     rows = _rows(session, sql)
     return rows[0] if rows else None
 
@@ -291,7 +280,6 @@ def _rows(session: Session, sql: str) -> list[tuple[str | None, ...]]:
 
 def read(session: Session, query: Query) -> Generator[Page]:
     """Run the query as one COPY and yield its rows; see the Protocol."""
-
     direct = copy_frames.usable(session.driver)
     return csv_pages.pages(query, (_off_the_socket if direct else _through_the_driver)(session, query))
 
@@ -301,33 +289,33 @@ def _off_the_socket(session: Session, query: Query) -> Generator[Block]:
         with _queries(session, query.table):
             yield from copy_frames.blocks(session.driver, copy(query))
     except GeneratorExit:
-        cut(session.line)  # the server is still sending
+        abort_connection(session.spare)  # the server is still sending
         raise
 
 
 def _through_the_driver(session: Session, query: Query) -> Generator[Block]:
-    """Read by the driver's public interface alone: slower, and right whatever its inside looks like."""
+    """Read by the driver's public interface alone: slower, but independent of its internals."""
 
     def fill(write: Write) -> int:
         with _queries(session, query.table):
             session.driver.run(copy(query), stream=_Records(write))
             return int(session.driver.row_count)
 
-    return pumped(fill, abort=lambda: cut(session.line))
+    return pumped(fill, abort=lambda: abort_connection(session.spare))
 
 
 def clock(session: Session) -> Clock:
     """Read the source's clock, then the oldest transaction of this database."""
     now = _one(session, "SELECT pg_catalog.clock_timestamp()")
-    seen = ask(session, OLDEST)
-    oldest, hidden = seen if seen else (None, None)
+    row = ask(session, OLDEST)
+    oldest, hidden = row if row else (None, None)
     return Clock(_time(now), _time(oldest) if oldest else None, hidden)
 
 
 def _one(session: Session, sql: str) -> str:
     row = ask(session, sql)
     if row is None or row[0] is None:
-        raise InternalError(f"{session.where} gave no answer to a question about itself")
+        raise InternalError(f"{session.where} returned no row for a question about itself")
     return row[0]
 
 
@@ -335,9 +323,9 @@ def _time(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
-# A walsender only reads, and autovacuum writes no rows; the workers that apply a subscription do.
-# Without pg_read_all_stats other users' xact_start is NULL, with no error; a prepared transaction has
-# left its session, and its `prepared` is later than the now() that its rows may carry.
+# A walsender only reads and autovacuum writes no rows, but the workers that apply a subscription do. Without
+# pg_read_all_stats the xact_start of other users is NULL, without an error. A prepared transaction has left
+# its session, and its `prepared` is later than the now() that its rows may hold.
 OLDEST = """
 SELECT pg_catalog.min(a.xact_start),
        CASE WHEN pg_catalog.pg_is_in_recovery() THEN 'a replica does not show the primary''s transactions'
@@ -357,7 +345,7 @@ WHERE a.datname = pg_catalog.current_database()
 
 
 def counter_horizon(session: Session, type: str) -> str | None:
-    """Return None: no type's values are counted by the server across transactions; see the Protocol."""
+    """Return None: the server has no counter whose uncommitted values it knows; see the Protocol."""
     return None
 
 
@@ -365,12 +353,12 @@ def counter_horizon(session: Session, type: str) -> str | None:
 
 
 def list_tables(session: Session) -> list[TableName]:
-    """Return every table and view the user may read: a partitioned table once, extensions' left out."""
+    """Return every table and view the user may read: a partitioned table once, none of extensions."""
     return sorted(TableName(str(schema), str(table)) for schema, table in _rows(session, catalog.TABLES))
 
 
 def describe(session: Session, names: Collection[TableName]) -> dict[TableName, SourceTable]:
-    """Return the catalog's word on the named tables, in two queries; what does not exist is left out."""
+    """Return the catalog's description of the named tables, in two queries; missing tables are left out."""
     if not names:
         return {}
     columns = _rows(session, catalog.named(catalog.COLUMNS, names))
@@ -378,22 +366,22 @@ def describe(session: Session, names: Collection[TableName]) -> dict[TableName, 
 
 
 def describe_query(session: Session, name: TableName, sql: str) -> SourceTable:
-    """Return what the server says of the query's columns in the head of its empty answer."""
+    """Return the columns of the query from the header of an empty result."""
     with _queries(session, name):
         session.driver.run(f"SELECT * FROM {relation(name, sql, quote)} AS t LIMIT 0")
         columns = session.driver.columns or []
-    types = _rows(session, catalog.described([(c["type_oid"], c["type_modifier"]) for c in columns]))
+    column_types = _rows(session, catalog.described([(c["type_oid"], c["type_modifier"]) for c in columns]))
     return SourceTable(
         name,
         tuple(
             SourceColumn(str(column["name"]), str(type), nullable=True)
-            for column, (type,) in zip(columns, types, strict=True)
+            for column, (type,) in zip(columns, column_types, strict=True)
         ),
     )
 
 
 def sizes(session: Session, names: Collection[TableName]) -> dict[TableName, Size]:
-    """Return how large the planner takes the tables to be; views are left out."""
+    """Return the planner's estimates of the tables' sizes; views are left out."""
     if not names:
         return {}
     rows = _rows(session, catalog.named(ranges.SIZES, names))
@@ -403,12 +391,14 @@ def sizes(session: Session, names: Collection[TableName]) -> dict[TableName, Siz
     }
 
 
-def split(session: Session, table: TableName, key: Sequence[ReadColumn], count: int) -> list[tuple[str, ...]]:
-    """Return keys of sampled blocks that cut the table; see the Protocol."""
+def key_range_ends(
+    session: Session, table: TableName, key: Sequence[ReadColumn], count: int
+) -> list[tuple[str, ...]]:
+    """Return keys of sampled blocks that divide the table; see the Protocol."""
     size = sizes(session, [table]).get(table)
     if size is None:
         return []
-    sql = ranges.keys(
+    sql = ranges.range_ends(
         quote(table.schema, table.table),
         [_column(column.name) for column in key],
         [types.text(_column(column.name), column.type) for column in key],

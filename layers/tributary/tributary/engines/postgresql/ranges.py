@@ -1,17 +1,17 @@
-"""How large PostgreSQL's tables are, and keys that cut one into about equal parts.
+"""Sizes of PostgreSQL's tables, and keys that divide one into about equal ranges.
 
-A part of the table's blocks is sampled, each whole, so that a cut costs a bounded number of reads
-however large the table is. The server sorts the sampled keys, in the order that it reads them by.
+A sample of the table's blocks is read, so that dividing costs a bounded number of reads for a table of any
+size. The server sorts the sampled keys, in the order in which it reads them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-BLOCKS_PER_RANGE = 100  # sampled for each range: its share is then right to about a tenth
+BLOCKS_PER_RANGE = 100  # sampled for each range: its share is then right within about a tenth
 
-# The planner's own estimate: rows per block when the table was analyzed last, times its blocks now.
-# Partitions, and tables that inherit, are read with the table they belong to.
+# The planner's own estimate: rows per block at the last ANALYZE, times the blocks now. Partitions and
+# inheriting tables are read with their parent.
 SIZES = """
 WITH RECURSIVE parts AS (
   SELECT c.oid AS root, c.oid AS leaf
@@ -36,16 +36,16 @@ GROUP BY n.nspname, c.relname
 """
 
 
-def keys(table: str, key: Sequence[str], texts: Sequence[str], percent: float, count: int) -> str:
-    """Return the query of the keys that end each part but the last, in order.
+def range_ends(table: str, key: Sequence[str], texts: Sequence[str], percent: float, count: int) -> str:
+    """Return the query of the keys that end each range except the last, in order.
 
-    `key`: the key's columns, of `t`; `texts`: their exact texts. A row of the sample ends a part
-    where the parts that are full grow by one with it.
+    `key`: the key's columns, of `t`; `texts`: their exact texts. A sampled row ends a range if the number of
+    full ranges grows by one with it.
     """
-    named = [f"k{place}" for place in range(len(texts))]
-    shown = ", ".join(f"{text} AS {name}" for text, name in zip(texts, named, strict=True))
+    names = [f"k{place}" for place in range(len(texts))]
+    columns = ", ".join(f"{text} AS {name}" for text, name in zip(texts, names, strict=True))
     return (
-        f"SELECT {', '.join(named)} FROM (SELECT {shown}, "
+        f"SELECT {', '.join(names)} FROM (SELECT {columns}, "
         f"pg_catalog.row_number() OVER (ORDER BY {', '.join(key)}) AS place, "
         f"pg_catalog.count(*) OVER () AS sampled "
         f"FROM {table} AS t TABLESAMPLE SYSTEM ({percent:.6f})) AS sample "
@@ -55,6 +55,6 @@ def keys(table: str, key: Sequence[str], texts: Sequence[str], percent: float, c
 
 
 def percent(size_bytes: int, block_bytes: int, count: int) -> float:
-    """Return how much of a table is sampled to cut it into so many parts."""
+    """Return the percentage of a table to sample for that number of ranges."""
     blocks = max(size_bytes / block_bytes, 1)
     return min(100.0, 100.0 * BLOCKS_PER_RANGE * count / blocks)

@@ -1,7 +1,7 @@
 """PostgreSQL's types: the kind of each, how its values are rendered, and whether rows can be read by it.
 
-One row per type of the manual's chapter 8 and of pg_catalog. Where nothing else is said a value is
-rendered as COPY writes it, by the type's own output function: that is what a dump would hold.
+One entry per type of the manual's chapter 8 and of pg_catalog. By default a value is rendered as COPY writes
+it, by the type's own output function: that is what a dump contains.
 """
 
 from __future__ import annotations
@@ -17,18 +17,13 @@ from tributary.reading.keyset import hex_digits
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """A type: its kind (None: refused), and the forms of its values.
+    """A type and the expressions of its values."""
 
-    `text`: the expression of a value's exact text, `field`: of what COPY is to write, None for the
-    column itself. `orders`: compared exactly and in an order of its own, with one text per value.
-    `note`: what arrives, in words.
-    """
-
-    kind: Kind | None
-    note: str = "exact"
-    orders: bool = False
-    text: str = "{0}::text"
-    field: str | None = None
+    kind: Kind | None  # None: refused
+    note: str = "exact"  # what arrives, in words
+    orders: bool = False  # compared exactly and in an order of its own, with one text per value
+    text: str = "{0}::text"  # the expression of a value's exact text
+    field: str | None = None  # the expression that COPY writes, None for the column itself
 
 
 def _text(size_bytes: int | None, note: str, *, orders: bool = False) -> Type:
@@ -41,7 +36,7 @@ PLAIN_CHARACTER = (
     "pg_catalog.textin(pg_catalog.bpcharout({0}))"  # a cast would strip the blanks that COPY keeps
 )
 OWN_TEXT = "as its own text"
-NAMED = "as text: the name, or the number where nothing has it any more"
+NAMED = "as text: the name, or the number if nothing has it any more"
 INTERNAL = Type(None, "refused: a type of the server's own catalogs")
 
 TYPES: dict[str, Type] = {
@@ -49,7 +44,7 @@ TYPES: dict[str, Type] = {
     "smallint": Type(Kind("int16"), orders=True),
     "integer": Type(Kind("int32"), orders=True),
     "bigint": Type(Kind("int64"), orders=True),
-    "numeric": Type(ANY_DECIMAL, "exact, or refused where a value has more digits", orders=True),
+    "numeric": Type(ANY_DECIMAL, "exact, or refused if a value has more digits", orders=True),
     "real": Type(Kind("float32"), "exact, bit for bit; NaN and infinities too"),
     "double precision": Type(Kind("float64"), "exact, bit for bit; NaN and infinities too"),
     "money": Type(
@@ -86,8 +81,8 @@ TYPES: dict[str, Type] = {
     "macaddr": _text(17, OWN_TEXT, orders=True),
     "macaddr8": _text(23, OWN_TEXT, orders=True),
     # 8.10 bit strings
-    "bit": _text(None, "as text of noughts and ones", orders=True),
-    "bit varying": _text(None, "as text of noughts and ones", orders=True),
+    "bit": _text(None, "as text of zeros and ones", orders=True),
+    "bit varying": _text(None, "as text of zeros and ones", orders=True),
     # 8.11 text search
     "tsvector": _text(None, OWN_TEXT),
     "tsquery": _text(None, OWN_TEXT),
@@ -117,7 +112,7 @@ TYPES: dict[str, Type] = {
     "tid": _text(24, "as text: `(0,1)`"),
     "xid8": Type(decimal(20, 0), orders=True),
     "pg_lsn": _text(17, "as text: `16/B374D848`", orders=True),
-    # not in the chapter, and possible in a column all the same
+    # not in the chapter, but possible in a column
     "pg_snapshot": _text(None, OWN_TEXT),
     "txid_snapshot": _text(None, OWN_TEXT),
     "refcursor": _text(None, OWN_TEXT),
@@ -133,7 +128,7 @@ TYPES: dict[str, Type] = {
     "pg_node_tree": INTERNAL,
 }
 
-# What users and extensions define, by the word that the catalog puts before its name.
+# Types that users and extensions define, by the word that the catalog query puts before the name.
 JSON = Type(Kind("json"), "as `to_json` writes it: JSON", text="pg_catalog.to_json({0})::text", field=TO_JSON)
 DEFINED: dict[str, Type] = {
     "enum": Type(Kind("text", size_bytes=4 * 63), "its label", orders=True),  # a label is a name: 63 bytes
@@ -151,7 +146,7 @@ LAST_NAME = re.compile(r'.*?"?(\w+)"?(?:\(.*)?', re.DOTALL)
 
 
 def find(type: str) -> Type | None:
-    """Return the row of a column's type, as the catalog writes it; None for a type that has none."""
+    """Return the entry of a column's type, as the catalog writes it; None if it has none."""
     word, _, name = type.partition(" ")
     if word in DEFINED:
         extension = LAST_NAME.fullmatch(name)
@@ -160,9 +155,9 @@ def find(type: str) -> Type | None:
 
 
 def kind(column: SourceColumn) -> Kind:
-    """Return the kind of the column's values; raises UnsupportedType by the type's name."""
-    found = find(column.type)
-    if found is None or found.kind is None:
+    """Return the kind of the column's values; raises UnsupportedType with the type's name."""
+    known = find(column.type)
+    if known is None or known.kind is None:
         raise unsupported(column)
     digits = ARGUMENTS.search(column.type)
     if column.type.startswith("numeric(") and digits:
@@ -171,37 +166,37 @@ def kind(column: SourceColumn) -> Kind:
         return Kind("text", size_bytes=4 * int(digits[1]))
     if column.type.startswith("bit") and digits:
         return Kind("text", size_bytes=int(digits[1]))
-    return found.kind
+    return known.kind
 
 
 def _decimal(precision: int, scale: int) -> Kind:
-    """Return the decimal that holds every value; PostgreSQL also knows numeric(3,-2) and numeric(2,4)."""
+    """Return the decimal that holds every value; PostgreSQL also has numeric(3,-2) and numeric(2,4)."""
     digits = precision - scale if scale < 0 else max(precision, scale)
     return decimal(digits, max(scale, 0))
 
 
 def note(type: str) -> str:
     """Return in words what arrives of the type's values."""
-    found = find(type)
-    return found.note if found else "refused"
+    known = find(type)
+    return known.note if known else "refused"
 
 
 def orders(type: str) -> bool:
-    """Say whether pages can be ordered by values of that type."""
-    found = find(type)
-    return found is not None and found.orders
+    """Return whether pages can be ordered by values of that type."""
+    known = find(type)
+    return known is not None and known.orders
 
 
 def text(reference: str, type: str) -> str:
     """Return the expression of a value's exact text."""
-    found = find(type)
-    return (found.text if found else "{0}::text").format(reference)
+    known = find(type)
+    return (known.text if known else "{0}::text").format(reference)
 
 
 def field(reference: str, type: str) -> str:
-    """Return the expression of what COPY is to write."""
-    found = find(type)
-    return (found.field or "{0}" if found else "{0}").format(reference)
+    """Return the expression that COPY writes."""
+    known = find(type)
+    return (known.field or "{0}" if known else "{0}").format(reference)
 
 
 def literal(text: str, type: str) -> str:

@@ -1,4 +1,4 @@
-"""SQLite's word on its tables: the questions to its schema, and what the answers mean."""
+"""Queries on SQLite's schema, and how their results become `SourceTable`s."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ SELECT name FROM pragma_table_list
 WHERE schema = 'main' AND type IN ('table', 'view', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
 """
 
-# An ordinary table's primary key may hold NULL, for compatibility with SQLite's own past, except
-# where the column is the rowid itself (lang_createtable.html, "The PRIMARY KEY").
+# An ordinary table's primary key may hold NULL, for compatibility with old versions of SQLite, unless the
+# column is the rowid itself (lang_createtable.html, "The PRIMARY KEY").
 COLUMNS = """
 SELECT l.name, c.name, c.type,
        c."notnull" = 0 AND NOT (c.pk > 0 AND (l.wr OR (upper(c.type) = 'INTEGER' AND k.columns = 1))),
@@ -38,14 +38,14 @@ ORDER BY l.name, i.seq, c.seqno
 def tables(
     columns: Iterable[tuple[object, ...]], indexes: Iterable[tuple[object, ...]], names: Collection[TableName]
 ) -> dict[TableName, SourceTable]:
-    """Return the named tables as the answers to COLUMNS and INDEXES describe them."""
-    known = list(indexes)
-    found: dict[TableName, list[tuple[SourceColumn, int]]] = {}
+    """Return the named tables as the results of COLUMNS and INDEXES describe them."""
+    index_rows = list(indexes)
+    described: dict[TableName, list[tuple[SourceColumn, int]]] = {}
     for table, column, type, nullable, place in columns:
         if (name := TableName("main", str(table))) in names:
-            listed = found.setdefault(name, [])
+            listed = described.setdefault(name, [])
             listed.append((SourceColumn(str(column), str(type), bool(nullable)), int(str(place))))
-    return {name: _table(name, listed, known) for name, listed in found.items()}
+    return {name: _table(name, listed, index_rows) for name, listed in described.items()}
 
 
 def _table(

@@ -1,7 +1,7 @@
 """SQLite through the standard library: a file on this machine, opened read-only.
 
-SQLite lets any value stand in any column: each one is held against the declared type as it is read
-(`sqlite_types`), and one that does not fit is refused or treated by policy, never cast.
+Any column of SQLite may hold any value: each value is checked against the declared type when it is read
+(`sqlite.types`). One that does not fit is refused or handled by policy, never cast.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tributary.engines.sqlite import catalog, types
-from tributary.engines.sqlite.types import declared, kind, orders
+from tributary.engines.sqlite.types import declared
 from tributary.errors import (
     InternalError,
     QueryCancelled,
@@ -33,33 +33,11 @@ from tributary.reading.csv_blocks import collected
 from tributary.reading.keyset import hex_digits, relation
 from tributary.secret import Secret
 
-__all__ = [  # the Protocol
-    "FRACTION_DIGITS",
-    "INDEX_ENDS_WITH_KEY",
-    "ask",
-    "clock",
-    "close",
-    "connect",
-    "counter_horizon",
-    "create_index",
-    "describe",
-    "describe_query",
-    "kind",
-    "list_tables",
-    "literal",
-    "orders",
-    "quote",
-    "read",
-    "rendered",
-    "select",
-    "sizes",
-    "split",
-]
-
+kind, orders = types.kind, types.orders
 FRACTION_DIGITS = 0  # as CURRENT_TIMESTAMP writes it
 INDEX_ENDS_WITH_KEY = True  # the rowid, which an INTEGER PRIMARY KEY is
 BUSY_TIMEOUT_S = 10
-STEPS = 10_000  # of SQLite's machine between two looks at the time-out
+STEPS = 10_000  # of SQLite's virtual machine between two checks of the time-out
 FETCHED_ROWS = 1_000
 
 
@@ -84,9 +62,8 @@ def connect(secret: Secret, *, statement_timeout_s: int) -> Session:
             isolation_level=None,
             check_same_thread=False,
         )
-        driver.text_factory = lambda text: text.decode(
-            errors="surrogateescape"
-        )  # bytes that are no text stay
+        # Bytes that are not text are kept.
+        driver.text_factory = lambda text: text.decode(errors="surrogateescape")
         driver.execute("PRAGMA query_only = ON")
         driver.execute("PRAGMA trusted_schema = OFF")
         driver.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -106,16 +83,16 @@ def close(session: Session) -> None:
         session.driver.close()
 
 
-# --- errors: the one place where the driver's become ours ---------------------------------------
+# --- errors: the driver's errors become ours here and nowhere else -------------------------------
 
-# SQLITE_READONLY: a journal stands beside the file, of a writer that is just committing or that died;
-# who may only read cannot undo it, so another try waits for a writer.
+# SQLITE_READONLY: the file has a journal, of a writer that is committing or that crashed. A reader cannot
+# roll it back, so a retry waits for a writer.
 BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_READONLY")
 
 
 @contextmanager
 def _queries(session: Session, table: TableName | None = None) -> Iterator[None]:
-    """Bound the statement's time, and turn what goes wrong in it into our errors."""
+    """Bound the statement's time, and turn its errors into ours."""
     end = time.monotonic() + session.statement_timeout_s
     try:
         session.driver.set_progress_handler(lambda: time.monotonic() > end, STEPS)
@@ -136,7 +113,7 @@ def _reduced(error: sqlite3.Error, table: str) -> TributaryError:
     if code in BUSY:
         return SourceUnavailable(f"the SQLite file could not be read ({code})")
     if str(error).startswith(("no such table", "no such column")):
-        return TableRefused(f"{table}, or a column that is read of it, does not exist any more")
+        return TableRefused(f"{table}, or one of its columns, no longer exists")
     if code in ("SQLITE_CORRUPT", "SQLITE_NOTADB"):
         return TableRefused(f"{table} cannot be read: the SQLite file is damaged ({code})")
     return InternalError(f"SQLite failed on {table} with {code}")
@@ -172,13 +149,13 @@ def rendered(name: str, type: str) -> str:
 
 
 def create_index(name: str, table: TableName, columns: Sequence[str]) -> str:
-    """Return the statement that makes an index."""
+    """Return the statement that creates an index."""
     listed = ", ".join(map(quote, columns))
     return f"CREATE INDEX {quote(name)} ON {quote(table.table)} ({listed})"
 
 
 def select(query: Query) -> str:
-    """Return the SELECT of the query, its columns as they are."""
+    """Return the SELECT of the query with plain columns."""
     where = " AND ".join(keyset.conditions(query, keyset.ROWS, _column, literal))
     columns = ", ".join(f"{_column(column.name)} AS c{place}" for place, column in enumerate(query.columns))
     return (
@@ -196,7 +173,7 @@ def _column(name: str) -> str:
 
 
 def ask(session: Session, sql: str) -> tuple[str | None, ...] | None:
-    """Return the first row of a small query as texts, None where there is none."""
+    """Return the first row of a small query as texts, None without a row."""
     with _queries(session):
         row = session.driver.execute(sql).fetchone()
     return None if row is None else tuple(None if value is None else str(value) for value in row)
@@ -225,7 +202,7 @@ def clock(session: Session) -> Clock:
 
 
 def counter_horizon(session: Session, type: str) -> str | None:
-    """Return None: no type's values are counted by the server across transactions; see the Protocol."""
+    """Return None: the server has no counter whose uncommitted values it knows; see the Protocol."""
     return None
 
 
@@ -239,16 +216,16 @@ def list_tables(session: Session) -> list[TableName]:
 
 
 def describe(session: Session, names: Collection[TableName]) -> dict[TableName, SourceTable]:
-    """Return the schema's word on the named tables, in two queries; what does not exist is left out."""
+    """Return the schema's description of the named tables, in two queries; missing tables are left out."""
     with _queries(session):
         columns = session.driver.execute(catalog.COLUMNS).fetchall()
         return catalog.tables(columns, session.driver.execute(catalog.INDEXES).fetchall(), set(names))
 
 
 def describe_query(session: Session, name: TableName, sql: str) -> SourceTable:
-    """Return what SQLite says of the query's columns, of which it knows types in a view alone.
+    """Return the query's columns; SQLite knows their types only for a view.
 
-    The view is temporary, in a database of the session's own: the file stays as it is.
+    The view is temporary, in the session's own database: the file does not change.
     """
     source = relation(name, sql, quote)
     with _queries(session, name):
@@ -264,10 +241,12 @@ def describe_query(session: Session, name: TableName, sql: str) -> SourceTable:
 
 
 def sizes(session: Session, names: Collection[TableName]) -> dict[TableName, Size]:
-    """Return nothing: SQLite keeps no count of a table's rows, and counting would read all of them."""
+    """Return nothing: SQLite keeps no row counts, and counting would read every row."""
     return {}
 
 
-def split(session: Session, table: TableName, key: Sequence[ReadColumn], count: int) -> list[tuple[str, ...]]:
-    """Return nothing: SQLite can neither sample a table nor estimate a part of an index."""
+def key_range_ends(
+    session: Session, table: TableName, key: Sequence[ReadColumn], count: int
+) -> list[tuple[str, ...]]:
+    """Return nothing: SQLite can neither sample a table nor estimate a range of an index."""
     return []

@@ -1,7 +1,7 @@
-"""SQLite's types: what a declared type promises of its values, and how each value is rendered.
+"""SQLite's types: which values a declared type allows, and how each value is rendered.
 
-A declared type is a wish in SQLite, and any value may stand in any column: here the type says which
-values the column may hold. One that does not fit is a misfit, refused or treated, and never cast.
+SQLite does not enforce declared types: any column may hold any value. Here the type states which values the
+column may hold. One that does not fit is a misfit: refused or handled by policy, never cast.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tributary.reading.repair import MISFIT
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """What a declared type promises: the kind of its values, and in words what arrives."""
+    """A declared type: the kind of its values, and what arrives, in words."""
 
     kind: Kind
     note: str = "exact; a value of another storage class is a misfit"
@@ -38,8 +38,8 @@ NAMES: dict[Type, tuple[str, ...]] = {
         *("NVARCHAR", "NCHAR", "NATIVE CHARACTER"),
     ),
     Type(Kind("text"), "as text, exact"): ("TIME", "UUID", "GUID"),
-    Type(Kind("date"), "exact, where it is written as `2024-02-29`"): ("DATE",),
-    Type(Kind("timestamp"), "exact, where it is written as `2024-02-29 12:30:00.5` without a zone"): (
+    Type(Kind("date"), "exact, if it is written as `2024-02-29`"): ("DATE",),
+    Type(Kind("timestamp"), "exact, if it is written as `2024-02-29 12:30:00.5` without a zone"): (
         "DATETIME",
         "TIMESTAMP",
     ),
@@ -48,7 +48,7 @@ NAMES: dict[Type, tuple[str, ...]] = {
     Type(Kind("json", loose=True), "the same value; numbers within are what JSON_PARSE makes of them"): (
         "JSON",
     ),
-    Type(ANY_DECIMAL, "exact, or refused where a value has more digits; a REAL by its shortest digits"): (
+    Type(ANY_DECIMAL, "exact, or refused if a value has more digits; a REAL by its shortest digits"): (
         "NUMERIC",
         "DECIMAL",
     ),
@@ -58,7 +58,7 @@ ARGUMENTS = re.compile(r"\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
 
 
 def kind(column: SourceColumn) -> Kind:
-    """Return the kind of the column's declared type; raises UnsupportedType by the type's name."""
+    """Return the kind of the column's declared type; raises UnsupportedType with the type's name."""
     try:
         return declared(column.type)
     except LookupError:
@@ -66,29 +66,29 @@ def kind(column: SourceColumn) -> Kind:
 
 
 def declared(type: str) -> Kind:
-    """Return the kind of a declared type; raises LookupError where it has none."""
+    """Return the kind of a declared type; raises LookupError if it has none."""
     words = " ".join(type.upper().split())
     digits = ARGUMENTS.search(words)
-    found = TYPES[ARGUMENTS.sub("", words).strip()].kind
-    if digits and found.name == "text":
+    known = TYPES[ARGUMENTS.sub("", words).strip()].kind
+    if digits and known.name == "text":
         return Kind("text", size_bytes=4 * max(int(digits[1]), 1))
-    if digits and found.name == "decimal":
+    if digits and known.name == "decimal":
         precision, scale = int(digits[1]), int(digits[2] or 0)
         if not precision or scale > precision:
             raise LookupError(words)
         bounded = decimal(precision, scale)
         return Kind("decimal", precision=bounded.precision, scale=bounded.scale, loose=True)
-    return found
+    return known
 
 
 def note(type: str) -> str:
     """Return in words what arrives of the type's values."""
-    found = TYPES.get(ARGUMENTS.sub("", type.upper()).strip())
-    return found.note if found else "refused: such a column holds anything"
+    known = TYPES.get(ARGUMENTS.sub("", type.upper()).strip())
+    return known.note if known else "refused: such a column holds anything"
 
 
 def orders(type: str) -> bool:
-    """Say whether pages can be ordered by values of that type: floats have no exact text."""
+    """Return whether pages can be ordered by values of that type: floats have no exact text."""
     try:
         return declared(type).name not in ("float64", "json")
     except LookupError:
@@ -99,18 +99,18 @@ def orders(type: str) -> bool:
 
 
 def rendering(column: ReadColumn) -> Callable[[object], bytes]:
-    """Return how values of the column are written; a column that became text shows every value.
+    """Return how values of the column are written; a column that became text accepts every value.
 
-    `MISFIT` stands for a value whose storage class is not that of the declared type.
+    `MISFIT` replaces a value whose storage class does not fit the declared type.
     """
     if column.kind.name == "text" and (
-        column.policies.get("misfit") == "text" or not _promises_text(column.type)
+        column.policies.get("misfit") == "text" or not _declares_text(column.type)
     ):
-        return _shown
+        return _any_as_text
     return RENDERINGS[column.kind.name]
 
 
-def _promises_text(type: str) -> bool:
+def _declares_text(type: str) -> bool:
     try:
         return declared(type).name == "text"
     except LookupError:
@@ -122,7 +122,7 @@ def _integer(value: object) -> bytes:
 
 
 def _decimal(value: object) -> bytes:
-    """Render a number in plain digits; a REAL has 15 that are certain, and its shortest text shows those."""
+    """Render a number in plain digits; a REAL by its shortest text, which has its 15 exact digits."""
     if type(value) is int:
         return b"%d" % value
     if type(value) is float:
@@ -151,7 +151,7 @@ def _blob(value: object) -> bytes:
     return value.hex().encode() if type(value) is bytes else MISFIT
 
 
-def _shown(value: object) -> bytes:
+def _any_as_text(value: object) -> bytes:
     """Render a value of any storage class: numbers as Python's shortest text, blobs in hex."""
     if type(value) is bytes:
         return value.hex().upper().encode()

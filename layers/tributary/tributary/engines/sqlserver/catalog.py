@@ -1,6 +1,6 @@
-"""SQL Server's word on its tables, its clock and its transactions: the questions and what the answers mean.
+"""Queries on SQL Server's catalog, clock and transactions, and how their results become `SourceTable`s.
 
-The questions are for SQL Server 2016 and newer, and for Azure SQL.
+They are for SQL Server 2016 and newer, and for Azure SQL.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ WHERE o.type IN ('U', 'V') AND o.is_ms_shipped = 0
   AND HAS_PERMS_BY_NAME(QUOTENAME(s.name) + N'.' + QUOTENAME(o.name), 'OBJECT', 'SELECT') = 1
 """
 
-# An alias type has the id of its system type, a CLR type has only one of its own. A masked column
-# gives its mask instead of its values, without an error, to a user who may not unmask it. Comments are
-# extended properties, under the name that Microsoft's own tools give them.
+# An alias type has the id of its system type; a CLR type has only its own. A masked column returns its mask
+# instead of its values, without an error, to a user who may not unmask it. Comments are extended properties
+# with the name that Microsoft's tools use.
 COLUMNS = """
 SELECT s.name, o.name, c.name, COALESCE(b.name, t.name), c.max_length, c.precision, c.scale,
        c.collation_name, c.is_nullable,
@@ -46,7 +46,7 @@ WHERE o.type IN ('U', 'V') AND c.is_hidden = 0 AND c.is_column_set = 0
 ORDER BY s.name, o.name, c.column_id
 """
 
-# Of a statement that is not run; a type of the user's own has the id of its system type.
+# Describes a statement without running it; a user-defined type has the id of its system type.
 DESCRIBED = """
 SELECT d.name, COALESCE(TYPE_NAME(d.system_type_id), d.user_type_name), d.max_length, d.precision,
        d.scale, d.collation_name
@@ -55,7 +55,7 @@ WHERE d.is_hidden = 0 AND d.error_number IS NULL
 ORDER BY d.column_ordinal
 """
 
-# Whole tables only, and no expression: SQL Server indexes columns. A hash index (7) has no order.
+# Only indexes over the whole table. SQL Server indexes no expressions. A hash index (7) has no order.
 INDEXES = """
 SELECT s.name, o.name, i.name, i.is_primary_key, i.is_unique, c.name, c.is_nullable,
        CASE WHEN i.type IN (1, 2) AND k.is_descending_key = 0 THEN 1 ELSE 0 END
@@ -69,15 +69,15 @@ WHERE o.type IN ('U', 'V') AND i.type IN (1, 2, 7) AND i.has_filter = 0 AND i.is
 ORDER BY s.name, o.name, i.index_id, k.key_ordinal
 """
 
-# The clock, how far the server's own zone is ahead of UTC in minutes, and whether it only follows another.
+# The clock, the offset of the server's zone from UTC in minutes, and whether it is a read-only copy.
 CLOCK = """
 SELECT CONVERT(varchar(27), SYSUTCDATETIME(), 121), DATEPART(tzoffset, SYSDATETIMEOFFSET()),
        CONVERT(varchar(20), DATABASEPROPERTYEX(DB_NAME(), 'Updateability'))
 """
 
-# Of the whole instance, since a transaction that began in another database may still write here. A
-# distributed transaction may have left its session; a running batch may hold a time that it has not
-# written yet, in a transaction or not. Without VIEW SERVER STATE this is an error. In local time.
+# For the whole instance, because a transaction that began in another database may still write here. A
+# distributed transaction may have left its session. A running batch may hold a time that it has not written
+# yet, with or without a transaction. Without VIEW SERVER STATE this is an error. Times are local.
 OLDEST = """
 SELECT CONVERT(varchar(23), MIN(begun), 121)
 FROM (
@@ -93,37 +93,37 @@ FROM (
 ) AS work
 """
 
-# Every rowversion below it is committed, or rolled back for good. A database that follows another
-# knows the values of that one's open transactions only when they arrive.
-SETTLED = """
+# Every rowversion up to it is committed or rolled back. A read-only copy learns the values of its primary's
+# open transactions only when they arrive.
+ROWVERSION_HORIZON = """
 SELECT CASE WHEN DATABASEPROPERTYEX(DB_NAME(), 'Updateability') = 'READ_WRITE'
             THEN CONVERT(bigint, MIN_ACTIVE_ROWVERSION()) - 1 END
 """
 
 
-def named(question: str, names: Collection[TableName]) -> str:
-    """Return the question with the names in it; the answer may say more, since it may ignore case."""
+def named(query: str, names: Collection[TableName]) -> str:
+    """Return the query with the names in it; its result may have further tables, since it may ignore case."""
     schemas = ", ".join(sorted({string(name.schema) for name in names}))
     tables = ", ".join(sorted({string(name.table) for name in names}))
-    return question.replace("{schemas}", schemas).replace("{tables}", tables)
+    return query.replace("{schemas}", schemas).replace("{tables}", tables)
 
 
 def tables(
     columns: Iterable[Row], indexes: Iterable[Row], names: Collection[TableName]
 ) -> dict[TableName, SourceTable]:
-    """Return the named tables as the answers to COLUMNS and INDEXES describe them."""
-    found: dict[TableName, list[SourceColumn]] = {}
+    """Return the named tables as the results of COLUMNS and INDEXES describe them."""
+    described: dict[TableName, list[SourceColumn]] = {}
     comments: dict[TableName, str | None] = {}
     for schema, table, column, *about in columns:
         if (name := TableName(str(schema), str(table))) in names:
-            *declared, nullable, kept_from_us, said, comments[name] = about
-            type = type_text(*declared) if kept_from_us is None else f"{kept_from_us} {declared[0]}"
-            found.setdefault(name, []).append(SourceColumn(str(column), type, nullable == "1", said))
-    parts: dict[TableName, dict[str, list[Row]]] = {name: {} for name in found}
+            *declared, nullable, concealed, comment, comments[name] = about
+            type = type_text(*declared) if concealed is None else f"{concealed} {declared[0]}"
+            described.setdefault(name, []).append(SourceColumn(str(column), type, nullable == "1", comment))
+    parts: dict[TableName, dict[str, list[Row]]] = {name: {} for name in described}
     for row in indexes:
         if (name := TableName(str(row[0]), str(row[1]))) in parts:
             parts[name].setdefault(str(row[2]), []).append(row)
-    return {name: _table(name, listed, parts[name], comments[name]) for name, listed in found.items()}
+    return {name: _table(name, listed, parts[name], comments[name]) for name, listed in described.items()}
 
 
 def _table(
@@ -145,7 +145,7 @@ def _table(
 def type_text(
     name: str | None, max_length: str | None, precision: str | None, scale: str | None, collation: str | None
 ) -> str:
-    """Return the type as a declaration has it; with its collation, which a literal must share.
+    """Return the type as a declaration has it, with its collation, which a literal must share.
 
     ``varchar(20) COLLATE Latin1_General_CI_AS``, ``nvarchar(max)``, ``datetime2(7)``, ``rowversion``.
     """

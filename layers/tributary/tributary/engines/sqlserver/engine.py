@@ -1,8 +1,8 @@
-"""SQL Server and Azure SQL through ODBC: T-SQL in, and the values out as `odbc` carries them.
+"""SQL Server and Azure SQL through ODBC: this module writes T-SQL, and `odbc` reads the values.
 
-SQL Server knows no read-only session: what keeps the source unwritten is that only SELECTs are sent,
-and the rights of the user. Reads are of the database's snapshot where it allows that, else of what is
-committed; a writer waits for none of them longer than one short page.
+SQL Server has no read-only session: only SELECTs are sent, and the user's rights protect the source. Reads
+use the database's snapshot isolation if it is allowed, otherwise READ COMMITTED. A writer waits for a read no
+longer than one short page.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from tributary.engines import odbc
 from tributary.engines.network import address
-from tributary.engines.odbc import Dialect, Meaning, Session, ask, close
-from tributary.engines.sqlserver import catalog
-from tributary.engines.sqlserver.types import kind, literal, orders, quote, string, text, wire
+from tributary.engines.odbc import Dialect, Meaning, Session
+from tributary.engines.sqlserver import catalog, types
+from tributary.engines.sqlserver.types import binding, quote, string, text
 from tributary.errors import InternalError, SecretError, TableRefused
 from tributary.model.query import Page, Query, ReadColumn
 from tributary.model.source_catalog import Clock, Size, SourceColumn, SourceTable, TableName
@@ -30,45 +30,25 @@ from tributary.reading import keyset
 from tributary.reading.keyset import relation
 from tributary.secret import Secret
 
-__all__ = [  # the Protocol
-    "FRACTION_DIGITS",
-    "INDEX_ENDS_WITH_KEY",
-    "ask",
-    "clock",
-    "close",
-    "connect",
-    "counter_horizon",
-    "create_index",
-    "describe",
-    "describe_query",
-    "kind",
-    "list_tables",
-    "literal",
-    "orders",
-    "quote",
-    "read",
-    "rendered",
-    "select",
-    "sizes",
-    "split",
-]
-
 PORT = 1433
-FRACTION_DIGITS = 2  # of datetime, whose third is rounded to 0, 3 or 7
+ask, close, kind, literal, orders = odbc.ask, odbc.close, types.kind, types.literal, types.orders
+FRACTION_DIGITS = 2  # of datetime, whose third digit is rounded to 0, 3 or 7
 INDEX_ENDS_WITH_KEY = True  # the clustered key, which the primary key is by default
-LOCK_TIMEOUT_S = 30  # the server's own is for ever
-DRIVER = "ODBC Driver 18 for SQL Server"  # where Microsoft's own package installed it
+LOCK_TIMEOUT_S = 30  # by default the server waits without a limit
+DRIVER = "ODBC Driver 18 for SQL Server"  # the name that Microsoft's package registers
 DRIVER_FILE = "libs/linux/rhel/{machine}/lib/libmsodbcsql-18.*.so.*"  # within mssql_python_odbc
 
 MEANINGS: dict[str, Meaning] = {
     **dict.fromkeys(("18456", "18452", "4060", "4064", "40532", "18486", "18487", "18488"), "refused"),
     **dict.fromkeys(("229", "230", "300", "297", "262", "916"), "forbidden"),
     **dict.fromkeys(("208", "207", "3701", "4902"), "gone"),
-    **dict.fromkeys(("3952", "3954", "41332"), "unreadable"),  # no snapshot here, or none of a memory table
-    **dict.fromkeys(("1222", "3617"), "cancelled"),  # a lock not given in time; ended from outside
+    **dict.fromkeys(
+        ("3952", "3954", "41332"), "unreadable"
+    ),  # no snapshot isolation in this database, or not for a memory-optimized table
+    **dict.fromkeys(("1222", "3617"), "cancelled"),  # lock time-out; cancelled from outside
     **dict.fromkeys(("1205", "3960", "3961", "596", "40197", "40501", "40613", "49918"), "broken"),
     **dict.fromkeys(("17809", "10928", "10929", "49919", "49920"), "busy"),
-    "01000": "broken",  # the driver's network layer, and nothing of a server
+    "01000": "broken",  # the driver's network layer; no server answered
 }
 
 
@@ -79,7 +59,7 @@ def connect(secret: Secret, *, statement_timeout_s: int) -> Session:
     """Open a pinned session; see the Protocol."""
     where = address(secret, PORT)
     return odbc.open_session(
-        Dialect(wire, _select, MEANINGS),
+        Dialect(binding, _select, MEANINGS),
         connection_string(secret, driver()),
         where=where,
         pins=pins(statement_timeout_s),
@@ -88,7 +68,7 @@ def connect(secret: Secret, *, statement_timeout_s: int) -> Session:
 
 
 def connection_string(secret: Secret, driver: str) -> str:
-    """Return what the driver connects by: encrypted and verified unless the secret says otherwise."""
+    """Return the connection string: encrypted and verified unless the secret turns that off."""
     if secret.sslmode == "verify-ca":
         raise SecretError(
             "SQL Server's driver verifies a certificate's host name whenever it verifies its authority; "
@@ -119,17 +99,17 @@ def connection_string(secret: Secret, driver: str) -> str:
 def _trust(authorities: str) -> None:
     """Make OpenSSL, which the driver uses, verify with these authorities: it has no option for them."""
     digest = hashlib.sha256(authorities.encode()).hexdigest()
-    file = Path(tempfile.gettempdir()) / f"authorities-{digest}.pem"  # one, however often it is asked for
+    file = Path(tempfile.gettempdir()) / f"authorities-{digest}.pem"  # one file, however often it is needed
     file.write_text(authorities)
     os.environ["SSL_CERT_FILE"] = str(file)
 
 
 def driver() -> str:
-    """Return the driver's file in the drivers layer, else the name under which a machine may have it."""
-    found = None
+    """Return the driver's file in the drivers layer, else the name that a machine may have registered."""
+    package = None
     with suppress(ImportError, ValueError):
-        found = importlib.util.find_spec("mssql_python_odbc")
-    for folder in (found.submodule_search_locations or []) if found else []:
+        package = importlib.util.find_spec("mssql_python_odbc")
+    for folder in (package.submodule_search_locations or []) if package else []:
         for file in sorted(
             Path(folder).glob(DRIVER_FILE.format(machine=MACHINES.get(platform.machine(), "*")))
         ):
@@ -137,20 +117,20 @@ def driver() -> str:
     return DRIVER
 
 
-MACHINES = {"aarch64": "arm64"}  # as the wheel names its folders, where it is not as the machine does
+MACHINES = {"aarch64": "arm64"}  # folders of the wheel that are not named as the machine
 
 
 def pins(statement_timeout_s: int) -> tuple[str, ...]:
     """Return the statements that pin a session: its waits are bounded, and a text has one meaning.
 
-    Where two sessions block each other for good, this one is the one that gives way.
+    In a deadlock, this session is the victim.
     """
     settings = (
         "NOCOUNT ON",
         "LANGUAGE us_english",
         "DATEFORMAT ymd",
         "ROWCOUNT 0",
-        "TEXTSIZE 2147483647",  # what is longer would be cut without a word
+        "TEXTSIZE 2147483647",  # a longer value would be truncated silently
         "ANSI_NULLS ON",
         "ANSI_PADDING ON",
         "ANSI_WARNINGS ON",
@@ -165,8 +145,8 @@ def pins(statement_timeout_s: int) -> tuple[str, ...]:
     return "; ".join(f"SET {setting}" for setting in settings), ISOLATION
 
 
-# One version of the rows for each statement, where the database keeps versions; a reader then waits for
-# no writer. Otherwise what is committed, of which READ_COMMITTED_SNAPSHOT keeps versions too.
+# Snapshot isolation, if the database allows it: each statement sees one version of the rows, and waits for no
+# writer. Otherwise READ COMMITTED, which also reads versions if READ_COMMITTED_SNAPSHOT is on.
 ISOLATION = """
 IF EXISTS (SELECT 1 FROM sys.databases WHERE database_id = DB_ID() AND snapshot_isolation_state = 1)
 BEGIN SET TRANSACTION ISOLATION LEVEL SNAPSHOT END
@@ -183,14 +163,14 @@ def rendered(name: str, type: str) -> str:
 
 
 def create_index(name: str, table: TableName, columns: Sequence[str]) -> str:
-    """Return the statement that makes an index."""
+    """Return the statement that creates an index."""
     return (
         f"CREATE INDEX {quote(name)} ON {quote(table.schema, table.table)} ({', '.join(map(quote, columns))})"
     )
 
 
 def select(query: Query) -> str:
-    """Return the SELECT of the query, its columns as they are."""
+    """Return the SELECT of the query with plain columns."""
     return _select(query, [_column(column.name) for column in query.columns])
 
 
@@ -199,11 +179,11 @@ def _column(name: str) -> str:
 
 
 def _select(query: Query, columns: Sequence[str]) -> str:
-    types = {column.name: column.type for column in query.columns}
+    type_of = {column.name: column.type for column in query.columns}
     for name in keyset.order(query):
-        if not orders(types[name]):
+        if not orders(type_of[name]):
             raise TableRefused(
-                f'column "{name}" of {query.table} has type {types[name]}, by which rows cannot be read; '
+                f'column "{name}" of {query.table} has type {type_of[name]}, by which rows cannot be read; '
                 "choose another key or cursor"
             )
     top = "" if query.limit is None else f"TOP ({query.limit:d}) "
@@ -228,7 +208,7 @@ def counter_horizon(session: Session, type: str) -> str | None:
     """Return the rowversion up to which everything is committed; None for every other type."""
     if type != "rowversion":
         return None
-    row = ask(session, catalog.SETTLED)
+    row = ask(session, catalog.ROWVERSION_HORIZON)
     return row[0] if row else None
 
 
@@ -236,7 +216,7 @@ def clock(session: Session) -> Clock:
     """Read the source's clock, then its oldest transaction and statement."""
     row = ask(session, catalog.CLOCK)
     if row is None or row[0] is None or row[1] is None:
-        raise InternalError(f"{session.where} gave no answer to a question about itself")
+        raise InternalError(f"{session.where} returned no row for a question about itself")
     now = _time(row[0]).replace(tzinfo=UTC)
     if row[2] == "READ_ONLY":
         return Clock(now, None, "a replica does not show its primary's transactions")
@@ -254,10 +234,10 @@ def _time(text: str) -> datetime:
 
 
 def earliest(begun: datetime, now: datetime, ahead: timedelta) -> datetime:
-    """Return the earliest instant that may have shown the local time `begun` on the server's clock.
+    """Return the earliest instant at which the server's clock may have shown the local time `begun`.
 
-    The server says how far its zone is ahead of UTC now, not how far it was then: it is taken as the
-    one of all zones, of those that are as far ahead now, which was the farthest.
+    The server reports its zone's offset from UTC now, not at that time. Of all zones with that offset now,
+    the one that was farthest ahead then is used.
     """
     if not ahead:
         return begun.replace(tzinfo=UTC)
@@ -288,11 +268,11 @@ def describe(session: Session, names: Collection[TableName]) -> dict[TableName, 
 
 
 def describe_query(session: Session, name: TableName, sql: str) -> SourceTable:
-    """Return what the server says of the query's columns, which it does not run for that."""
+    """Return the columns of the query as the server describes them without running it."""
     statement = string(f"SELECT * FROM {relation(name, sql, quote)} AS t")
     rows = odbc.answers(session, catalog.DESCRIBED.replace("{statement}", statement))
     if not rows:
-        raise TableRefused(f"the server cannot tell the columns of {name}")
+        raise TableRefused(f"the server cannot describe the columns of {name}")
     return SourceTable(
         name,
         tuple(SourceColumn(str(column), catalog.type_text(*type), nullable=True) for column, *type in rows),
@@ -300,10 +280,12 @@ def describe_query(session: Session, name: TableName, sql: str) -> SourceTable:
 
 
 def sizes(session: Session, names: Collection[TableName]) -> dict[TableName, Size]:
-    """Return nothing: no table is cut here, so its size decides nothing."""
+    """Return nothing: tables are not divided here, so their sizes are not needed."""
     return {}
 
 
-def split(session: Session, table: TableName, key: Sequence[ReadColumn], count: int) -> list[tuple[str, ...]]:
-    """Return nothing: how SQL Server samples keys could not be tried on one yet."""
+def key_range_ends(
+    session: Session, table: TableName, key: Sequence[ReadColumn], count: int
+) -> list[tuple[str, ...]]:
+    """Return nothing: sampling of keys was never tried on an SQL Server."""
     return []

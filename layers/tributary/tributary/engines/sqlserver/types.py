@@ -1,6 +1,6 @@
 """SQL Server's types: the kind of each, and how its values are rendered.
 
-One row per type of the manual's chapter; what has none is refused by its name.
+One entry per type of the manual's chapter; any other type is refused by its name.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tributary.engines.odbc import Form, Wire, bound_as_decimal
+from tributary.engines.odbc import Binding, BoundType, bound_as_decimal
 from tributary.engines.protocol import unsupported
 from tributary.errors import InternalError
 from tributary.model.query import ReadColumn
@@ -20,7 +20,7 @@ from tributary.reading.keyset import hex_digits
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A type's text in its parts; `size` is None for `max`."""
+    """The parts of a type's text; `size` is None for `max`."""
 
     word: str
     size: int | None = None
@@ -30,19 +30,15 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """How one type is read: the kind of its values, and the expression of their exact text or number.
-
-    `text` is what a person could read, `{0}` being the column; a `number` is selected as what it is
-    bound as. `finer`: times with more than six decimals. `note`: what arrives.
-    """
+    """How one type is read: the kind of its values, and the expression of their exact text or number."""
 
     kind: Callable[[Declared], Kind]
-    text: str
-    form: Form = "utf-8"
+    text: str  # the expression, `{0}` being the column: readable text, or a number of the bound type
+    bound: BoundType = "utf-8"
     size_bytes: int | None = None
     orders: bool = True
-    finer: bool = False
-    note: str = "exact"
+    finer: bool = False  # times with more than six decimals
+    note: str = "exact"  # what arrives, in words
 
 
 def _fixed(name: str) -> Callable[[Declared], Kind]:
@@ -55,7 +51,7 @@ def _decimal(declared: Declared) -> Kind:
 
 
 def _text(declared: Declared) -> Kind:
-    """Return a text of so many bytes: a unit of UTF-16 has up to three in UTF-8, a pair of them four."""
+    """Return the text kind with its limit in bytes: a UTF-16 unit has up to three in UTF-8, a pair four."""
     if declared.size is None:
         return Kind("text")
     in_utf8 = "_UTF8" in (declared.collation or "")
@@ -72,14 +68,14 @@ def _text_of(size_bytes: int) -> Callable[[Declared], Kind]:
 
 
 NUMBER = "CONVERT(int, {0})"
-UNITS = 4_000  # of UTF-16 in the longest nvarchar that is no nvarchar(max)
+UNITS = 4_000  # of UTF-16 in the longest nvarchar except nvarchar(max)
 LONG = "CONVERT(nvarchar(max), {0})"
 MONEY = Kind("decimal", precision=19, scale=4)
 SMALL_MONEY = Kind("decimal", precision=10, scale=4)
 DECIMALS = {"money": "CONVERT(decimal(19,4), {0})", "smallmoney": "CONVERT(decimal(10,4), {0})"}
 DAYS = "DATEDIFF(day, CONVERT(date, '19700101', 112), {0})"
 UTC = "CONVERT(varchar(27), CONVERT(datetime2(7), SWITCHOFFSET({0}, '+00:00')), 121) + 'Z'"
-CUT = "its seventh decimal is cut off, never rounded up"
+TRUNCATED = "its seventh decimal is truncated, never rounded up"
 TYPES: dict[str, Type] = {
     # exact numerics
     "bit": Type(_fixed("boolean"), NUMBER, "int32"),
@@ -116,9 +112,15 @@ TYPES: dict[str, Type] = {
         note="in the milliseconds that SQL Server shows: `.000`, `.003` or `.007`",
     ),
     "datetime2": Type(
-        _fixed("timestamp"), "CONVERT(varchar(27), {0}, 121)", size_bytes=27, finer=True, note=f"exact; {CUT}"
+        _fixed("timestamp"),
+        "CONVERT(varchar(27), {0}, 121)",
+        size_bytes=27,
+        finer=True,
+        note=f"exact; {TRUNCATED}",
     ),
-    "datetimeoffset": Type(_fixed("timestamptz"), UTC, size_bytes=28, finer=True, note=f"in UTC; {CUT}"),
+    "datetimeoffset": Type(
+        _fixed("timestamptz"), UTC, size_bytes=28, finer=True, note=f"in UTC; {TRUNCATED}"
+    ),
     # texts
     "char": Type(_text, "CONVERT(nvarchar({n}), {0})", "utf-16"),
     "varchar": Type(_text, "CONVERT(nvarchar({n}), {0})", "utf-16"),
@@ -137,7 +139,7 @@ TYPES: dict[str, Type] = {
     "uniqueidentifier": Type(
         _fixed("uuid"), "LOWER(CONVERT(char(36), {0}))", size_bytes=36, note="in lower-case letters"
     ),
-    "xml": Type(_text, LONG, "utf-16", orders=False, note="as text, in the form that SQL Server keeps"),
+    "xml": Type(_text, LONG, "utf-16", orders=False, note="as text, in the form that SQL Server stores"),
     "json": Type(
         lambda declared: Kind("json", loose=True),
         LONG,
@@ -162,7 +164,7 @@ TYPES: dict[str, Type] = {
         note="as text: `SRID=4326;POINT (1 2)`, with Z and M",
     ),
 }
-AS_TEXT = Type(_text, LONG, "utf-16", orders=False)  # of a type without a row, which a policy may ask for
+AS_TEXT = Type(_text, LONG, "utf-16", orders=False)  # for a type that is not listed, if a policy reads it
 
 TYPE = re.compile(r"(\w+)(?:\((max|\d+)(?:,(\d+))?\))?(?: COLLATE (\w+))?")
 
@@ -177,7 +179,7 @@ def declared(type: str) -> Declared:
 
 
 def kind(column: SourceColumn) -> Kind:
-    """Return the kind of the column's values; raises UnsupportedType by the type's name."""
+    """Return the kind of the column's values; raises UnsupportedType with the type's name."""
     known = declared(column.type)
     if known.word not in TYPES:
         raise unsupported(column)
@@ -191,37 +193,39 @@ def note(type: str) -> str:
 
 
 def orders(type: str) -> bool:
-    """Say whether pages can be ordered by values of that type: not by floats, nor by what no index holds."""
+    """Return whether pages can be ordered by values of that type: not floats, nor types without an index."""
     known = declared(type)
     unbounded = known.size is None and known.word in ("varchar", "nvarchar", "varbinary")
     return known.word in TYPES and TYPES[known.word].orders and not unbounded
 
 
 def text(reference: str, type: str) -> str:
-    """Return the expression of a value's exact text, or of the number that it is."""
+    """Return the expression of a value's exact text, or of its number."""
     known = declared(type)
     units = known.size if known.size is not None and known.size <= UNITS else "max"
     return TYPES.get(known.word, AS_TEXT).text.replace("{n}", str(units)).replace("{0}", reference)
 
 
-def wire(column: ReadColumn) -> Wire:
-    """Return how the column travels: a number as it is, a date as that of a day, all else as bytes."""
+def binding(column: ReadColumn) -> Binding:
+    """Return how the column is read: a number as it is, a date as a day number, everything else as bytes."""
     reference, known = f"t.{quote(column.name)}", declared(column.type)
     if column.kind.name == "date":
-        return Wire(DAYS.format(reference), "days")
+        return Binding(DAYS.format(reference), "days")
     if bound_as_decimal(column.kind):
-        return Wire(DECIMALS.get(known.word, "{0}").format(reference), "decimal")
-    row = TYPES.get(known.word, AS_TEXT)
-    if row.form == "bytes":
-        return Wire(f"CONVERT(varbinary({known.size or 'max'}), {reference})", "bytes", known.size)
-    shown = text(reference, column.type)
-    if row.form == "utf-16":
+        return Binding(DECIMALS.get(known.word, "{0}").format(reference), "decimal")
+    listed = TYPES.get(known.word, AS_TEXT)
+    if listed.bound == "bytes":
+        return Binding(f"CONVERT(varbinary({known.size or 'max'}), {reference})", "bytes", known.size)
+    rendered = text(reference, column.type)
+    if listed.bound == "utf-16":
         size_bytes = 2 * known.size if known.size is not None and known.size <= UNITS else None
-        return Wire(f"CONVERT(varbinary({size_bytes or 'max'}), {shown})", "utf-16", size_bytes)
-    if row.form == "utf-8":
-        finer = row.finer and column.kind.name != "text"
-        return Wire(f"CONVERT(varbinary({row.size_bytes}), {shown})", "utf-8", row.size_bytes, finer)
-    return Wire(shown, row.form)
+        return Binding(f"CONVERT(varbinary({size_bytes or 'max'}), {rendered})", "utf-16", size_bytes)
+    if listed.bound == "utf-8":
+        finer = listed.finer and column.kind.name != "text"
+        return Binding(
+            f"CONVERT(varbinary({listed.size_bytes}), {rendered})", "utf-8", listed.size_bytes, finer
+        )
+    return Binding(rendered, listed.bound)
 
 
 def quote(*names: str) -> str:
@@ -250,7 +254,7 @@ def literal(text: str, type: str) -> str:
 
     ``CAST(7 AS bigint)``, ``CAST('2024-01-02T10:00:00.1234567' AS datetime2(7))``, and a varchar in the
     column's own collation, never N'' against it: ``CAST(N'a' COLLATE Latin1_General_CI_AS AS varchar(20))``.
-    A time is in the form that no language or date format of a session reads differently.
+    A time has the form that every language and date format of a session reads alike.
     """
     known, bare = declared(type), type.partition(" COLLATE ")[0]
     if known.word in STRINGS:
@@ -260,7 +264,7 @@ def literal(text: str, type: str) -> str:
         return f"CAST(0x{hex_digits(text)} AS {bare})"
     match = FORMS[known.word].fullmatch(text) if known.word in FORMS else None
     if match is None:
-        raise InternalError(f"a position in a column of type {type} has not the form of its values")
+        raise InternalError(f"a position in a column of type {type} does not have the form of its values")
     if known.word == "rowversion":
         return f"0x{int(text):016x}"
     if known.word in NUMBERS:
