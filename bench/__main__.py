@@ -89,13 +89,13 @@ def compare(engine: str, rows: int, rounds: int, only: list[str]) -> list[Measur
     contenders = [
         name for name in (*ours_here, *PEERS[engine]) if (not only or name in only) and can_run(name, engine)
     ]
-    found = {name: Measured(engine, name) for name in contenders}
+    contestants = {name: Measured(engine, name) for name in contenders}
     with data.SERVERS[engine](rows) as port:
         with output("out") as place:
             measure(OURS, engine, port, place)  # not counted: whoever reads first would wait for the disk
         for number in range(rounds):
             of_round: dict[str, float] = {}
-            for name, measured in found.items():
+            for name, measured in contestants.items():
                 if number and name in SLOW:
                     continue
                 with output("out" if name in MEASURED else "out.parquet") as place:
@@ -106,9 +106,9 @@ def compare(engine: str, rows: int, rounds: int, only: list[str]) -> list[Measur
                 print(f"  {engine} {number + 1}/{rounds} {name}: {of_round[name]:,.0f} rows/s", flush=True)
             best = max((speed for name, speed in of_round.items() if name not in MEASURED), default=0.0)
             for name, speed in of_round.items():
-                found[name].ratios.append(speed / best if best else 0.0)
-    agree(list(found.values()))
-    return list(found.values())
+                contestants[name].ratios.append(speed / best if best else 0.0)
+    agree(list(contestants.values()))
+    return list(contestants.values())
 
 
 def can_run(contender: str, engine: str) -> bool:
@@ -155,17 +155,17 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def speed(asked: argparse.Namespace) -> None:
+def speed(options: argparse.Namespace) -> None:
     """Measure, print, and write how fast each contender is."""
-    only = [name for name in asked.contenders.split(",") if name]
+    only = [name for name in options.contenders.split(",") if name]
     described = machine()
     rows: list[dict[str, Any]] = []
-    for engine in asked.engines.split(","):
-        measured = compare(engine, asked.rows, asked.rounds, only)
+    for engine in options.engines.split(","):
+        measured = compare(engine, options.rows, options.rounds, only)
         rows += [one.row(int(one.runs[0]["rows"]), described) for one in measured]
     print(f"\n{described}\n\n{table(rows)}")
-    save(asked.save, rows)
-    if asked.save == "latest.json":
+    save(options.save, rows)
+    if options.save == "latest.json":
         subprocess.run([str(PEERS_PYTHON), "bench/chart.py"], cwd=ROOT, check=True)
 
 
@@ -181,15 +181,15 @@ def main() -> None:
     parser.add_argument("--contenders", default="", help="speed: only these, with commas between them")
     parser.add_argument("--save", default="latest.json", help="speed: where under bench/results")
     parser.add_argument("--growth-rows", default=",".join(map(str, growth.ROWS)), help="growth: how many")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     data.FOLDER.mkdir(exist_ok=True)
     environment = {**os.environ, **with_our_code()}
-    for what in asked.only.split(","):
+    for what in options.only.split(","):
         print(f"{what}:", flush=True)
         if what == "speed":
-            speed(asked)
+            speed(options)
         elif what == "growth":
-            growth.measure(asked.engines.split(","), [int(rows) for rows in asked.growth_rows.split(",")])
+            growth.measure(options.engines.split(","), [int(rows) for rows in options.growth_rows.split(",")])
         elif what == "usage":
             subprocess.run([sys.executable, "-m", "bench.usage"], cwd=ROOT, env=environment, check=True)
         else:

@@ -157,7 +157,7 @@ def of_run(usage: Row, memory_mb: Mapping[str, float], speed: Row | None = None)
         extract_s = functions["Extract"]["init_s"] + reading_s(speed) * usage["rows"] / MILLION
         gb_seconds += extract_s * memory_mb["Extract"] / 1024
     requests = usage["requests"]
-    asked = "redshift-data" in requests
+    uses_warehouse = "redshift-data" in requests
     return Bill(
         gb_seconds=gb_seconds,
         calls=sum(function["calls"] for function in functions.values()),
@@ -165,7 +165,7 @@ def of_run(usage: Row, memory_mb: Mapping[str, float], speed: Row | None = None)
         writes=requests["s3 write or list"],
         reads=requests["s3 read"],
         secrets=requests["secretsmanager"],
-        rpu_seconds=WAKING_S * BASE_RPUS if asked else 0,
+        rpu_seconds=WAKING_S * BASE_RPUS if uses_warehouse else 0,
         stored_gb=usage.get("size_bytes", 0) / 1e9,
     )
 

@@ -72,8 +72,8 @@ def main() -> None:
                     _change(server, name, list(changes(name, number)))
                 for arn in [stack.start_run(name) for name in FILES]:
                     stack.wait(arn)
-            told = _told(stack)
-    (ROOT / "bench" / "results" / "dashboard.json").write_text(json.dumps(told, indent=1) + "\n")
+            content = _told(stack)
+    (ROOT / "bench" / "results" / "dashboard.json").write_text(json.dumps(content, indent=1) + "\n")
 
 
 def _fill(server: Postgres, stack: Pipeline) -> None:

@@ -18,23 +18,23 @@ FILE = "growth.json"
 def measure(engines: Sequence[str], rows_list: Sequence[int]) -> None:
     """Measure, say each figure as it comes, and write them in the place of these engines' last ones."""
     for engine in engines:
-        found = [{**row, "machine": machine()} for row in _of_engine(engine, rows_list)]
-        save(FILE, [*(row for row in load(FILE) if row["engine"] != engine), *found])
+        rows = [{**row, "machine": machine()} for row in _of_engine(engine, rows_list)]
+        save(FILE, [*(row for row in load(FILE) if row["engine"] != engine), *rows])
 
 
 def _of_engine(engine: str, rows_list: Sequence[int]) -> list[dict[str, Any]]:
-    found = []
+    figures = []
     ranged = min(rows_list, key=lambda rows: abs(rows - RANGES_OF_ROWS))
     with data.growing(engine) as table:
         for rows in rows_list:
             table.grow(rows)
-            found.append(_read(engine, table.port, "growth", 1))
+            figures.append(_read(engine, table.port, "growth", 1))
             if rows == ranged:
-                found += [_read(engine, table.port, "growth", count) for count in RANGES if count > 1]
+                figures += [_read(engine, table.port, "growth", count) for count in RANGES if count > 1]
         if engine == "postgresql":
             data.widen(table.port)
-            found += [_read(engine, table.port, name, 1) for name in data.WIDTHS]
-    return found
+            figures += [_read(engine, table.port, name, 1) for name in data.WIDTHS]
+    return figures
 
 
 def _read(engine: str, port: int, table: str, ranges: int) -> dict[str, Any]:

@@ -60,9 +60,9 @@ def _memory(field: str) -> int:
 
 
 def _descendants(pid: int) -> list[int]:
-    found: list[int] = []
+    processes: list[int] = []
     for task in Path(f"/proc/{pid}/task").iterdir():
         with suppress(FileNotFoundError, ProcessLookupError):  # a thread may end meanwhile
             for child in (task / "children").read_text().split():
-                found += [int(child), *_descendants(int(child))]
-    return found
+                processes += [int(child), *_descendants(int(child))]
+    return processes

@@ -27,8 +27,8 @@ ELSEWHERE = "measured by AWS alone:\nnothing to show on one machine"
 
 def main() -> None:
     """Draw every widget at its place."""
-    told = json.loads((ROOT / "bench" / "results" / "dashboard.json").read_text())
-    widgets = told["dashboard"]["widgets"]
+    content = json.loads((ROOT / "bench" / "results" / "dashboard.json").read_text())
+    widgets = content["dashboard"]["widgets"]
     lines = max(widget["y"] + widget["height"] for widget in widgets)
     figure = pyplot.figure(figsize=(18, lines * 0.62), layout="none")
     for widget in widgets:
@@ -41,34 +41,36 @@ def main() -> None:
         )
         axis = figure.add_axes(box)
         axis.set_title(widget["properties"]["title"], loc="left", fontsize=9)
-        {"alarm": alarms, "metric": metrics, "log": table}[widget["type"]](axis, widget["properties"], told)
+        {"alarm": alarms, "metric": metrics, "log": table}[widget["type"]](
+            axis, widget["properties"], content
+        )
     figure.savefig(ROOT / "docs" / "dashboard.png", dpi=70, metadata={"Software": None})
 
 
-def alarms(axis: Any, properties: dict[str, Any], told: dict[str, Any]) -> None:
+def alarms(axis: Any, properties: dict[str, Any], content: dict[str, Any]) -> None:
     """Name the alarms; the local stack judges none."""
     axis.set_axis_off()
     names = [arn.rpartition("-")[2].removesuffix("Alarm") for arn in properties["alarms"]]
     axis.text(0, 0.45, "   ".join(f"▢ {name}" for name in names), fontsize=8, color="#444")
 
 
-def metrics(axis: Any, properties: dict[str, Any], told: dict[str, Any]) -> None:
+def metrics(axis: Any, properties: dict[str, Any], content: dict[str, Any]) -> None:
     """Draw each series of each metric that the runs emitted."""
     right, drawn = None, 0
-    for [found, *rest] in properties["metrics"]:
-        name = SEARCH.search(found["expression"]) if isinstance(found, dict) and not rest else None
+    for [metric, *rest] in properties["metrics"]:
+        name = SEARCH.search(metric["expression"]) if isinstance(metric, dict) and not rest else None
         if name is None:
             continue
-        for source in sorted({run["source"] for run in told["metrics"]}):
-            runs = [run for run in told["metrics"] if run["source"] == source and name[1] in run["values"]]
+        for source in sorted({run["source"] for run in content["metrics"]}):
+            runs = [run for run in content["metrics"] if run["source"] == source and name[1] in run["values"]]
             if not runs:
                 continue
             place = axis
-            if found.get("yAxis") == "right":
+            if metric.get("yAxis") == "right":
                 right = right or axis.twinx()
                 place = right
             times = [datetime.fromtimestamp(run["at_ms"] / 1000, UTC) for run in runs]
-            label = found["label"].replace("${PROP('Dim.source')}", source)
+            label = metric["label"].replace("${PROP('Dim.source')}", source)
             values = [run["values"][name[1]] for run in runs]
             style = "--" if place is right else "-"
             place.plot(times, values, f"{style}o", ms=3, lw=1, color=COLOURS[drawn % 8], label=label)
@@ -90,13 +92,13 @@ def metrics(axis: Any, properties: dict[str, Any], told: dict[str, Any]) -> None
         one.set_ylim(bottom=0)
 
 
-def table(axis: Any, properties: dict[str, Any], told: dict[str, Any]) -> None:
+def table(axis: Any, properties: dict[str, Any], content: dict[str, Any]) -> None:
     """Count the lines as the query says and show what it would."""
     axis.set_axis_off()
     query = properties["query"]
     messages = re.findall(r"'(table \w+)'", query)
     groups: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-    for line in told["lines"]:
+    for line in content["lines"]:
         if line["message"] in messages:
             groups[line["source"], line["table"]].append(line)
     wanted = COUNTED.findall(query)

@@ -34,13 +34,13 @@ BLOCK = "<!-- {name}: written by `make cost` -->\n{text}\n<!-- end of {name} -->
 
 def memory_mb() -> dict[str, float]:
     """Return each function's memory, as template.yaml gives it."""
-    return {name: float(found["MemorySize"]) for name, found in _functions().items()}
+    return {name: float(properties["MemorySize"]) for name, properties in _functions().items()}
 
 
 def timeout_s() -> dict[str, float]:
     """Return each function's time-out, where template.yaml has a number of its own for it."""
-    found = {name: properties["Timeout"] for name, properties in _functions().items()}
-    return {name: float(value) for name, value in found.items() if isinstance(value, int)}
+    limits = {name: properties["Timeout"] for name, properties in _functions().items()}
+    return {name: float(value) for name, value in limits.items() if isinstance(value, int)}
 
 
 @functools.cache
@@ -55,21 +55,21 @@ def _functions() -> dict[str, dict[str, Any]]:
 
 def longest(usage: Sequence[Row]) -> dict[str, float]:
     """Return how long a call of each function would take with its memory, where it took longest."""
-    sizes, found = memory_mb(), dict[str, float]()
+    sizes, took_longest = memory_mb(), dict[str, float]()
     for row in usage:
         for name, function in row["functions"].items():
             took = cost.seconds(function, sizes[name]) / function["calls"]
-            found[name] = max(found.get(name, 0.0), took)
-    return found
+            took_longest[name] = max(took_longest.get(name, 0.0), took)
+    return took_longest
 
 
 def peaks(usage: Sequence[Row]) -> dict[str, tuple[float, str]]:
     """Return the most memory that was measured of each function, and of which run."""
-    found: dict[str, tuple[float, str]] = {}
+    most: dict[str, tuple[float, str]] = {}
     for row in usage:
         for name, function in row["functions"].items():
-            found[name] = max(found.get(name, (0.0, "")), (function["peak_mb"], _run(row)))
-    return found
+            most[name] = max(most.get(name, (0.0, "")), (function["peak_mb"], _run(row)))
+    return most
 
 
 def _run(row: Row) -> str:
@@ -146,11 +146,11 @@ def slope(rows: Sequence[Row], engine: str) -> float:
 def ranges(rows: Sequence[Row], usage: Sequence[Row]) -> str:
     """Return the table of one table in ranges, read by as many processes, and by a whole run."""
     rows_of = {row["rows"] for row in rows if row["ranges"] > 1}
-    found = [row for row in rows if row["table"] == "growth" and row["rows"] in rows_of]
-    counts = sorted({row["ranges"] for row in found})
+    measured = [row for row in rows if row["table"] == "growth" and row["rows"] in rows_of]
+    counts = sorted({row["ranges"] for row in measured})
     lines = []
-    for engine in _engines(found):
-        of_engine = {row["ranges"]: row for row in found if row["engine"] == engine}
+    for engine in _engines(measured):
+        of_engine = {row["ranges"]: row for row in measured if row["engine"] == engine}
         lines.append(
             [f"{NAMES[engine]}, {min(rows_of):,} rows, rows/s"]
             + [f"{of_engine[count]['rows_per_s']['median']:,.0f}" for count in counts]
@@ -261,9 +261,9 @@ def _usage(usage: Sequence[Row], run: str) -> Row:
 
 def _speeds(rows: Sequence[Row]) -> dict[str, Row]:
     """Return our own figures by engine, and Spark's on PostgreSQL."""
-    found = {row["engine"]: row for row in rows if row["contender"] == "tributary"}
+    by_engine = {row["engine"]: row for row in rows if row["contender"] == "tributary"}
     spark = next(row for row in rows if (row["engine"], row["contender"]) == ("postgresql", "spark jdbc"))
-    return {**found, "spark": spark}
+    return {**by_engine, "spark": spark}
 
 
 def _engines(rows: Iterable[Row]) -> list[str]:
@@ -323,9 +323,9 @@ def page(text: str, tables: Mapping[str, str]) -> str:
     for name, table in tables.items():
         block = BLOCK.format(name=name, text=table)
         there = re.escape(BLOCK.format(name=name, text="TEXT")).replace("TEXT", ".*?")
-        text, found = re.subn(there, lambda _, block=block: block, text, flags=re.DOTALL)  # type: ignore[misc]
-        if found != 1:
-            raise SystemExit(f"{PAGE.name} has {found} places for {name}")
+        text, replaced = re.subn(there, lambda _, block=block: block, text, flags=re.DOTALL)  # type: ignore[misc]
+        if replaced != 1:
+            raise SystemExit(f"{PAGE.name} has {replaced} places for {name}")
     return text
 
 

@@ -64,8 +64,8 @@ class Folder:
     def paginate(self, *, Bucket: str, Prefix: str) -> Iterator[dict[str, Any]]:  # noqa: N803
         """List the objects under the prefix."""
         names = sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*.parquet"))
-        found = [name for name in names if name.startswith(Prefix)]
-        yield {"Contents": [{"Key": name, "Size": (self.folder / name).stat().st_size} for name in found]}
+        matches = [name for name in names if name.startswith(Prefix)]
+        yield {"Contents": [{"Key": name, "Size": (self.folder / name).stat().st_size} for name in matches]}
 
 
 def main(engine_name: str, port: int, table_name: str, folder: Path, count: int) -> None:
@@ -125,9 +125,9 @@ def together(table: TablePlan, words: list[str]) -> None:
         for reader in readers:
             _tell(reader, "go")
         ends = [reader.communicate()[0].splitlines() for reader in readers]
-    told = [json.loads(lines[-1]) for lines in ends]  # what comes before it is the log
-    most = {name: max(one[name] for one in told) for name in ("seconds", "peak_mb", "imported_mb")}
-    summed = {name: round(sum(one[name] for one in told), 3) for name in ("rows", "cpu_s")}
+    results = [json.loads(lines[-1]) for lines in ends]  # what comes before it is the log
+    most = {name: max(one[name] for one in results) for name in ("seconds", "peak_mb", "imported_mb")}
+    summed = {name: round(sum(one[name] for one in results), 3) for name in ("rows", "cpu_s")}
     print(json.dumps(most | summed))
 
 

@@ -56,14 +56,16 @@ class Meter:
             self.stack.configure(f"{name}Function", MEASURED=str(next(_fresh)))
         logs = {name: self._log(name) for name in FUNCTIONS}
         before = {name: len(log.read_bytes()) if log.exists() else 0 for name, log in logs.items()}
-        asked = Counter(self.stack.platform.gateway.asked)
+        earlier = Counter(self.stack.platform.gateway.requests)
         ended = act()
-        told: dict[str, Any] = {"requests": _requests(self.stack.platform.gateway.asked - asked)}
+        taken: dict[str, Any] = {
+            "requests": _requests(self.stack.platform.gateway.requests - before_requests)
+        }
         calls = {
             name: log.read_bytes()[before[name] :].decode() for name, log in logs.items() if log.exists()
         }
-        told["functions"] = {name: _calls(text) for name, text in calls.items() if LINE.search(text)}
-        return told | (_of_run(ended) if ended else {})
+        taken["functions"] = {name: _calls(text) for name, text in calls.items() if LINE.search(text)}
+        return taken | (_of_run(ended) if ended else {})
 
     def deploy(self) -> Row:
         """Return what the functions took that have run as the stack was deployed."""
@@ -82,23 +84,23 @@ class Meter:
 
 def _calls(log: str) -> dict[str, Any]:
     """Return what a function's calls took, summed, and the most memory of one."""
-    found = [dict(FIGURE.findall(line)) for line in LINE.findall(log)]
+    calls = [dict(FIGURE.findall(line)) for line in LINE.findall(log)]
     milliseconds = {
-        name: sum(int(call.get(key, 0)) for call in found)
+        name: sum(int(call.get(key, 0)) for call in calls)
         for name, key in (("seconds", "Duration"), ("init_s", "Init Duration"), ("cpu_s", "CPU"))
     }
     return {
-        "calls": len(found),
-        "starts": sum("Init Duration" in call for call in found),
+        "calls": len(calls),
+        "starts": sum("Init Duration" in call for call in calls),
         **{name: round(value / 1000, 3) for name, value in milliseconds.items()},
-        "peak_mb": max(int(call.get("Max Memory Used", 0)) for call in found),
+        "peak_mb": max(int(call.get("Max Memory Used", 0)) for call in calls),
     }
 
 
-def _requests(asked: Counter[Any]) -> dict[str, int]:
+def _requests(requests: Counter[Any]) -> dict[str, int]:
     """Return how often the functions asked each service; S3's by what it bills them as."""
-    found: Counter[str] = Counter()
-    for request, times in asked.items():
+    counts: Counter[str] = Counter()
+    for request, times in requests.items():
         if not request.key.startswith(ROLE_KEY):
             continue
         name = request.service
@@ -106,8 +108,8 @@ def _requests(asked: Counter[Any]) -> dict[str, int]:
             lists = request.method == "GET" and request.whole
             writes = request.method in ("PUT", "POST") or lists
             name = "s3 write or list" if writes else "s3 delete" if request.method == "DELETE" else "s3 read"
-        found[name] += times
-    return dict(sorted(found.items()))
+        counts[name] += times
+    return dict(sorted(counts.items()))
 
 
 def _of_run(run: Run) -> dict[str, Any]:
@@ -174,8 +176,8 @@ class Company:
             failed = [{"item": item, "error": "SourceUnavailable"} for item in range(1, plan["items"])]
             while not stack.invoke("LoadFunction", {**run, "failed_items": failed})["done"]:
                 pass
-            told = {**run, "status": plan["status"], "execution_arn": arn, "error": None}
-            stack.invoke("ReportFunction", told)
+            report_input = {**run, "status": plan["status"], "execution_arn": arn, "error": None}
+            stack.invoke("ReportFunction", report_input)
 
 
 def million(company: Company, server: Postgres, rows: int) -> Iterator[Row]:
@@ -267,7 +269,7 @@ def main() -> None:
     parser.add_argument("--tables", type=int, default=1_000)
     parser.add_argument("--many-tables", type=int, default=5_000)
     parser.add_argument("--many-rows", type=int, default=16_000_000)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     warnings.filterwarnings("ignore", module="moto")
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]  # a profile or an endpoint of the shell is not for the stack
@@ -280,12 +282,12 @@ def main() -> None:
             company = Company(Meter(stack), files)
             parts: dict[str, Callable[[], Iterable[Row]]] = {
                 "deploy": lambda: [company.meter.deploy()],
-                "million": lambda: million(company, server, asked.rows),
+                "million": lambda: million(company, server, options.rows),
                 "quiet": lambda: quiet(company, server),
-                "many": lambda: many(company, server, asked.tables, asked.many_tables),
-                "large": lambda: large(company, asked.many_rows),
+                "many": lambda: many(company, server, options.tables, options.many_tables),
+                "large": lambda: large(company, options.many_rows),
             }
-            for part in asked.only.split(","):
+            for part in options.only.split(","):
                 for row in parts[part]():
                     print(f"  {json.dumps(row)}", flush=True)
                     _keep({**row, "machine": machine()})

@@ -291,7 +291,9 @@ def _faults() -> Iterator[str]:
     yield "## Faults and what can be done about them"
     yield "| fault | a column with | in Redshift | policies |\n|---|---|---|---|"
     for fault, meaning in value_policies.MEANINGS.items():
-        words = dict.fromkeys(_word(kind) for kind, found in value_policies.OF_KIND.items() if fault in found)
+        words = dict.fromkeys(
+            _word(kind) for kind, policies in value_policies.OF_KIND.items() if fault in policies
+        )
         yield f"| `{fault}` | {meaning} | {', '.join(words)} | {', '.join(value_policies.CHOICES[fault])} |"
     yield ""
 

@@ -184,10 +184,10 @@ def compile_all(name: str, folder: Path, target: Target) -> None:
 
 def interpreter(version: str) -> str | None:
     """Return a Python of that version; a name on PATH may be a shim with nothing behind it."""
-    told = [f"python{version}", sys.executable]
-    for name in filter(None, map(shutil.which, told)):
-        asked = [name, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
-        answer = subprocess.run(asked, capture_output=True, text=True, check=False)
+    current = [f"python{version}", sys.executable]
+    for name in filter(None, map(shutil.which, current)):
+        command = [name, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
         if answer.stdout.strip() == version:
             return name
     return None

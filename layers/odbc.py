@@ -58,13 +58,13 @@ def places(architecture: str) -> Iterable[Path]:
 
 def find(name: str, folders: Iterable[Path], architecture: str) -> Path:
     """Return the library of that name; exits with what to do where no folder has it."""
-    found = next((folder / name for folder in folders if (folder / name).is_file()), None)
-    if found is None:
+    library = next((folder / name for folder in folders if (folder / name).is_file()), None)
+    if library is None:
         sys.exit(
             f"{name} for {architecture} is not here: put it into layers/drivers/lib/{architecture}/, "
             'as "SQL Server" in docs/configuration.md says'
         )
-    return found
+    return library
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """`python -m local up`: the whole pipeline on this machine.
 
-`run <source>` runs a source of it, `deploy` updates it, `delete` takes it away.
+`run <source>` runs a source, `deploy` updates the stack, `delete` deletes it.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .stack import Stack
+    from local.stack import Stack
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code."""
-    # moto asks for all of its extras, and warns of resources that the deploy itself accounts for.
+    # moto warns about missing extras, and about resources that the deploy creates by other means.
     warnings.filterwarnings("ignore", module="moto")
     sys.path.insert(0, str(ROOT / "layers" / "tributary"))
     options = _parser().parse_args(arguments)
@@ -37,10 +37,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def up(options: argparse.Namespace) -> int:
-    """Start a stack, say where it is, and stay until interrupted."""
-    from .aws.selftest import SelfTestError
-    from .aws.template import DeployError
-    from .stack import Stack, announce, end_with
+    """Start a stack, show its addresses, and run until interrupted."""
+    from local.aws.selftest import SelfTestError
+    from local.aws.template import DeployError
+    from local.stack import Stack, announce, end_with
 
     gc.set_threshold(50_000)  # many objects, few cycles: collecting after each 700 takes a tenth of the time
     stop = threading.Event()
@@ -67,9 +67,9 @@ def up(options: argparse.Namespace) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run a source on a stack that is up."""
-    from .pipeline import Pipeline
-    from .run import run as run_source
+    """Run a source on a running stack."""
+    from local.pipeline import Pipeline
+    from local.run import run as run_source
 
     given: dict[str, Any] = {}
     if options.tables:
@@ -83,28 +83,28 @@ def run(options: argparse.Namespace) -> int:
 
 
 def deploy(options: argparse.Namespace) -> int:
-    """Update a stack that is up to the template, the code and the source files as they are now."""
-    from .aws.template import DeployError
-    from .pipeline import Pipeline
+    """Update a running stack to the template, the code and the source files as they are now."""
+    from local.aws.template import DeployError
+    from local.pipeline import Pipeline
 
     given = dict(pair.split("=", 1) for pair in options.parameter)
     try:
-        asked = Pipeline(options.endpoint, {}, {}).deploy(
+        events = Pipeline(options.endpoint, {}, {}).deploy(
             template=options.template and Path(options.template),
             sources=options.sources and Path(options.sources),
             parameters=given,
         )
     except DeployError as error:
-        print(f"not deployed, and all is as it was: {error}", file=sys.stderr)
+        print(f"not deployed, the stack is as before: {error}", file=sys.stderr)
         return 1
-    print("\n".join(["deployed", *(f"  {event}" for event in asked)]))
+    print("\n".join(["deployed", *(f"  {event}" for event in events)]))
     return 0
 
 
 def delete(options: argparse.Namespace) -> int:
-    """Delete what is deployed on a stack that is up."""
-    from .aws.template import DeployError
-    from .pipeline import Pipeline
+    """Delete what is deployed on a running stack."""
+    from local.aws.template import DeployError
+    from local.pipeline import Pipeline
 
     try:
         Pipeline(options.endpoint, {}, {}).delete()
@@ -137,28 +137,28 @@ def _greeting(stack: Stack) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    start = commands.add_parser("up", help="start everything and stay until interrupted")
+    start = commands.add_parser("up", help="start everything and run until interrupted")
     start.add_argument("--sources", default=str(ROOT / "sources"), help="the folder of source files")
     start.add_argument("--port", type=int, default=4566, help="0 for a free one (default 4566)")
     start.add_argument("--host", default="127.0.0.1", choices=["127.0.0.1", "0.0.0.0"], help="listen here")
     start.add_argument("--directory", help="keep files and logs here; temporary if not given")
     start.add_argument("--parent-pid", type=int, help="end when this process, the parent, ends")
-    start.add_argument("--ready", help="write where everything is into this JSON file")
+    start.add_argument("--ready", help="write all addresses into this JSON file")
     start.add_argument("--options", default="{}", help="JSON: parameters, environment, template, concurrency")
-    started = commands.add_parser("run", help="run a source and show its tables' way")
+    started = commands.add_parser("run", help="run a source and show its tables' progress")
     started.add_argument("source")
     default = os.environ.get("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
-    deployed = commands.add_parser("deploy", help="update a stack that is up to what lies here now")
-    deployed.add_argument("--sources", help="the folder of source files; that of the last time if not given")
-    deployed.add_argument("--template", help="the template; that of the last time if not given")
+    deployed = commands.add_parser("deploy", help="update a running stack to the files as they are now")
+    deployed.add_argument("--sources", help="the folder of source files; by default the last deploy's")
+    deployed.add_argument("--template", help="the template; by default the last deploy's")
     deployed.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE")
     deleted = commands.add_parser("delete", help="delete what is deployed; data is kept")
     for command in (started, deployed, deleted):
         command.add_argument("--endpoint", default=default, help=f"the stack's address (default {default})")
-    started.add_argument("--tables", help="names, separated by commas; all of them if not given")
+    started.add_argument("--tables", help="names, separated by commas; by default all")
     started.add_argument("--full-refresh", action="store_true", help="read every row again")
-    started.add_argument("--from", dest="since", help="read again from this value of the cursor on")
-    started.add_argument("--to", dest="before", help="with --from: up to this value, and no further")
+    started.add_argument("--from", dest="since", help="re-read from this value of the cursor")
+    started.add_argument("--to", dest="before", help="with --from: up to this value")
     started.add_argument("--replay", action="store_true", help="rebuild from the raw layer")
     return parser
 

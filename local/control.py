@@ -1,6 +1,6 @@
-"""Deploy and delete, asked of a stack that is up by another process of this machine.
+"""Requests to a running stack from another process on this machine: deploy, delete, wait for an execution.
 
-Also an execution's end, which Step Functions would have to be asked for again and again.
+Waiting here saves the caller from polling Step Functions.
 """
 
 from __future__ import annotations
@@ -11,66 +11,95 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from .aws.template import DeployError
-
-if TYPE_CHECKING:
-    from .stack import Stack
+from local.aws.template import DeployError
 
 PREFIX = "/local-stack/"
 
 
-class Control:
-    """A WSGI application that does what it is asked: one deploy at a time."""
+class Deployed(Protocol):
+    """What a deploy answers."""
 
-    def __init__(self, stack: Stack) -> None:
+    @property
+    def outputs(self) -> dict[str, str]:
+        """Return the stack's outputs."""
+
+    @property
+    def functions(self) -> dict[str, str]:
+        """Return the functions' physical names by logical id."""
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """Return the events that custom resources were sent."""
+
+
+class Deployable(Protocol):
+    """A stack that can be updated and deleted."""
+
+    def update(
+        self,
+        *,
+        template: Path | None = None,
+        sources: Path | None = None,
+        parameters: Mapping[str, str] | None = None,
+    ) -> Deployed:
+        """Deploy again."""
+
+    def remove(self) -> None:
+        """Delete what is deployed."""
+
+
+class Control:
+    """A WSGI application that answers the requests, one deploy at a time."""
+
+    def __init__(self, stack: Deployable) -> None:
         self._stack = stack
         self._lock = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Answer one request: what stands now, or why it does not."""
-        status, told = "200 OK", dict[str, Any]()
+        """Answer one request with the result, or with the reason why it failed."""
+        status, answer = "200 OK", dict[str, Any]()
         try:
-            if environ.get("REMOTE_ADDR") != "127.0.0.1":  # paths of this machine are no one else's affair
-                raise DeployError("only a process of the stack's own machine may deploy")
-            asked = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
-            what = environ["PATH_INFO"].removeprefix(PREFIX)
-            if what == "await":
-                from .aws.interpreter import await_end  # who asks needs nothing of moto
+            if environ.get("REMOTE_ADDR") != "127.0.0.1":  # a request may name any path of this machine
+                raise DeployError("only a process on the stack's own machine may deploy")
+            request = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+            action = environ["PATH_INFO"].removeprefix(PREFIX)
+            if action == "await":
+                from local.aws.interpreter import await_end  # the client of this module does not need moto
 
-                await_end(asked["execution"], asked["seconds"])
+                await_end(request["execution"], request["seconds"])
             else:
                 with self._lock:
-                    told = self._act(what, asked)
-        except Exception as error:  # it is the asker's to see
+                    answer = self._act(action, request)
+        except Exception as error:  # the caller must see it
             status = "409 Conflict"
-            told = {"error": str(error) if isinstance(error, DeployError) else repr(error)}
-        body = json.dumps(told).encode()
+            answer = {"error": str(error) if isinstance(error, DeployError) else repr(error)}
+        body = json.dumps(answer).encode()
         start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
         return [body]
 
-    def _act(self, what: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-        if what == "delete":
+    def _act(self, action: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        if action == "delete":
             self._stack.remove()
             return {}
-        folders = {name: Path(asked[name]) for name in ("template", "sources") if asked.get(name)}
-        deployment = self._stack.update(**folders, parameters=asked.get("parameters"))
+        folders = {name: Path(request[name]) for name in ("template", "sources") if request.get(name)}
+        deployment = self._stack.update(**folders, parameters=request.get("parameters"))
         return {
             "outputs": deployment.outputs,
             "functions": deployment.functions,
-            "asked": deployment.asked,
+            "events": deployment.events,
         }
 
 
-def ask(endpoint_url: str, what: str, **asked: Any) -> dict[str, Any]:
-    """Ask the stack there, and wait; raises DeployError with its reason, or where there is no stack."""
-    body = json.dumps({name: value for name, value in asked.items() if value is not None}).encode()
-    request = urllib.request.Request(f"{endpoint_url}{PREFIX}{what}", data=body, method="POST")
+def ask(endpoint_url: str, action: str, **request: Any) -> dict[str, Any]:
+    """Send a request to the stack and wait; raises DeployError with its reason, or if there is no stack."""
+    body = json.dumps({name: value for name, value in request.items() if value is not None}).encode()
+    sent = urllib.request.Request(f"{endpoint_url}{PREFIX}{action}", data=body, method="POST")
     try:
-        with urllib.request.urlopen(request, timeout=600) as answer:
-            told: dict[str, Any] = json.loads(answer.read())
-            return told
+        with urllib.request.urlopen(sent, timeout=600) as response:
+            answer: dict[str, Any] = json.loads(response.read())
+            return answer
     except urllib.error.HTTPError as error:
         raise DeployError(json.loads(error.read())["error"]) from None
     except urllib.error.URLError as error:

@@ -1,7 +1,7 @@
-"""Programs that must not outlive the local stack, however it ends.
+"""Keeps processes from outliving the local stack, however it ends.
 
-A guard process waits on a pipe whose other end only the stack holds. When the pipe closes, be it by
-`release`, by an exception or by SIGKILL, the guard kills every process group still on the leash.
+A guard process waits on a pipe whose other end only the stack holds. When the pipe closes (by `release`,
+by an exception or by SIGKILL), the guard kills every process group still on the leash.
 """
 
 from __future__ import annotations

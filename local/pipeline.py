@@ -10,9 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from . import control
-from .aws.clients import client
-from .aws.template import STACK_NAME
+from local import control
+from local.aws.clients import client
+from local.aws.template import STACK_NAME
 
 POLL_S = 0.1
 
@@ -34,12 +34,12 @@ class Run:
 
     @cached_property
     def plan(self) -> dict[str, Any]:
-        """Return what Plan answered: source, run_id, status; {} where it failed."""
+        """Return Plan's answer: source, run_id, status; {} if it failed."""
         return exit_of(self.history, "Plan") or {}
 
     @property
     def run_id(self) -> str | None:
-        """Return the run's id, None where there was no run."""
+        """Return the run's id, None if there was no run."""
         return self.plan.get("run_id")
 
 
@@ -77,20 +77,20 @@ class Pipeline:
         sources: Path | None = None,
         parameters: dict[str, str] | None = None,
     ) -> list[str]:
-        """Update a stack of this machine to what lies there now: where the last deploy looked, if not told.
+        """Update a stack of this machine to the files as they are now, by default those of the last deploy.
 
-        Return the events that its custom resources were sent. Raises DeployError, and all is as it was.
+        Return the events that its custom resources were sent. A DeployError leaves the stack as it was.
         """
-        told = control.ask(
+        answer = control.ask(
             self.endpoint_url,
             "deploy",
             template=template and str(template.resolve()),
             sources=sources and str(sources.resolve()),
             parameters=parameters,
         )
-        self.outputs, self.functions = told["outputs"], told["functions"]
-        asked: list[str] = told["asked"]
-        return asked
+        self.outputs, self.functions = answer["outputs"], answer["functions"]
+        events: list[str] = answer["events"]
+        return events
 
     def delete(self) -> None:
         """Delete a stack of this machine; data is kept. Raises DeployError."""
@@ -107,19 +107,26 @@ class Pipeline:
     def wait(
         self, arn: str, *, timeout_s: float = 600, meanwhile: Callable[[], object] = lambda: None
     ) -> Run:
-        """Wait until the execution has ended, calling `meanwhile` again and again."""
+        """Wait until the execution has ended, calling `meanwhile` repeatedly."""
         states = self.client("stepfunctions")
         deadline = time.monotonic() + timeout_s
-        while (found := states.describe_execution(executionArn=arn))["status"] == "RUNNING":
+        while (execution := states.describe_execution(executionArn=arn))["status"] == "RUNNING":
             if time.monotonic() > deadline:
                 raise RunTimeout(f"{arn} still runs after {timeout_s:.0f} s")
             meanwhile()
             time.sleep(POLL_S)
-        output = json.loads(found["output"]) if found.get("output") else None
-        return Run(arn, found["status"], found.get("error"), found.get("cause"), output, self.history(arn))
+        output = json.loads(execution["output"]) if execution.get("output") else None
+        return Run(
+            arn,
+            execution["status"],
+            execution.get("error"),
+            execution.get("cause"),
+            output,
+            self.history(arn),
+        )
 
     def await_end(self, arn: str, seconds: float) -> None:
-        """Return once an execution of a stack of this machine has ended, or when the time is over.
+        """Return when an execution of a stack of this machine has ended or the time is over.
 
         Unlike `wait`, it leaves the processor to the run.
         """
@@ -138,7 +145,7 @@ class Pipeline:
         return events
 
     def invoke(self, function: str, event: dict[str, Any]) -> dict[str, Any]:
-        """Call a function by its logical id; an error object is an answer too."""
+        """Call a function by its logical id; returns an error object if it failed."""
         answer = self.client("lambda").invoke(
             FunctionName=self.functions[function], Payload=json.dumps(event).encode()
         )
@@ -146,28 +153,30 @@ class Pipeline:
         return body
 
     def document(self, key: str) -> dict[str, Any] | None:
-        """Return a JSON object of the raw bucket, None where there is none."""
+        """Return a JSON object of the raw bucket, None if it does not exist."""
         s3 = self.client("s3")
         try:
-            found = s3.get_object(Bucket=self.outputs["RawBucketName"], Key=key)
+            stored = s3.get_object(Bucket=self.outputs["RawBucketName"], Key=key)
         except s3.exceptions.NoSuchKey:
             return None
-        content: dict[str, Any] = json.loads(found["Body"].read())
+        content: dict[str, Any] = json.loads(stored["Body"].read())
         return content
 
     def configure(self, function: str, *, timeout_s: int | None = None, **variables: str) -> None:
         """Change a function's time-out and environment, by its logical id, from its next call on."""
         name = self.functions[function]
         lambda_api = self.client("lambda")
-        found = lambda_api.get_function_configuration(FunctionName=name)
-        merged = {**found.get("Environment", {}).get("Variables", {}), **variables}
+        configuration = lambda_api.get_function_configuration(FunctionName=name)
+        merged = {**configuration.get("Environment", {}).get("Variables", {}), **variables}
         lambda_api.update_function_configuration(
-            FunctionName=name, Timeout=timeout_s or found["Timeout"], Environment={"Variables": merged}
+            FunctionName=name,
+            Timeout=timeout_s or configuration["Timeout"],
+            Environment={"Variables": merged},
         )
 
 
 def exit_of(history: list[dict[str, Any]], state: str) -> dict[str, Any] | None:
-    """Return what the state gave when it was left first, None where it was not."""
+    """Return the state's output at its first exit, None if it never exited."""
     for event in history:
         details = event.get("stateExitedEventDetails", {})
         if details.get("name") == state:

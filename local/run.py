@@ -1,7 +1,7 @@
-"""`python -m local run`: start a run of a source and show each table's way while it goes.
+"""`python -m local run`: start a run of a source and show each table's progress.
 
-What is shown is read from where the run itself keeps it: the plan, the results, the ledger and the
-report under `_runs/` in the raw bucket, and the chunks of the raw layer.
+The progress is read from the run's own documents: the plan, the results, the ledger and the report
+under `_runs/` in the raw bucket, and the chunks of the raw layer.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from local.pipeline import Pipeline, Run, exit_of
 from tributary.model.ledger import Ledger
 from tributary.model.plan import Item, Plan, TablePlan
 from tributary.model.report import RunReport
 from tributary.model.result import TableResult
 from tributary.storage import object_keys
-
-from .pipeline import Pipeline, Run, exit_of
 
 LOADING = {
     "waiting": "extracted, waiting for the warehouse",
@@ -31,7 +30,7 @@ LOADING = {
 
 @dataclass(slots=True)
 class Progress:
-    """Follows one execution; `say` gets one line whenever a table has come further."""
+    """Follows one execution; `say` gets a line for each step of a table."""
 
     pipeline: Pipeline
     source: str
@@ -40,11 +39,11 @@ class Progress:
     plan: Plan | None = None
     tables: dict[int, TablePlan] = field(default_factory=dict)
     results: dict[int, TableResult] = field(default_factory=dict)
-    _said: dict[str, str] = field(default_factory=dict)
+    _shown: dict[str, str] = field(default_factory=dict)
     _next_look: float = 0.0
 
     def look(self) -> None:
-        """Look once, at most twice a second, and say what is new."""
+        """Look once, at most twice a second, and show what is new."""
         if time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + 0.5
@@ -53,7 +52,7 @@ class Progress:
         self._look_at_tables()
 
     def finish(self, run: Run) -> bool:
-        """Say how it ended; return whether the run did what it was asked to."""
+        """Show how it ended; return whether the run succeeded."""
         if self.plan is None:
             self._find_plan()
         report = self._report(run)
@@ -115,8 +114,8 @@ class Progress:
 
     def _report(self, run: Run) -> RunReport | None:
         run_id = self.plan.run_id if self.plan else run.run_id
-        found = self.pipeline.document(object_keys.report(self.source, run_id)) if run_id else None
-        return RunReport.model_validate(found) if found else None
+        document = self.pipeline.document(object_keys.report(self.source, run_id)) if run_id else None
+        return RunReport.model_validate(document) if document else None
 
     def _keys(self, prefix: str) -> Iterator[str]:
         for entry in self._objects(prefix):
@@ -128,13 +127,13 @@ class Progress:
             yield from page.get("Contents", [])
 
     def _tell(self, table: str, phase: str) -> None:
-        if self._said.get(table) != phase:
-            self._said[table] = phase
+        if self._shown.get(table) != phase:
+            self._shown[table] = phase
             self.say(f"  {table}: {phase}")
 
 
 def run(pipeline: Pipeline, source: str, *, say: Callable[[str], None] = print, **given: Any) -> bool:
-    """Run the source, saying how it goes; return whether it succeeded."""
+    """Run the source and show its progress; return whether it succeeded."""
     arn = pipeline.start_run(source, **given)
     say(f"{source}: started {arn}")
     progress = Progress(pipeline, source, arn, say)
@@ -144,7 +143,7 @@ def run(pipeline: Pipeline, source: str, *, say: Callable[[str], None] = print, 
 
 def _what(table: TablePlan) -> str:
     if table.replay:
-        return f"{table.mode}, made anew of {table.replay.runs} runs of the raw layer"
+        return f"{table.mode}, rebuilt from {table.replay.runs} runs of the raw layer"
     if table.read.whole_read:
         return f"{table.mode}, all rows"
     return f"{table.mode}, rows that are new by {table.read.cursor}"
@@ -157,7 +156,7 @@ def _size(size_bytes: int) -> str:
 def _without_report(run: Run) -> str:
     if run.plan.get("status") == "skipped":
         return "skipped: another execution runs this source"
-    caught = next((found for found in map(_failure, run.history) if found), None)
+    caught = next((reason for reason in map(_failure, run.history) if reason), None)
     return f"{run.status}: {caught or run.cause or run.error or 'no report was written'}"
 
 

@@ -1,11 +1,11 @@
-"""What a deploy ships, as it is at that moment: later changes of the files are of the next deploy."""
+"""Copies of what a deploy ships; later changes of the files belong to the next deploy."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
-from .aws.template import digest, read
+from local.aws.template import digest, read
 
 IGNORED = shutil.ignore_patterns("__pycache__")
 SOURCES = "SourcesLayer"  # the template's layer of source files
@@ -14,7 +14,7 @@ SOURCES = "SourcesLayer"  # the template's layer of source files
 def of_project(template: Path, into: Path) -> Path:
     """Copy the template with the code and the definitions that it names; return the copied template.
 
-    What is the same as at another time is there already, in a folder named after its content.
+    A copy's folder is named after its content, so equal content is copied once.
     """
     draft = into / "draft"
     shutil.rmtree(draft, ignore_errors=True)

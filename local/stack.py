@@ -1,7 +1,7 @@
-"""The whole of Tributary on one machine: warehouse, AWS, and the real template deployed into them.
+"""All of Tributary on one machine: a warehouse, AWS, and the real template deployed into them.
 
-`Stack` runs it in this process; `spawn` in a process of its own, which ends with its parent. Nothing
-in the package or the functions knows of it: they are reached through AWS_ENDPOINT_URL alone.
+`Stack` runs it in this process, `spawn` in a process of its own that ends with its parent. The package
+and the functions do not know about it: everything goes through AWS_ENDPOINT_URL.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from . import snapshot
-from .aws.clients import client
-from .aws.deploy import EVERY_FUNCTION, Deployer, Deployment
-from .aws.platform import Platform
-from .control import PREFIX, Control
-from .databases.postgres import Postgres
-from .pipeline import Pipeline, project
-from .redshift import DataApi
+from local import snapshot
+from local.aws.clients import client
+from local.aws.deploy import EVERY_FUNCTION, Deployer, Deployment
+from local.aws.platform import Platform
+from local.control import PREFIX, Control
+from local.databases.postgres import Postgres
+from local.pipeline import Pipeline, project
+from local.redshift import DataApi
 
 START_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 30
@@ -35,8 +35,8 @@ Environment = Mapping[str, str] | Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a deploy is told, and the next one unless it is told otherwise."""
+class Input:
+    """The input of a deploy; the next deploy uses it again, except for what it changes."""
 
     template: Path
     sources: Path
@@ -55,10 +55,9 @@ class Told:
 
 
 class Stack(Pipeline):
-    """A running stack; leaving its context ends it. `warehouse` is the server behind the Data API.
+    """A running stack; leaving its context stops it. `warehouse` is the server behind the Data API.
 
-    As it starts, its functions read code and source files where they lie. Each `update` deploys them as
-    they are at that moment.
+    At first its functions read code and source files in place. Each `update` deploys a copy of them.
     """
 
     def __init__(
@@ -68,7 +67,7 @@ class Stack(Pipeline):
         data_api: DataApi,
         *,
         deployer: Deployer,
-        told: Told,
+        given: Input,
         deployment: Deployment,
     ) -> None:
         super().__init__(platform.url, deployment.outputs, deployment.functions)
@@ -77,7 +76,7 @@ class Stack(Pipeline):
         self.platform = platform
         self._data_api = data_api
         self._deployer = deployer
-        self._told = told
+        self._given = given
         platform.gateway.route(lambda _, request: request["PATH_INFO"].startswith(PREFIX), Control(self))
 
     @classmethod
@@ -95,9 +94,9 @@ class Stack(Pipeline):
     ) -> Self:
         """Start everything; files and logs go into the directory.
 
-        `parameters` are the template's. `environment` is laid over every function's own, or by the
-        functions' logical ids over theirs. `concurrency` bounds each function's sandboxes.
-        Raises DeployError or SelfTestError.
+        `parameters` are the template's. `environment` overrides variables of all functions, or of single
+        functions by logical id. `concurrency` limits each function's sandboxes. Raises DeployError or
+        SelfTestError.
         """
         platform = Platform(directory / "logs", host=host, port=port, concurrency=concurrency)
         with ThreadPoolExecutor(2) as threads:
@@ -109,20 +108,20 @@ class Stack(Pipeline):
                 data_api = DataApi(warehouse, identify=identify, s3=lambda: client("s3", platform.url))
                 platform.route("redshift-data", data_api)
                 deployer = platform.deployer({"AWS_ENDPOINT_URL": platform.url})
-                told = Told(
+                given = Input(
                     Path(template or project() / "template.yaml"),
                     sources,
                     parameters or {},
                     _by_function(environment or {}),
                 )
-                deployment = told.deploy(deployer)
+                deployment = given.deploy(deployer)
                 tested.result()
             except BaseException:
                 platform.stop()
                 if not server.exception():
                     server.result().stop()
                 raise
-        return cls(platform, warehouse, data_api, deployer=deployer, told=told, deployment=deployment)
+        return cls(platform, warehouse, data_api, deployer=deployer, given=given, deployment=deployment)
 
     def update(
         self,
@@ -131,21 +130,21 @@ class Stack(Pipeline):
         sources: Path | None = None,
         parameters: Mapping[str, str] | None = None,
     ) -> Deployment:
-        """Deploy what lies there now, as `sam deploy` would; raises DeployError, and all is as it was."""
-        told = replace(
-            self._told,
-            template=template or self._told.template,
-            sources=sources or self._told.sources,
-            parameters={**self._told.parameters, **(parameters or {})},
+        """Deploy the files as they are now, like `sam deploy`; a DeployError leaves the stack as it was."""
+        given = replace(
+            self._given,
+            template=template or self._given.template,
+            sources=sources or self._given.sources,
+            parameters={**self._given.parameters, **(parameters or {})},
         )
         into = self.logs.parent / "deploys"
         shipped = replace(
-            told,
-            template=snapshot.of_project(told.template, into),
-            sources=snapshot.of_sources(told.sources, into),
+            given,
+            template=snapshot.of_project(given.template, into),
+            sources=snapshot.of_sources(given.sources, into),
         )
         deployment = shipped.deploy(self._deployer)
-        self._told = told
+        self._given = given
         self.outputs, self.functions = deployment.outputs, deployment.functions
         return deployment
 
@@ -154,7 +153,7 @@ class Stack(Pipeline):
         self._deployer.delete()
 
     def stop(self) -> None:
-        """End every process of the stack."""
+        """Stop every process of the stack."""
         self.platform.stop()
         self._data_api.close()
         self.warehouse.stop()
@@ -169,7 +168,7 @@ class Stack(Pipeline):
 
 
 class Spawned(Pipeline):
-    """A stack in a process of its own; leaving its context ends it.
+    """A stack in a process of its own; leaving its context stops it.
 
     `warehouse_port` is where the warehouse's PostgreSQL listens on 127.0.0.1, database `warehouse`.
     """
@@ -182,7 +181,7 @@ class Spawned(Pipeline):
         self.warehouse_port = int(ready["warehouse_port"])
 
     def stop(self) -> None:
-        """Ask the process to end and wait for it."""
+        """Terminate the process and wait for it."""
         self.process.terminate()
         try:
             self.process.wait(STOP_TIMEOUT_S)
@@ -200,7 +199,7 @@ class Spawned(Pipeline):
 
 
 class StackDidNotStart(Exception):
-    """The process ended, or said nothing in time; the message carries its output."""
+    """The process ended or was not ready in time; the message has its output."""
 
 
 def spawn(
@@ -232,7 +231,7 @@ def spawn(
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,  # Ctrl-C reaches the parent alone, which then stops the stack
+            start_new_session=True,  # Ctrl-C reaches only the parent, which then stops the stack
         )
     try:
         return Spawned(process, directory, _wait_until_ready(process, ready, output))
@@ -248,32 +247,32 @@ def _wait_until_ready(process: subprocess.Popen[bytes], ready: Path, output: Pat
         if process.poll() is not None or time.monotonic() > deadline:
             raise StackDidNotStart(output.read_text(errors="replace"))
         time.sleep(0.05)
-    found: dict[str, str] = json.loads(ready.read_text())
-    return found
+    places: dict[str, str] = json.loads(ready.read_text())
+    return places
 
 
 def _by_function(environment: Environment) -> dict[str, Mapping[str, str]]:
-    """Return the environment by logical id, under "*" what every function gets."""
+    """Return the environment by logical id; under "*" the variables of every function."""
     everywhere = {name: value for name, value in environment.items() if isinstance(value, str)}
     own = {name: value for name, value in environment.items() if not isinstance(value, str)}
     return {EVERY_FUNCTION: everywhere, **own}
 
 
 def announce(stack: Stack, ready: Path) -> None:
-    """Write what `spawn` waits for, all at once."""
-    told = {
+    """Write the file that `spawn` waits for, atomically."""
+    places = {
         "endpoint_url": stack.endpoint_url,
         "outputs": json.dumps(stack.outputs),
         "functions": json.dumps(stack.functions),
         "warehouse_port": str(stack.warehouse.port),
     }
     draft = ready.with_suffix(".draft")
-    draft.write_text(json.dumps(told))
+    draft.write_text(json.dumps(places))
     draft.rename(ready)
 
 
 def end_with(parent: int, stop: threading.Event) -> None:
-    """Set the event as soon as the parent process has ended."""
+    """Set the event when the parent process has ended."""
 
     def watch() -> None:
         while os.getppid() == parent and not stop.wait(0.2):

@@ -47,16 +47,16 @@ def read(path: Path = DEFINITION) -> dict[str, Any]:
 
 def faults(definition: Mapping[str, Any], text: str = "") -> list[str]:
     """Return the faults of the definition and of its YAML text."""
-    found = list(_text_faults(text))
+    problems = list(_text_faults(text))
     if definition.get("QueryLanguage") != "JSONata":
-        found.append("QueryLanguage is not JSONata")
+        problems.append("QueryLanguage is not JSONata")
     if "TimeoutSeconds" not in definition:
-        found.append("TimeoutSeconds is missing, so an execution could hold its source's lease for a year")
+        problems.append("TimeoutSeconds is missing, so an execution could hold its source's lease for a year")
     for scope, start, states in scopes(definition):
-        found += _graph_faults(scope, start, states)
+        problems += _graph_faults(scope, start, states)
         for name, state in states.items():
-            found += _state_faults(name, state)
-    return found
+            problems += _state_faults(name, state)
+    return problems
 
 
 def scopes(machine: Mapping[str, Any], name: str = "the machine") -> Iterator[tuple[str, str, States]]:
@@ -76,8 +76,8 @@ def substitutions(path: Path = DEFINITION) -> set[str]:
 def targets(state: State) -> set[str]:
     """Return the states that this state may go to."""
     rules = [state, *state.get("Choices", []), *state.get("Catch", [])]
-    found = {rule["Next"] for rule in rules if "Next" in rule}
-    return found | {state["Default"]} if "Default" in state else found
+    problems = {rule["Next"] for rule in rules if "Next" in rule}
+    return problems | {state["Default"]} if "Default" in state else problems
 
 
 def _text_faults(text: str) -> Iterator[str]:
@@ -180,10 +180,10 @@ def _expression_faults(text: str) -> Iterator[str]:
 
 def main() -> int:
     """Print the faults; return 1 if there are any."""
-    found = faults(read(), DEFINITION.read_text())
-    for fault in found:
+    problems = faults(read(), DEFINITION.read_text())
+    for fault in problems:
         print(f"{DEFINITION.name}: {fault}", file=sys.stderr)
-    return 1 if found else 0
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from . import here, shipped
-from .artifact import NotBuilt
-from .room import ROOT
+from layers.check import here, shipped
+from layers.check.artifact import NotBuilt
+from layers.check.room import ROOT
 
 BUILT = ROOT / ".aws-sam" / "build"
 
@@ -18,12 +18,14 @@ def main(arguments: list[str]) -> int:
         return 2
     print("What is shipped:" if arguments == ["shipped"] else "The same build on this machine:", flush=True)
     try:
-        found = shipped.check(BUILT) if arguments == ["shipped"] else here.check(BUILT, BUILT.parent / "here")
+        problems = (
+            shipped.check(BUILT) if arguments == ["shipped"] else here.check(BUILT, BUILT.parent / "here")
+        )
     except NotBuilt as error:
-        found = [str(error)]
-    for problem in found:
+        problems = [str(error)]
+    for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
-    return 1 if found else 0
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

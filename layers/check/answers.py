@@ -16,9 +16,9 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
 
-from . import emulator
-from .artifact import Function
-from .room import ROOT, Room
+from layers.check import emulator
+from layers.check.artifact import Function
+from layers.check.room import ROOT, Room
 
 MISSING = re.compile(r"environment variable ([A-Z_]+) is not set")
 
@@ -29,12 +29,12 @@ def ask(rie: Path, room: Room, log: Path) -> tuple[list[str], float]:
     if not path.is_file():
         return [f"{room.function.name} has no example; write events/{room.function.event}"], 0
     event = json.loads(path.read_text())
-    with emulator.running(rie, room, log) as address, listening() as (url, told):
+    with emulator.running(rie, room, log) as address, listening() as (url, messages):
         if room.function.custom:
             event["ResponseURL"] = url
         answer, took_s = emulator.call(address, event)
         if room.function.custom and not is_error(answer):
-            answer = _told(told)
+            answer = _told(messages)
     fault = (
         of_custom(answer, room.function, event) if room.function.custom else of_state(answer, room.function)
     )
@@ -71,11 +71,11 @@ def is_error(answer: Any) -> bool:
 @contextmanager
 def listening() -> Iterator[tuple[str, Queue[Any]]]:
     """Listen where a custom resource answers; yield the address, and the queue that answers come to."""
-    told: Queue[Any] = Queue()
+    messages: Queue[Any] = Queue()
 
     class Listener(BaseHTTPRequestHandler):
         def do_PUT(self) -> None:
-            told.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            messages.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -86,19 +86,19 @@ def listening() -> Iterator[tuple[str, Queue[Any]]]:
     server = HTTPServer(("127.0.0.1", 0), Listener)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/answer", told
+        yield f"http://127.0.0.1:{server.server_address[1]}/answer", messages
     finally:
         server.shutdown()
         server.server_close()
 
 
-def _told(told: Queue[Any]) -> Any:
+def _told(messages: Queue[Any]) -> Any:
     try:
-        return told.get(timeout=5)
+        return messages.get(timeout=5)
     except Empty:
         return None
 
 
 def _names_a_variable(text: str, function: Function) -> bool:
-    found = MISSING.search(text)
-    return found is not None and found[1] in function.variables
+    match = MISSING.search(text)
+    return match is not None and match[1] in function.variables

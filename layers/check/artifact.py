@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..build import Target
+from layers.build import Target
 
 Tree = dict[str, Any]
 
@@ -48,10 +48,10 @@ def functions(built: Path) -> list[Function]:
         name: _folder(built, name, own["ContentUri"])
         for name, own in _of_type(tree, "AWS::Serverless::LayerVersion").items()
     }
-    found = []
+    functions_built = []
     for name, own in _of_type(tree, "AWS::Serverless::Function").items():
         merged = {**shared, **own}
-        found.append(
+        functions_built.append(
             Function(
                 name=name,
                 code=_folder(built, name, merged["CodeUri"]),
@@ -62,7 +62,7 @@ def functions(built: Path) -> list[Function]:
                 custom=name in custom,
             )
         )
-    return found
+    return functions_built
 
 
 def _carried(name: str, references: list[Any], layers: Mapping[str, Path]) -> dict[str, Path]:

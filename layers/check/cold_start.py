@@ -12,8 +12,8 @@ from __future__ import annotations
 import resource
 from dataclasses import dataclass
 
-from .artifact import NotBuilt
-from .room import Room
+from layers.check.artifact import NotBuilt
+from layers.check.room import Room
 
 YARDSTICK_S = 0.085
 YARDSTICK = """

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ..build import Target
+from layers.build import Target
 
 MACHINES = {"EM_AARCH64": "aarch64", "EM_X86_64": "x86_64"}
 TEXTS = {"DT_NEEDED": "needed", "DT_RUNPATH": "runpath", "DT_RPATH": "rpath"}
@@ -90,7 +90,9 @@ def faults(place: str, elf: Elf, target: Target, beside: Collection[str]) -> Ite
     if name and f"{name[1]}.{name[2]}" != target.version:
         yield f"{place} is for Python {name[1]}.{name[2]}, and the function runs on {target.version}"
     for library in elf.needed:
-        if library not in SYSTEM and not any(found in beside for found in _places(place, elf, library)):
+        if library not in SYSTEM and not any(
+            candidate in beside for candidate in _places(place, elf, library)
+        ):
             yield f"{place} needs {library}, which is neither in the layers nor in Amazon Linux 2023"
     for version in sorted(elf.versions):
         if not _is_there(version):

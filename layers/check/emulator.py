@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..build import Target
-from .artifact import NotBuilt
-from .room import ROOT, Room
+from layers.build import Target
+from layers.check.artifact import NotBuilt
+from layers.check.room import ROOT, Room
 
 INVOCATIONS = "2015-03-31/functions/function/invocations"
 
@@ -27,10 +27,10 @@ INVOCATIONS = "2015-03-31/functions/function/invocations"
 def find(target: Target) -> Path:
     """Return the emulator's binary for this machine."""
     name = f"aws-lambda-rie-{target.architecture}"
-    found = sorted((ROOT / ".venv-sam").glob(f"lib/python*/site-packages/samcli/local/rapid/{name}"))
-    if not found:
+    binaries = sorted((ROOT / ".venv-sam").glob(f"lib/python*/site-packages/samcli/local/rapid/{name}"))
+    if not binaries:
         raise NotBuilt(f"{name} is not in .venv-sam; run make package-check, which installs SAM CLI")
-    return found[0]
+    return binaries[0]
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ..build import Target
+from layers.build import Target
 
 LIMIT_BYTES = 240 * 1024 * 1024  # Lambda's own limit is 250 MB for the function and its layers
 LAYERS_AT_MOST = 5  # of one function

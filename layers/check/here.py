@@ -10,8 +10,8 @@ import json
 import shutil
 from pathlib import Path
 
-from . import answers, cold_start, emulator, room
-from .artifact import NotBuilt, functions
+from layers.check import answers, cold_start, emulator, room
+from layers.check.artifact import NotBuilt, functions
 
 IMPORT_ALL = """
 import importlib, json, pkgutil, tributary
@@ -30,13 +30,13 @@ def check(built: Path, into: Path) -> list[str]:
     """Build into the folder, run every function, print how it went, and return what is wrong."""
     target = room.this_machine()
     rie = emulator.find(target)
-    found = functions(built)
+    built_functions = functions(built)
     shutil.rmtree(into, ignore_errors=True)
     print(f"  Building the layers for {target.runtime} on {target.architecture}", flush=True)
-    shipped = {name: folder for function in found for name, folder in function.layers.items()}
+    shipped = {name: folder for function in built_functions for name, folder in function.layers.items()}
     layers = room.build_layers(shipped, into / "layers", target)
     runtime = room.install_runtime(into / "runtime")
-    rooms = [room.furnish(function, layers, into, runtime) for function in found]
+    rooms = [room.furnish(function, layers, into, runtime) for function in built_functions]
     problems = unimportable(max(rooms, key=lambda one: len(one.function.layers)))
     for furnished in rooms:
         problems += of_room(furnished, rie, into / f"{furnished.function.name}.log")
@@ -46,9 +46,9 @@ def check(built: Path, into: Path) -> list[str]:
 def unimportable(furnished: room.Room) -> list[str]:
     """Say which modules of our package cannot be imported where all the layers are, and why."""
     done = furnished.run(IMPORT_ALL)
-    told: dict[str, str] = json.loads(done.stdout)
+    reasons: dict[str, str] = json.loads(done.stdout)
     with_all = f"with all of {furnished.function.name}'s layers"
-    return [f"{name} cannot be imported {with_all}: {reason}" for name, reason in told.items()]
+    return [f"{name} cannot be imported {with_all}: {reason}" for name, reason in reasons.items()]
 
 
 def of_room(furnished: room.Room, rie: Path, log: Path) -> list[str]:

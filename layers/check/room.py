@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..build import MACHINES, Target
-from . import files
-from .artifact import Function, NotBuilt
+from layers.build import MACHINES, Target
+from layers.check import files
+from layers.check.artifact import Function, NotBuilt
 
 ROOT = Path(__file__).parents[2]
 START = Path(__file__).with_name("start.py")
@@ -88,7 +88,7 @@ def build_layers(names: Mapping[str, Path], into: Path, target: Target) -> dict[
     `names` are the shipped layers by logical id. One without a rule ships as it is.
     """
     rules = (ROOT / "layers" / "Makefile").read_text()
-    told = [f"LAYER_RUNTIME={target.runtime}", f"LAYER_ARCHITECTURE={target.architecture}"]
+    settings = [f"LAYER_RUNTIME={target.runtime}", f"LAYER_ARCHITECTURE={target.architecture}"]
     folders = dict(names)
     for name in names:
         if f"build-{name}:" not in rules:
@@ -96,7 +96,7 @@ def build_layers(names: Mapping[str, Path], into: Path, target: Target) -> dict[
         folders[name] = into / name
         folders[name].mkdir(parents=True)
         make = ["make", "--silent", "-C", str(ROOT / "layers"), f"build-{name}", f"PYTHON={sys.executable}"]
-        done = subprocess.run([*make, f"ARTIFACTS_DIR={folders[name]}", *told], check=False)
+        done = subprocess.run([*make, f"ARTIFACTS_DIR={folders[name]}", *settings], check=False)
         if done.returncode:
             raise NotBuilt(f"{name} could not be built for {target.runtime} on {target.architecture}")
     return folders

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import elf, files, wheels
-from .artifact import Function, functions
+from layers.check import elf, files, wheels
+from layers.check.artifact import Function, functions
 
 MIB = 1024 * 1024
 
 
 def check(built: Path) -> list[str]:
     """Print what was built, and return what is wrong with it."""
-    found = functions(built)
-    layers = {name: folder for function in found for name, folder in function.layers.items()}
+    built_functions = functions(built)
+    layers = {name: folder for function in built_functions for name, folder in function.layers.items()}
     for name, folder in sorted(layers.items()):
         slow = (folder / "python").is_dir() and not files.is_compiled(folder)
         note = "  without .pyc files, so starts are slower" if slow else ""
         print(f"  {name:<20} {files.size(folder) / MIB:6.1f} MiB{note}")
-    problems = [problem for function in found for problem in of_function(function)]
-    for function in found:
+    problems = [problem for function in built_functions for problem in of_function(function)]
+    for function in built_functions:
         target, total = function.target, carried(function)
         print(
             f"  {function.name:<20} {total / MIB:6.1f} MiB  with {len(function.layers)} layers, "

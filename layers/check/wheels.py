@@ -7,7 +7,7 @@ from pathlib import Path
 
 from packaging.tags import Tag, compatible_tags, cpython_tags, parse_tag
 
-from ..build import Target
+from layers.build import Target
 
 GLIBC_MINORS = range(34, 16, -1)  # Amazon Linux 2023 has 2.34; 2.17 is manylinux2014
 
@@ -18,11 +18,11 @@ def faults(folder: Path, target: Target) -> Iterator[str]:
     for installed in sorted(folder.glob("*.dist-info")):
         wheel = installed / "WHEEL"
         lines = wheel.read_text().splitlines() if wheel.is_file() else []
-        told = [line.partition(":")[2].strip() for line in lines if line.startswith("Tag:")]
-        if not told:
+        made_for = [line.partition(":")[2].strip() for line in lines if line.startswith("Tag:")]
+        if not made_for:
             yield f"{installed.name} says nothing of what it was made for; is it a wheel?"
-        elif not any(parse_tag(one) & fitting for one in told):
-            yield f"{installed.name} is for {', '.join(told)}, not for {target.runtime} on {target.machine}"
+        elif not any(parse_tag(one) & fitting for one in made_for):
+            yield f"{installed.name} is for {', '.join(made_for)}, not for {target.runtime} on {target.machine}"
 
 
 def tags(target: Target) -> frozenset[Tag]:

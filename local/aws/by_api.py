@@ -1,4 +1,4 @@
-"""Resources that moto has but its CloudFormation cannot make: made by their services' own APIs."""
+"""Resources that moto's CloudFormation cannot create, created by their services' own APIs."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from . import nested
-from .clients import client
-from .template import NESTED, DeployError, secret_name
+from local.aws import nested
+from local.aws.clients import client
+from local.aws.template import NESTED, DeployError, secret_name
 
 
 def create(url: str, logical_id: str, resource: Mapping[str, Any]) -> Mapping[str, str]:
-    """Make the resource, its properties resolved; return its attributes that are known only now."""
+    """Create the resource from resolved properties; return the attributes that are known only now."""
     kind, properties = resource["Type"], resource.get("Properties", {})
     if kind == "AWS::Scheduler::ScheduleGroup":
         client("scheduler", url).create_schedule_group(Name=properties["Name"])
@@ -28,18 +28,18 @@ def create(url: str, logical_id: str, resource: Mapping[str, Any]) -> Mapping[st
 
 
 def update(url: str, logical_id: str, resource: Mapping[str, Any]) -> Mapping[str, str]:
-    """Bring the resource to other properties; return its attributes. Raises DeployError.
+    """Update the resource's properties; return its attributes. Raises DeployError.
 
-    A nested stack is made anew: on an update, moto's CloudFormation does not ask conditions again.
+    A nested stack is recreated: on an update, moto's CloudFormation does not evaluate conditions again.
     """
     if resource["Type"] != NESTED:
-        raise DeployError(f"{logical_id}: a {resource['Type']} cannot be changed here; start anew")
+        raise DeployError(f"{logical_id}: {resource['Type']} cannot be updated here; start a new stack")
     nested.delete(url, logical_id)
     return nested.create(url, logical_id, resource["Properties"])
 
 
 def delete(url: str, logical_id: str, resource: Mapping[str, Any]) -> None:
-    """Take the resource away: a group with its schedules. Secrets stay, subscriptions go with their topic."""
+    """Delete the resource, a group with its schedules. Secrets stay; subscriptions go with their topic."""
     if resource["Type"] == "AWS::Glue::Database":
         client("glue", url).delete_database(Name=resource["Properties"]["DatabaseInput"]["Name"])
     if resource["Type"] == NESTED:
@@ -49,7 +49,7 @@ def delete(url: str, logical_id: str, resource: Mapping[str, Any]) -> None:
 
 
 def create_secret(secrets: Any, logical_id: str, properties: Mapping[str, Any]) -> None:
-    """Make a secret with its given text, or with a generated password put into its template."""
+    """Create a secret with the given text, or with a generated password in its template."""
     text = properties.get("SecretString", "")
     if generate := properties.get("GenerateSecretString"):
         password = secrets.get_random_password(

@@ -1,4 +1,4 @@
-"""boto3 clients of the local stack. Any credentials do; a person's own have every right."""
+"""boto3 clients of the local stack. Any credentials work; a person's have every right."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from .function import REGION
+from local.aws.function import REGION
 
 _lock = threading.Lock()  # a boto3 session may not be shared by threads while it makes clients
 _session: Any = boto3.session.Session()  # one, because it keeps the services' models that it has read

@@ -1,6 +1,6 @@
-"""Custom resources: the stack calls their functions itself, with CloudFormation's own events.
+"""Custom resources: the local stack calls their functions with CloudFormation's own events.
 
-moto leaves a stack with one of them half made. A function answers as on AWS, by a PUT to a URL.
+moto leaves a stack with a custom resource half created. A function answers as on AWS: by a PUT to a URL.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .function import ACCOUNT, REGION
-from .lambdas import Lambda
-from .template import DeployError, Tree
+from local.aws.function import ACCOUNT, REGION
+from local.aws.lambdas import Lambda
+from local.aws.template import DeployError, Tree
 
 PREFIX = "/local-custom-resource/"
 Request = Literal["Create", "Update", "Delete"]
@@ -22,7 +22,7 @@ Request = Literal["Create", "Update", "Delete"]
 
 @dataclass(slots=True)
 class CustomResource:
-    """A custom resource of the stack; `data` is what its function answered last."""
+    """A custom resource of the stack; `data` is its function's last answer."""
 
     name: str
     kind: str
@@ -32,7 +32,7 @@ class CustomResource:
 
 
 class CustomResources:
-    """Calls the functions, and is the WSGI application at the ResponseURL that they answer to."""
+    """Calls the functions; it is also the WSGI application at the ResponseURL."""
 
     def __init__(self, functions: Lambda, url: str) -> None:
         self._functions = functions
@@ -41,7 +41,7 @@ class CustomResources:
         self._answers: dict[str, dict[str, Any]] = {}
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Take a function's answer."""
+        """Receive a function's answer."""
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         with self._lock:
             self._answers[environ["PATH_INFO"].removeprefix(PREFIX)] = json.loads(body)
@@ -51,15 +51,15 @@ class CustomResources:
     def request(
         self, kind: Request, resource: CustomResource, *, old: Mapping[str, Tree] | None = None
     ) -> None:
-        """Call the resource's function and take over its answer; raise DeployError where it fails."""
+        """Call the resource's function and store its answer; raises DeployError if it fails."""
         event = self._event(kind, resource, old)
         function = str(resource.properties["ServiceToken"]).rpartition(":")[2]
         outcome = self._functions.invoke(function, json.dumps(event).encode())
         with self._lock:
             answer = self._answers.pop(event["RequestId"], None)
         if answer is None:
-            said = outcome.payload.decode(errors="replace") if outcome.failed else "it returned"
-            raise DeployError(f"{resource.name}: {function} never answered the {kind} event: {said}")
+            message = outcome.payload.decode(errors="replace") if outcome.failed else "it returned"
+            raise DeployError(f"{resource.name}: {function} never answered the {kind} event: {message}")
         if answer.get("Status") != "SUCCESS":
             raise DeployError(f"{resource.name}: {kind} failed: {answer.get('Reason', 'no reason given')}")
         resource.physical_id = answer.get("PhysicalResourceId", "")
@@ -86,7 +86,7 @@ class CustomResources:
 
 
 def as_texts(tree: Tree) -> Tree:
-    """Return the tree with every scalar as text, which is how CloudFormation hands properties over."""
+    """Return the tree with every scalar as text, as CloudFormation passes properties."""
     if isinstance(tree, Mapping):
         return {key: as_texts(value) for key, value in tree.items()}
     if isinstance(tree, list):

@@ -1,8 +1,8 @@
-"""Deploy the project's own template.yaml as far as moto goes, and make the rest by other means.
+"""Deploy the project's template.yaml: moto creates what it can, and service APIs create the rest.
 
-The template stays the truth: names, environments, time-outs and conditions are CloudFormation's
-answers. What could not be done stops the deploy; nothing is skipped in silence. A deploy over a
-standing one updates it, and one that fails leaves it as it was.
+Names, environments, time-outs and conditions are resolved by CloudFormation. A resource that cannot
+be created fails the deploy; nothing is skipped silently. A second deploy updates the stack, and a deploy
+that fails leaves the stack as it was.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import by_api
-from .clients import client
-from .custom import CustomResource, CustomResources, Request
-from .function import REGION, Function
-from .lambdas import Lambda
-from .moto_stack import MotoStack
-from .questions import PREFIX, Question, Questions, answer, holds
-from .template import BY_API, DeployError, Parts, Tree, digest, take_apart, token
+from local.aws import by_api
+from local.aws.clients import client
+from local.aws.custom import CustomResource, CustomResources, Request
+from local.aws.function import REGION, Function
+from local.aws.lambdas import Lambda
+from local.aws.moto_stack import MotoStack
+from local.aws.questions import PREFIX, Question, Questions, answer, holds
+from local.aws.template import BY_API, DeployError, Parts, Tree, digest, take_apart, token
 
 EVERY_FUNCTION = "*"
 
@@ -31,17 +31,17 @@ EVERY_FUNCTION = "*"
 class Deployment:
     """A deployed stack: its outputs, and each function's physical name by logical id.
 
-    `asked` says which events its custom resources were sent, in words.
+    `events` are the events that its custom resources were sent, as text.
     """
 
     outputs: dict[str, str]
     functions: dict[str, str]
-    asked: tuple[str, ...]
+    events: tuple[str, ...]
 
 
 @dataclass(slots=True)
-class Asked:
-    """What CloudFormation is asked for the parts that it does not make."""
+class Unresolved:
+    """Values that CloudFormation must resolve for the resources that it does not create."""
 
     questions: Questions = field(default_factory=Questions)
     machines: dict[str, Tree] = field(default_factory=dict)
@@ -51,21 +51,21 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a deploy was told: the template in parts, and what is laid over its functions."""
+class Target:
+    """The input of a deploy: the template in parts, and the variables that override its functions' own."""
 
     parts: Parts
-    asked: Asked
+    unresolved: Unresolved
     parameters: Mapping[str, str]
     environment: Mapping[str, Mapping[str, str]]
     overlay: Mapping[str, str]
 
 
 @dataclass(slots=True)
-class Standing:
-    """What stands: physical names of functions, definitions by ARN, the resources made otherwise."""
+class Existing:
+    """What is deployed: functions by physical name, state machines by ARN, resources created by API."""
 
-    wanted: Wanted
+    target: Target
     public: dict[str, str] = field(default_factory=dict)
     functions: dict[str, str] = field(default_factory=dict)
     machines: set[str] = field(default_factory=set)
@@ -75,21 +75,21 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What a custom resource is told; `before`: what stood where it is an update."""
+    """An event for a custom resource; `before` is the deployed resource if this is an update."""
 
     kind: Request
     resource: CustomResource
     before: CustomResource | None = None
 
     def undone(self) -> Event:
-        """Return the event by which CloudFormation takes this one back."""
+        """Return the event that CloudFormation sends to roll this one back."""
         if self.before is None:
             return Event("Delete", self.resource)
         return Event("Update", self.before, self.resource)
 
 
 class Deployer:
-    """Deploys templates to one gateway. `environment` is laid over every function's own."""
+    """Deploys templates to one gateway. `environment` overrides every function's own variables."""
 
     def __init__(
         self, url: str, functions: Lambda, custom: CustomResources, environment: Mapping[str, str]
@@ -102,8 +102,8 @@ class Deployer:
         self._overlay: dict[str, str] = {}
         self._packages: list[Path] = []
         self._code: dict[str, Path] = {}  # task root by physical name
-        self._attributes: dict[str, Mapping[str, str]] = {}  # of what is made by API, as far as asked for
-        self._standing: Standing | None = None
+        self._attributes: dict[str, Mapping[str, str]] = {}  # of resources that are created by API
+        self._existing: Existing | None = None
         self._deleted = False
 
     def deploy(
@@ -115,31 +115,33 @@ class Deployer:
         folders: Mapping[str, Path] | None = None,
         overlay: Mapping[str, str] | None = None,
     ) -> Deployment:
-        """Deploy the template, or update what stands to it; raises DeployError, and all is as it was.
+        """Deploy the template or update the stack; raises DeployError and leaves the stack as it was.
 
-        `environment`: variables by the function's logical id, or EVERY_FUNCTION, over the template's own.
-        `folders`: code by logical id that lies elsewhere than the template says. `overlay`: other values of
-        variables that a function has, which no API shows.
+        `environment`: variables by the function's logical id, or EVERY_FUNCTION; over the template's own.
+        `folders`: code by logical id that is not at the template's path. `overlay`: other values for
+        variables that a function has; no API shows them.
         """
         os.environ.setdefault("AWS_DEFAULT_REGION", REGION)
         parts = take_apart(template, parameters or {}, folders)
-        wanted = Wanted(parts, _ask(parts), parameters or {}, environment or {}, overlay or {})
+        target = Target(parts, _ask(parts), parameters or {}, environment or {}, overlay or {})
         if self._deleted:
-            raise DeployError("the stack was deleted, and what it retained has its names; start a new one")
-        if self._standing is None:
-            return self._create(wanted)
-        return self._update(self._standing, wanted)
+            raise DeployError(
+                "the stack was deleted, and its retained resources keep their names; start a new local stack"
+            )
+        if self._existing is None:
+            return self._create(target)
+        return self._update(self._existing, target)
 
     def delete(self) -> None:
-        """Take everything away but what the template retains; raises DeployError where nothing stands."""
-        standing = self._stands()
-        self._send([Event("Delete", resource) for resource in standing.custom.values()])
+        """Delete everything except what the template retains; raises DeployError if nothing is deployed."""
+        existing = self._require_existing()
+        self._send([Event("Delete", resource) for resource in existing.custom.values()])
         self._moto.delete()
-        self._leave(standing, Standing(standing.wanted))
-        self._standing, self._deleted = None, True
+        self._leave(existing, Existing(existing.target))
+        self._existing, self._deleted = None, True
 
     def refresh(self, name: str) -> None:
-        """Take over what Lambda's API says of a function: after an update from outside."""
+        """Apply what Lambda's API says about a function, after a call has changed it."""
         if name not in self._code:
             return
         lambda_api = client("lambda", self._url)
@@ -163,23 +165,23 @@ class Deployer:
             )
         )
 
-    def _stands(self) -> Standing:
-        if self._standing is None:
+    def _require_existing(self) -> Existing:
+        if self._existing is None:
             raise DeployError("nothing is deployed")
-        return self._standing
+        return self._existing
 
-    def _create(self, wanted: Wanted) -> Deployment:
-        new = Standing(wanted)
-        outputs = self._moto.create(wanted.parts, wanted.parameters)
+    def _create(self, target: Target) -> Deployment:
+        new = Existing(target)
+        outputs = self._moto.create(target.parts, target.parameters)
         self._make(new, outputs, there={})
-        events = self._events(new, Standing(wanted), outputs)
+        events = self._events(new, Existing(target), outputs)
         self._send(events)
         return self._settle(new, outputs, events)
 
-    def _update(self, old: Standing, wanted: Wanted) -> Deployment:
-        new, events = Standing(wanted), list[Event]()
+    def _update(self, old: Existing, target: Target) -> Deployment:
+        new, events = Existing(target), list[Event]()
         try:
-            outputs = self._moto.update(wanted.parts, wanted.parameters)
+            outputs = self._moto.update(target.parts, target.parameters)
             self._make(new, outputs, there=old.by_api)
             events = self._events(new, old, outputs)
             self._send(events)
@@ -191,27 +193,27 @@ class Deployer:
         self._leave(old, new)
         return self._settle(new, outputs, [*events, *gone])
 
-    def _settle(self, new: Standing, outputs: Mapping[str, str], events: list[Event]) -> Deployment:
+    def _settle(self, new: Existing, outputs: Mapping[str, str], events: list[Event]) -> Deployment:
         new.public = _public(outputs, list(new.custom.values()), self._attributes)
-        self._moto.show(new.wanted.parts, new.wanted.parameters, new.public)
-        self._standing = new
+        self._moto.show(new.target.parts, new.target.parameters, new.public)
+        self._existing = new
         sent = tuple(f"{event.resource.name}: {event.kind}" for event in events)
         return Deployment(new.public, new.functions, sent)
 
-    def _roll_back(self, old: Standing, new: Standing, events: list[Event], error: Exception) -> None:
-        """Bring back what stood, in CloudFormation's order: functions before custom resources."""
-        again = Standing(old.wanted)
+    def _roll_back(self, old: Existing, new: Existing, events: list[Event], error: Exception) -> None:
+        """Restore the old stack in CloudFormation's order: functions before custom resources."""
+        again = Existing(old.target)
         try:
-            outputs = self._moto.update(old.wanted.parts, old.wanted.parameters)
+            outputs = self._moto.update(old.target.parts, old.target.parameters)
             self._make(again, outputs, there={**old.by_api, **new.by_api})
             self._send([event.undone() for event in events])
             self._leave(new, again)
-            self._moto.show(old.wanted.parts, old.wanted.parameters, old.public)
+            self._moto.show(old.target.parts, old.target.parameters, old.public)
         except Exception as failure:
-            raise DeployError(f"{error}; and what stood could not be brought back: {failure}") from error
+            raise DeployError(f"{error}; and the old stack could not be restored: {failure}") from error
 
-    def _leave(self, old: Standing, new: Standing) -> None:
-        """Take away what stands in the old alone."""
+    def _leave(self, old: Existing, new: Existing) -> None:
+        """Delete what only the old stack has."""
         for name in old.by_api.keys() - new.by_api.keys():
             by_api.delete(self._url, name, old.by_api[name])
         states = client("stepfunctions", self._url)
@@ -221,12 +223,12 @@ class Deployer:
             self._functions.remove(name)
             self._code.pop(name, None)
 
-    def _make(self, new: Standing, outputs: Mapping[str, str], *, there: Mapping[str, Any]) -> None:
-        """Make all but the custom resources, or bring it to what is wanted."""
-        self._overlay, self._packages = dict(new.wanted.overlay), _packages(new.wanted.parts)
-        physical = self._moto.resources(new.wanted.parts.template)
+    def _make(self, new: Existing, outputs: Mapping[str, str], *, there: Mapping[str, Any]) -> None:
+        """Create or update all resources except custom resources."""
+        self._overlay, self._packages = dict(new.target.overlay), _packages(new.target.parts)
+        physical = self._moto.resources(new.target.parts.template)
         self._deploy_functions(new, physical)
-        for name, (exists, tree) in new.wanted.asked.by_api.items():
+        for name, (exists, tree) in new.target.unresolved.by_api.items():
             if holds(exists, outputs):
                 new.by_api[name] = answer(tree, outputs)
                 if name not in there:
@@ -235,8 +237,8 @@ class Deployer:
                     self._attributes[name] = by_api.update(self._url, name, new.by_api[name])
         self._make_machines(new, physical, outputs)
 
-    def _deploy_functions(self, new: Standing, physical: Mapping[str, str]) -> None:
-        parts, environment = new.wanted.parts, new.wanted.environment
+    def _deploy_functions(self, new: Existing, physical: Mapping[str, str]) -> None:
+        parts, environment = new.target.parts, new.target.environment
         resources = parts.template["Resources"]
         names = {
             name: physical[name]
@@ -258,15 +260,15 @@ class Deployer:
         merged = {**configuration.get("Environment", {}).get("Variables", {}), **variables}
         lambda_api.update_function_configuration(FunctionName=name, Environment={"Variables": merged})
 
-    def _make_machines(self, new: Standing, physical: Mapping[str, str], outputs: Mapping[str, str]) -> None:
-        """Create each machine by API under the name that CloudFormation gave it: the same ARN."""
+    def _make_machines(self, new: Existing, physical: Mapping[str, str], outputs: Mapping[str, str]) -> None:
+        """Create each machine by API under the name that CloudFormation gave it, so the ARN is the same."""
         states = client("stepfunctions", self._url)
         there = {machine["stateMachineArn"] for machine in states.list_state_machines()["stateMachines"]}
-        for name, machine in new.wanted.parts.machines.items():
-            arn, asked = physical[name], new.wanted.asked
+        for name, machine in new.target.parts.machines.items():
+            arn, unresolved = physical[name], new.target.unresolved
             fields = {
-                "definition": _definition(machine.definition, answer(asked.machines[name], outputs)),
-                "roleArn": answer(asked.roles[name], outputs),
+                "definition": _definition(machine.definition, answer(unresolved.machines[name], outputs)),
+                "roleArn": answer(unresolved.roles[name], outputs),
             }
             new.machines.add(arn)
             if arn in there:
@@ -276,10 +278,10 @@ class Deployer:
             if made["stateMachineArn"] != arn:
                 raise DeployError(f"{name} became {made['stateMachineArn']} and not {arn}")
 
-    def _events(self, new: Standing, old: Standing, outputs: Mapping[str, str]) -> list[Event]:
-        """Return what the custom resources are to be told: of their creation, or that they changed."""
+    def _events(self, new: Existing, old: Existing, outputs: Mapping[str, str]) -> list[Event]:
+        """Return the events for the custom resources that are new or have changed."""
         events = []
-        for name, (exists, tree) in new.wanted.asked.custom.items():
+        for name, (exists, tree) in new.target.unresolved.custom.items():
             if holds(exists, outputs):
                 before = old.custom.get(name)
                 resource = CustomResource(name, tree["Type"], answer(tree.get("Properties", {}), outputs))
@@ -292,7 +294,7 @@ class Deployer:
         return events
 
     def _send(self, events: list[Event]) -> None:
-        """Send the events, at once as CloudFormation may; raises the first failure when all have ended."""
+        """Send the events in parallel, as CloudFormation may; after all have ended, raises the first failure."""
         with ThreadPoolExecutor(max(1, len(events))) as threads:
             sent = [
                 threads.submit(
@@ -307,26 +309,26 @@ class Deployer:
             one.result()
 
 
-def _ask(parts: Parts) -> Asked:
-    """Put into the template's outputs whatever must be known of the parts taken out."""
-    asked = Asked()
-    ask, exists = asked.questions.ask, asked.questions.exists
+def _ask(parts: Parts) -> Unresolved:
+    """Add outputs to the template that resolve the values of the resources taken out."""
+    unresolved = Unresolved()
+    ask, exists = unresolved.questions.ask, unresolved.questions.exists
     for name, machine in parts.machines.items():
-        asked.machines[name] = ask(machine.substitutions)
-        asked.roles[name] = ask(parts.template["Resources"][name]["Properties"]["RoleArn"])
+        unresolved.machines[name] = ask(machine.substitutions)
+        unresolved.roles[name] = ask(parts.template["Resources"][name]["Properties"]["RoleArn"])
     for name, resource in parts.custom.items():
         condition = resource.get("Condition")
-        asked.custom[name] = (exists(condition), ask(resource, condition))
+        unresolved.custom[name] = (exists(condition), ask(resource, condition))
     for name, resource in parts.named.items():
         if resource["Type"] in BY_API:
             condition = resource.get("Condition")
-            asked.by_api[name] = (exists(condition), ask(resource, condition))
-    parts.template.setdefault("Outputs", {}).update(asked.questions.outputs)
-    return asked
+            unresolved.by_api[name] = (exists(condition), ask(resource, condition))
+    parts.template.setdefault("Outputs", {}).update(unresolved.questions.outputs)
+    return unresolved
 
 
 def _packages(parts: Parts) -> list[Path]:
-    """Return the layers' folders that hold a Python package of ours; third parties' are installed."""
+    """Return the layers' folders with a Python package of the project; other packages are installed."""
     folders = sorted(set(parts.code.values()))
     return [folder.resolve() for folder in folders if any(folder.glob("*/__init__.py"))]
 
@@ -341,9 +343,11 @@ def _definition(text: str, values: Mapping[str, Any]) -> str:
 def _public(
     outputs: Mapping[str, str], custom: list[CustomResource], attributes: Mapping[str, Mapping[str, str]]
 ) -> dict[str, str]:
-    """Return the template's own outputs, with what custom resources and nested stacks answered put in."""
+    """Return the template's own outputs, with custom resources' and nested stacks' attributes filled in."""
     values = {token(item.name, key): value for item in custom for key, value in item.data.items()}
-    values |= {token(name, key): value for name, told in attributes.items() for key, value in told.items()}
+    values |= {
+        token(name, key): value for name, answered in attributes.items() for key, value in answered.items()
+    }
     values |= {token(item.name, ""): item.physical_id for item in custom}
 
     def fill(text: str) -> str:

@@ -1,6 +1,6 @@
-"""What a Lambda function is to the local stack, and what calling it answers.
+"""A Lambda function as the local stack knows it, and the answer of a call.
 
-The names of errors are those that AWS Lambda gives, because Step Functions matches them by name.
+Error names are those of AWS Lambda, because Step Functions matches them by name.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ REGION = "us-east-1"
 class Function:
     """A deployed function.
 
-    `task_root` holds the handler's module; `code` is the same where code and layers are, "" where that
-    is not known. `reserved` is ReservedConcurrentExecutions: None means
-    that calls wait for a free sandbox, a number that calls beyond it are refused.
+    `task_root` holds the handler's module. `code` is equal if code and layers are, "" if unknown.
+    `reserved` is ReservedConcurrentExecutions: with None, calls wait for a free sandbox; with a number,
+    further calls are refused.
     """
 
     name: str
@@ -41,9 +41,9 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one call gave: the payload, and whether it is the handler's result or an error object.
+    """The answer of one call: the payload, and whether it is the handler's result or an error object.
 
-    `reusable` is False where the process is gone or must go.
+    `reusable` is False if the process has ended or must end.
     """
 
     payload: bytes

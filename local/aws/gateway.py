@@ -1,8 +1,8 @@
-"""One port for all of AWS: each request goes to the stand-in that its signature's scope names.
+"""One port for all of AWS: each request goes to the stand-in for the service in its signature's scope.
 
-Nothing is authenticated: any credentials and any region do, and there is one account and one region.
-Whatever no route claims is moto's: also unsigned requests and S3's virtual hosts. What was asked is
-counted, by who asked and of which service.
+Nothing is authenticated: any credentials and any region work; there is one account and one region.
+Requests that match no route go to moto, as do unsigned requests and S3's virtual hosts. Requests are
+counted by caller and service.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from typing import Any, NamedTuple
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from . import interpreter
-from .function import REGION
+from local.aws import interpreter
+from local.aws.function import REGION
 
 App = Callable[[dict[str, Any], Any], Iterable[bytes]]
 Match = Callable[[str, dict[str, Any]], bool]
@@ -36,10 +36,10 @@ SCOPE = re.compile(r"(Credential=(?P<key>[^/]+)/\d+/)[^/]*/(?P<service>[^/]+)(?=
 BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 
-class Asked(NamedTuple):
-    """A kind of signed request: the access key it was signed with, the service, the method, and where to.
+class SignedRequest(NamedTuple):
+    """A kind of signed request: the access key, the service, the method and the target.
 
-    `whole` where it is of a bucket, or of the service, and not of one object.
+    `whole` if the target is a bucket or the service, not one object.
     """
 
     key: str
@@ -53,12 +53,12 @@ class Gateway:
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
         dispatcher = DomainDispatcherApplication(create_backend_app)
-        # moto lists its own folder for each request to find out whose it is.
+        # moto lists its own folder for each request to find the service.
         vars(dispatcher)["get_backend_for_host"] = functools.cache(dispatcher.get_backend_for_host)
         self.moto: App = dispatcher
         self._routes: list[tuple[Match, App]] = []
         self._counting = threading.Lock()
-        self.asked: Counter[Asked] = Counter()
+        self.requests: Counter[SignedRequest] = Counter()
         self.connections: set[socket.socket] = set()
         self._server: BaseWSGIServer = make_server(
             host, port, self, threaded=True, request_handler=QuietRequestHandler
@@ -69,7 +69,7 @@ class Gateway:
 
     @property
     def port(self) -> int:
-        """Return the port that it listens on."""
+        """Return the port."""
         return self._server.port
 
     @property
@@ -78,11 +78,11 @@ class Gateway:
         return f"http://127.0.0.1:{self.port}"
 
     def route(self, match: Match, app: App) -> None:
-        """Send requests for which `match(service, environ)` holds to the application; first match wins."""
+        """Send requests that `match(service, environ)` accepts to the application; the first match wins."""
         self._routes.append((match, app))
 
     def stop(self) -> None:
-        """Stop listening, and close what clients keep open."""
+        """Stop listening and close open connections."""
         self._server.shutdown()
         self._server.server_close()
         for connection in tuple(self.connections):
@@ -99,7 +99,7 @@ class Gateway:
         return app(environ, start_response)
 
     def _one_region(self, environ: dict[str, Any]) -> str:
-        """Return the service that the request is signed for, "" if unsigned; put it into our region."""
+        """Return the service that the request is signed for, "" if unsigned; set its region to ours."""
         header: str = environ.get("HTTP_AUTHORIZATION", "")
         match = SCOPE.search(header)
         if match is None:
@@ -107,12 +107,14 @@ class Gateway:
         environ["HTTP_AUTHORIZATION"] = SCOPE.sub(rf"\g<1>{REGION}/\g<service>", header, count=1)
         whole = "/" not in environ["PATH_INFO"].strip("/")
         with self._counting:
-            self.asked[Asked(match["key"], match["service"], environ["REQUEST_METHOD"], whole)] += 1
+            self.requests[
+                SignedRequest(match["key"], match["service"], environ["REQUEST_METHOD"], whole)
+            ] += 1
         return match["service"]
 
 
 def name_execution(environ: dict[str, Any]) -> None:
-    """Name an execution that was started without a name, as Step Functions does; moto calls it `None`."""
+    """Name an execution that was started without a name, as Step Functions does; moto names it `None`."""
     request = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
     body = json.dumps({**request, "name": request.get("name") or str(uuid.uuid4())}).encode()
     environ["wsgi.input"] = io.BytesIO(body)
@@ -120,14 +122,14 @@ def name_execution(environ: dict[str, Any]) -> None:
 
 
 class QuietRequestHandler(MotoRequestHandler):
-    """A handler of requests that keeps its connection, and writes no line per request.
+    """A request handler that keeps its connection open and logs no line per request.
 
-    werkzeug's closes it after each: with a new thread and socket at both ends that is half of a short call.
+    werkzeug closes the connection after each request; the new thread and socket take half of a short call.
     """
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    wbufsize = -1  # an answer's head and body leave together
+    wbufsize = -1  # send an answer's head and body together
 
     def setup(self) -> None:
         """Let the gateway close the connection when it stops."""
@@ -142,14 +144,14 @@ class QuietRequestHandler(MotoRequestHandler):
         super().finish()
 
     def handle_expect_100(self) -> bool:
-        """Let the body come."""
+        """Tell the client to send the body."""
         self.send_response_only(HTTPStatus.CONTINUE)
         self.end_headers()
         self.wfile.flush()
         return True
 
     def run_wsgi(self) -> None:
-        """Answer one request: its body is read to the end, where the next request begins."""
+        """Answer one request. Its body is read to the end, because the next request starts there."""
         environ = self.make_environ()
         chunked = environ.get("wsgi.input_terminated")
         size = -1 if chunked else int(self.headers.get("Content-Length") or 0)
@@ -170,15 +172,15 @@ class QuietRequestHandler(MotoRequestHandler):
             self.wfile.write(body)
 
     def log(self, type: str, message: str, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def _answer(app: App, environ: dict[str, Any]) -> tuple[str, list[tuple[str, str]], bytes]:
-    """Return a whole answer: its status, its headers and its body."""
-    told: list[Any] = []
+    """Return the whole answer: status, headers and body."""
+    response: list[Any] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], *_: Any) -> None:
-        told[:] = status, headers
+        response[:] = status, headers
 
     parts = app(environ, start_response)
     try:
@@ -186,5 +188,5 @@ def _answer(app: App, environ: dict[str, Any]) -> tuple[str, list[tuple[str, str
     finally:
         if hasattr(parts, "close"):
             parts.close()
-    status, headers = told
+    status, headers = response
     return status, headers, body

@@ -1,7 +1,7 @@
-"""moto's Step Functions interpreter, made fit: two data fixes, one quoting fix, one limit, some shortcuts.
+"""Patches of moto's Step Functions interpreter: two data fixes, a quoting fix, a limit and some shortcuts.
 
-All that is touched of moto's internals for state machines stands here; `selftest` notices when a new
-moto no longer bears it.
+All changes to moto's internals for state machines are in this module; `selftest` fails if a new moto
+no longer works with them.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguagePa
 from moto.stepfunctions.parser.asl.utils.boto_client import boto_client_for
 from moto.stepfunctions.responses import StepFunctionResponse, get_backend
 
-from .function import ACCOUNT, REGION
+from local.aws.function import ACCOUNT, REGION
 
-HASTE = 16  # nothing here needs the time that a service on AWS may take to recover
+HASTE = 16  # retries wait a sixteenth: nothing here needs time to recover
 
 parse_once = functools.cache(AmazonStateLanguageParser.parse)
 
@@ -45,9 +45,9 @@ def prepare(port: int) -> None:
         vars(module)["encode_jsonata_variable_declarations"] = declare
     services = state_task_service.StateTaskService._SERVICE_NAME_SFN_TO_BOTO_OVERRIDES
     services["redshiftdata"] = "redshift-data"
-    # moto parses the machine for each execution, and makes a client for each call of a function.
+    # moto parses the machine for each execution and makes a client for each call of a function.
     shortcuts: list[tuple[Any, str, Any]] = [
-        (AmazonStateLanguageParser, "parse", parse_once),  # what it returns holds nothing of an execution
+        (AmazonStateLanguageParser, "parse", parse_once),  # its result holds no state of an execution
         (lambda_eval_utils, "boto_client_for", client_for),
         (StepFunctionResponse, "get_execution_history", history),
         (retrier_decl, "time", Hasty),
@@ -58,33 +58,33 @@ def prepare(port: int) -> None:
 
 
 class Hasty:
-    """What moto's retries know of time: they wait a part of what the machine says."""
+    """The `time` module of moto's retries: they wait a fraction of the machine's interval."""
 
     @staticmethod
     def sleep(seconds: float) -> None:
-        """Sleep for a part of the seconds."""
+        """Sleep for a fraction of the seconds."""
         time.sleep(seconds / HASTE)
 
 
 def client_for(service: str, region: str, state_credentials: Any) -> Any:
-    """Return the client for a Task's calls; nothing here asks for credentials."""
+    """Return the client for a Task's calls."""
     return client_once(service, region, os.environ["MOTO_PORT"])
 
 
 @functools.cache
 def client_once(service: str, region: str, port: str) -> Any:
-    """Return the one client of a service behind the port, made as moto makes them."""
+    """Return the service's one client at the port, created as moto does."""
     return boto_client_for(region, service)
 
 
 def history(response: Any) -> str:
     """Return an execution's events as JSON; moto's serializer takes 70 ms for 40 of them."""
-    found = response.stepfunction_backend.get_execution_history(response._get_param("executionArn"))
-    return json.dumps(found, default=datetime.timestamp)
+    events = response.stepfunction_backend.get_execution_history(response._get_param("executionArn"))
+    return json.dumps(events, default=datetime.timestamp)
 
 
 def await_end(arn: str, seconds: float) -> None:
-    """Return once the execution has ended, or when the time is over."""
+    """Return when the execution has ended or the time is over."""
     execution = get_backend(ACCOUNT, REGION).describe_execution(arn)
     give_up = time.monotonic() + seconds
     while execution.status == "RUNNING" and time.monotonic() < give_up:
@@ -100,12 +100,12 @@ def evaluate(expression: str) -> Any:
 
 
 def declare(bindings: dict[str, Any]) -> str:
-    """Return JSONata that binds the variables; moto's own does not escape quotes in a text."""
+    """Return JSONata that binds the variables; moto's own version does not escape quotes."""
     return "".join(f"{name}:={json.dumps(value, default=str)};" for name, value in bindings.items())
 
 
 def whole_characters(value: Any) -> Any:
-    """Join the surrogate halves that the JSONata parser makes of characters beyond U+FFFF."""
+    """Join the surrogate pairs that the JSONata parser makes of characters beyond U+FFFF."""
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The Invoke call of Lambda's HTTP API, for boto3, the AWS CLI and the state machine alike."""
+"""Lambda's Invoke call over HTTP, for boto3, the AWS CLI and the state machine."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote
 
-from .function import Throttled, UnknownFunction
-from .lambdas import Lambda
-from .sandbox import RESPONSE_LIMIT_BYTES as REQUEST_LIMIT_BYTES
+from local.aws.function import Throttled, UnknownFunction
+from local.aws.lambdas import Lambda
+from local.aws.sandbox import RESPONSE_LIMIT_BYTES as REQUEST_LIMIT_BYTES
 
 PATH = re.compile(r"^/2015-03-31/functions/([^/]+)/invocations$")
 ASYNC_LIMIT_BYTES = 1024 * 1024

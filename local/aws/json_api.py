@@ -12,7 +12,7 @@ Operation = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class Refused(Exception):
-    """An exception of the API, by its name; `fields` stand beside its message."""
+    """An exception of the API by its name; `fields` are returned beside its message."""
 
     def __init__(self, name: str, message: str, **fields: Any) -> None:
         super().__init__(message)
@@ -23,7 +23,7 @@ class Refused(Exception):
 class JsonApi:
     """A WSGI application for some operations of one service, one request at a time.
 
-    `prefix` is what stands before an operation's name in the header of a request.
+    `prefix` precedes the operation's name in a request's header.
     """
 
     def __init__(self, service: str, prefix: str, operations: Mapping[str, Operation]) -> None:
@@ -31,7 +31,7 @@ class JsonApi:
         self._lock = threading.Lock()
 
     def claims(self, service: str, environ: dict[str, Any]) -> bool:
-        """Tell whether the request is for here: all others of the service are moto's."""
+        """Say whether this application handles the request; moto handles the service's others."""
         return service == self._service and self._operation(environ) in self._operations
 
     def _operation(self, environ: dict[str, Any]) -> str:

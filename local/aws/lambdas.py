@@ -1,7 +1,7 @@
-"""AWS Lambda's part that runs code: pools of sandboxes and the Invoke call.
+"""The part of AWS Lambda that runs code: pools of sandboxes.
 
-Everything else of Lambda's API is moto's. A function's role is told apart by its access key, so that
-the warehouse knows who calls.
+moto answers the rest of Lambda's API. A function's access key identifies its role, so the warehouse
+knows the caller.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..leash import Leash
-from .function import Answer, Function, Throttled, UnknownFunction
-from .sandbox import Sandbox
+from local.aws.function import Answer, Function, Throttled, UnknownFunction
+from local.aws.sandbox import Sandbox
+from local.leash import Leash
 
 ROLE_KEY = "ROLE-"
 
@@ -36,7 +36,7 @@ class Pool:
         self._closed = False
 
     def call(self, payload: bytes) -> Answer:
-        """Run the handler in a free sandbox; raise Throttled beyond the reserved concurrency."""
+        """Run the handler in a free sandbox; raises Throttled if the reserved concurrency is used up."""
         if self.function.reserved == 0 or not self._slots.acquire(blocking=self.function.reserved is None):
             raise Throttled(self.function.name)
         try:
@@ -48,7 +48,7 @@ class Pool:
             self._slots.release()
 
     def close(self, *, running: bool) -> None:
-        """Drop the warm sandboxes; kill those in a call too where `running`, else let them finish."""
+        """Close the warm sandboxes; if `running`, also kill those in a call, else let them finish."""
         with self._lock:
             self._closed = True
             sandboxes = [*self._warm, *(self._busy if running else ())]
@@ -80,7 +80,7 @@ class Pool:
 
 
 class Lambda:
-    """The deployed functions; `concurrency` bounds the sandboxes of each (unless told, 2 per core)."""
+    """The deployed functions; `concurrency` limits each function's sandboxes (default: 2 per core)."""
 
     def __init__(self, logs: Path, leash: Leash, *, concurrency: int | None = None) -> None:
         self.logs = logs
@@ -91,7 +91,7 @@ class Lambda:
         self._roles: dict[str, str] = {}
 
     def deploy(self, function: Function) -> None:
-        """Create the function, or replace it by another: calls under way end as they were started."""
+        """Create or replace the function; calls in progress end with the old code."""
         key = access_key(function.role)
         log = self.logs / f"{function.name}.log"
         pool = Pool(function, _credentials(key), log, self._leash, self._limit)
@@ -112,7 +112,7 @@ class Lambda:
             pool.close(running=True)
 
     def get(self, name: str) -> Function | None:
-        """Return the function as deployed, None where there is none."""
+        """Return the function as deployed, None if it does not exist."""
         pool = self._pools.get(name)
         return pool.function if pool else None
 
@@ -124,7 +124,7 @@ class Lambda:
         return pool.call(payload)
 
     def identify(self, key: str) -> str | None:
-        """Return the role that the access key belongs to; None for a person's own key."""
+        """Return the role that the access key belongs to; None for a person's key."""
         return self._roles.get(key)
 
     def close(self) -> None:
@@ -136,7 +136,7 @@ class Lambda:
 
 
 def access_key(role: str) -> str:
-    """Return the access key that stands for a role's temporary credentials."""
+    """Return the access key of a role's temporary credentials."""
     return ROLE_KEY + re.sub(r"[^A-Za-z0-9_-]", "-", role)
 
 

@@ -1,4 +1,4 @@
-"""The part of a template that moto's CloudFormation makes: created, updated, asked and deleted."""
+"""The stack that moto's CloudFormation creates, updates, shows and deletes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from .clients import client
-from .template import ARTIFACTS, STACK_NAME, DeployError, Parts, Tree
+from local.aws.clients import client
+from local.aws.template import ARTIFACTS, STACK_NAME, DeployError, Parts, Tree
 
 CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 
 
 class MotoStack:
-    """The stack of that one name behind an endpoint."""
+    """The one stack behind an endpoint."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -25,24 +25,24 @@ class MotoStack:
     def create(self, parts: Parts, parameters: Mapping[str, str]) -> dict[str, str]:
         """Create the stack and return all its outputs."""
         with self._artifacts(parts.artifacts), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what moto cannot create is looked for in `resources`
+            warnings.simplefilter("ignore")  # `resources` finds what moto did not create
             self._api.create_stack(Capabilities=CAPABILITIES, **_given(parts.template, parameters))
         return self._outputs("CREATE_COMPLETE")
 
     def update(self, parts: Parts, parameters: Mapping[str, str]) -> dict[str, str]:
-        """Bring the stack to another template and return all its outputs."""
+        """Update the stack to another template and return all its outputs."""
         with self._artifacts(parts.artifacts):
             self._api.update_stack(Capabilities=CAPABILITIES, **_given(parts.template, parameters))
         return self._outputs("UPDATE_COMPLETE")
 
     def show(self, parts: Parts, parameters: Mapping[str, str], outputs: Mapping[str, str]) -> None:
-        """Leave the outputs that stand on AWS too, without questions of ours."""
+        """Show only the outputs that AWS would show, without the added ones."""
         shown = {key: {"Value": value} for key, value in outputs.items()}
         given = _given({**parts.template, "Outputs": shown}, parameters)
         self._api.update_stack(StackName=STACK_NAME, TemplateBody=given["TemplateBody"])
 
     def resources(self, template: Mapping[str, Tree]) -> dict[str, str]:
-        """Return physical ids by logical id; raise where moto made less than the template says."""
+        """Return physical ids by logical id; raises DeployError if moto left a resource out."""
         pages = self._api.get_paginator("list_stack_resources").paginate(StackName=STACK_NAME)
         made = {
             item["LogicalResourceId"]: item.get("PhysicalResourceId", "")
@@ -55,7 +55,7 @@ class MotoStack:
         return made
 
     def delete(self) -> None:
-        """Delete the stack and what is in it, but for what the template retains."""
+        """Delete the stack and its resources, except those that the template retains."""
         self._api.delete_stack(StackName=STACK_NAME)
 
     @property
@@ -70,7 +70,7 @@ class MotoStack:
 
     @contextmanager
     def _artifacts(self, keys: Iterable[str]) -> Iterator[None]:
-        """Keep for the block the empty zips that stand for all code, which itself runs from its folder."""
+        """Provide empty zips in place of code for the block; the code itself runs from its folder."""
         empty = io.BytesIO()
         with zipfile.ZipFile(empty, "w") as archive:
             archive.writestr("empty", "")
@@ -87,7 +87,7 @@ class MotoStack:
 
 
 def _given(template: Mapping[str, Tree], parameters: Mapping[str, str]) -> dict[str, Any]:
-    """Return the call's arguments. Defaults are given too: moto sees no change back to one otherwise."""
+    """Return the call's arguments. Defaults are included, or moto would not see a change back to one."""
     declared = template.get("Parameters", {})
     defaults = {name: str(item["Default"]) for name, item in declared.items() if "Default" in item}
     values = {**defaults, **parameters}
@@ -99,9 +99,9 @@ def _given(template: Mapping[str, Tree], parameters: Mapping[str, str]) -> dict[
 
 
 def _marked(template: Mapping[str, Tree], values: Mapping[str, str]) -> dict[str, Tree]:
-    """Return the template with the parameters' values noted in its functions.
+    """Return the template with the parameters' values in its functions' metadata.
 
-    moto looks again at what refers to a changed parameter by name, and not by a condition.
+    moto re-evaluates what refers to a changed parameter by name, but not through a condition.
     """
     resources = {
         name: {**item, "Metadata": {"Parameters": dict(values)}}

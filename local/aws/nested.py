@@ -1,6 +1,6 @@
-"""A nested stack: a template of ours with the parameters that the house gives it.
+"""A nested stack: one of the project's templates, with the parameters that the parent gives it.
 
-moto's CloudFormation makes it as a stack of its own, but for alarms and `Fn::Cidr`, which it does not know.
+moto's CloudFormation creates it as a separate stack, except alarms and `Fn::Cidr`, which it lacks.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from collections.abc import Mapping
 from ipaddress import ip_network
 from typing import Any
 
-from .clients import client
-from .function import ACCOUNT, REGION
-from .questions import PREFIX, Questions, answer, holds
-from .template import STACK_NAME, DeployError, Substitutes, Tree
+from local.aws.clients import client
+from local.aws.function import ACCOUNT, REGION
+from local.aws.questions import PREFIX, Questions, answer, holds
+from local.aws.template import STACK_NAME, DeployError, Substitutes, Tree
 
 ALARM = "AWS::CloudWatch::Alarm"
-NOT_MADE = frozenset({"AWS::EC2::TransitGatewayAttachment"})  # to a gateway that is somebody else's
+NOT_MADE = frozenset({"AWS::EC2::TransitGatewayAttachment"})  # to a gateway outside the stack
 
 
 def create(url: str, logical_id: str, properties: Mapping[str, Tree]) -> dict[str, str]:
-    """Make the stack of `TemplateBody` and `Parameters`; return its outputs as attributes of the resource."""
+    """Create the stack of `TemplateBody` and `Parameters`; return its outputs as the resource's attributes."""
     given = {key: str(value) for key, value in properties["Parameters"].items()}
     template = divided(json.loads(properties["TemplateBody"]), given)
     alarms = _without(template, {ALARM})
     _without(template, NOT_MADE)
     template = Alarms(alarms, stack(logical_id)).replace(template)
     questions = Questions()
-    asked = {
+    resolved = {
         name: (
             questions.exists(alarm.get("Condition")),
             questions.ask(alarm["Properties"], alarm.get("Condition")),
@@ -38,7 +38,7 @@ def create(url: str, logical_id: str, properties: Mapping[str, Tree]) -> dict[st
     template.setdefault("Outputs", {}).update(questions.outputs)
     outputs = _make(url, logical_id, template, given)
     watch = client("cloudwatch", url)
-    for name, (exists, tree) in asked.items():
+    for name, (exists, tree) in resolved.items():
         if holds(exists, outputs):
             alarm = answer(tree, outputs)
             watch.put_metric_alarm(
@@ -52,7 +52,7 @@ def create(url: str, logical_id: str, properties: Mapping[str, Tree]) -> dict[st
 
 
 class Alarms(Substitutes):
-    """What stands in for references to alarms, whose names are known before they are made."""
+    """Values for references to alarms, whose names are known before they are created."""
 
     def __init__(self, alarms: Mapping[str, Mapping[str, Tree]], prefix: str) -> None:
         super().__init__(alarms, {})
@@ -64,7 +64,7 @@ class Alarms(Substitutes):
 
 
 def delete(url: str, logical_id: str) -> None:
-    """Take the stack away, and its alarms."""
+    """Delete the stack and its alarms."""
     watch = client("cloudwatch", url)
     pages = watch.get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{stack(logical_id)}-")
     watch.delete_alarms(AlarmNames=[alarm["AlarmName"] for page in pages for alarm in page["MetricAlarms"]])
@@ -77,7 +77,7 @@ def delete(url: str, logical_id: str) -> None:
 
 
 def _empty(ec2: Any, vpc: str) -> None:
-    """Take out of a network what moto's CloudFormation leaves in it, so that the network itself can go."""
+    """Delete what moto's CloudFormation leaves in a network, so that the network itself can be deleted."""
     inside = [{"Name": "vpc-id", "Values": [vpc]}]
     endpoints = ec2.describe_vpc_endpoints(Filters=inside)["VpcEndpoints"]
     ec2.delete_vpc_endpoints(VpcEndpointIds=[endpoint["VpcEndpointId"] for endpoint in endpoints])
@@ -101,7 +101,7 @@ def stack(logical_id: str) -> str:
 
 
 def divided(tree: Tree, given: Mapping[str, str]) -> Tree:
-    """Return a copy of the tree with `Fn::Cidr` of a parameter's addresses put into effect."""
+    """Return a copy of the tree with `Fn::Cidr` of a parameter's address range evaluated."""
     if isinstance(tree, list):
         return [divided(item, given) for item in tree]
     if not isinstance(tree, dict):

@@ -1,7 +1,7 @@
-"""OpsCenter's items, which moto does not have: open, find, change and resolve them.
+"""OpsCenter's items, which moto lacks: open, find, change and resolve them.
 
-An item whose operational data has `/aws/dedup` is refused while another with the same string, made
-by the same source, is open or in progress (Systems Manager User Guide, "Managing duplicate OpsItems").
+An item whose operational data has `/aws/dedup` is refused while another item with the same string
+and the same source is open or in progress (Systems Manager User Guide, "Managing duplicate OpsItems").
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import time
 import uuid
 from typing import Any
 
-from .function import ACCOUNT, REGION
-from .json_api import JsonApi, Refused
+from local.aws.function import ACCOUNT, REGION
+from local.aws.json_api import JsonApi, Refused
 
 DEDUP = "/aws/dedup"
 UNRESOLVED = ("Open", "InProgress")
@@ -38,7 +38,7 @@ Item = dict[str, Any]
 
 
 class OpsItems(JsonApi):
-    """The operations of Systems Manager that are about OpsItems."""
+    """Systems Manager's operations on OpsItems."""
 
     def __init__(self) -> None:
         self._items: dict[str, Item] = {}
@@ -94,10 +94,10 @@ class OpsItems(JsonApi):
 
     def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
         filters = request.get("OpsItemFilters", [])
-        found = [item for item in self._items.values() if all(_passes(item, one) for one in filters)]
+        items = [item for item in self._items.values() if all(_passes(item, one) for one in filters)]
         first, size = int(request.get("NextToken") or 0), request.get("MaxResults", PAGE)
-        page = found[first : first + size]
-        more = {"NextToken": str(first + size)} if first + size < len(found) else {}
+        page = items[first : first + size]
+        more = {"NextToken": str(first + size)} if first + size < len(items) else {}
         return {"OpsItemSummaries": [_summary(item) for item in page], **more}
 
     def _find(self, ops_item_id: str) -> Item:
@@ -109,13 +109,13 @@ class OpsItems(JsonApi):
 def _check(request: dict[str, Any]) -> None:
     for key in request.get("OperationalData", {}):
         if OWN_KEYS.match(key) and key not in (DEDUP, "/aws/resources", "/aws/automations"):
-            raise Refused("OpsItemInvalidParameterException", f"{key} begins with a word that is AWS's own")
+            raise Refused("OpsItemInvalidParameterException", f"{key} begins with a word reserved by AWS")
     if re.search("aws|amazon|amzn", request["Source"], re.IGNORECASE):
         raise Refused("OpsItemInvalidParameterException", "Source may not name AWS")
 
 
 def _origin(item: dict[str, Any]) -> tuple[str, str | None]:
-    """Return what two items that are one have in common: where they come from and what they say they are."""
+    """Return what duplicate items have in common: the source and the deduplication string."""
     return item["Source"], item.get("OperationalData", {}).get(DEDUP, {}).get("Value")
 
 
@@ -135,14 +135,14 @@ def _arn(ops_item_id: str) -> str:
 
 
 def _passes(item: Item, wanted: dict[str, Any]) -> bool:
-    """Tell whether the item meets a filter: one of its values, whole or as a part."""
+    """Say whether the item matches a filter: one of its values, whole or as a part."""
     key, values = wanted["Key"], wanted["Values"]
     held = _values(item, key)
     if wanted["Operator"] == "Equal":
         return any(value in held for value in values)
     if wanted["Operator"] == "Contains":
         return any(value in text for value in values for text in held)
-    raise Refused("OpsItemInvalidParameterException", f"{wanted['Operator']} is not played here")
+    raise Refused("OpsItemInvalidParameterException", f"{wanted['Operator']} is not part of the stand-in")
 
 
 def _values(item: Item, key: str) -> list[str]:

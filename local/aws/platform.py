@@ -1,4 +1,4 @@
-"""AWS without a deployed stack: the gateway, moto behind it, and Lambda; nothing outlives it."""
+"""AWS without a deployed stack: the gateway, moto behind it, and Lambda. No process outlives it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ..leash import Leash
-from .custom import PREFIX, CustomResources
-from .deploy import Deployer
-from .gateway import App, Gateway
-from .invoke import PATH, InvokeApi
-from .lambdas import Lambda
-from .ops_items import OpsItems
-from .selftest import selftest
-from .usage_limits import UsageLimits
+from local.aws.custom import PREFIX, CustomResources
+from local.aws.deploy import Deployer
+from local.aws.gateway import App, Gateway
+from local.aws.invoke import PATH, InvokeApi
+from local.aws.lambdas import Lambda
+from local.aws.ops_items import OpsItems
+from local.aws.selftest import selftest
+from local.aws.usage_limits import UsageLimits
+from local.leash import Leash
 
 CONFIGURATION = re.compile(r"^/[-0-9]+/functions/(?P<name>[^/]+)/(configuration|concurrency)$")
 
@@ -43,7 +43,7 @@ class Platform:
             self.gateway.route(stand_in.claims, stand_in)
 
     def selftest(self) -> None:
-        """Raise SelfTestError where this platform does not behave as AWS does."""
+        """Raise SelfTestError if this platform does not behave as AWS does."""
         selftest(self.functions, self.url)
 
     def route(self, service: str, app: App) -> None:
@@ -51,7 +51,7 @@ class Platform:
         self.gateway.route(lambda signed_for, _: signed_for == service, app)
 
     def deployer(self, environment: Mapping[str, str]) -> Deployer:
-        """Return what deploys templates here; `environment` is every function's, over its own."""
+        """Return the deployer; `environment` overrides every function's own variables."""
         self._refresh = Deployer(self.url, self.functions, self._custom, environment)
         return self._refresh
 
@@ -70,7 +70,7 @@ class Platform:
         self.stop()
 
     def _change_a_function(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Have moto change a function's configuration, then run it so from its next call on."""
+        """Let moto change a function's configuration, and use it from the next call on."""
         body = self.gateway.moto(environ, start_response)
         match = CONFIGURATION.match(environ["PATH_INFO"])
         if match and self._refresh:

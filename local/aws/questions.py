@@ -1,7 +1,7 @@
-"""Have CloudFormation resolve values of our own: each goes into the stack as an extra output.
+"""Values that CloudFormation resolves for us: each becomes an extra output of the stack.
 
-So `Ref`, `Fn::GetAtt`, `Fn::If` and conditions are evaluated by one engine, for the parts of a
-template that are made by other means.
+So one engine evaluates `Ref`, `Fn::GetAtt`, `Fn::If` and conditions, also for resources that are
+created by API.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .template import DeployError, Tree
+from local.aws.template import DeployError, Tree
 
 PREFIX = "LocalQuestion"
 
@@ -39,7 +39,7 @@ class Questions:
         return {key: self.ask(value, condition) for key, value in tree.items()}
 
     def exists(self, condition: str | None) -> Question:
-        """Return a Question that has an answer only where the condition holds."""
+        """Return a Question that has an answer only if the condition holds."""
         return self._question("yes", condition)
 
     def _question(self, value: Tree, condition: str | None) -> Question:
@@ -63,7 +63,7 @@ def answer(tree: Tree, outputs: Mapping[str, str]) -> Any:
 
 
 def holds(question: Question, outputs: Mapping[str, str]) -> bool:
-    """Tell whether the question of `Questions.exists` holds."""
+    """Say whether the question of `Questions.exists` holds."""
     return question.output in outputs
 
 

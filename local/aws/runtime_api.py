@@ -1,7 +1,7 @@
-"""The Lambda Runtime API of one sandbox: AWS's own runtime client asks it for work and answers to it.
+"""The Lambda Runtime API of one sandbox: AWS's own runtime client gets events here and posts answers.
 
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html; one server per sandbox, because the
-client is given a host and a port and nothing that would tell sandboxes apart.
+client only knows a host and a port, which must identify the sandbox.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ class Event(NamedTuple):
 
 
 class Message(NamedTuple):
-    """What the runtime told: `ready` each time that it asks for work."""
+    """A request of the runtime: `ready` each time that it asks for an event."""
 
     kind: Literal["ready", "response", "error", "init_error", "exit"]
     payload: bytes = b""
 
 
 class RuntimeApi:
-    """A server on a free port; `messages` holds what the runtime told, in order."""
+    """A server on a free port; `messages` holds the runtime's requests in order."""
 
     def __init__(self) -> None:
         self.messages: Queue[Message] = Queue()
@@ -47,7 +47,7 @@ class RuntimeApi:
         return f"{host!s}:{port}"
 
     def give(self, event: Event) -> None:
-        """Hand the event to the runtime when it asks next."""
+        """Give the event to the runtime when it asks next."""
         self._events.put(event)
 
     def close(self) -> None:
@@ -63,7 +63,7 @@ def _handler(messages: Queue[Message], events: Queue[Event | None]) -> type[Base
         disable_nagle_algorithm = True  # with the buffer below: 6 ms instead of 88 ms for a call
         wbufsize = -1
 
-        def do_GET(self) -> None:  # only .../invocation/next is ever asked for
+        def do_GET(self) -> None:  # only .../invocation/next is requested
             messages.put(Message("ready"))
             event = events.get()
             if event is None:
@@ -103,6 +103,6 @@ def _handler(messages: Queue[Message], events: Queue[Event | None]) -> type[Base
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing: a call's log is its handler's."""
+            """Log nothing: a call's log comes from its handler."""
 
     return Handler

@@ -1,8 +1,8 @@
 """One Lambda sandbox: a process of AWS's own Python runtime client, called through the Runtime API.
 
-As on Lambda: loading the code is not counted in the function's time-out, a call that exceeds it has
-its whole process group killed, a process that ended is never called again, and the log says of each
-call what it took.
+As on Lambda: the time-out does not include loading the code; a call that exceeds it has its whole
+process group killed; a process that ended is never called again; the log has each call's duration and
+memory.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from queue import Empty
 
-from ..leash import Leash, kill_group
-from .function import REGION, Answer, Function, failure
-from .runtime_api import Event, Message, RuntimeApi
+from local.aws.function import REGION, Answer, Function, failure
+from local.aws.runtime_api import Event, Message, RuntimeApi
+from local.leash import Leash, kill_group
 
 INIT_TIMEOUT_S = 60.0  # Lambda allows 10 s; a loaded machine of two cores starts many at once
 RESPONSE_LIMIT_BYTES = 6_291_556
@@ -55,7 +55,7 @@ class Sandbox:
 
     @property
     def alive(self) -> bool:
-        """Tell whether the process still runs."""
+        """Say whether the process still runs."""
         return self._process.poll() is None
 
     def call(self, payload: bytes) -> Answer:
@@ -74,7 +74,7 @@ class Sandbox:
         return answer
 
     def close(self) -> None:
-        """Kill the process and all that it started."""
+        """Kill the process and its children."""
         kill_group(self._process.pid)
         self._process.wait()
         self._leash.let_go(self._process.pid)
@@ -82,7 +82,7 @@ class Sandbox:
         shutil.rmtree(self._tmp, ignore_errors=True)
 
     def _initialise(self) -> Answer | None:
-        """Wait until the runtime asks for work; an answer means that it never will."""
+        """Wait until the runtime asks for an event; return an answer if it failed to start."""
         message = self._next(INIT_TIMEOUT_S)
         if message is None:
             return failure("Sandbox.Timedout", f"Error: Init timed out after {INIT_TIMEOUT_S:.2f} seconds")
@@ -117,7 +117,7 @@ class Sandbox:
         return failure("Runtime.ExitError", f"{text} with error: {reason}")
 
     def _used(self) -> str:
-        """Return the processor's time since the last call, the start included, and the peak of memory."""
+        """Return the processor time since the last call, including the start, and the peak memory."""
         try:
             process = Path(f"/proc/{self._process.pid}")
             fields = (process / "stat").read_text().rpartition(")")[2].split()
@@ -145,13 +145,13 @@ def _too_large(size_bytes: int) -> Answer:
 
 
 def _environment(function: Function, extra: Mapping[str, str], api: str, tmp: str) -> dict[str, str]:
-    """Return a sandbox's whole environment: nothing of this process's own leaks into it but PATH."""
+    """Return a sandbox's whole environment; of this process's own, only PATH is passed on."""
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "LANG": "C.UTF-8",
         "TZ": "UTC",
         "TMPDIR": tmp,
-        "AWS_CONFIG_FILE": os.devnull,  # what a person has set up on this machine is not for functions
+        "AWS_CONFIG_FILE": os.devnull,  # this machine's AWS profiles are not for functions
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,

@@ -1,6 +1,6 @@
-"""A state machine that proves, at every start, what the pipeline needs of moto's interpreter.
+"""A state machine that checks, at every start, what the pipeline needs from moto's interpreter.
 
-A new moto that runs it otherwise stops the stack, before it can run a pipeline wrongly in silence.
+If a new moto runs it differently, the stack does not start, instead of running pipelines wrongly.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from .clients import client
-from .function import Function
-from .lambdas import Lambda
+from local.aws.clients import client
+from local.aws.function import Function
+from local.aws.lambdas import Lambda
 
 NAME = "local-selftest"
 TEXT = 'a "quote", \\ and 😀'
@@ -26,20 +26,20 @@ class SelfTestError(Exception):
 
 
 def selftest(functions: Lambda, url: str) -> None:
-    """Run the machine; raise SelfTestError where its result is not what AWS would give."""
+    """Run the machine; raises SelfTestError if its result differs from AWS's."""
     functions.deploy(Function(NAME, Path(__file__).parent / "probe", {}, timeout_s=10))
     states = client("stepfunctions", url)
     role = "arn:aws:iam::123456789012:role/selftest"
     try:
         machine = states.create_state_machine(name=NAME, definition=json.dumps(DEFINITION), roleArn=role)
-        found = _run(states, machine["stateMachineArn"])
+        result = _run(states, machine["stateMachineArn"])
         states.delete_state_machine(stateMachineArn=machine["stateMachineArn"])
     except Exception as error:
         raise SelfTestError(_message(f"it stopped with {error!r}")) from error
     finally:
         functions.remove(NAME)
-    if found != EXPECTED:
-        raise SelfTestError(_message(f"it gave {found} and not {EXPECTED}"))
+    if result != EXPECTED:
+        raise SelfTestError(_message(f"it gave {result} and not {EXPECTED}"))
     (functions.logs / f"{NAME}.log").unlink()
 
 

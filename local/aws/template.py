@@ -1,7 +1,7 @@
-"""template.yaml, split into what moto's CloudFormation can create and what is made by other means.
+"""template.yaml, split into what moto's CloudFormation can create and what is created by other means.
 
-Nothing is left out in silence: a resource of a type that is neither known to moto nor named here
-stops the deploy.
+Nothing is left out silently: a resource type that is neither known to moto nor named here fails the
+deploy.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from .function import ACCOUNT, REGION
+from local.aws.function import ACCOUNT, REGION
 
 STACK_NAME = "tributary"
 Tree = Any  # JSON as templates carry it: dict, list, str, int, float, bool
 CODE = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
-ARTIFACTS = "local-artifacts"  # the bucket of the empty zips that stand for code
+ARTIFACTS = "local-artifacts"  # the bucket of empty zips in place of code
 # A machine is created a second time by API: CloudFormation's never executes in moto.
 PLACEHOLDER = {"StartAt": "Unused", "States": {"Unused": {"Type": "Pass", "End": True}}}
-# Types that a stand-in of ours plays, or that have no effect on a run: only their names are needed.
+# Types that a stand-in of ours implements, or that do not affect a run: only their names are needed.
 LAYER = "AWS::Lambda::LayerVersion"
 NAMED_ONLY = frozenset(
     {
@@ -41,7 +41,7 @@ NAMED_ONLY = frozenset(
         "AWS::S3::BucketPolicy",  # it asks for TLS, which is not spoken here
     }
 )
-# Types that `by_api` makes.
+# Types that `by_api` creates.
 NESTED = "AWS::CloudFormation::Stack"
 BY_API = frozenset(
     {
@@ -53,8 +53,8 @@ BY_API = frozenset(
     }
 )
 
-# What CloudFormation would name at random is named after the stack here, so that events/env.json,
-# a file for calls by hand, can say what the local stack's names are.
+# Resources that CloudFormation would name at random are named after the stack here, so that
+# events/env.json, a file for calls by hand, can hold the local stack's names.
 NAME_PROPERTIES = {
     "AWS::Lambda::Function": "FunctionName",
     "AWS::S3::Bucket": "BucketName",
@@ -65,7 +65,7 @@ NAME_PROPERTIES = {
 
 
 class DeployError(Exception):
-    """The template cannot be deployed here as it stands."""
+    """The template cannot be deployed here."""
 
 
 @dataclass(slots=True)
@@ -104,7 +104,7 @@ def _parsed(text: str) -> dict[str, Tree]:
 def take_apart(path: Path, parameters: Mapping[str, str], folders: Mapping[str, Path] | None = None) -> Parts:
     """Read the template, transform it from SAM, and split it.
 
-    `folders`: code by logical id that lies elsewhere than the template says.
+    `folders`: code by logical id that is not at the template's path.
     """
     parts = Parts(read(path))
     declared = parts.template.get("Parameters", {})
@@ -121,7 +121,7 @@ def take_apart(path: Path, parameters: Mapping[str, str], folders: Mapping[str, 
         elif kind in NAMED_ONLY or kind in BY_API:
             parts.named[name] = resources.pop(name)
         elif kind == "AWS::Lambda::Function":
-            resources[name]["Properties"].pop("Layers", None)  # folders on its path here
+            resources[name]["Properties"].pop("Layers", None)  # here the layers are folders on its path
     _refuse_unknown(resources)
     _name(resources)
     values = Substitutes(parts.named, parts.custom)
@@ -135,13 +135,13 @@ def take_apart(path: Path, parameters: Mapping[str, str], folders: Mapping[str, 
 
 
 def _detach_files(parts: Parts, root: Path, folders: Mapping[str, Path]) -> None:
-    """Take out what names files: the code, the machines' definitions and the nested stacks' templates.
+    """Take out references to files: code, state machines' definitions, nested stacks' templates.
 
-    SAM names a layer after its content, so that another content is another layer: so do the keys here.
+    SAM names a layer after its content, so other content is another layer; the keys here do the same.
     """
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # where there is one in C, by far the faster
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader, if there is one, is far faster
     shared = parts.template.get("Globals", {}).get("Function", {})
     for name, resource in parts.template["Resources"].items():
         properties = resource.setdefault("Properties", {})
@@ -164,13 +164,13 @@ def _detach_files(parts: Parts, root: Path, folders: Mapping[str, Path]) -> None
 
 
 def digest(folder: Path) -> str:
-    """Return what is the same for folders of the same files, as far as they are shipped."""
-    found = hashlib.sha256()
+    """Return a digest of the files in a folder that are shipped."""
+    hasher = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             content = path.read_bytes()
-            found.update(f"{path.relative_to(folder)}\0{len(content)}\0".encode() + content)
-    return found.hexdigest()
+            hasher.update(f"{path.relative_to(folder)}\0{len(content)}\0".encode() + content)
+    return hasher.hexdigest()
 
 
 def _transform(template: dict[str, Tree], parameters: Mapping[str, str]) -> dict[str, Tree]:
@@ -185,10 +185,10 @@ def _transform(template: dict[str, Tree], parameters: Mapping[str, str]) -> dict
 
 
 class ManagedPolicies:
-    """AWS's managed policies by name, without asking IAM: every name has the usual ARN."""
+    """AWS's managed policies by name, without a call to IAM: every name has the usual ARN."""
 
     def load(self) -> dict[str, str]:
-        """Return the names that have an ARN; SAM takes any other name as an ARN itself."""
+        """Return the names with their ARNs; SAM takes any other name as an ARN."""
         names = ("AWSLambdaBasicExecutionRole", "AWSLambdaVPCAccessExecutionRole", "AWSXRayDaemonWriteAccess")
         return {name: f"arn:aws:iam::aws:policy/service-role/{name}" for name in names}
 
@@ -205,7 +205,7 @@ def _refuse_unknown(resources: Mapping[str, Mapping[str, Tree]]) -> None:
 
 
 def _name(resources: Mapping[str, dict[str, Tree]]) -> None:
-    """Give every resource that the template leaves unnamed a name that is the same in each deploy."""
+    """Give every resource without a name one that is the same in each deploy."""
     for logical_id, resource in resources.items():
         if attribute := NAME_PROPERTIES.get(resource["Type"]):
             name = f"{STACK_NAME}-{logical_id}"
@@ -214,7 +214,7 @@ def _name(resources: Mapping[str, dict[str, Tree]]) -> None:
 
 
 class Substitutes:
-    """What stands in for references to resources that CloudFormation will not create here."""
+    """Values for references to resources that CloudFormation does not create here."""
 
     def __init__(
         self, named: Mapping[str, Mapping[str, Tree]], custom: Mapping[str, Mapping[str, Tree]]
@@ -258,9 +258,9 @@ class Substitutes:
         if self._named[target]["Type"] == "AWS::SecretsManager::Secret":
             return secret_arn(target)
         if self._named[target]["Type"] == LAYER:
-            return f"arn:aws:lambda:{REGION}:{ACCOUNT}:layer:{target}:1"  # the id tells the content
+            return f"arn:aws:lambda:{REGION}:{ACCOUNT}:layer:{target}:1"  # the id depends on the content
         properties = self._named[target].get("Properties", {})
-        properties = properties.get("DatabaseInput", properties)  # of Glue: what has the name
+        properties = properties.get("DatabaseInput", properties)  # of Glue: here is the name
         last = attribute.rpartition(".")[2] or _name_property(properties) or "Name"
         if last in properties:
             return self.replace(properties[last])
@@ -275,12 +275,12 @@ def secret_name(logical_id: str) -> str:
 
 
 def secret_arn(logical_id: str) -> str:
-    """Return an ARN by which moto finds the secret before and after it exists; any suffix does."""
+    """Return an ARN that moto resolves to the secret before and after it exists; any suffix works."""
     return f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{secret_name(logical_id)}-Local1"
 
 
 def token(target: str, attribute: str) -> str:
-    """Return the text that stands for an attribute of a custom resource or nested stack until it is there."""
+    """Return a placeholder for an attribute of a custom resource or nested stack."""
     return f"<<custom {target} {attribute}>>"
 
 

@@ -1,4 +1,4 @@
-"""Redshift Serverless's usage limits, which moto does not have: create, list, change and delete.
+"""Redshift Serverless's usage limits, which moto lacks: create, list, change and delete.
 
 A workgroup takes one limit of each usage type and period; a second is a conflict.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from .json_api import JsonApi, Refused
+from local.aws.json_api import JsonApi, Refused
 
 ACTIONS = ("log", "emit-metric", "deactivate")
 PERIODS = ("daily", "weekly", "monthly")
@@ -17,7 +17,7 @@ Limit = dict[str, Any]
 
 
 class UsageLimits(JsonApi):
-    """The operations of Redshift Serverless that are about usage limits."""
+    """Redshift Serverless's operations on usage limits."""
 
     def __init__(self) -> None:
         self._limits: dict[str, Limit] = {}
@@ -43,8 +43,8 @@ class UsageLimits(JsonApi):
 
     def _list(self, request: dict[str, Any]) -> dict[str, Any]:
         wanted = {name: request[name] for name in ("resourceArn", "usageType") if name in request}
-        found = [limit for limit in self._limits.values() if wanted.items() <= limit.items()]
-        return {"usageLimits": found}
+        limits = [limit for limit in self._limits.values() if wanted.items() <= limit.items()]
+        return {"usageLimits": limits}
 
     def _update(self, request: dict[str, Any]) -> dict[str, Any]:
         limit = {**self._found(request), **request}
@@ -64,4 +64,4 @@ class UsageLimits(JsonApi):
 
 def _check(limit: Limit) -> None:
     if limit["amount"] < 1 or limit["breachAction"] not in ACTIONS:
-        raise Refused("ValidationException", "the amount must be positive, and the action one that there is")
+        raise Refused("ValidationException", "the amount must be positive and the action must exist")

@@ -26,12 +26,11 @@ sys.path.insert(0, str(ROOT / "layers" / "tributary"))
 warnings.filterwarnings("ignore", module="moto")
 
 from local import stack  # noqa: E402
-
-from . import crm, tables, warehouse  # noqa: E402
-from .runs import compare_all, run_all  # noqa: E402
-from .sales import LATE_CLERK, Sales  # noqa: E402
-from .screen import Screen  # noqa: E402
-from .source import Source  # noqa: E402
+from local.demo import crm, tables, warehouse  # noqa: E402
+from local.demo.runs import compare_all, run_all  # noqa: E402
+from local.demo.sales import LATE_CLERK, Sales  # noqa: E402
+from local.demo.screen import Screen  # noqa: E402
+from local.demo.source import Source  # noqa: E402
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -82,8 +81,8 @@ def show(directory: Path, options: argparse.Namespace, screen: Screen, running: 
         _store_secret(pipeline, source)
 
     screen.step("Meanwhile in sales:")
-    for said in sales.work_on():
-        screen.detail(said)
+    for change in sales.work_on():
+        screen.detail(change)
     screen.step("First run, both sources at the same time")
     succeeded = run_all(pipeline, sources, screen)
     screen.step("Comparing every row of source and warehouse")
@@ -91,8 +90,8 @@ def show(directory: Path, options: argparse.Namespace, screen: Screen, running: 
 
     for source in sources:
         screen.step(f"Meanwhile in {source.name}:")
-        for said in source.change():
-            screen.detail(said)
+        for change in source.change():
+            screen.detail(change)
     time.sleep(SETTLED_S)
     screen.step("Second run, both sources at the same time")
     succeeded &= run_all(pipeline, sources, screen)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .tables import CHANGED_AT
+from local.demo.tables import CHANGED_AT
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,10 @@ import sqlite3
 from pathlib import Path
 
 from local.databases import mariadb
-
-from . import compare
-from .compare import Fingerprint
-from .source import Source
-from .tables import CHANGED_AT, CUSTOMER, NATION, REGION, SUPPLIER, Table
+from local.demo import compare
+from local.demo.compare import Fingerprint
+from local.demo.source import Source
+from local.demo.tables import CHANGED_AT, CUSTOMER, NATION, REGION, SUPPLIER, Table
 
 TABLES: tuple[Table, ...] = (NATION, REGION, CUSTOMER, SUPPLIER)
 LOYALTY = {"loyalty": "VARCHAR(10)"}
@@ -124,7 +123,7 @@ class MariaDBCrm:
         for _, sql in CHANGES:
             self._run(sql.format(now="CURRENT_TIMESTAMP(6)"))
         self._added = LOYALTY
-        return [said for said, _ in CHANGES]
+        return [description for description, _ in CHANGES]
 
     def fingerprint(self, table: Table) -> Fingerprint:
         """Return the table's fingerprint."""
@@ -192,7 +191,7 @@ class SQLiteCrm:
         for _, sql in CHANGES:
             self._session.execute(sql.format(now="CURRENT_TIMESTAMP"))
         self._added = LOYALTY
-        return [said for said, _ in CHANGES]
+        return [description for description, _ in CHANGES]
 
     def fingerprint(self, table: Table) -> Fingerprint:
         """Return the table's fingerprint."""

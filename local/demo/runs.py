@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from local.demo import warehouse
+from local.demo.screen import Cell, Screen
+from local.demo.source import Source
 from local.pipeline import Pipeline, Run
-
-from . import warehouse
-from .screen import Cell, Screen
-from .source import Source
 
 POLL_S = 0.1
 FIGURES = ("table", "rows read", "loaded", "bytes", "seconds", "new watermark")
@@ -68,10 +67,10 @@ def compare_all(pipeline: Pipeline, sources: Sequence[Source], screen: Screen) -
         theirs = [one.result() for one in counting]
     rows: list[list[Cell]] = []
     for (source, table), here, there in zip(tables, theirs, ours, strict=True):
-        found: list[Cell] = [there.rows, str(there.checksum)] if there else [0, "incomplete"]
+        loaded: list[Cell] = [there.rows, str(there.checksum)] if there else [0, "incomplete"]
         verdict = "same" if here == there else "DIFFERENT"
         rows.append(
-            [f"{source.name}.{table.name}", here.rows, found[0], str(here.checksum), found[1], verdict]
+            [f"{source.name}.{table.name}", here.rows, loaded[0], str(here.checksum), loaded[1], verdict]
         )
     screen.table(COMPARISON, rows)
     return theirs == ours
@@ -99,9 +98,9 @@ def _figures(
 
 def _show_notes(source: str, report: Mapping[str, Any], screen: Screen) -> None:
     """Show what the run took without being told, the same words once."""
-    said: dict[str, list[str]] = {}
+    tables_by_note: dict[str, list[str]] = {}
     for table in report.get("tables", ()):
         for note in table["notes"]:
-            said.setdefault(note, []).append(table["table"])
-    for note, tables in said.items():
+            tables_by_note.setdefault(note, []).append(table["table"])
+    for note, tables in tables_by_note.items():
         screen.detail(f"{source}, {', '.join(tables)}: {note}")

@@ -8,10 +8,9 @@ from pathlib import Path
 import pg8000.native
 
 from local.databases.postgres import Postgres
-
-from . import compare
-from .compare import Fingerprint
-from .tables import CHANGED_AT, LINEITEM, ORDERS, PART, PARTSUPP, Table
+from local.demo import compare
+from local.demo.compare import Fingerprint
+from local.demo.tables import CHANGED_AT, LINEITEM, ORDERS, PART, PARTSUPP, Table
 
 # A row changed at some full minute of the 30 days until two hours ago: many share one.
 HISTORY = "date_trunc('minute', now() - interval '2 hours' - random() * interval '30 days')"
@@ -118,8 +117,8 @@ class Sales:
 
     def late_orders(self) -> int:
         """Return how many orders the late transaction inserted."""
-        found = self._run(f"SELECT COUNT(*) FROM orders WHERE o_clerk = '{LATE_CLERK}'")
-        return int(str(found[0][0]))
+        rows = self._run(f"SELECT COUNT(*) FROM orders WHERE o_clerk = '{LATE_CLERK}'")
+        return int(str(rows[0][0]))
 
     def fingerprint(self, table: Table) -> Fingerprint:
         """Return the table's fingerprint."""

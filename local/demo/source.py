@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from .compare import Fingerprint
-from .tables import Table
+from local.demo.compare import Fingerprint
+from local.demo.tables import Table
 
 
 class Source(Protocol):

@@ -101,9 +101,10 @@ REGION = _table(
 def generate(directory: Path, scale: float) -> None:
     """Write every table as `<name>.csv` with a header line; scale 0.1 is 600,572 rows of lineitem."""
     program = Path(sys.executable).with_name("tpchgen-cli")
-    found = str(program) if program.exists() else shutil.which("tpchgen-cli")
-    if not found:
+    program = str(program) if program.exists() else shutil.which("tpchgen-cli")
+    if not program:
         raise FileNotFoundError("tpchgen-cli is missing; run make setup")
     subprocess.run(
-        [found, "csv", "--quiet", "--scale-factor", str(scale), "--output-dir", str(directory)], check=True
+        [program, "csv", "--quiet", "--scale-factor", str(scale), "--output-dir", str(directory)],
+        check=True,
     )

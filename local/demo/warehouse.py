@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 
+from local.demo import compare
+from local.demo.compare import Fingerprint
+from local.demo.tables import Table
 from local.pipeline import Pipeline
 
-from . import compare
-from .compare import Fingerprint
-from .tables import Table
-
 Row = tuple[str | None, ...]
+UNDER_WAY = ("SUBMITTED", "PICKED", "STARTED")
 
 
 class QueryFailed(Exception):
@@ -25,10 +25,14 @@ def ask(pipeline: Pipeline, sql: str) -> list[Row]:
         WorkgroupName=pipeline.outputs["WarehouseWorkgroup"],
         Database=pipeline.outputs["WarehouseDatabase"],
     )["Id"]
-    while (found := api.describe_statement(Id=identifier))["Status"] in ("SUBMITTED", "PICKED", "STARTED"):
+    while (statement := api.describe_statement(Id=identifier))["Status"] in (
+        "SUBMITTED",
+        "PICKED",
+        "STARTED",
+    ):
         time.sleep(0.05)
-    if found["Status"] != "FINISHED":
-        raise QueryFailed(str(found.get("Error", found["Status"])))
+    if statement["Status"] != "FINISHED":
+        raise QueryFailed(str(statement.get("Error", statement["Status"])))
     pages = api.get_paginator("get_statement_result").paginate(Id=identifier)
     return [tuple(map(_text, record)) for page in pages for record in page["Records"]]
 
@@ -60,7 +64,7 @@ def fingerprint(pipeline: Pipeline, schema: str, table: Table, columns: dict[str
 def count(pipeline: Pipeline, table: str, where: str) -> int:
     """Return how many rows of the table meet the condition; none where it cannot be asked."""
     try:
-        [(found,)] = ask(pipeline, f"SELECT COUNT(*) FROM {table} WHERE {where}")
+        [(counted,)] = ask(pipeline, f"SELECT COUNT(*) FROM {table} WHERE {where}")
     except QueryFailed:
         return 0
-    return int(str(found))
+    return int(str(counted))

@@ -62,7 +62,7 @@ def described(statement: Statement, part: Part, identifier: str) -> dict[str, An
 
 
 def _part(part: Part, identifier: str) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    description: dict[str, Any] = {
         "Id": identifier,
         "Status": part.status,
         "CreatedAt": part.created,
@@ -74,7 +74,7 @@ def _part(part: Part, identifier: str) -> dict[str, Any]:
         "ResultRows": part.result.count,
         "ResultSize": sum(len(value or "") for row in part.result.rows for value in row),
     }
-    return {**told, "Error": part.error} if part.error else told
+    return {**description, "Error": part.error} if part.error else description
 
 
 def listed(statements: list[Statement], start: int, most: int) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def _field(value: Value, type_oid: int) -> dict[str, Any]:
 
 TEXTS: dict[int, Callable[[str], str]] = {
     BYTEA: lambda value: value.removeprefix("\\x"),
-    JSONB: lambda value: JSON_BLANKS.sub(lambda found: found[1] or "", value),
+    JSONB: lambda value: JSON_BLANKS.sub(lambda match: match[1] or "", value),
 }
 
 

@@ -92,10 +92,10 @@ class DataApi:
         return self._operations[operation](request, caller)
 
     def _caller(self, authorization: str) -> Caller:
-        found = ACCESS_KEY.search(authorization)
-        if not found:
+        match = ACCESS_KEY.search(authorization)
+        if not match:
             raise ApiError("MissingAuthenticationTokenException", "Missing Authentication Token")
-        return Caller(found[1], self._identify(found[1]))
+        return Caller(match[1], self._identify(match[1]))
 
     def s3(self) -> Any:
         """Return the client that COPY reads through, made at its first use."""

@@ -62,13 +62,13 @@ def read(reader: Reader, names: LongNames) -> Copy:
 
 
 def _options(reader: Reader) -> set[str]:
-    found: set[str] = set()
+    options: set[str] = set()
     while reader.peek() is not END:
         option = _option(reader)
-        if option in found:
+        if option in options:
             raise Refused("conflicting or redundant options")
-        found.add(option)
-    return found
+        options.add(option)
+    return options
 
 
 def _option(reader: Reader) -> str:

@@ -52,55 +52,57 @@ def detailed(error: str, code: int, context: str, query: int | None = None) -> s
 
 def translated(error: DatabaseError) -> SqlError:
     """Return PostgreSQL's error as Redshift words it."""
-    told: dict[str, str] = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
-    if told.get("C") == "57014":
-        return Cancelled(told["M"])
-    worded = WORDED.get(told.get("C", ""))
-    text = worded(told) if worded else None
-    return SqlError(text or _plain(told, str(error)))
+    fields: dict[str, str] = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+    if fields.get("C") == "57014":
+        return Cancelled(fields["M"])
+    worded = WORDED.get(fields.get("C", ""))
+    text = worded(fields) if worded else None
+    return SqlError(text or _plain(fields, str(error)))
 
 
-def _plain(told: dict[str, str], default: str) -> str:
-    message = told.get("M", default).replace("permission denied for table", "permission denied for relation")
-    return f"{message}\n  Detail: {told['D']}" if "D" in told else message
+def _plain(fields: dict[str, str], default: str) -> str:
+    message = fields.get("M", default).replace(
+        "permission denied for table", "permission denied for relation"
+    )
+    return f"{message}\n  Detail: {fields['D']}" if "D" in fields else message
 
 
-def _conflict(told: dict[str, str]) -> str:
+def _conflict(fields: dict[str, str]) -> str:
     return (
         "1023\n  Detail: Serializable isolation violation on table, transactions forming the cycle are "
-        f"not known to the stand-in ({told['M']})"
+        f"not known to the stand-in ({fields['M']})"
     )
 
 
-def _null(told: dict[str, str]) -> str:
-    text = f"Cannot insert a NULL value into column {told.get('c')}"
+def _null(fields: dict[str, str]) -> str:
+    text = f"Cannot insert a NULL value into column {fields.get('c')}"
     return detailed(text, 8007, text)
 
 
-def _too_long(told: dict[str, str]) -> str:
-    context = told["M"].replace("value too long", "Value too long", 1)
+def _too_long(fields: dict[str, str]) -> str:
+    context = fields["M"].replace("value too long", "Value too long", 1)
     return detailed("Value too long for character type", 8001, context)
 
 
-def _check(told: dict[str, str]) -> str | None:
-    constraint = told.get("n", "")
+def _check(fields: dict[str, str]) -> str | None:
+    constraint = fields.get("n", "")
     if not constraint.startswith("varbyte_"):
         return None
     return f"value too long for type binary varying({constraint.split('_')[1]})"
 
 
-def _user(told: dict[str, str]) -> str | None:
-    return told["M"].replace("role", "user", 1) if told["M"].startswith("role") else None
+def _user(fields: dict[str, str]) -> str | None:
+    return fields["M"].replace("role", "user", 1) if fields["M"].startswith("role") else None
 
 
 WORDED: dict[str, Callable[[dict[str, str]], str | None]] = {  # by SQLSTATE
     "40001": _conflict,
-    "21000": lambda told: MULTIPLE_MATCHES if "MERGE" in told["M"] else None,
+    "21000": lambda fields: MULTIPLE_MATCHES if "MERGE" in fields["M"] else None,
     "22001": _too_long,
     "23502": _null,
     "23514": _check,
     "22023": _user,  # SET SESSION AUTHORIZATION to nobody
     "42704": _user,
     "42710": _user,
-    "428C9": lambda told: "cannot set an identity column to a value",
+    "428C9": lambda fields: "cannot set an identity column to a value",
 }

@@ -154,18 +154,18 @@ def change(wanted: Change, session: Session, s3: Any, query: int) -> None:
         keys = [row[0] for row in session.run(_keys(wanted.table)).rows]
         if [name for name, _ in partition.values] != keys:
             raise SqlError(f"the partition's columns are {', '.join(map(str, keys))}")
-        told = literal(json.dumps([value for _, value in partition.values], separators=(",", ":")))
+        values = literal(json.dumps([value for _, value in partition.values], separators=(",", ":")))
         if not wanted.adds:
-            session.run(f"SELECT stand_in.forget_partition({literal(wanted.table)}::regclass, {told})")
+            session.run(f"SELECT stand_in.forget_partition({literal(wanted.table)}::regclass, {values})")
             same = " AND ".join(f"{quote(name)} = {literal(value)}" for name, value in partition.values)
             session.run(f"DELETE FROM {wanted.table} WHERE {same}")
             continue
-        noted = f"{literal(wanted.table)}::regclass, {told}, {literal(partition.location)}"
+        noted = f"{literal(wanted.table)}::regclass, {values}, {literal(partition.location)}"
         [[new]] = session.run(f"SELECT stand_in.note_partition({noted})").rows
         if new == "t":
             _read(wanted.table, partition, session, s3, query)
         elif not wanted.missing_only:
-            raise SqlError(f"partition {told} already exists")
+            raise SqlError(f"partition {values} already exists")
     session.run(f"REVOKE {WRITE} ON {wanted.table} FROM CURRENT_USER")
 
 
@@ -193,10 +193,10 @@ def _files(
     """Yield the rows of each of the manifest's files, with the names of the columns that they fill."""
     bucket, _, key = location.removeprefix("s3://").partition("/")
     for item in loading.manifest(bucket, key, s3):
-        found = loading.read(item, s3, query)
-        if found is None:
+        object_read = loading.read(item, s3, query)
+        if object_read is None:
             continue
-        file = found[1]
+        file = object_read[1]
         known = {target.name: target for target in targets}
         shown = [known[name] for name in file.schema_arrow.names if name in known]
         check = partial(parquet.check_columns, file, shown, item.url)

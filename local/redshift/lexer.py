@@ -67,19 +67,19 @@ def tokens(sql: str) -> list[Token]:
 
     Raises Refused for an unfinished string and where a second statement follows.
     """
-    found: list[Token] = []
+    result: list[Token] = []
     for match in TOKEN.finditer(sql):
         kind = match.lastgroup
         if kind == "space":
             continue
         if kind == "bad":
             raise _unreadable(match[0], sql[match.start() :])
-        found.append(Token(kind, match[0]))  # type: ignore[arg-type]
-    while found and found[-1].is_(";"):
-        found.pop()
-    if any(token.is_(";") for token in found):
+        result.append(Token(kind, match[0]))  # type: ignore[arg-type]
+    while result and result[-1].is_(";"):
+        result.pop()
+    if any(token.is_(";") for token in result):
         raise Refused("cannot insert multiple commands into a prepared statement")
-    return found
+    return result
 
 
 def _unreadable(character: str, rest: str) -> Refused:

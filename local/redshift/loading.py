@@ -95,9 +95,9 @@ def _described(rows: Sequence[Sequence[str | None]]) -> list[Target]:
 
 def _targets(copy: Copy, session: Session) -> list[Target]:
     """Return the columns in the order of the file's: the list's, else the table's but for IDENTITY."""
-    found = session.run(COLUMNS.format(table=literal(copy.quoted))).rows
-    known = {target.name: target for target in _described(found)}
-    always = {str(row[0]) for row in found if row[4] == "a"}
+    rows = session.run(COLUMNS.format(table=literal(copy.quoted))).rows
+    known = {target.name: target for target in _described(rows)}
+    always = {str(row[0]) for row in rows if row[4] == "a"}
     if copy.columns is None:
         return [target for name, target in known.items() if copy.explicit_ids or name not in always]
     for listed in copy.columns:
@@ -105,7 +105,7 @@ def _targets(copy: Copy, session: Session) -> list[Target]:
             raise SqlError(f'column "{listed}" of relation "{copy.table[-1]}" does not exist')
         if listed in always and not copy.explicit_ids:
             raise SqlError(f'cannot set an identity column to a value: "{listed}" needs EXPLICIT_IDS')
-    for name, _, not_null, has_default, identity, *_ in found:
+    for name, _, not_null, has_default, identity, *_ in rows:
         if not_null == "t" and has_default == "f" and not identity and name not in copy.columns:
             raise SqlError("NOT NULL column without DEFAULT must be included in column list")
     return [known[listed] for listed in copy.columns]
@@ -136,9 +136,9 @@ def manifest(bucket: str, key: str, s3: Any) -> Iterator[Object]:
     try:
         entries = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())["entries"]
     except ClientError as error:
-        told = error.response["Error"]
+        details = error.response["Error"]
         raise SqlError(
-            f"Problem reading manifest file - S3ServiceException:{told['Message']},Error {told['Code']}"
+            f"Problem reading manifest file - S3ServiceException:{details['Message']},Error {details['Code']}"
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise SqlError(
@@ -150,13 +150,13 @@ def manifest(bucket: str, key: str, s3: Any) -> Iterator[Object]:
 
 def _entry(entry: dict[str, Any]) -> Object:
     unknown = set(entry) - {"url", "mandatory", "meta"}
-    found = re.fullmatch(r"s3://([^/]+)/(.+)", str(entry.get("url")))
-    if unknown or not found:
+    match = re.fullmatch(r"s3://([^/]+)/(.+)", str(entry.get("url")))
+    if unknown or not match:
         raise SqlError(f"Problem reading manifest file - entry without a valid url: {sorted(entry)}")
     size = (entry.get("meta") or {}).get("content_length")
     if not isinstance(size, int):
         raise SqlError("Problem reading manifest file - columnar data requires meta.content_length")
-    return Object(found[1], found[2], size, entry.get("mandatory") is True)
+    return Object(match[1], match[2], size, entry.get("mandatory") is True)
 
 
 def _check_region(bucket: str, s3: Any) -> None:

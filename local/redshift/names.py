@@ -66,4 +66,4 @@ class LongNames:
         """Return the text with every stored name in it replaced by the full one."""
         if "~" not in text:
             return text
-        return STORED.sub(lambda found: self._known.get(found[0], found[0]), text)
+        return STORED.sub(lambda match: self._known.get(match[0], match[0]), text)

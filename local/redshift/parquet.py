@@ -130,8 +130,8 @@ def _check_leaf(field: pa.Field, leaf: Any, target: Target, url: str) -> None:
 def _fits(physical: str, logical: dict[str, Any], target: Target) -> bool:
     kind = re.sub(r"\(.*\)", "", target.type)
     if kind == "numeric":
-        told = f"numeric({logical.get('precision')},{logical.get('scale')})"
-        return logical["Type"] == "Decimal" and told == target.type
+        file_type = f"numeric({logical.get('precision')},{logical.get('scale')})"
+        return logical["Type"] == "Decimal" and file_type == target.type
     return any(
         physical == accepted and all(logical.get(name) == value for name, value in wanted.items())
         for accepted, wanted in ACCEPTED.get(kind, [])
@@ -186,10 +186,10 @@ def _dated(values: pa.Array) -> pa.Array:
 
 
 def _era(text: str | None) -> str | None:
-    found = re.match(r"(-?\d+)(-.*)", text) if text else None
-    if not found or int(found[1]) > 0:
+    match = re.match(r"(-?\d+)(-.*)", text) if text else None
+    if not match or int(match[1]) > 0:
         return text
-    return f"{1 - int(found[1]):04d}{found[2]} BC"
+    return f"{1 - int(match[1]):04d}{match[2]} BC"
 
 
 RENDERED: dict[str, Callable[[pa.Array], pa.Array]] = {

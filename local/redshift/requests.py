@@ -59,19 +59,19 @@ def sqls(texts: object) -> list[str]:
 def where(request: dict[str, Any], endpoints: Collection[str] | None) -> dict[str, str]:
     """Return the request's words for the warehouse and its user, in a combination that exists."""
     kept = ("Database", "WorkgroupName", "ClusterIdentifier", "DbUser", "SecretArn")
-    told = {name: str(request[name]) for name in kept if request.get(name)}
+    members = {name: str(request[name]) for name in kept if request.get(name)}
     if request.get("SessionId") or request.get("SessionKeepAliveSeconds"):
         refuse("sessions that outlive a call are not part of the stand-in")
-    if ("WorkgroupName" in told) == ("ClusterIdentifier" in told):
+    if ("WorkgroupName" in members) == ("ClusterIdentifier" in members):
         refuse("Exactly one of WorkgroupName and ClusterIdentifier must be given")
-    if "Database" not in told:
+    if "Database" not in members:
         refuse("Database is required")
-    if "DbUser" in told and ("SecretArn" in told or "WorkgroupName" in told):
+    if "DbUser" in members and ("SecretArn" in members or "WorkgroupName" in members):
         refuse("DbUser is allowed with ClusterIdentifier and without SecretArn only")
-    name = told.get("WorkgroupName") or told["ClusterIdentifier"]
+    name = members.get("WorkgroupName") or members["ClusterIdentifier"]
     if endpoints is not None and name not in endpoints:
         refuse(f"Redshift endpoint doesn't exist in this region: {name}")
-    return told
+    return members
 
 
 def token(request: dict[str, Any]) -> str:

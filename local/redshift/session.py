@@ -84,8 +84,8 @@ class Session:
         except DatabaseError as error:
             raise translated(error) from error
         columns = tuple(
-            Column(told["name"], told["type_oid"], told["type_modifier"])
-            for told in self._connection.columns or ()
+            Column(column["name"], column["type_oid"], column["type_modifier"])
+            for column in self._connection.columns or ()
         )
         return Result(columns, tuple(map(tuple, rows or ())), self._connection.row_count)
 

@@ -118,7 +118,7 @@ def test_a_faulty_file_fails_the_deploy_by_line_and_changes_nothing(island: Comp
     said = command(island, "deploy")
     assert said.returncode == 1
     fault = f'Schedules: Update failed: ConfigError: {new.name}.yaml, line 3, schedule: "hourly" is not a'
-    assert f"not deployed, and all is as it was: {fault}" in said.stderr
+    assert f"not deployed, the stack is as before: {fault}" in said.stderr
     assert schedules(island) == names
     after = schedule(island, source)
     assert {**after, "ResponseMetadata": None} == {**before, "ResponseMetadata": None}

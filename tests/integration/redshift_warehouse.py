@@ -72,16 +72,16 @@ class Warehouse:
             sent = data.execute_statement(Sql=sqls[0], **where)
         else:
             sent = data.batch_execute_statement(Sqls=list(sqls), **where)
-        told: dict[str, Any] = data.describe_statement(Id=sent["Id"], WaitTimeSeconds=30)
-        return told
+        statement: dict[str, Any] = data.describe_statement(Id=sent["Id"], WaitTimeSeconds=30)
+        return statement
 
     def run(self, *sqls: str, role: str = "admin", **more: Any) -> list[Row]:
         """Run the statements and return the rows of the last; raises Failed."""
-        told = self.submit(*sqls, role=role, **more)
-        if told["Status"] != "FINISHED":
-            raise Failed(told.get("Error"))
-        identifier = f"{told['Id']}:{len(sqls)}" if "SubStatements" in told else told["Id"]
-        return self.rows(identifier, role) if told["HasResultSet"] else []
+        statement = self.submit(*sqls, role=role, **more)
+        if statement["Status"] != "FINISHED":
+            raise Failed(statement.get("Error"))
+        identifier = f"{statement['Id']}:{len(sqls)}" if "SubStatements" in statement else statement["Id"]
+        return self.rows(identifier, role) if statement["HasResultSet"] else []
 
     def rows(self, identifier: str, role: str = "admin") -> list[Row]:
         """Return all pages of a result."""
@@ -93,9 +93,9 @@ class Warehouse:
 
     def error(self, *sqls: str, role: str = "admin", **more: Any) -> str:
         """Return the error of statements that must fail."""
-        told = self.submit(*sqls, role=role, **more)
-        assert told["Status"] == "FAILED", told
-        return str(told["Error"])
+        statement = self.submit(*sqls, role=role, **more)
+        assert statement["Status"] == "FAILED", statement
+        return str(statement["Error"])
 
     def s3(self, region: str = REGION) -> Any:
         """Return an S3 client."""

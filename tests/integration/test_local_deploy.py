@@ -218,7 +218,7 @@ def test_a_custom_resource_hears_only_of_what_is_another(deployer: Deployer, pro
     changed = deployer.deploy(project / "template.yaml", parameters={"Size": "4"})
     (project / "layer" / "ours" / "more.py").write_text("")
     relayered = deployer.deploy(project / "template.yaml", parameters={"Size": "4"})
-    assert [deployment.asked for deployment in (first, again, changed, relayered)] == [
+    assert [deployment.events for deployment in (first, again, changed, relayered)] == [
         ("Prepared: Create",),
         (),
         ("Prepared: Update",),
@@ -241,7 +241,7 @@ def test_what_a_template_no_longer_has_goes(platform: Platform, deployer: Deploy
     outputs = without.index("  Said:")
     (project / "template.yaml").write_text(without[:outputs])
     deployment = deployer.deploy(project / "template.yaml")
-    assert deployment.asked == ("Prepared: Delete",)
+    assert deployment.events == ("Prepared: Delete",)
     groups = client("scheduler", platform.url).list_schedule_groups()["ScheduleGroups"]
     assert [group["Name"] for group in groups] == ["default"]
 
@@ -271,11 +271,11 @@ def test_an_update_that_fails_leaves_what_stood(
     assert run(platform, before)["event"] == {"mode": "plain-tributary-wh", "given": "shop"}
     stack = client("cloudformation", platform.url).describe_stacks(StackName="tributary")["Stacks"][0]
     assert {item["OutputKey"]: item["OutputValue"] for item in stack["Outputs"]} == before.outputs
-    told = [json.loads(line) for line in (project / "plan" / "said.txt").read_text().splitlines()]
-    assert told[0] == ["Prepared", "Create", "3"]
-    assert sorted(told[1:3]) == [["ExtraPrepared", "Create", None], ["Prepared", "Update", "4"]]
-    assert sorted(told[3:]) == [["ExtraPrepared", "Delete", None], ["Prepared", "Update", "3"]]
-    assert deployer.deploy(template, parameters={"Size": "5"}).asked == ("Prepared: Update",)
+    events = [json.loads(line) for line in (project / "plan" / "said.txt").read_text().splitlines()]
+    assert events[0] == ["Prepared", "Create", "3"]
+    assert sorted(events[1:3]) == [["ExtraPrepared", "Create", None], ["Prepared", "Update", "4"]]
+    assert sorted(events[3:]) == [["ExtraPrepared", "Delete", None], ["Prepared", "Update", "3"]]
+    assert deployer.deploy(template, parameters={"Size": "5"}).events == ("Prepared: Update",)
 
 
 def test_what_is_deleted_leaves_what_the_template_retains(

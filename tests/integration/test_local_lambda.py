@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from local.aws.clients import client
 from local.aws.function import Function
-from local.aws.gateway import Asked
+from local.aws.gateway import SignedRequest
 from local.aws.lambdas import access_key
 from local.aws.platform import Platform
 
@@ -127,8 +127,8 @@ def test_the_log_says_what_each_call_took_and_the_gateway_who_asked_for_what(
     assert took["CPU"] > 100  # the import of boto3 and the call
     assert took["Duration"] > 20
     assert 200 < took["Max Memory Used"] < 400
-    asked = Asked(access_key("reader"), "s3", "GET", whole=True)
-    assert platform.gateway.asked[asked] == 2
+    request = SignedRequest(access_key("reader"), "s3", "GET", whole=True)
+    assert platform.gateway.requests[request] == 2
 
 
 def test_more_calls_than_sandboxes_wait_for_a_free_one(platform: Platform, task_root: Path) -> None:
@@ -275,11 +275,11 @@ def running_in(folder: Path) -> list[int]:
     """Return the ids of the live processes that work in the folder."""
     import psutil
 
-    found = []
+    lines = []
     for process in psutil.process_iter(["cwd", "status"]):
         if process.info["cwd"] == str(folder) and process.info["status"] != psutil.STATUS_ZOMBIE:
-            found.append(process.pid)
-    return found
+            lines.append(process.pid)
+    return lines
 
 
 def wait_until(condition: Any, timeout_s: float = 20) -> None:

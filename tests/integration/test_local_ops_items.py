@@ -32,8 +32,8 @@ def create(ssm: Any, text: str, **more: Any) -> str:
 
 
 def found(ssm: Any, *filters: tuple[str, str, str]) -> list[str]:
-    asked = [{"Key": key, "Operator": operator, "Values": [value]} for key, operator, value in filters]
-    pages = ssm.get_paginator("describe_ops_items").paginate(OpsItemFilters=asked)
+    wanted = [{"Key": key, "Operator": operator, "Values": [value]} for key, operator, value in filters]
+    pages = ssm.get_paginator("describe_ops_items").paginate(OpsItemFilters=wanted)
     return [item["OpsItemId"] for page in pages for item in page["OpsItemSummaries"]]
 
 
@@ -71,14 +71,14 @@ def test_an_item_is_changed_in_place(ssm: Any) -> None:
     ssm.update_ops_item(
         OpsItemId=item, Description="two tables", OperationalData={"note": {"Type": "String", "Value": "x"}}
     )
-    told = ssm.get_ops_item(OpsItemId=item)["OpsItem"]
-    assert (told["Description"], told["Title"], told["Status"], told["Version"]) == (
+    stored = ssm.get_ops_item(OpsItemId=item)["OpsItem"]
+    assert (stored["Description"], stored["Title"], stored["Status"], stored["Version"]) == (
         "two tables",
         "Tables of shop are paused",
         "Open",
         "2",
     )
-    assert told["OperationalData"]["note"]["Value"] == "x"
+    assert stored["OperationalData"]["note"]["Value"] == "x"
     with pytest.raises(ssm.exceptions.OpsItemInvalidParameterException):
         ssm.update_ops_item(OpsItemId=item, OperationalData=dedup("seven"))
 

@@ -149,10 +149,10 @@ def test_a_stack_that_cannot_be_deployed_says_why_and_leaves_no_process(template
 
 
 def test_the_command_says_where_everything_is(shared: Spawned) -> None:
-    said = (shared.directory / "stack.log").read_text()
-    assert f"export AWS_ENDPOINT_URL={shared.endpoint_url}\n" in said
-    assert f"postgresql://postgres@127.0.0.1:{shared.warehouse_port}/warehouse" in said
-    assert f"StateMachineArn  {shared.outputs['StateMachineArn']}\n" in said
+    log = (shared.directory / "stack.log").read_text()
+    assert f"export AWS_ENDPOINT_URL={shared.endpoint_url}\n" in log
+    assert f"postgresql://postgres@127.0.0.1:{shared.warehouse_port}/warehouse" in log
+    assert f"StateMachineArn  {shared.outputs['StateMachineArn']}\n" in log
 
 
 def test_a_plain_client_needs_the_endpoint_alone(shared: Spawned) -> None:
@@ -167,23 +167,23 @@ def test_a_plain_client_needs_the_endpoint_alone(shared: Spawned) -> None:
         "AWS_ACCESS_KEY_ID": "anyone",
         "AWS_SECRET_ACCESS_KEY": "any",
     }
-    said = subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True)
-    arn, _ = json.loads(said.stdout)
+    result = subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True)
+    arn, _ = json.loads(result.stdout)
     assert arn == shared.outputs["StateMachineArn"]
 
 
 def processes(directory: Path) -> list[str]:
     """Return the command lines of the live processes that the stack in the directory started."""
-    found = []
+    left = []
     for process in psutil.process_iter():
         try:
             words = [*process.cmdline(), *process.environ().values()]
             mine = process.pid != os.getpid() and any(str(directory) in word for word in words)
             if mine and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(" ".join(process.cmdline()))
+                left.append(" ".join(process.cmdline()))
         except psutil.Error:
             continue
-    return found
+    return left
 
 
 def wait_until_running(stack: Spawned) -> None:
@@ -220,9 +220,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spawned]:
 
 
 def test_the_run_command_shows_each_tables_way_to_the_warehouse(shop: Spawned) -> None:
-    said = command("run", "shop", "--endpoint", shop.endpoint_url)
-    assert said.returncode == 0, said.stderr
-    lines = said.stdout.splitlines()
+    result = command("run", "shop", "--endpoint", shop.endpoint_url)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
     assert "  main.orders: planned, replace, all rows" in lines
     assert "  main.orders: loaded 1,234 rows" in lines
     assert lines[-1].startswith("shop: run ")
@@ -230,9 +230,9 @@ def test_the_run_command_shows_each_tables_way_to_the_warehouse(shop: Spawned) -
 
 
 def test_the_run_command_says_why_a_run_failed(shop: Spawned) -> None:
-    said = command("run", "shop", "--tables", "main.nothing", "--endpoint", shop.endpoint_url)
-    assert said.returncode == 1
-    assert "main.nothing" in said.stdout.splitlines()[-1]
+    result = command("run", "shop", "--tables", "main.nothing", "--endpoint", shop.endpoint_url)
+    assert result.returncode == 1
+    assert "main.nothing" in result.stdout.splitlines()[-1]
 
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:

@@ -176,8 +176,8 @@ def test_loads_are_seen_by_their_own_role(warehouse: Warehouse) -> None:
     good = warehouse.copy("shop.seen (n, v)", pa.table({"n": [1], "v": ["abc"]}))
     bad = warehouse.copy("shop.seen (n, v)", pa.table({"n": [1], "v": ["abcd"]}))
     warehouse.run(good, role="copier")
-    told = warehouse.submit("SELECT 1", bad, role="copier")
-    query = told["SubStatements"][1]["RedshiftQueryId"]
+    statement = warehouse.submit("SELECT 1", bad, role="copier")
+    query = statement["SubStatements"][1]["RedshiftQueryId"]
     detail = (
         "SELECT error_code, column_name, column_type, column_length, error_message "
         f"FROM sys_load_error_detail WHERE query_id = {query}"
@@ -186,7 +186,7 @@ def test_loads_are_seen_by_their_own_role(warehouse: Warehouse) -> None:
         "The length of the data column v is longer than the length defined in the table. Table: 3, Data: 4"
     )
     assert warehouse.run(detail, role="copier") == [(15007, "v", "character varying", "3", message)]
-    assert message in told["Error"]
+    assert message in statement["Error"]
     history = "SELECT status, loaded_rows FROM sys_load_history WHERE table_name = 'seen' ORDER BY query_id"
     assert warehouse.run(history, role="copier") == [("completed", 1), ("aborted", 0)]
     assert warehouse.run(detail, role="stranger") == []

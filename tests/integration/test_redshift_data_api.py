@@ -29,8 +29,8 @@ SLOW = "SELECT COUNT(*) FROM pg_class a, pg_class b, pg_class c, pg_class d"
 
 
 def status(warehouse: Warehouse, identifier: str) -> str:
-    told: str = warehouse.client().describe_statement(Id=identifier)["Status"]
-    return told
+    status: str = warehouse.client().describe_statement(Id=identifier)["Status"]
+    return status
 
 
 def until(warehouse: Warehouse, identifier: str, wanted: str) -> None:
@@ -69,10 +69,12 @@ def test_a_batch_is_one_transaction(warehouse: Warehouse) -> None:
 
 
 def test_the_parts_of_a_failed_batch_tell_where_it_failed(warehouse: Warehouse) -> None:
-    told = warehouse.submit("SELECT 1", "SELECT 1/0", "SELECT 3")
-    assert [part["Status"] for part in told["SubStatements"]] == ["FINISHED", "FAILED", "ABORTED"]
-    assert [part["Id"] for part in told["SubStatements"]] == [f"{told['Id']}:{n}" for n in (1, 2, 3)]
-    assert told["SubStatements"][1]["Error"] == "ERROR: division by zero"
+    statement = warehouse.submit("SELECT 1", "SELECT 1/0", "SELECT 3")
+    assert [part["Status"] for part in statement["SubStatements"]] == ["FINISHED", "FAILED", "ABORTED"]
+    assert [part["Id"] for part in statement["SubStatements"]] == [
+        f"{statement['Id']}:{n}" for n in (1, 2, 3)
+    ]
+    assert statement["SubStatements"][1]["Error"] == "ERROR: division by zero"
 
 
 def test_automatic_commit_keeps_what_came_before_a_failure(warehouse: Warehouse) -> None:
@@ -88,10 +90,10 @@ def test_a_batch_is_one_session_and_the_next_is_another(warehouse: Warehouse) ->
 
 
 def test_a_session_that_another_caller_had_before_is_this_callers_own(warehouse: Warehouse) -> None:
-    asked = "SELECT CURRENT_USER, CURRENT_SETTING('search_path')"
-    found = [warehouse.run(asked, role=role) for role in ("one", "admin", "two")]
+    sql = "SELECT CURRENT_USER, CURRENT_SETTING('search_path')"
+    rows = [warehouse.run(sql, role=role) for role in ("one", "admin", "two")]
     path = '"$user", public'
-    assert found == [[("IAMR:one", path)], [("admin", path)], [("IAMR:two", path)]]
+    assert rows == [[("IAMR:one", path)], [("admin", path)], [("IAMR:two", path)]]
 
 
 def test_a_session_that_ended_while_it_was_free_is_replaced(warehouse: Warehouse, postgres: Postgres) -> None:
@@ -142,8 +144,8 @@ def test_cells_are_typed(warehouse: Warehouse) -> None:
         """JSON_PARSE('{"b": [1, "x y"], "a": 1.10}')"""
     )
     client = warehouse.client()
-    told = warehouse.submit(sql)
-    result = client.get_statement_result(Id=told["Id"])
+    statement = warehouse.submit(sql)
+    result = client.get_statement_result(Id=statement["Id"])
     assert result["Records"] == [
         [
             {"isNull": True},
@@ -168,23 +170,23 @@ def test_cells_are_typed(warehouse: Warehouse) -> None:
 def test_results_come_in_pages(warehouse: Warehouse) -> None:
     warehouse.run("CREATE TABLE public.many (a INT)")
     warehouse.run("INSERT INTO public.many SELECT ROW_NUMBER() OVER () FROM pg_type LIMIT 25")
-    told = warehouse.submit("SELECT a FROM public.many ORDER BY a")
-    assert told["ResultRows"] == 25
-    first = warehouse.client().get_statement_result(Id=told["Id"])
+    statement = warehouse.submit("SELECT a FROM public.many ORDER BY a")
+    assert statement["ResultRows"] == 25
+    first = warehouse.client().get_statement_result(Id=statement["Id"])
     assert (len(first["Records"]), first["TotalNumRows"]) == (10, 25)
-    assert warehouse.rows(told["Id"]) == [(n,) for n in range(1, 26)]
+    assert warehouse.rows(statement["Id"]) == [(n,) for n in range(1, 26)]
 
 
 def test_rows_affected_are_told(warehouse: Warehouse) -> None:
-    told = warehouse.submit(
+    statement = warehouse.submit(
         "CREATE TEMP TABLE r (a INT)",
         "INSERT INTO r VALUES (1), (2), (3)",
         "UPDATE r SET a = 9 WHERE a > 1",
         "DELETE FROM r WHERE a = 1",
         "SELECT * FROM r",
     )
-    assert [part["ResultRows"] for part in told["SubStatements"]] == [-1, 3, 2, 1, 2]
-    assert [part["HasResultSet"] for part in told["SubStatements"]] == [False, False, False, False, True]
+    assert [part["ResultRows"] for part in statement["SubStatements"]] == [-1, 3, 2, 1, 2]
+    assert [part["HasResultSet"] for part in statement["SubStatements"]] == [False, False, False, False, True]
 
 
 def test_statements_are_listed_by_prefix_and_status_newest_first(warehouse: Warehouse) -> None:
@@ -215,9 +217,9 @@ def test_a_long_poll_answers_as_soon_as_the_statement_ends(warehouse: Warehouse)
 
 
 def test_a_role_is_its_own_database_user(warehouse: Warehouse) -> None:
-    told = warehouse.submit("SELECT current_user", role="Loader-1")
-    assert told["DbUser"] == "IAMR:Loader-1"
-    assert warehouse.rows(told["Id"], "Loader-1") == [("IAMR:Loader-1",)]
+    statement = warehouse.submit("SELECT current_user", role="Loader-1")
+    assert statement["DbUser"] == "IAMR:Loader-1"
+    assert warehouse.rows(statement["Id"], "Loader-1") == [("IAMR:Loader-1",)]
 
 
 def test_a_secret_speaks_for_its_database_user(postgres: Postgres) -> None:
@@ -257,7 +259,7 @@ def test_disjoint_writers_of_one_table_wait_and_both_commit(warehouse: Warehouse
         thread.start()
     for thread in threads:
         thread.join()
-    assert [told["Status"] for told in results] == ["FINISHED", "FINISHED"]
+    assert [result["Status"] for result in results] == ["FINISHED", "FINISHED"]
 
 
 def test_a_writer_of_rows_that_changed_since_its_snapshot_gets_1023(warehouse: Warehouse) -> None:
@@ -271,10 +273,10 @@ def test_a_writer_of_rows_that_changed_since_its_snapshot_gets_1023(warehouse: W
     until(warehouse, slow["Id"], "STARTED")
     time.sleep(0.5)
     warehouse.run("UPDATE public.raced SET n = n + 10")
-    told = client.describe_statement(Id=slow["Id"], WaitTimeSeconds=30)
-    assert told["Status"] == "FAILED"
-    assert "1023" in told["Error"]
-    assert "Serializable isolation violation on table" in told["Error"]
+    statement = client.describe_statement(Id=slow["Id"], WaitTimeSeconds=30)
+    assert statement["Status"] == "FAILED"
+    assert "1023" in statement["Error"]
+    assert "Serializable isolation violation on table" in statement["Error"]
     assert warehouse.run("SELECT n FROM public.raced") == [(10,)]
 
 
@@ -287,17 +289,17 @@ def test_adding_then_changing_in_two_transactions_deadlocks(warehouse: Warehouse
         "DELETE FROM public.mixed",
     ]
     sent = [client.batch_execute_statement(Sqls=sqls, **where(warehouse)) for _ in range(2)]
-    told = [client.describe_statement(Id=one["Id"], WaitTimeSeconds=30) for one in sent]
-    assert sorted(one["Status"] for one in told) == ["FAILED", "FINISHED"]
-    assert any("deadlock detected" in one.get("Error", "") for one in told)
+    statements = [client.describe_statement(Id=one["Id"], WaitTimeSeconds=30) for one in sent]
+    assert sorted(one["Status"] for one in statements) == ["FAILED", "FINISHED"]
+    assert any("deadlock detected" in one.get("Error", "") for one in statements)
 
 
 def test_concurrent_creators_of_one_thing_all_pass(warehouse: Warehouse) -> None:
     client = warehouse.client()
     sqls = ["CREATE SCHEMA IF NOT EXISTS raced", "CREATE TABLE IF NOT EXISTS raced.t (a INT)"]
     sent = [client.batch_execute_statement(Sqls=sqls, **where(warehouse)) for _ in range(8)]
-    told = [client.describe_statement(Id=one["Id"], WaitTimeSeconds=30) for one in sent]
-    assert [one.get("Error") for one in told] == [None] * 8
+    statements = [client.describe_statement(Id=one["Id"], WaitTimeSeconds=30) for one in sent]
+    assert [one.get("Error") for one in statements] == [None] * 8
 
 
 def test_inserts_into_one_table_do_not_wait_for_each_other(warehouse: Warehouse) -> None:

@@ -58,9 +58,9 @@ def test_a_partition_shows_the_rows_of_its_manifest_by_the_names_of_columns(ware
         (1, "ä", "2026-01-01 12:00:00", None, "1", "changes"),
         (2, "", None, None, "1", "changes"),
     ]
-    told = ("lake", "orders", '["1","changes"]', url)
+    row = ("lake", "orders", '["1","changes"]', url)
     query = 'SELECT schemaname, tablename, "values", location FROM svv_external_partitions'
-    assert warehouse.run(query) == [told]
+    assert warehouse.run(query) == [row]
     assert warehouse.error(added(url, "1", "ADD"), role="Loader")
 
     warehouse.run("ALTER TABLE lake.orders ADD COLUMN size INTEGER", role="Loader")

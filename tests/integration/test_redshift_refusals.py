@@ -196,9 +196,9 @@ REFUSED_IN_A_BATCH = {
 
 @pytest.mark.parametrize(("sql", "error"), REFUSED_IN_A_BATCH.values(), ids=REFUSED_IN_A_BATCH.keys())
 def test_a_batch_does_not_take_what_no_transaction_takes(warehouse: Warehouse, sql: str, error: str) -> None:
-    told = warehouse.error("SELECT 1", sql)
-    assert told.startswith("Query #2 failed with ERROR: ")
-    assert error in told
+    message = warehouse.error("SELECT 1", sql)
+    assert message.startswith("Query #2 failed with ERROR: ")
+    assert error in message
 
 
 def test_alone_they_run(warehouse: Warehouse) -> None:
@@ -463,9 +463,9 @@ def test_an_unknown_database_user_is_refused_as_a_failed_statement(warehouse: Wa
     sent = client.execute_statement(
         Sql="SELECT 1", Database=warehouse.api.database, ClusterIdentifier="c", DbUser="nobody_at_all"
     )
-    told = client.describe_statement(Id=sent["Id"], WaitTimeSeconds=30)
-    assert told["Status"] == "FAILED"
-    assert 'user "nobody_at_all" does not exist' in told["Error"]
+    statement = client.describe_statement(Id=sent["Id"], WaitTimeSeconds=30)
+    assert statement["Status"] == "FAILED"
+    assert 'user "nobody_at_all" does not exist' in statement["Error"]
 
 
 def test_statements_of_another_role_do_not_exist(warehouse: Warehouse) -> None:
@@ -479,12 +479,12 @@ def test_statements_of_another_role_do_not_exist(warehouse: Warehouse) -> None:
 
 def test_results_that_are_not_there_are_refused(warehouse: Warehouse) -> None:
     client = warehouse.client()
-    for told in (
+    for message in (
         warehouse.submit("CREATE SCHEMA IF NOT EXISTS shop"),
         warehouse.submit("SELECT 1", "SELECT 2"),
     ):
         with pytest.raises(client.exceptions.ResourceNotFoundException, match="does not have result"):
-            client.get_statement_result(Id=told["Id"])
+            client.get_statement_result(Id=message["Id"])
 
 
 def test_a_finished_statement_is_not_cancelled(warehouse: Warehouse) -> None:

@@ -123,8 +123,8 @@ def test_names_may_have_127_bytes_and_are_cut_there(warehouse: Warehouse) -> Non
     table, column = "t" * 127, "é" * 63
     warehouse.run(f'CREATE TABLE shop."{table}cut" ("{column}" INT)')
     warehouse.run(f'INSERT INTO shop."{table}" ({column}) VALUES (1)')
-    told = warehouse.submit(f"SELECT x.{column} FROM shop.{table} AS x")
-    label = warehouse.client().get_statement_result(Id=told["Id"])["ColumnMetadata"][0]["name"]
+    statement = warehouse.submit(f"SELECT x.{column} FROM shop.{table} AS x")
+    label = warehouse.client().get_statement_result(Id=statement["Id"])["ColumnMetadata"][0]["name"]
     assert label == column
     assert warehouse.run("SELECT table_name, column_name FROM svv_columns WHERE table_name LIKE 'ttt%'") == [
         (table, column)

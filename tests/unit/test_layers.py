@@ -37,8 +37,8 @@ print(pq.ParquetFile(buffer).read().to_pylist(), pa.__file__)
 def pins(path: Path) -> dict[str, str]:
     """Return the versions by canonical name, without those of files it includes."""
     lines = (line.split("#")[0].split(";")[0].strip() for line in path.read_text().splitlines())
-    found = [line.partition("==") for line in lines if line and not line.startswith("-r")]
-    return {canonicalize_name(name): version for name, _, version in found}
+    pins = [line.partition("==") for line in lines if line and not line.startswith("-r")]
+    return {canonicalize_name(name): version for name, _, version in pins}
 
 
 def layer(name: str) -> dict[str, str]:
@@ -128,8 +128,8 @@ def test_layers_are_built_for_what_the_template_says():
     assert Target(shared["Runtime"], *shared["Architectures"]) == build.LAMBDA
     functions = [one["Properties"] for one in of_type("AWS::Serverless::Function").values()]
     assert [one for one in functions if {"Runtime", "Architectures"} & one.keys()] == []
-    told = [one.get("Metadata") for one in of_type("AWS::Serverless::LayerVersion").values()]
-    assert {one["BuildArchitecture"] for one in told if one} == {build.LAMBDA.architecture}
+    metadata = [one.get("Metadata") for one in of_type("AWS::Serverless::LayerVersion").values()]
+    assert {one["BuildArchitecture"] for one in metadata if one} == {build.LAMBDA.architecture}
 
 
 def test_every_layer_that_is_built_has_a_rule_for_the_folder_that_it_names():
@@ -162,11 +162,11 @@ def test_a_trimmed_botocore_makes_the_same_clients(tmp_path: Path):
     for region in ("eu-west-1", "us-gov-west-1", "cn-north-1"):
         for name in build.AWS_SERVICES:
             clients = [one.create_client(name, region_name=region) for one in (whole, trimmed)]
-            told = [
+            warnings = [
                 (one.meta.endpoint_url, one.meta.partition, one._request_signer.signing_name)
                 for one in clients
             ]
-            assert told[0] == told[1]
+            assert warnings[0] == warnings[1]
 
 
 def odbc_layer(tmp_path: Path) -> Path:

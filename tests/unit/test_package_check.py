@@ -93,9 +93,9 @@ BESIDE = {"python/p/libown.so.1", "python/other/libfar.so", "lib/libodbc.so.2"}
         ({"versions": frozenset({"OWN_99"})}, None),
     ],
 )
-def test_a_library_that_could_not_be_loaded_is_refused(changed: dict[str, Any], told: str | None):
-    found = list(elf.faults("python/p/a.so", replace(GOOD, **changed), ARM, BESIDE))
-    assert [told in fault for fault in found] == ([True] if told else []), found
+def test_a_library_that_could_not_be_loaded_is_refused(changed: dict[str, Any], message: str | None):
+    faults = list(elf.faults("python/p/a.so", replace(GOOD, **changed), ARM, BESIDE))
+    assert [message in fault for fault in faults] == ([True] if message else []), faults
 
 
 def test_an_extension_for_another_python_is_refused():
@@ -230,9 +230,9 @@ def test_an_artifact_without_fault_passes_and_its_slow_starts_are_said(
     built: Path, capsys: pytest.CaptureFixture[str]
 ):
     assert shipped.check(built) == []
-    told = capsys.readouterr().out
-    assert "GoFunction              0.0 MiB  with 2 layers, python3.13 on arm64" in told
-    assert "OneLayer                0.0 MiB  without .pyc files, so starts are slower" in told
+    printed = capsys.readouterr().out
+    assert "GoFunction              0.0 MiB  with 2 layers, python3.13 on arm64" in printed
+    assert "OneLayer                0.0 MiB  without .pyc files, so starts are slower" in printed
 
 
 def test_every_fault_of_an_artifact_is_told_at_once(built: Path, monkeypatch: pytest.MonkeyPatch):
@@ -274,8 +274,8 @@ MISSING = "environment variable OWN is not set; the template declares it"
 
 def test_an_answer_counts_where_it_asks_for_a_variable_of_the_template():
     assert answers.of_state({"errorType": "ConfigError", "errorMessage": MISSING}, FUNCTION) is None
-    told = {**ASKED, "Status": "FAILED", "Reason": f"ConfigError: {MISSING}"}
-    assert answers.of_custom(told, FUNCTION, ASKED) is None
+    message = {**ASKED, "Status": "FAILED", "Reason": f"ConfigError: {MISSING}"}
+    assert answers.of_custom(message, FUNCTION, ASKED) is None
 
 
 @pytest.mark.parametrize(
@@ -299,8 +299,8 @@ def test_any_other_answer_is_a_fault(answer: Any):
     [{"Status": "SUCCESS"}, {"RequestId": "other"}, {"Reason": "ImportError; see the function's log"}],
 )
 def test_anything_else_told_to_cloudformation_is_a_fault(changed: dict[str, str]):
-    told = {**ASKED, "Status": "FAILED", "Reason": f"ConfigError: {MISSING}", **changed}
-    assert answers.of_custom(told, FUNCTION, ASKED) is not None
+    message = {**ASKED, "Status": "FAILED", "Reason": f"ConfigError: {MISSING}", **changed}
+    assert answers.of_custom(message, FUNCTION, ASKED) is not None
 
 
 @pytest.fixture

@@ -160,11 +160,11 @@ def fault(sql: str) -> str | None:
 
 @pytest.mark.parametrize("plan", PLANS)
 def test_every_statement_of_a_load_is_redshifts(plan: str) -> None:
-    assert [found for sql in statements(PLANS[plan]) if (found := fault(sql))] == []
+    assert [refusal for sql in statements(PLANS[plan]) if (refusal := fault(sql))] == []
 
 
 def test_every_statement_of_a_replay_is_redshifts() -> None:
-    assert [found for sql in replayed() if (found := fault(sql))] == []
+    assert [refusal for sql in replayed() if (refusal := fault(sql))] == []
 
 
 def test_every_other_statement_is_redshifts() -> None:

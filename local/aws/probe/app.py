@@ -1,4 +1,4 @@
-"""The self-test's function: it waits, fails when told to, and says which process it is."""
+"""The self-test's function: it waits, fails on request, and returns its process id."""
 
 import os
 import time
