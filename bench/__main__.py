@@ -92,7 +92,7 @@ def compare(engine: str, rows: int, rounds: int, only: list[str]) -> list[Measur
     contestants = {name: Measured(engine, name) for name in contenders}
     with data.SERVERS[engine](rows) as port:
         with output("out") as place:
-            measure(OURS, engine, port, place)  # not counted: whoever reads first would wait for the disk
+            measure(OURS, engine, port, place)  # not counted: the first read would wait for the disk
         for number in range(rounds):
             of_round: dict[str, float] = {}
             for name, measured in contestants.items():
@@ -112,7 +112,7 @@ def compare(engine: str, rows: int, rounds: int, only: list[str]) -> list[Measur
 
 
 def can_run(contender: str, engine: str) -> bool:
-    """Say whether what the contender needs is here, and aloud where it is not."""
+    """Say whether the contender's needs are installed; print what is missing."""
     missing = None
     if contender in (OURS_BY_ODBC, "arrow-odbc"):
         missing = None if any(Path("/usr/lib").glob("*/odbc/libmaodbc.so")) else "MariaDB's ODBC driver"

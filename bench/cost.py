@@ -26,7 +26,7 @@ GLUE_S = 60  # and the least that is billed of it
 
 @dataclass(frozen=True)
 class Price:
-    """A list price: USD for a unit, the page where it stands, and where and when it was read."""
+    """A list price: USD for a unit, its page, the region, and when it was read."""
 
     what: str
     usd: float
@@ -89,7 +89,7 @@ PRICES = {
         "Airbyte Cloud, at least: a GB is in it", 10.00, "month", AIRBYTE, "there, 2026-11"
     ),
 }
-# What stands between runs, of one source and a month, as docs/cost.md has it: two secrets, two keys, seven
+# What one source costs per month between runs, as in docs/cost.md: two secrets, two keys, seven
 # alarms and four of the source, 14 metrics.
 AT_REST = 2 * 0.40 + 2 * 1.00 + (7 + 4) * 0.10 + 14 * 0.30
 
@@ -131,7 +131,7 @@ class Bill:
 
 
 def seconds(function: Row, memory_mb: float) -> float:
-    """Return how long a function's calls would take with so much memory, their starts included.
+    """Return how long a function's calls would take with that much memory, their starts included.
 
     A function has a share of a processor by its memory; its waiting takes as long with any.
     """
@@ -146,7 +146,7 @@ def reading_s(speed: Row) -> float:
 
 
 def of_run(usage: Row, memory_mb: Mapping[str, float], speed: Row | None = None) -> Bill:
-    """Return what a run takes; `speed` says how a million rows are read, where it reads them."""
+    """Return what a run takes; `speed` says how a million rows are read, if it reads them."""
     functions = dict(usage["functions"])
     gb_seconds = sum(
         seconds(function, memory_mb[name]) * memory_mb[name] / 1024
@@ -182,23 +182,23 @@ def further_million(speed: Row, memory_mb: Mapping[str, float]) -> Bill:
 
 
 def of_millions(first: Bill, further: Bill, millions: float) -> float:
-    """Return USD of a run of so many millions of rows, the warehouse not counted."""
+    """Return USD of a run of that many millions of rows, the warehouse not counted."""
     return first.without_warehouse + (millions - 1) * further.without_warehouse
 
 
 def quiet_hour(quiet: Bill) -> Bill:
-    """Return an hour of a day without news: one of its runs asks the warehouse all the same."""
+    """Return an hour of a day without changes: one of its runs asks the warehouse anyway."""
     return Bill(**{**vars(quiet), "rpu_seconds": WAKING_S * BASE_RPUS / 24})
 
 
 def glue(millions: float, speed: Row) -> float:
-    """Return USD of a Glue job that reads so many million rows as fast as Spark did here; 0 finds nothing."""
+    """Return USD of a Glue job that reads that many million rows as fast as Spark here; 0 finds no rows."""
     job_s = max(GLUE_S, float(millions * MILLION / speed["rows_per_s"]["median"]))
     return job_s / 3600 * GLUE_DPUS * PRICES["dpu"].each
 
 
 def airbyte(millions: float, row_bytes: float) -> float:
-    """Return USD of so many million rows by their text alone, which is less than what is counted."""
+    """Return USD of that many million rows by their text alone, which is less than what is counted."""
     return millions * MILLION * row_bytes / 1e9 * PRICES["airbyte"].each
 
 

@@ -1,7 +1,7 @@
-"""Run two sources a while in the local stack, and keep what its dashboard would show of them.
+"""Run two sources for a while in the local stack, and keep what its dashboard would show.
 
 `python -m bench.dashboard` writes `bench/results/dashboard.json`: the dashboard as the stack deployed it, and
-every metric and log line that the functions emitted meanwhile. `bench/picture.py` draws that.
+every metric and log line that the functions emitted. `bench/picture.py` draws that.
 """
 
 from __future__ import annotations

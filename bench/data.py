@@ -46,7 +46,7 @@ WIDTHS = {"wide_20_b": (1_500_000, 1), "wide_10_kb": (10_000, 1), "wide_5_mb": (
 
 @contextmanager
 def generated(rows: int) -> Iterator[IO[bytes]]:
-    """Give about so many rows of lineitem as CSV without a header."""
+    """Yield about that many rows of lineitem as CSV without a header."""
     program = Path(sys.executable).with_name("tpchgen-cli")
     scale = f"{rows / ROWS_OF_SCALE_1:.6f}"
     command = [str(program), "csv", "--quiet", "--scale-factor", scale, "--tables", "lineitem", "--stdout"]
@@ -73,7 +73,7 @@ def postgresql(rows: int) -> Iterator[int]:
 
 
 def fill_postgresql(session: pg8000.native.Connection, rows: int) -> None:
-    """Make lineitem with about so many rows."""
+    """Create lineitem with about that many rows."""
     session.run("DROP TABLE IF EXISTS lineitem")
     session.run(f"CREATE TABLE lineitem ({LINEITEM.definition})")
     with generated(rows) as csv:
@@ -92,7 +92,7 @@ class Growing:
     engine: str
 
     def grow(self, rows: int) -> None:
-        """Let the table have so many rows; keys count up from 1."""
+        """Grow the table to that many rows; keys count up from 1."""
         [[there]] = self.execute("SELECT coalesce(max(id), 0) FROM growth")
         for start in range(int(there), rows, GROWN_AT_ONCE):
             self.execute(GROWTH[self.engine].format(first=start + 1, last=min(start + GROWN_AT_ONCE, rows)))

@@ -16,7 +16,7 @@ FILE = "growth.json"
 
 
 def measure(engines: Sequence[str], rows_list: Sequence[int]) -> None:
-    """Measure, say each figure as it comes, and write them in the place of these engines' last ones."""
+    """Measure, print each figure, and replace these engines' last ones."""
     for engine in engines:
         rows = [{**row, "machine": machine()} for row in _of_engine(engine, rows_list)]
         save(FILE, [*(row for row in load(FILE) if row["engine"] != engine), *rows])

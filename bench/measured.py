@@ -82,7 +82,7 @@ def save(name: str, content: Any) -> None:
 
 
 def load(name: str) -> list[dict[str, Any]]:
-    """Return the rows of a result, none where nothing was measured yet."""
+    """Return the rows of a result, none if nothing was measured yet."""
     path = RESULTS / name
     rows: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
     return rows

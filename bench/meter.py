@@ -62,7 +62,7 @@ def _memory(field: str) -> int:
 def _descendants(pid: int) -> list[int]:
     processes: list[int] = []
     for task in Path(f"/proc/{pid}/task").iterdir():
-        with suppress(FileNotFoundError, ProcessLookupError):  # a thread may end meanwhile
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread may end at any time
             for child in (task / "children").read_text().split():
                 processes += [int(child), *_descendants(int(child))]
     return processes

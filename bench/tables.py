@@ -38,7 +38,7 @@ def memory_mb() -> dict[str, float]:
 
 
 def timeout_s() -> dict[str, float]:
-    """Return each function's time-out, where template.yaml has a number of its own for it."""
+    """Return each function's time-out, if template.yaml has a number for it."""
     limits = {name: properties["Timeout"] for name, properties in _functions().items()}
     return {name: float(value) for name, value in limits.items() if isinstance(value, int)}
 
@@ -54,7 +54,7 @@ def _functions() -> dict[str, dict[str, Any]]:
 
 
 def longest(usage: Sequence[Row]) -> dict[str, float]:
-    """Return how long a call of each function would take with its memory, where it took longest."""
+    """Return how long a call of each function would take with its memory, at its longest."""
     sizes, took_longest = memory_mb(), dict[str, float]()
     for row in usage:
         for name, function in row["functions"].items():

@@ -58,9 +58,7 @@ class Meter:
         before = {name: len(log.read_bytes()) if log.exists() else 0 for name, log in logs.items()}
         earlier = Counter(self.stack.platform.gateway.requests)
         ended = act()
-        taken: dict[str, Any] = {
-            "requests": _requests(self.stack.platform.gateway.requests - before_requests)
-        }
+        taken: dict[str, Any] = {"requests": _requests(self.stack.platform.gateway.requests - earlier)}
         calls = {
             name: log.read_bytes()[before[name] :].decode() for name, log in logs.items() if log.exists()
         }
@@ -212,7 +210,7 @@ def quiet(company: Company, server: Postgres) -> Iterator[Row]:
 
 
 def many(company: Company, server: Postgres, loaded: int, planned: int) -> Iterator[Row]:
-    """Measure a run of many tables, and each function with very many: most of these it is told to give up."""
+    """Measure a run of many tables, and each function with very many: most of these it gives up."""
     server.connect().run("CREATE DATABASE many")
     session = server.connect("many")
     for what, name, tables in (("many tables", "many", loaded), ("very many tables", "very_many", planned)):
@@ -294,7 +292,7 @@ def main() -> None:
 
 
 def _keep(row: Row) -> None:
-    """Write the row in the place of what was measured of the same before."""
+    """Write the row; it replaces the last one of the same run."""
     same = ("run", "ranges")
     others = [one for one in load(FILE) if any(one[name] != row[name] for name in same)]
     save(FILE, [*others, row])

@@ -253,9 +253,9 @@ HEAD = """# Types
 
 What every type of a source becomes in Redshift. This page is made from the code by `make types`; a test holds one against the other.
 
-A type arrives *exact*, in a form that is said here, or is refused by a message that names column and type. Values are rendered by their own server, and no value is altered on the way unless a [policy](configuration.md#values-that-redshift-cannot-hold) says so.
+A type arrives *exact*, in a form that is given here, or is refused by a message that names column and type. Values are rendered by their own server, and no value is altered on the way unless a [policy](configuration.md#values-that-redshift-cannot-hold) says so.
 
-- **Texts** are bounded in bytes: VARCHAR(n) of four bytes for each character of the source's type. Where that says no size, or one of 65,535 bytes or more, the column is a *VARCHAR by its values*: of {sizes} or 65,535 bytes, at first at least twice the longest value, and [widened](incremental.md#texts-without-a-bound) before one would not fit. **Binaries** are VARBYTE, up to 64,000 bytes where the source's type says so and up to 16,777,216 where it does not.
+- **Texts** are bounded in bytes: VARCHAR(n) of four bytes for each character of the source's type. If that has no size, or one of 65,535 bytes or more, the column is a *VARCHAR by its values*: of {sizes} or 65,535 bytes, at first at least twice the longest value, and [widened](incremental.md#texts-without-a-bound) before one would not fit. **Binaries** are VARBYTE, up to 64,000 bytes if the source's type says so, else up to 16,777,216.
 - **Dates and times** are those of the years 1 to 9999, to the microsecond; what is finer is refused, or cut where a type's row says so, and never rounded. Times with a zone are TIMESTAMPTZ in UTC, times without one stay without.
 - **JSON** texts of at most 65,535 bytes become SUPER through JSON_PARSE.
 - A column of a view, a generated or an identity column has the form of its type, as any other.

@@ -95,7 +95,7 @@ LAMBDA = Target("python3.13", "arm64")  # the template says the same, and a test
 
 
 def main(arguments: list[str]) -> int:
-    """Do what the command line says."""
+    """Run the command line."""
     if len(arguments) != 2:
         print(__doc__, file=sys.stderr)
         return 2

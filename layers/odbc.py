@@ -1,10 +1,10 @@
-"""Complete the drivers layer for ODBC, where its build took `drivers/odbc.txt` in.
+"""Complete the drivers layer for ODBC, if its build included `drivers/odbc.txt`.
 
     odbc.py DIRECTORY      the layer that `build.py drivers DIRECTORY` has filled
 
-A wheel cannot bring the driver manager, which Lambda's image lacks: libodbc.so.2 and what it rests on
+A wheel cannot contain the driver manager, which Lambda's image lacks: libodbc.so.2 and its dependency
 go to DIRECTORY/lib, which is on the loader's path. They come from drivers/lib/<architecture>/ beside
-this file, or from this machine where it is of the same architecture. `make build` checks that Amazon
+this file, or from this machine if it has the same architecture. `make build` checks that Amazon
 Linux 2023 can load them.
 """
 
@@ -44,7 +44,7 @@ def complete(layer: Path, architecture: str) -> None:
     for name in LIBRARIES:
         shutil.copyfile(find(name, places(architecture), architecture), layer / "lib" / name)
     print(
-        "layer drivers: holds Microsoft's ODBC driver, whose licence you accept; it stands beside the driver"
+        "layer drivers: contains Microsoft's ODBC driver, whose licence you accept; it is beside the driver"
     )
 
 

@@ -1,7 +1,7 @@
-"""What a function answers that is called with its example event and with none of its variables.
+"""A function's answer to its example event, without any of its variables.
 
-The answer shows that its own code ran: it names the variable which the template declares and nobody
-has set, and by then the function has been imported, has parsed its event and made an AWS client.
+The answer shows that its own code ran: it names a variable that the template declares and that is not
+set. By then the function has been imported, has parsed its event and has created an AWS client.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def ask(rie: Path, room: Room, log: Path) -> tuple[list[str], float]:
             event["ResponseURL"] = url
         answer, took_s = emulator.call(address, event)
         if room.function.custom and not is_error(answer):
-            answer = _told(messages)
+            answer = _received(messages)
     fault = (
         of_custom(answer, room.function, event) if room.function.custom else of_state(answer, room.function)
     )
@@ -42,7 +42,7 @@ def ask(rie: Path, room: Room, log: Path) -> tuple[list[str], float]:
 
 
 def of_state(answer: Any, function: Function) -> str | None:
-    """Say what is wrong with the answer of a function that the state machine calls; None for nothing."""
+    """Say what is wrong with the answer of a function that the state machine calls; None if it is right."""
     kind = answer.get("errorType") if isinstance(answer, dict) else None
     if kind == "ConfigError" and _names_a_variable(answer.get("errorMessage", ""), function):
         return None
@@ -50,17 +50,17 @@ def of_state(answer: Any, function: Function) -> str | None:
 
 
 def of_custom(answer: Any, function: Function, event: dict[str, Any]) -> str | None:
-    """Say what is wrong with what CloudFormation was told; None for nothing."""
+    """Say what is wrong with the answer to CloudFormation; None if it is right."""
     if not isinstance(answer, dict) or is_error(answer):
-        return f"told CloudFormation nothing: {answer}"
+        return f"did not answer CloudFormation: {answer}"
     if [answer.get(key) for key in ("StackId", "RequestId", "LogicalResourceId")] != [
         event[key] for key in ("StackId", "RequestId", "LogicalResourceId")
     ]:
-        return f"answered another request than it was asked: {answer}"
+        return f"answered another request: {answer}"
     reason = str(answer.get("Reason", ""))
     if answer.get("Status") == "FAILED" and "ConfigError" in reason and _names_a_variable(reason, function):
         return None
-    return f"did not ask for a variable but told CloudFormation {answer}"
+    return f"did not ask for a variable but answered CloudFormation with {answer}"
 
 
 def is_error(answer: Any) -> bool:
@@ -70,7 +70,7 @@ def is_error(answer: Any) -> bool:
 
 @contextmanager
 def listening() -> Iterator[tuple[str, Queue[Any]]]:
-    """Listen where a custom resource answers; yield the address, and the queue that answers come to."""
+    """Listen for a custom resource's answer; yield the address and the queue of answers."""
     messages: Queue[Any] = Queue()
 
     class Listener(BaseHTTPRequestHandler):
@@ -92,7 +92,7 @@ def listening() -> Iterator[tuple[str, Queue[Any]]]:
         server.server_close()
 
 
-def _told(messages: Queue[Any]) -> Any:
+def _received(messages: Queue[Any]) -> Any:
     try:
         return messages.get(timeout=5)
     except Empty:

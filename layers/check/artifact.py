@@ -48,10 +48,10 @@ def functions(built: Path) -> list[Function]:
         name: _folder(built, name, own["ContentUri"])
         for name, own in _of_type(tree, "AWS::Serverless::LayerVersion").items()
     }
-    functions_built = []
+    result = []
     for name, own in _of_type(tree, "AWS::Serverless::Function").items():
         merged = {**shared, **own}
-        functions_built.append(
+        result.append(
             Function(
                 name=name,
                 code=_folder(built, name, merged["CodeUri"]),
@@ -62,7 +62,7 @@ def functions(built: Path) -> list[Function]:
                 custom=name in custom,
             )
         )
-    return functions_built
+    return result
 
 
 def _carried(name: str, references: list[Any], layers: Mapping[str, Path]) -> dict[str, Path]:

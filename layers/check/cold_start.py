@@ -1,10 +1,9 @@
-"""How long a function takes before its first call does any work, and the bar that it must stay under.
+"""How long a function takes before its first call does any work, and its limit.
 
-That is: Python starts, the handler is imported, then what its first call cannot do without: the
-modules that are imported late for the sake of other functions, and the clients of AWS. Processor time
-is measured, not the clock: files are cached here and imports wait for nothing, so on an idle machine
-both are the same. Bars are seconds of a machine on which Python imports a part of its own library in
-YARDSTICK_S; where that takes longer, since the machine is slower or busy, bars are longer alike.
+A start is: Python starts, the handler is imported, then the modules that its first call imports late and
+the AWS clients that it creates. Processor time is measured, not the clock: files are cached here, so on an
+idle machine both are the same. Limits are seconds on a machine on which Python imports a part of its own
+library in YARDSTICK_S; on a slower or busier machine, limits are longer in proportion.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ class ColdStart:
 
 
 def measure(room: Room, needs: Needs) -> ColdStart:
-    """Return the function's cold start, and try again for a while where it is over its bar."""
+    """Return the function's cold start, and retry for a while if it is over its limit."""
     module = room.function.handler.rpartition(".")[0]
     runs: list[tuple[float, float, float]] = []
     while True:
@@ -83,11 +82,11 @@ def code(module: str, needs: Needs | None) -> str:
         lines += [f"importlib.import_module({name!r})" for name in needs.modules]
         lines += ["from tributary import environment"]
         lines += [f"environment.client({name!r})" for name in needs.services]
-    return "\n".join([*lines, "os._exit(0)"])  # without Python's own tidying up, which Lambda never sees
+    return "\n".join([*lines, "os._exit(0)"])  # without Python's shutdown, which Lambda skips
 
 
 def fault(name: str, taken: ColdStart, needs: Needs) -> str | None:
-    """Say that the function is over its bar; None where it is not."""
+    """Say that the function is over its limit; None if it is not."""
     if taken.fits(needs):
         return None
     return (

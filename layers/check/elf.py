@@ -1,7 +1,7 @@
 """The native code of a layer: whether Amazon Linux 2023 and the layers hold all that it links to.
 
-The loader asks for libraries by name, then for versions of their symbols. Either missing is an
-ImportError at the first call, which no test on another machine can meet.
+The loader asks for libraries by name, then for versions of their symbols. If one is
+missing, the first call fails with an ImportError, which no test on another machine can show.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MACHINES = {"EM_AARCH64": "aarch64", "EM_X86_64": "x86_64"}
 TEXTS = {"DT_NEEDED": "needed", "DT_RUNPATH": "runpath", "DT_RPATH": "rpath"}
 EXTENSION = re.compile(r"\.cpython-(\d)(\d+)-")
 
-# Lambda's python3.12 and later stand on the minimal container image of Amazon Linux 2023
+# Lambda's python3.12 and later use the minimal container image of Amazon Linux 2023
 # (docs.aws.amazon.com/linux/al2023/ug/lambda.html), which has glibc, libgcc and libstdc++; its
 # Python image lists krb5-libs too (amazonlinux/amazon-linux-2023, issue 585).
 SYSTEM = frozenset(
@@ -43,7 +43,7 @@ NEWEST = {"GLIBC": (2, 34), "GLIBCXX": (3, 4, 29), "CXXABI": (1, 3, 13), "GCC": 
 
 @dataclass(frozen=True, slots=True)
 class Elf:
-    """What the loader reads of a library. `search` are its own folders, `$ORIGIN` being its place."""
+    """What the loader reads of a library. `search` are its own folders; `$ORIGIN` is its own place."""
 
     machine: str
     needed: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class Elf:
 
 @cache  # functions share layers
 def read(path: Path) -> Elf | None:
-    """Return what the loader reads of the file, None where it is no ELF file."""
+    """Return what the loader reads of the file, None if it is no ELF file."""
     from elftools.elf.dynamic import DynamicSection
     from elftools.elf.elffile import ELFFile
     from elftools.elf.gnuversions import GNUVerNeedSection
@@ -121,5 +121,5 @@ def _is_there(version: str) -> bool:
     name, _, number = version.partition("_")
     newest = NEWEST.get(name)
     if newest is None or not re.fullmatch(r"\d+(\.\d+)*", number):
-        return newest is None  # a library of the layers' own, or GLIBC_PRIVATE, which nobody may link to
+        return newest is None  # a library of the layers' own, or GLIBC_PRIVATE, which must not be linked to
     return tuple(map(int, number.split("."))) <= newest

@@ -1,7 +1,7 @@
-"""AWS's Runtime Interface Emulator around one function: its API on a port, as Lambda's.
+"""AWS's Runtime Interface Emulator around one function, with Lambda's API on a port.
 
-It comes in the wheel of SAM CLI, which puts it into containers; it runs as well without one. It takes
-one call at a time, and answers an error of the handler with status 200 and the error's JSON.
+It comes in the wheel of SAM CLI, which puts it into containers; it also runs without one. It takes one
+call at a time and answers a handler's error with status 200 and the error's JSON.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def running(emulator: Path, room: Room, log: Path) -> Iterator[str]:
             _wait_until_it_listens(api, process)
             yield f"http://{api}/{INVOCATIONS}"
         finally:
-            process.terminate()  # it takes the function's process with it
+            process.terminate()  # it ends the function's process too
             try:
                 process.wait(5)
             except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""The files of an artifact: how big they are, and that nothing is among them which has no use in Lambda."""
+"""The files of an artifact: their size, and files that have no use in Lambda."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def stray(folder: Path, target: Target) -> Iterator[str]:
 
 
 def shadowed(layers: Mapping[str, Path]) -> Iterator[str]:
-    """Say which files stand in two layers: /opt has one of them, and nobody sees which."""
+    """Say which files are in two layers: /opt has only one of them."""
     owner: dict[str, str] = {}
     for layer, folder in layers.items():
         for place in sorted(places(folder)):

@@ -1,7 +1,7 @@
 """The same build for this machine, run: every function, from built folders alone.
 
-What Lambda would be the first to meet is met here: a package that no layer carries, one that was
-trimmed too far, a handler that cannot be found, a start that is too slow.
+It finds what otherwise only Lambda would: a package that no layer carries, one that was trimmed too
+far, a handler that cannot be found, a start that is too slow.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from layers.check.artifact import NotBuilt, functions
 
 IMPORT_ALL = """
 import importlib, json, pkgutil, tributary
-told = {}
+reasons = {}
 for module in pkgutil.walk_packages(tributary.__path__, "tributary."):
     if not module.name.endswith("__main__"):
         try:
             importlib.import_module(module.name)
         except Exception as error:
-            told[module.name] = str(error)
-print(json.dumps(told))
+            reasons[module.name] = str(error)
+print(json.dumps(reasons))
 """
 
 
 def check(built: Path, into: Path) -> list[str]:
-    """Build into the folder, run every function, print how it went, and return what is wrong."""
+    """Build into the folder, run every function, print the results, and return what is wrong."""
     target = room.this_machine()
     rie = emulator.find(target)
     built_functions = functions(built)

@@ -1,8 +1,8 @@
-"""A function's room, as Lambda lays it out: its code, its layers in one folder, Python, and nothing else.
+"""A function's room, laid out as on Lambda: its code, its layers in one folder, Python, and nothing else.
 
 Lambda unpacks the layers of a function over each other into /opt. Here that is a folder of hard
 links, which needs neither root nor a mount. Python starts isolated (`-I -S`): neither this project's
-environment nor the user's can lend a package that the layers lack.
+environment nor the user's can provide a package that the layers lack.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ class Room:
         )
 
     def environment(self) -> dict[str, str]:
-        """Return what Lambda sets, with none of the function's own variables but where its sources are.
+        """Return the variables that Lambda sets, and of the function's own only the place of its sources.
 
-        AWS is at a closed port: whatever is called there fails at once.
+        AWS is at a closed port, so every call fails at once.
         """
         return {
             "PATH": os.defpath,
@@ -74,7 +74,7 @@ class Room:
 
 
 def this_machine() -> Target:
-    """Return the target that this Python on this machine is; raises NotBuilt where Lambda has none such."""
+    """Return this machine's target; raises NotBuilt if Lambda has no such target."""
     machines = {machine: architecture for architecture, machine in MACHINES.items()}
     if sys.platform != "linux" or platform.machine() not in machines:
         raise NotBuilt(f"functions run on Linux, on {' or '.join(machines)}; here is {platform.platform()}")

@@ -30,7 +30,7 @@ def check(built: Path) -> list[str]:
 
 
 def of_function(function: Function) -> Iterator[str]:
-    """Say what would keep the function from running in Lambda."""
+    """Say what would prevent the function from running in Lambda."""
     if len(function.layers) > files.LAYERS_AT_MOST:
         yield f"{function.name} has {len(function.layers)} layers; Lambda takes {files.LAYERS_AT_MOST}"
     if carried(function) >= files.LIMIT_BYTES:
@@ -47,7 +47,7 @@ def of_function(function: Function) -> Iterator[str]:
 
 
 def of_layer(folder: Path, function: Function, opt: set[str]) -> Iterator[str]:
-    """Say what is wrong with the layer in that function, whose other layers it may rest on."""
+    """Say what is wrong with the layer in that function, whose other layers it may need."""
     yield from files.stray(folder, function.target)
     yield from wheels.faults(folder / "python", function.target)
     for place, path in files.places(folder).items():

@@ -1,4 +1,4 @@
-"""The wheels of a layer: whether each was made for the function's Python and machine."""
+"""The wheels of a layer: whether each was built for the function's Python and machine."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ def faults(folder: Path, target: Target) -> Iterator[str]:
         lines = wheel.read_text().splitlines() if wheel.is_file() else []
         made_for = [line.partition(":")[2].strip() for line in lines if line.startswith("Tag:")]
         if not made_for:
-            yield f"{installed.name} says nothing of what it was made for; is it a wheel?"
+            yield f"{installed.name} does not name its platform; is it a wheel?"
         elif not any(parse_tag(one) & fitting for one in made_for):
-            yield f"{installed.name} is for {', '.join(made_for)}, not for {target.runtime} on {target.machine}"
+            fits = ", ".join(made_for)
+            yield f"{installed.name} is for {fits}, not for {target.runtime} on {target.machine}"
 
 
 def tags(target: Target) -> frozenset[Tag]:

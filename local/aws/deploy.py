@@ -294,7 +294,7 @@ class Deployer:
         return events
 
     def _send(self, events: list[Event]) -> None:
-        """Send the events in parallel, as CloudFormation may; after all have ended, raises the first failure."""
+        """Send the events in parallel, as CloudFormation may; raises the first failure when all ended."""
         with ThreadPoolExecutor(max(1, len(events))) as threads:
             sent = [
                 threads.submit(

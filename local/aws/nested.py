@@ -21,7 +21,7 @@ NOT_MADE = frozenset({"AWS::EC2::TransitGatewayAttachment"})  # to a gateway out
 
 
 def create(url: str, logical_id: str, properties: Mapping[str, Tree]) -> dict[str, str]:
-    """Create the stack of `TemplateBody` and `Parameters`; return its outputs as the resource's attributes."""
+    """Create the stack of `TemplateBody` and `Parameters`; return its outputs as attributes."""
     given = {key: str(value) for key, value in properties["Parameters"].items()}
     template = divided(json.loads(properties["TemplateBody"]), given)
     alarms = _without(template, {ALARM})

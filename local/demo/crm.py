@@ -1,4 +1,4 @@
-"""The source `crm`: customers and suppliers, in MariaDB where its server is installed, else in SQLite."""
+"""The source `crm`: customers and suppliers, in MariaDB if its server is installed, else in SQLite."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ CHANGES = (
 
 
 def start(directory: Path, engine: str | None = None) -> Source:
-    """Start the crm on that engine, mariadb or sqlite; without one, on what this machine can have."""
+    """Start the crm on that engine, mariadb or sqlite; by default on the one that this machine has."""
     chosen = engine or ("mariadb" if mariadb.available() else "sqlite")
     return MariaDBCrm(directory) if chosen == "mariadb" else SQLiteCrm(directory)
 
@@ -80,7 +80,7 @@ class MariaDBCrm:
 
     @property
     def secret(self) -> dict[str, object]:
-        """Return what Secrets Manager shall hold of the source."""
+        """Return the source's secret for Secrets Manager."""
         return {
             "host": self._server.host,
             "port": self._server.port,
@@ -91,11 +91,11 @@ class MariaDBCrm:
         }
 
     def columns(self, table: Table) -> dict[str, str]:
-        """Return the columns that the table has by now."""
+        """Return the table's current columns."""
         return _columns(table, self._added)
 
     def fill(self, rows: Path) -> None:
-        """Create the tables, load their rows from CSV, and make the user that may read them."""
+        """Create the tables, load their rows from CSV, and create the user that may read them."""
         for table in self.tables:
             key = ", ".join(table.key)
             tracked = (
@@ -119,7 +119,7 @@ class MariaDBCrm:
         self._run("GRANT PROCESS ON *.* TO tributary@'%'")
 
     def change(self) -> list[str]:
-        """Change what a company changes; return it in words."""
+        """Make changes as a company would; return them as text."""
         for _, sql in CHANGES:
             self._run(sql.format(now="CURRENT_TIMESTAMP(6)"))
         self._added = LOYALTY
@@ -158,11 +158,11 @@ class SQLiteCrm:
 
     @property
     def secret(self) -> dict[str, object]:
-        """Return what Secrets Manager shall hold of the source."""
+        """Return the source's secret for Secrets Manager."""
         return {"host": "localhost", "username": "", "password": "", "dbname": str(self._file)}
 
     def columns(self, table: Table) -> dict[str, str]:
-        """Return the columns that the table has by now."""
+        """Return the table's current columns."""
         return _columns(table, self._added)
 
     def fill(self, rows: Path) -> None:
@@ -187,7 +187,7 @@ class SQLiteCrm:
                 )
 
     def change(self) -> list[str]:
-        """Change what a company changes; return it in words."""
+        """Make changes as a company would; return them as text."""
         for _, sql in CHANGES:
             self._session.execute(sql.format(now="CURRENT_TIMESTAMP"))
         self._added = LOYALTY

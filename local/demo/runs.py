@@ -1,4 +1,4 @@
-"""Both sources run at the same time, and what is shown of it: the way, the figures, the comparison."""
+"""Runs of both sources at the same time, with their progress, figures and comparison."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def run_all(pipeline: Pipeline, sources: Sequence[Source], screen: Screen) -> bo
 
 
 def _follow(pipeline: Pipeline, names: Sequence[str], screen: Screen) -> dict[str, Run]:
-    """Start a run of each source, show the tables' way, and return the runs once all have ended."""
+    """Start a run of each source, show the tables' progress, and return the runs when all have ended."""
     from local.run import Progress  # its imports need the package's path, which the demo sets first
 
-    def teller(name: str) -> Callable[[str], None]:
+    def printer(name: str) -> Callable[[str], None]:
         return lambda text: screen.step(f"{name}: {text.strip()}")
 
     states = pipeline.client("stepfunctions")
-    under_way = [Progress(pipeline, name, pipeline.start_run(name), teller(name)) for name in names]
+    under_way = [Progress(pipeline, name, pipeline.start_run(name), printer(name)) for name in names]
     ended: dict[str, Run] = {}
     while under_way:
         time.sleep(POLL_S)
@@ -56,7 +56,7 @@ def _follow(pipeline: Pipeline, names: Sequence[str], screen: Screen) -> dict[st
 
 
 def compare_all(pipeline: Pipeline, sources: Sequence[Source], screen: Screen) -> bool:
-    """Compare every table of the sources with the warehouse's; return whether all agree."""
+    """Compare every table of the sources with the warehouse's; return whether all are equal."""
     tables = [(source, table) for source in sources for table in source.tables]
     with ThreadPoolExecutor(1) as beside:  # the sources count while the warehouse does
         counting = [beside.submit(source.fingerprint, table) for source, table in tables]
@@ -97,7 +97,7 @@ def _figures(
 
 
 def _show_notes(source: str, report: Mapping[str, Any], screen: Screen) -> None:
-    """Show what the run took without being told, the same words once."""
+    """Show the run's notes, each text once."""
     tables_by_note: dict[str, list[str]] = {}
     for table in report.get("tables", ()):
         for note in table["notes"]:

@@ -1,4 +1,4 @@
-"""The source `sales`: a shop's orders in PostgreSQL, and what happens in a shop between two runs."""
+"""The source `sales`: a shop's orders in PostgreSQL, and the changes between two runs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Sales:
 
     @property
     def secret(self) -> dict[str, object]:
-        """Return what Secrets Manager shall hold of the source."""
+        """Return the source's secret for Secrets Manager."""
         return {
             "host": self._server.host,
             "port": self._server.port,
@@ -56,11 +56,11 @@ class Sales:
         }
 
     def columns(self, table: Table) -> dict[str, str]:
-        """Return the columns that the table has by now."""
+        """Return the table's current columns."""
         return {**table.columns, CHANGED_AT: "TIMESTAMPTZ"}
 
     def fill(self, rows: Path) -> None:
-        """Create the tables, load their rows from CSV, index them, and make the user that may read them."""
+        """Create the tables, load their rows from CSV, index them, and create the user that may read them."""
         for table in self.tables:
             self._run(f"CREATE TABLE {table.name} ({table.definition})")
             self._run(f"ALTER TABLE {table.name} ADD {CHANGED_AT} TIMESTAMPTZ NOT NULL DEFAULT {HISTORY}")
@@ -79,8 +79,8 @@ class Sales:
     def work_on(self) -> list[str]:
         """Leave a transaction open with new orders, while others are committed after them.
 
-        Their timestamp is the transaction's start, as now() gives it: a watermark that moved to the
-        highest value read would pass them by for ever.
+        Their timestamp is the transaction's start, as now() returns it: a watermark that moved to the
+        highest value read would skip them forever.
         """
         self._late = self._server.connect("sales")
         self._late.run("BEGIN")
@@ -93,7 +93,7 @@ class Sales:
         ]
 
     def change(self) -> list[str]:
-        """Change what a shop changes; return it in words."""
+        """Make changes as a shop would; return them as text."""
         assert self._late is not None
         self._late.run("COMMIT")
         self._late.close()

@@ -1,4 +1,4 @@
-"""What a person sees: a line per step with the seconds since the start, and narrow tables."""
+"""The demo's output: a line per step with the seconds since the start, and narrow tables."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Screen:
         self._began = time.monotonic()
 
     def step(self, text: str) -> None:
-        """Say what is being done, with the seconds since the demo's start."""
+        """Print a step, with the seconds since the demo's start."""
         print(f"{time.monotonic() - self._began:6.1f} s  {text}", flush=True)
 
     def detail(self, text: str) -> None:

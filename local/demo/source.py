@@ -1,4 +1,4 @@
-"""What the demo asks of a source: to be filled, changed, and compared."""
+"""A source of the demo: it can be filled, changed, and compared."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class Source(Protocol):
 
     @property
     def secret(self) -> dict[str, object]:
-        """Return what Secrets Manager shall hold of the source."""
+        """Return the source's secret for Secrets Manager."""
 
     def columns(self, table: Table) -> dict[str, str]:
-        """Return the columns that the table has by now."""
+        """Return the table's current columns."""
 
     def fill(self, rows: Path) -> None:
-        """Create the tables, load their rows from `<name>.csv`, and make the user that may read them."""
+        """Create the tables, load their rows from `<name>.csv`, and create the user that may read them."""
 
     def change(self) -> list[str]:
-        """Do what a company does between two runs; return it in words."""
+        """Make the changes between two runs; return them as text."""
 
     def fingerprint(self, table: Table) -> Fingerprint:
         """Return the table's fingerprint, computed by the source."""

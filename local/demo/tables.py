@@ -1,4 +1,4 @@
-"""TPC-H's tables: their columns in SQL that every source here takes, their keys, and their rows as CSV."""
+"""TPC-H's tables: columns in SQL that every source here accepts, keys, and rows as CSV."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CHANGED_AT = "updated_at"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: its columns' SQL types by name; `tracked` where a column says when a row last changed."""
+    """A table: its columns' SQL types by name; `tracked` if a column says when a row last changed."""
 
     name: str
     key: tuple[str, ...]
@@ -27,7 +27,7 @@ class Table:
 
     @property
     def definition(self) -> str:
-        """Return the columns as CREATE TABLE takes them; only comments may be NULL."""
+        """Return the columns for CREATE TABLE; only comments may be NULL."""
         return ", ".join(
             f"{name} {type}" + ("" if name.endswith("comment") else " NOT NULL")
             for name, type in self.columns.items()
@@ -100,8 +100,8 @@ REGION = _table(
 
 def generate(directory: Path, scale: float) -> None:
     """Write every table as `<name>.csv` with a header line; scale 0.1 is 600,572 rows of lineitem."""
-    program = Path(sys.executable).with_name("tpchgen-cli")
-    program = str(program) if program.exists() else shutil.which("tpchgen-cli")
+    installed = Path(sys.executable).with_name("tpchgen-cli")
+    program = str(installed) if installed.exists() else shutil.which("tpchgen-cli")
     if not program:
         raise FileNotFoundError("tpchgen-cli is missing; run make setup")
     subprocess.run(

@@ -1,4 +1,4 @@
-"""The warehouse as a person asks it: a query through the Redshift Data API."""
+"""Queries of a person through the Redshift Data API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UNDER_WAY = ("SUBMITTED", "PICKED", "STARTED")
 
 
 class QueryFailed(Exception):
-    """The warehouse refused a query; the message is its own."""
+    """The warehouse rejected a query; the message is the warehouse's."""
 
 
 def ask(pipeline: Pipeline, sql: str) -> list[Row]:
@@ -53,7 +53,7 @@ def watermarks(pipeline: Pipeline, source: str) -> dict[str, str | None]:
 
 
 def fingerprint(pipeline: Pipeline, schema: str, table: Table, columns: dict[str, str]) -> Fingerprint | None:
-    """Return the fingerprint of the table's rows in the warehouse, None where it has no such columns."""
+    """Return the fingerprint of the table's rows in the warehouse, None if it lacks the columns."""
     try:
         [row] = ask(pipeline, compare.query(compare.REDSHIFT, f"{schema}.{table.name}", columns))
     except QueryFailed:
@@ -62,7 +62,7 @@ def fingerprint(pipeline: Pipeline, schema: str, table: Table, columns: dict[str
 
 
 def count(pipeline: Pipeline, table: str, where: str) -> int:
-    """Return how many rows of the table meet the condition; none where it cannot be asked."""
+    """Return how many rows of the table match the condition; 0 if the query fails."""
     try:
         [(counted,)] = ask(pipeline, f"SELECT COUNT(*) FROM {table} WHERE {where}")
     except QueryFailed:

@@ -13,7 +13,7 @@ APPEND_IN_BLOCK = "ALTER TABLE APPEND cannot run inside a transaction block"
 
 
 def alter(reader: Reader, names: LongNames, *, in_block: bool) -> tuple[str, list[str]]:
-    """Return the table and the statements for an ALTER TABLE; the reader stands after the word TABLE."""
+    """Return the table and the statements for an ALTER TABLE; the reader is after the word TABLE."""
     table = dotted(reader.dotted(), names)
     statements = _change(reader, table, names, in_block=in_block)
     reader.end()
@@ -50,7 +50,7 @@ def _add(reader: Reader, table: str, names: LongNames) -> list[str]:
     if reader.peek().word in ("PRIMARY", "UNIQUE", "FOREIGN", "CONSTRAINT"):
         name = identifier(reader.peek(1), names) if reader.sees("CONSTRAINT") else ""
         keyed = tables.key(reader)
-        # A constraint that has a name has one here too, and checks nothing: it can be seen and dropped.
+        # A named constraint keeps its name here and checks nothing: it can be listed and dropped.
         named = [f"ALTER TABLE {table} ADD CONSTRAINT {name} CHECK (TRUE)"] if name else []
         marks = [f"ALTER TABLE {table} ALTER COLUMN {identifier(k, names)} SET ({tables.KEY})" for k in keyed]
         return [*named, *marks]

@@ -1,4 +1,4 @@
-"""What the Data API tells: statements and results as its members and typed fields."""
+"""The Data API's answers: statements and results as members and typed fields."""
 
 from __future__ import annotations
 

@@ -21,11 +21,11 @@ ACCESS_KEY = re.compile(r"Credential=([^/,\s]+)/")
 class DataApi:
     """The stand-in as a WSGI application.
 
-    `identify` maps an access key to the name of the IAM role that calls, None for an administrator.
-    `s3` makes the boto3 client that COPY reads through, at its first use. `endpoints` are the names of the
-    workgroups and clusters that exist, None where any will do. `throttle` is asked before each operation
-    for the exception to answer instead, by its name. `user_of_secret` names the database user of a secret,
-    None for an administrator.
+    `identify` maps an access key to the caller's IAM role, None for an administrator. `s3` creates the
+    boto3 client that COPY reads through, at its first use. `endpoints` are the names of the workgroups and
+    clusters that exist, None for any name. `throttle` is called before each operation and may return the
+    name of an exception to raise. `user_of_secret` returns the database user of a secret, None for an
+    administrator.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class DataApi:
         }
 
     def close(self) -> None:
-        """Cancel what runs and end its sessions."""
+        """Cancel running statements and close their sessions."""
         self._statements.close()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -98,7 +98,7 @@ class DataApi:
         return Caller(match[1], self._identify(match[1]))
 
     def s3(self) -> Any:
-        """Return the client that COPY reads through, made at its first use."""
+        """Return the client that COPY reads through, created at its first use."""
         if self._s3 is None and self._make_s3:
             self._s3 = self._make_s3()
         return self._s3
@@ -137,7 +137,7 @@ class DataApi:
         return answers.submitted(statement, waited="WaitTimeSeconds" in request)
 
     def _user(self, where: dict[str, str], caller: Caller) -> str:
-        """Return the database user: the secret's, the named one, else the one that the IAM role is."""
+        """Return the database user: the secret's, the named one, or the IAM role's."""
         if "SecretArn" in where:
             name = self._user_of_secret(where["SecretArn"]) or bootstrap.ADMIN
         elif "DbUser" in where:
@@ -155,7 +155,7 @@ class DataApi:
         self._statements.wait(statement, seconds)
 
     def _found(self, request: dict[str, Any], caller: Caller) -> tuple[Statement, Part]:
-        """Return the statement of the request's Id and its part that is named; without ``:n`` the whole."""
+        """Return the statement of the request's Id and the named part; without ``:n`` the whole."""
         identifier, _, number = requests.identifier(request.get("Id")).partition(":")
         statement = self._statements.get(identifier, caller.name)
         if not statement or (number and not 1 <= int(number) <= len(statement.parts)):

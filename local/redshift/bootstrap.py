@@ -1,4 +1,4 @@
-"""The warehouse's database and its users: made once, kept as they are found."""
+"""The warehouse's database and its users: created once, left unchanged if they exist."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from local.redshift.names import LongNames, quote
 
 ADMIN = "admin"
 HERE = Path(__file__).parent
-ROLES = threading.Lock()  # roles belong to the whole server, and two may be asked for at once
+ROLES = threading.Lock()  # roles belong to the whole server; two requests may create one at once
 
 
 def create(postgres: Postgres, database: str) -> LongNames:
-    """Create what is missing of the warehouse and return the long names that it holds."""
+    """Create what is missing in the warehouse and return its long names."""
     server = postgres.connect()
     try:
         ensure_user(server, ADMIN, "SUPERUSER")
@@ -34,7 +34,7 @@ def create(postgres: Postgres, database: str) -> LongNames:
 
 
 def ensure_user(session: pg8000.native.Connection, name: str, options: str = "") -> None:
-    """Create a user without rights of its own, unless there is one."""
+    """Create a user without rights, unless it exists."""
     with ROLES:
         if not session.run("SELECT 1 FROM pg_roles WHERE rolname = :name", name=name):
             session.run(f"CREATE ROLE {quote(name)} LOGIN {options}")

@@ -1,4 +1,4 @@
--- Redshift's system views over PostgreSQL's catalog, and what the stand-in itself must remember.
+-- Redshift's system views over PostgreSQL's catalog, and the stand-in's own tables.
 
 CREATE TABLE stand_in.long_name (short text PRIMARY KEY, full_name text NOT NULL);
 
@@ -67,7 +67,7 @@ SELECT usesysid::integer AS user_id, query_id, transaction_id, session_id, datab
 FROM stand_in.load_history LEFT JOIN pg_user ON usename = user_name
 WHERE user_name = current_user OR (SELECT usesuper FROM pg_user WHERE usename = current_user);
 
--- Policies are remembered and have no effect; only an administrator may see or change them.
+-- Policies are stored and have no effect; only an administrator may see or change them.
 CREATE TABLE stand_in.policy (name text PRIMARY KEY, kind text NOT NULL);
 CREATE TABLE stand_in.attached_policy (
   name text NOT NULL REFERENCES stand_in.policy, relation regclass NOT NULL, column_name text NOT NULL,
@@ -172,8 +172,8 @@ FROM pg_catalog.svv_external_tables t JOIN stand_in.external_partition p USING (
 GRANT SELECT ON pg_catalog.svv_external_schemas, pg_catalog.svv_external_tables,
   pg_catalog.svv_external_columns, pg_catalog.svv_external_partitions TO PUBLIC;
 
--- Late binding views: PostgreSQL binds every view, so these are dropped before a change of what they
--- read, and made again after it where that is possible.
+-- Late binding views: PostgreSQL binds every view, so these are dropped before a change of the tables
+-- that they read, and recreated after it if that is possible.
 CREATE TABLE stand_in.late_view (view_name text PRIMARY KEY, definition text NOT NULL, owner name NOT NULL);
 
 CREATE FUNCTION stand_in.restore_late_views() RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -186,7 +186,7 @@ BEGIN
       EXECUTE 'ALTER VIEW ' || late.view_name || ' OWNER TO ' || quote_ident(late.owner);
     EXCEPTION
       WHEN undefined_table OR undefined_column OR invalid_schema_name THEN
-        NULL; -- it stays broken until what it reads is there
+        NULL; -- it stays broken until its tables exist
       WHEN duplicate_table OR duplicate_object OR unique_violation THEN
         NULL; -- another transaction was faster
     END;

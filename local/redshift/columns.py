@@ -1,4 +1,4 @@
-"""Column types of Redshift: their grammar, their bounds and what they are in PostgreSQL."""
+"""Column types of Redshift: their grammar, their limits and their types in PostgreSQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""COPY's own grammar: columnar files only, with the few options that those may have.
+"""COPY's grammar: columnar files only, with the options that they may have.
 
 (copy-usage_notes-copy-from-columnar)
 """
@@ -24,7 +24,7 @@ NOT_FOR_PARQUET = frozenset(NOT_FOR_PARQUET_WORDS.split())
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A COPY that the grammar allows; `columns` is None where no list was given."""
+    """A COPY that the grammar allows; `columns` is None without a column list."""
 
     table: tuple[str, ...]
     quoted: str
@@ -37,7 +37,7 @@ class Copy:
 
 
 def read(reader: Reader, names: LongNames) -> Copy:
-    """Return the COPY; the reader stands after its first word."""
+    """Return the COPY; the reader is after its first word."""
     table = reader.dotted()
     columns = tuple(part[0].name for part in split(reader.parens())) if reader.sees("(") else None
     reader.expect("FROM")

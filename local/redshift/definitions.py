@@ -14,7 +14,7 @@ RESTORE_LATE_VIEWS = "SELECT stand_in.restore_late_views()"
 
 
 def create(statement: Statement) -> Translated:
-    """Return what runs for a CREATE."""
+    """Return the translation of a CREATE."""
     reader = statement.reader
     reader.expect("CREATE")
     if reader.take("SCHEMA"):
@@ -43,7 +43,7 @@ def _peek_name(reader: Reader) -> str:
 
 
 def _one_at_a_time(name: str) -> tuple[str, ...]:
-    """Let those who create the same thing wait for each other, as the catalog's locks do on Redshift."""
+    """Make sessions that create the same thing wait for each other, as Redshift's catalog locks do."""
     return (f"SELECT pg_advisory_xact_lock(hashtextextended({literal(name)}, 0))",)
 
 
@@ -90,7 +90,7 @@ def _create_view(statement: Statement) -> Translated:
 
 
 def drop(statement: Statement) -> Translated:
-    """Return what runs for a DROP."""
+    """Return the translation of a DROP."""
     reader = statement.reader
     reader.expect("DROP")
     kind = reader.take_any("TABLE", "VIEW", "SCHEMA", "USER", "ROLE", "GROUP")
@@ -117,14 +117,14 @@ def _release(named: Sequence[str]) -> tuple[str, ...]:
 
 
 def _alone(statement: Statement, named: Sequence[str], what: str) -> tuple[str, ...]:
-    """Return what refuses the statement in a transaction block where it is about an external table."""
+    """Return checks that refuse the statement in a transaction block if it concerns an external table."""
     if not statement.in_block:
         return ()
     return tuple(f"SELECT stand_in.refuse_external({literal(name)}, {literal(what)})" for name in named)
 
 
 def change(statement: Statement) -> Translated:
-    """Return what runs for an ALTER."""
+    """Return the translation of an ALTER."""
     reader = statement.reader
     reader.expect("ALTER")
     if reader.take("DEFAULT", "PRIVILEGES"):

@@ -1,4 +1,4 @@
-"""What the stand-in answers when it does not do what was asked, in Redshift's words where they are known.
+"""The stand-in's errors, with Redshift's messages if they are known.
 
 - `ApiError`: the Data API refuses the request itself, an exception at the caller.
 - `SqlError`: a statement fails, which the caller sees as Status=FAILED with this text.
@@ -25,7 +25,7 @@ class ApiError(Exception):
 
     @property
     def status(self) -> int:
-        """Return the HTTP status: the API's faults are 500, its refusals 400."""
+        """Return the HTTP status: 500 for the API's faults, 400 for refused requests."""
         return 500 if self.kind.endswith(("ServerException", "StatementException")) else 400
 
 
@@ -51,7 +51,7 @@ def detailed(error: str, code: int, context: str, query: int | None = None) -> s
 
 
 def translated(error: DatabaseError) -> SqlError:
-    """Return PostgreSQL's error as Redshift words it."""
+    """Return PostgreSQL's error with Redshift's message."""
     fields: dict[str, str] = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
     if fields.get("C") == "57014":
         return Cancelled(fields["M"])
@@ -101,7 +101,7 @@ WORDED: dict[str, Callable[[dict[str, str]], str | None]] = {  # by SQLSTATE
     "22001": _too_long,
     "23502": _null,
     "23514": _check,
-    "22023": _user,  # SET SESSION AUTHORIZATION to nobody
+    "22023": _user,  # SET SESSION AUTHORIZATION to a user that does not exist
     "42704": _user,
     "42710": _user,
     "428C9": lambda fields: "cannot set an identity column to a value",

@@ -1,8 +1,8 @@
 """Redshift Spectrum: external schemas and tables, partitions, and Parquet read by the names of columns.
 
-What Redshift reads at each query is read here once, as a partition is added: so a fault of a file or of
-a type shows then, and a file that is gone later is not missed. Locations are manifests; a folder is not
-part of the stand-in. Whoever may use the schema may read its tables; nobody writes to them.
+Redshift reads the files at each query; the stand-in reads them once, when a partition is added. So a fault
+of a file or a type shows then, and a file deleted later is not missed. Locations are manifests; a folder is
+not part of the stand-in. A user of the schema may read its tables; no user may write to them.
 (r_CREATE_EXTERNAL_SCHEMA, r_CREATE_EXTERNAL_TABLE, r_ALTER_TABLE)
 """
 
@@ -29,13 +29,13 @@ TYPES = (
     *("smallint", "integer", "bigint", "numeric", "real", "double", "boolean"),
     *("char", "varchar", "bytea", "date", "timestamp"),
 )
-MOST_COLUMNS = 1_598  # with the pseudocolumns, which are there unless a session turns them off
+MOST_COLUMNS = 1_598  # with the pseudocolumns, which exist unless a session turns them off
 MOST_PARTITIONS = 100  # of one statement, in the Glue catalog
 WRITE = "INSERT, UPDATE, DELETE, TRUNCATE"
 
 
 def create(statement: Statement) -> Translated:
-    """Return what runs for a CREATE EXTERNAL; the reader stands after these words."""
+    """Return the translation of a CREATE EXTERNAL; the reader is after these words."""
     if statement.reader.take("SCHEMA"):
         return _create_schema(statement)
     statement.reader.expect("TABLE")
@@ -111,7 +111,7 @@ def _location(reader: Reader) -> str:
 
 
 def partitions(statement: Statement) -> Translated | None:
-    """Return what runs for an ALTER TABLE about partitions, None for another; it stands before the name."""
+    """Return the translation of an ALTER TABLE on partitions, else None; the reader is before the name."""
     reader = statement.reader.ahead()
     table = replace(statement, reader=reader).dotted()
     adds = reader.take("ADD")
@@ -190,7 +190,7 @@ def _read(table: str, partition: Partition, session: Session, s3: Any, query: in
 def _files(
     location: str, targets: Sequence[Target], s3: Any, query: int
 ) -> Iterator[tuple[Iterator[bytes], list[str]]]:
-    """Yield the rows of each of the manifest's files, with the names of the columns that they fill."""
+    """Yield the rows of each file of the manifest, with the names of the columns that they fill."""
     bucket, _, key = location.removeprefix("s3://").partition("/")
     for item in loading.manifest(bucket, key, s3):
         object_read = loading.read(item, s3, query)

@@ -1,5 +1,5 @@
--- What makes PostgreSQL count, compare and call as Redshift does; run once, as superuser, with
--- standard_conforming_strings on. Sessions have it off, so no function body may hold a backslash.
+-- Changes that make PostgreSQL count, compare and call as Redshift does; run once, as superuser, with
+-- standard_conforming_strings on. Sessions have it off, so no function body may contain a backslash.
 
 CREATE SCHEMA stand_in;
 GRANT USAGE ON SCHEMA stand_in TO PUBLIC;
@@ -151,7 +151,7 @@ CREATE FUNCTION pg_catalog.pg_last_copy_count() RETURNS bigint LANGUAGE sql STAB
   SELECT coalesce(nullif(current_setting('stand_in.last_copy_count', true), ''), '0')::bigint
 $$;
 
--- What ALTER COLUMN TYPE asks first (r_ALTER_TABLE).
+-- The checks before ALTER COLUMN TYPE (r_ALTER_TABLE).
 CREATE FUNCTION stand_in.check_new_size(owner text, named text, size_bytes integer) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE

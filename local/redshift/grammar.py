@@ -1,4 +1,4 @@
-"""Which statements there are, and what PostgreSQL runs for each: anything else is a syntax error."""
+"""The statements that exist and PostgreSQL's equivalents: anything else is a syntax error."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ IGNORED_SETTINGS = (
 
 
 def translate(sql: str, names: LongNames, *, in_block: bool) -> Translated:
-    """Return what to run for a statement of Redshift; raises Refused where Redshift would not run it."""
+    """Return the translation of a Redshift statement; raises Refused if Redshift would not run it."""
     source = tokens(sql)
     reader = Reader(source)
     if not source:
@@ -91,8 +91,8 @@ def _delete(statement: Statement) -> Translated:
 def _lock(table: str) -> str:
     """Return the lock that an UPDATE, DELETE or MERGE holds to the end of its transaction.
 
-    Writers that change rows wait for each other and for those who add some, as on Redshift; two
-    transactions that both add and then change deadlock there too (c_write_readwrite).
+    Writers that change rows wait for each other and for writers that add rows, as on Redshift; two
+    transactions that both add and then change rows deadlock there too (c_write_readwrite).
     """
     return f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE"
 
@@ -109,9 +109,9 @@ def _copy(statement: Statement) -> Translated:
 
 
 def _privileges(statement: Statement) -> Translated:
-    """GRANT and REVOKE: the words are PostgreSQL's own, but for roles that are named as such.
+    """GRANT and REVOKE: as in PostgreSQL, except for the word ROLE before a role's name.
 
-    A role's right to see past policies on rows has nothing to do where these have no effect.
+    The right to ignore row policies has no effect, since row policies have none here.
     """
     if statement.reader.take("GRANT", "IGNORE", "RLS", "TO", "ROLE"):
         return Translated(f"SELECT {literal(identifier(statement.reader.name(), statement.names))}::regrole")

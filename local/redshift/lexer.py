@@ -29,7 +29,7 @@ TOKEN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A piece of SQL: as it was written, and as a name or keyword where it may be one."""
+    """A piece of SQL: its text, and its name or keyword if it can be one."""
 
     kind: Kind
     text: str
@@ -41,7 +41,7 @@ class Token:
 
     @property
     def word(self) -> str:
-        """Return the keyword in upper case, or '' for what cannot be one."""
+        """Return the keyword in upper case, or '' if it cannot be one."""
         return self.text.upper() if self.kind == "word" else ""
 
     @property
@@ -63,9 +63,9 @@ END = Token("end", "")
 
 
 def tokens(sql: str) -> list[Token]:
-    """Return the statement's tokens without blanks and comments, and without its closing semicolon.
+    """Return the statement's tokens without blanks, comments and closing semicolon.
 
-    Raises Refused for an unfinished string and where a second statement follows.
+    Raises Refused for an unfinished string or a second statement.
     """
     result: list[Token] = []
     for match in TOKEN.finditer(sql):
@@ -91,19 +91,19 @@ def _unreadable(character: str, rest: str) -> Refused:
 
 
 class Reader:
-    """A place in a list of tokens, for grammars that are read from left to right."""
+    """A position in a list of tokens, for grammars that are read from left to right."""
 
     def __init__(self, source: list[Token]) -> None:
         self._tokens = source
         self._at = 0
 
     def peek(self, ahead: int = 0) -> Token:
-        """Return the token that comes, without passing it."""
+        """Return the next token without passing it."""
         place = self._at + ahead
         return self._tokens[place] if place < len(self._tokens) else END
 
     def next(self) -> Token:
-        """Return the token that comes and pass it."""
+        """Return the next token and pass it."""
         token = self.peek()
         if token is END:
             self.unexpected()
@@ -111,18 +111,18 @@ class Reader:
         return token
 
     def sees(self, *texts: str) -> bool:
-        """Say whether exactly these keywords and operators come."""
+        """Say whether exactly these keywords and operators come next."""
         return all(self.peek(ahead).is_(text) for ahead, text in enumerate(texts))
 
     def take(self, *texts: str) -> bool:
-        """Pass these keywords and operators if all of them come, and say so."""
+        """Pass these keywords and operators if all of them come next; return whether they did."""
         if not self.sees(*texts):
             return False
         self._at += len(texts)
         return True
 
     def take_any(self, *texts: str) -> str:
-        """Pass one of the keywords and return it, '' where none comes."""
+        """Pass one of the keywords and return it, '' if none comes next."""
         return next((text for text in texts if self.take(text)), "")
 
     def expect(self, *texts: str) -> None:
@@ -132,7 +132,7 @@ class Reader:
                 self.unexpected()
 
     def unexpected(self) -> NoReturn:
-        """Raise the syntax error at the token that comes."""
+        """Raise the syntax error at the next token."""
         token = self.peek()
         if token is END:
             raise Refused("syntax error at end of input")
@@ -191,24 +191,24 @@ class Reader:
         return passed
 
     def rest(self) -> list[Token]:
-        """Pass and return everything that is left."""
+        """Pass and return the rest."""
         left, self._at = self._tokens[self._at :], len(self._tokens)
         return left
 
     def ahead(self) -> Reader:
-        """Return another reader that stands here: what it passes is still to come for this one."""
+        """Return another reader at this position; this one does not move with it."""
         other = Reader(self._tokens)
         other._at = self._at
         return other
 
     def end(self) -> None:
-        """Require that nothing is left."""
+        """Require the end."""
         if self.peek() is not END:
             self.unexpected()
 
 
 def split(source: list[Token], separator: str = ",") -> list[list[Token]]:
-    """Return the parts between separators that stand outside parentheses."""
+    """Return the parts between separators outside parentheses."""
     reader = Reader(source)
     parts = [reader.until(separator)]
     while reader.take(separator):

@@ -1,4 +1,4 @@
-"""COPY at work: the manifest's objects, read from S3, checked, and sent to the table."""
+"""Running a COPY: the manifest's objects are read from S3, checked, and sent to the table."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ORDER BY a.attnum
 
 
 class LoadError(SqlError):
-    """A COPY that failed on its data: what SYS_LOAD_ERROR_DETAIL tells of it beside the text."""
+    """A COPY that failed on its data, with what SYS_LOAD_ERROR_DETAIL shows beside the text."""
 
     def __init__(self, text: str, mismatch: Mismatch, file_name: str) -> None:
         super().__init__(text)
@@ -41,7 +41,7 @@ class LoadError(SqlError):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a COPY brought in."""
+    """What a COPY loaded."""
 
     rows: int
     files: int
@@ -50,7 +50,7 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """An object to load; `size_bytes` is what the manifest says of it, None without a manifest."""
+    """An object to load; `size_bytes` comes from the manifest, None without a manifest."""
 
     bucket: str
     key: str
@@ -64,7 +64,7 @@ class Object:
 
 
 def load(copy: Copy, session: Session, s3: Any, query: int) -> Loaded:
-    """Run the COPY in the session's transaction; raises SqlError, as LoadError where data is at fault."""
+    """Run the COPY in the session's transaction; raises SqlError, or LoadError if the data is at fault."""
     targets = _targets(copy, session)
     objects = list(_listed(copy, s3))
     for bucket in {item.bucket for item in objects}:
@@ -82,7 +82,7 @@ def load(copy: Copy, session: Session, s3: Any, query: int) -> Loaded:
 
 
 def columns(table: str, session: Session) -> list[Target]:
-    """Return the columns of a table, whose name is quoted, in their order."""
+    """Return the columns of a table (quoted name) in order."""
     return _described(session.run(COLUMNS.format(table=literal(table))).rows)
 
 
@@ -94,7 +94,7 @@ def _described(rows: Sequence[Sequence[str | None]]) -> list[Target]:
 
 
 def _targets(copy: Copy, session: Session) -> list[Target]:
-    """Return the columns in the order of the file's: the list's, else the table's but for IDENTITY."""
+    """Return the columns in the file's order: the list's, else the table's without IDENTITY columns."""
     rows = session.run(COLUMNS.format(table=literal(copy.quoted))).rows
     known = {target.name: target for target in _described(rows)}
     always = {str(row[0]) for row in rows if row[4] == "a"}
@@ -132,7 +132,7 @@ def _listed(copy: Copy, s3: Any) -> Iterator[Object]:
 
 
 def manifest(bucket: str, key: str, s3: Any) -> Iterator[Object]:
-    """Yield the manifest's objects; raises SqlError where it cannot be read."""
+    """Yield the manifest's objects; raises SqlError if it cannot be read."""
     try:
         entries = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())["entries"]
     except ClientError as error:
@@ -172,7 +172,7 @@ def _check_region(bucket: str, s3: Any) -> None:
 
 
 def read(item: Object, s3: Any, query: int) -> tuple[int, pq.ParquetFile] | None:
-    """Return an object's size and file, None where it is missing and not mandatory."""
+    """Return an object's size and file, None if it is missing and not mandatory."""
     try:
         if "//" in item.key:  # seen on Redshift: such keys are not found
             raise FileNotFoundError

@@ -1,4 +1,4 @@
-"""The system views of loads: written outside the load's transaction, so that a failure is seen after it."""
+"""The system views of loads: written outside the load's transaction, so that failures stay visible."""
 
 from __future__ import annotations
 

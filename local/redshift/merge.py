@@ -11,7 +11,7 @@ SELF_REFERENCE = "Source view/subquery in Merge statement cannot reference targe
 
 
 def merge(reader: Reader, names: LongNames) -> tuple[str, list[str]]:
-    """Return the target and the statements; the reader stands after the word MERGE.
+    """Return the target and the statements; the reader is after the word MERGE.
 
     Refuses a target alias, a qualified SET column, a missing, doubled or conditional WHEN, WITH, and a
     source that is or reads the target.
@@ -71,7 +71,7 @@ def _check_condition(condition: list[Token]) -> None:
 
 
 def _whens(reader: Reader, names: LongNames) -> str:
-    reader.expect("WHEN", "MATCHED", "THEN")  # an AND here would be a condition, which there is not
+    reader.expect("WHEN", "MATCHED", "THEN")  # Redshift allows no AND condition here
     if reader.take("DELETE"):
         matched = "DELETE"
     else:

@@ -1,8 +1,8 @@
-"""Identifiers as Redshift treats them, kept in a database whose names are shorter.
+"""Identifiers as Redshift treats them, stored in a database with shorter names.
 
 Redshift folds ASCII letters to lower case even inside quotes and cuts a name at 127 bytes (r_names).
-PostgreSQL has 63 bytes: a longer name is stored under its head and a digest, and the full name is
-given back wherever one can be seen: system views, column labels, error texts.
+PostgreSQL has 63 bytes: a longer name is stored under its start and a digest, and system views, column
+labels and error texts show the full name.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def quote(name: str) -> str:
 
 
 class LongNames:
-    """The names over 63 bytes that this process has met, by the name they are stored under."""
+    """The names over 63 bytes that this process has seen, by their stored name."""
 
     def __init__(self, known: dict[str, str] | None = None) -> None:
         self._known = dict(known or {})
@@ -57,7 +57,7 @@ class LongNames:
         return short
 
     def take_new(self) -> dict[str, str]:
-        """Return the names not yet handed out by this method, so that they can be written down."""
+        """Return the names that this method has not returned yet, so that they can be stored."""
         with self._lock:
             new, self._new = self._new, {}
         return new

@@ -1,7 +1,7 @@
-"""Parquet under COPY: which file column may fill which table column, and its rows as CSV.
+"""Parquet for COPY: which file column may fill which table column, and the rows as CSV.
 
-AWS publishes no table of types; the rule is that they must match, and this accepts only what was
-seen to load. Nanosecond timestamps, which Redshift loads as garbage without an error, are refused.
+AWS publishes no table of types; the rule is that they must match. Only combinations that were seen to
+load are accepted. Nanosecond timestamps, which Redshift loads wrongly without an error, are refused.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SUPER_STRING_BYTES = 65_535
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A column that a COPY fills: its type in PostgreSQL's words, and its bound in bytes if it has one."""
+    """A column that a COPY fills: its PostgreSQL type, and its limit in bytes if it has one."""
 
     name: str
     type: str
@@ -40,7 +40,7 @@ class Target:
 
 
 class Mismatch(Exception):
-    """A file that does not fit the table: what Spectrum says, and of which column."""
+    """A file that does not fit the table: Spectrum's message, and the column."""
 
     def __init__(self, context: str, column: Target | None = None, code: int = 15007) -> None:
         super().__init__(context)
@@ -74,7 +74,7 @@ ACCEPTED: dict[str, list[tuple[str, dict[str, Any]]]] = {  # physical type, logi
 
 
 def check(file: pq.ParquetFile, targets: Sequence[Target], url: str, *, to_json: bool) -> None:
-    """Raise Mismatch unless every column of the file fits the table's column at its place."""
+    """Raise Mismatch unless every column of the file fits the table's column at its position."""
     fields = file.schema_arrow
     if len(fields) != len(targets):
         raise Mismatch(

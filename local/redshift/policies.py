@@ -1,6 +1,6 @@
-"""Masks and policies on rows: read as Redshift reads them, remembered, and without effect on any query.
+"""Masks and policies on rows: parsed as on Redshift, stored, and without effect on any query.
 
-Only an administrator may make and attach them, as only sys:secadmin may on Redshift.
+Only an administrator may create and attach them, as only sys:secadmin may on Redshift.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from local.redshift.translation import Statement, Translated
 
 
 def kind(reader: Reader) -> str:
-    """Pass the words MASKING POLICY or RLS POLICY and return which, '' where neither comes."""
+    """Pass the words MASKING POLICY or RLS POLICY and return which, '' if neither comes next."""
     for word in ("MASKING", "RLS"):
         if reader.take(word, "POLICY"):
             return word.lower()
@@ -21,7 +21,7 @@ def kind(reader: Reader) -> str:
 
 
 def create(statement: Statement, kind: str) -> Translated:
-    """Return what runs for CREATE MASKING POLICY and CREATE RLS POLICY after these words."""
+    """Return the translation of CREATE MASKING POLICY and CREATE RLS POLICY after these words."""
     reader = statement.reader
     name = reader.name().name
     if kind == "masking":
@@ -40,7 +40,7 @@ def create(statement: Statement, kind: str) -> Translated:
 
 
 def attach(statement: Statement) -> Translated:
-    """Return what runs for an ATTACH."""
+    """Return the translation of an ATTACH."""
     statement.reader.expect("ATTACH")
     named, table, column, grantee = _attachment(statement, "TO")
     values = ", ".join([named, f"{table}::regclass", column, grantee])
@@ -48,7 +48,7 @@ def attach(statement: Statement) -> Translated:
 
 
 def detach(statement: Statement) -> Translated:
-    """Return what runs for a DETACH; what is not attached is an error."""
+    """Return the translation of a DETACH; a policy that is not attached is an error."""
     statement.reader.expect("DETACH")
     named, table, column, grantee = _attachment(statement, "FROM")
     return Translated(f"SELECT stand_in.detach_policy({named}, {table}::regclass, {column}, {grantee})")

@@ -1,4 +1,4 @@
-"""What a request may hold: each member checked as the Data API checks it."""
+"""The checks of a request's members, as the Data API makes them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ IDENTIFIER = re.compile(r"[a-z0-9]{8}(-[a-z0-9]{4}){3}-[a-z0-9]{12}(:\d{0,2})?")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: the access key, and the IAM role behind it, None for an administrator."""
+    """The caller: the access key and its IAM role, None for an administrator."""
 
     key: str
     role: str | None
 
     @property
     def name(self) -> str:
-        """Return what statements belong to: the role, whatever key it uses."""
+        """Return the owner of statements: the role, regardless of its key."""
         return f"role/{self.role}" if self.role else f"user/{self.key}"
 
 
@@ -57,7 +57,7 @@ def sqls(texts: object) -> list[str]:
 
 
 def where(request: dict[str, Any], endpoints: Collection[str] | None) -> dict[str, str]:
-    """Return the request's words for the warehouse and its user, in a combination that exists."""
+    """Return the request's fields for the warehouse and its user; raises ApiError for a wrong combination."""
     kept = ("Database", "WorkgroupName", "ClusterIdentifier", "DbUser", "SecretArn")
     members = {name: str(request[name]) for name in kept if request.get(name)}
     if request.get("SessionId") or request.get("SessionKeepAliveSeconds"):
@@ -75,7 +75,7 @@ def where(request: dict[str, Any], endpoints: Collection[str] | None) -> dict[st
 
 
 def token(request: dict[str, Any]) -> str:
-    """Return the client's token, '' where it gave none."""
+    """Return the client's token, '' if it has none."""
     given = request.get("ClientToken")
     if given is not None and not 1 <= len(given) <= 64:
         refuse("ClientToken must have 1 to 64 characters")
@@ -83,7 +83,7 @@ def token(request: dict[str, Any]) -> str:
 
 
 def identifier(given: object) -> str:
-    """Return a statement's id, with its ``:n`` where it names a part."""
+    """Return a statement's id, with its ``:n`` if it names a part."""
     if not isinstance(given, str) or not IDENTIFIER.fullmatch(given):
         refuse("id must satisfy regex pattern: " + IDENTIFIER.pattern)
     return given

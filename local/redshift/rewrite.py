@@ -1,7 +1,7 @@
-"""Expressions and queries of Redshift as PostgreSQL takes them, token by token.
+"""Expressions and queries of Redshift, translated to PostgreSQL token by token.
 
-Most of the difference is made inside the database (functions.sql, catalog.sql); what is left here are
-names, type words, a few functions with their own grammar, and the refusal of what only PostgreSQL knows.
+Most of the difference is inside the database (functions.sql, catalog.sql). This module translates names,
+type words and a few functions with their own grammar, and refuses what only PostgreSQL has.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ Value = str | None
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a result: its label and PostgreSQL's type."""
+    """A result column: its label and its PostgreSQL type."""
 
     name: str
     type_oid: int
@@ -43,7 +43,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a statement gave: `columns` is empty where it is no query; `count` -1 where nothing is counted."""
+    """A statement's result: no `columns` if it is no query; `count` is -1 if no rows are counted."""
 
     columns: tuple[Column, ...] = ()
     rows: tuple[tuple[Value, ...], ...] = ()
@@ -51,7 +51,7 @@ class Result:
 
 
 class Session:
-    """A connection whose answers are PostgreSQL's texts, and whose errors are worded as Redshift's."""
+    """A connection that returns PostgreSQL's texts and raises errors with Redshift's messages."""
 
     def __init__(self, postgres: Postgres, database: str, user: str) -> None:
         self._connection = postgres.connect(database)
@@ -66,15 +66,15 @@ class Session:
             raise
 
     def begin(self, user: str) -> None:
-        """Begin as the user, in Redshift's settings; raises SqlError where there is no such user."""
+        """Begin as the user, with Redshift's settings; raises SqlError if the user does not exist."""
         self.user = user
-        if user.startswith("IAMR:"):  # the database user of an IAM role is made at its first call
+        if user.startswith("IAMR:"):  # the database user of an IAM role is created at its first call
             bootstrap.ensure_user(self._connection, user)
         self._connection.run("; ".join(f"SET {name} = {value}" for name, value in SETTINGS.items()))
         self.run(f"SET SESSION AUTHORIZATION {quote(user)}")
 
     def forget(self) -> None:
-        """Become as a new connection is: without temporary tables, settings, user and locks."""
+        """Reset to the state of a new connection: no temporary tables, settings, user or locks."""
         self._connection.run("DISCARD ALL")
 
     def run(self, sql: str) -> Result:
@@ -103,7 +103,7 @@ class Session:
 
 
 class Sessions:
-    """The sessions of one database. One that ended well is used again: a new process takes 5 ms."""
+    """The sessions of one database. A session that ended without error is reused: a new one takes 5 ms."""
 
     def __init__(self, postgres: Postgres, database: str) -> None:
         self._postgres = postgres
@@ -112,7 +112,7 @@ class Sessions:
         self._lock = threading.Lock()
 
     def take(self, user: str) -> Session:
-        """Return a session of the user that is as a new one; raises SqlError where there is no such user."""
+        """Return a fresh session of the user; raises SqlError if the user does not exist."""
         with self._lock:
             session = self._free.pop() if self._free else None
         if session:
@@ -122,7 +122,7 @@ class Sessions:
             except SqlError:
                 session.close()
                 raise
-            except (DatabaseError, InterfaceError, OSError):  # its process was ended meanwhile
+            except (DatabaseError, InterfaceError, OSError):  # its process has ended since
                 with suppress(InterfaceError, OSError):
                     session.close()
         return Session(self._postgres, self._database, user)
@@ -134,7 +134,7 @@ class Sessions:
             self._free.append(session)
 
     def close(self) -> None:
-        """End the sessions that are free."""
+        """Close the free sessions."""
         with self._lock:
             free, self._free = self._free, []
         for session in free:

@@ -1,4 +1,4 @@
-"""Statements under way: submitted, run in a session of their own, and remembered with their results.
+"""Statements: submitted, run in a session of their own, and kept with their results.
 
 A batch is one transaction in one session. A statement's failure is a state, never an exception of the
 call that submitted it.
@@ -69,7 +69,7 @@ class Part:
 
 @dataclass(slots=True)
 class Statement:
-    """What one call submitted. `owner` is the caller, `where` the request's words for the warehouse."""
+    """What one call submitted. `owner` is the caller, `where` the request's fields for the warehouse."""
 
     id: str
     owner: str
@@ -144,7 +144,7 @@ class Statements:
             self._changed.wait_for(lambda: not statement.active, seconds)
 
     def cancel(self, statement: Statement) -> bool:
-        """Ask a statement to stop; False where it has already ended."""
+        """Cancel a statement; False if it has already ended."""
         with self._changed:
             if not statement.active:
                 return False
@@ -168,7 +168,7 @@ class Statements:
             self._execute(statement, s3)
         except SqlError as error:
             self._fail(statement, error)
-        except Exception as error:  # a fault of the stand-in must not leave the caller polling for ever
+        except Exception as error:  # a fault of the stand-in must not leave the caller polling forever
             self._fail(
                 statement, SqlError(f"internal error of the stand-in: {type(error).__name__}: {error}")
             )
@@ -190,7 +190,7 @@ class Statements:
 
     @contextmanager
     def _session(self, statement: Statement) -> Iterator[Session]:
-        """Give the statement a session; one in which it failed or was cancelled is never used again."""
+        """Provide a session; one in which the statement failed or was cancelled is not reused."""
         session = self._sessions.take(statement.user)
         ended_well = False
         statement.backend = statement.pid = session.pid
@@ -280,7 +280,7 @@ class Statements:
 
     @contextmanager
     def _admin(self) -> Iterator[pg8000.native.Connection]:
-        """Give a session outside the statement's transaction, for what must outlive its rollback."""
+        """Provide a session outside the statement's transaction, for what must outlive its rollback."""
         try:
             connection = self._admins.pop()
         except IndexError:

@@ -1,8 +1,8 @@
-"""CREATE TABLE and ALTER TABLE: Redshift's grammar, and what PostgreSQL is told instead.
+"""CREATE TABLE and ALTER TABLE: Redshift's grammar, and the statements that PostgreSQL runs instead.
 
-Distribution, sorting, encoding and keys are read and checked but hold nothing, as keys hold nothing
-on Redshift. What a later ALTER must know (a key, an encoding that cannot change) is kept in the
-column's statistics options, which follow it through every rename.
+Distribution, sorting, encoding and keys are read and checked but have no effect, as keys have none on
+Redshift. What a later ALTER must know (a key, an encoding that cannot change) is stored in the column's
+statistics options, which survive a rename.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Declared:
 
 
 def create(reader: Reader, names: LongNames, *, temporary: bool) -> list[str]:
-    """Return the statements for a CREATE TABLE; the reader stands after the word TABLE."""
+    """Return the statements for a CREATE TABLE; the reader is after the word TABLE."""
     missing_only = reader.take("IF", "NOT", "EXISTS")
     parts = reader.dotted()
     if temporary and len(parts) > 1:
@@ -101,7 +101,7 @@ def _create(head: str, table: str, inside: list[Token], placed: list[Token], nam
 
 
 def marks(table: str, column: Declared, names: LongNames) -> list[str]:
-    """Return the statements that keep what a later ALTER must know of a column."""
+    """Return the statements that store what a later ALTER must know about a column."""
     wanted = [(KEY, column.key), (FIXED, column.fixed)]
     name = identifier(column.name, names)
     return [
@@ -152,7 +152,7 @@ def _like(reader: Reader) -> tuple[list[Token], str]:
 
 
 def key(reader: Reader) -> list[Token]:
-    """Read a table's key, which Redshift takes as information only, and return its columns."""
+    """Read a table's key, which is only informational on Redshift, and return its columns."""
     if reader.take("CONSTRAINT"):
         reader.name()
     foreign = reader.take("FOREIGN", "KEY")

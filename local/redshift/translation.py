@@ -1,4 +1,4 @@
-"""A statement on its way from Redshift's words to PostgreSQL's."""
+"""A statement being translated from Redshift's grammar to PostgreSQL's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local.redshift.rewrite import dotted, identifier, render
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """A partition of an external table: its columns with their values, and where its manifest stands."""
+    """A partition of an external table: its columns with their values, and its manifest's location."""
 
     values: tuple[tuple[str, str], ...]
     location: str
@@ -20,7 +20,7 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Partitions to add to an external table (quoted), or to drop from it."""
+    """Partitions to add to an external table (quoted name), or to drop from it."""
 
     table: str
     partitions: tuple[Partition, ...]
@@ -30,9 +30,9 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """A statement for PostgreSQL: `sql` gives the answer, '' where there is nothing to run.
+    """A statement for PostgreSQL: `sql` gives the answer, '' if there is nothing to run.
 
-    A COPY, and a change of partitions, are run by other means.
+    A COPY and a change of partitions are run by other code.
     """
 
     sql: str = ""
@@ -44,14 +44,14 @@ class Translated:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A statement being read: where the reader stands, and whether a transaction block is around it."""
+    """A statement being read: the reader's position, and whether it is in a transaction block."""
 
     reader: Reader
     names: LongNames
     in_block: bool
 
     def render(self) -> str:
-        """Return everything that is left as PostgreSQL takes it."""
+        """Return the rest as PostgreSQL's SQL."""
         return render(self.reader.rest(), self.names)
 
     def dotted(self) -> str:
@@ -59,7 +59,7 @@ class Statement:
         return dotted(self.reader.dotted(), self.names)
 
     def plain(self) -> str:
-        """Return everything that is left word for word, but for names and the word ROLE before one."""
+        """Return the rest verbatim, except quoted names and the word ROLE before a name."""
         source = self.reader.rest()
         kept = [
             token

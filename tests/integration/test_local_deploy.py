@@ -23,9 +23,9 @@ def handler(event, context):
     if "ResponseURL" not in event:
         return {"event": event, "mode": os.environ["MODE"], "bucket": os.environ["BUCKET"]}
     properties = event["ResourceProperties"]
-    with open(os.path.join(os.path.dirname(__file__), "said.txt"), "a") as said:
+    with open(os.path.join(os.path.dirname(__file__), "events.txt"), "a") as log:
         line = [event["LogicalResourceId"], event["RequestType"], properties.get("Size")]
-        said.write(json.dumps(line) + "\\n")
+        log.write(json.dumps(line) + "\\n")
     if properties.get("Silent"):
         return
     failed = "Broken" in properties and event["RequestType"] == "Create"
@@ -33,7 +33,7 @@ def handler(event, context):
         "Status": "FAILED" if failed else "SUCCESS",
         "Reason": properties.get("Broken", ""),
         "PhysicalResourceId": "made-by-us",
-        "Data": {"Said": json.dumps([event["RequestType"], properties], sort_keys=True)},
+        "Data": {"Answer": json.dumps([event["RequestType"], properties], sort_keys=True)},
     }
     request = urllib.request.Request(event["ResponseURL"], json.dumps(body).encode(), method="PUT")
     urllib.request.urlopen(request).close()
@@ -103,7 +103,7 @@ Resources:
     Condition: Extra
     Properties:
       ServiceToken: !GetAtt PlanFunction.Arn
-      Broken: told to
+      Broken: by request
   Machine:
     Type: AWS::Serverless::StateMachine
     Properties:
@@ -116,7 +116,7 @@ Resources:
 Outputs:
   StateMachineArn: {Value: !Ref Machine}
   RawBucketName: {Value: !Ref RawBucket}
-  Said: {Value: !GetAtt Prepared.Said}
+  Answer: {Value: !GetAtt Prepared.Answer}
   Id: {Value: !Sub "id ${Prepared} in ${Workgroup}"}
 """
 
@@ -202,7 +202,7 @@ def test_a_custom_resource_is_created_by_its_function(
     platform: Platform, deployer: Deployer, project: Path
 ) -> None:
     outputs = deployer.deploy(project / "template.yaml", parameters={"Size": "5"}).outputs
-    kind, properties = json.loads(outputs["Said"])
+    kind, properties = json.loads(outputs["Answer"])
     assert kind == "Create"
     assert properties.pop("ServiceToken").startswith("arn:aws:lambda:us-east-1:123456789012:function:")
     assert properties.pop("Layer").startswith("arn:aws:lambda:us-east-1:123456789012:layer:OurLayer")
@@ -224,9 +224,9 @@ def test_a_custom_resource_hears_only_of_what_is_another(deployer: Deployer, pro
         ("Prepared: Update",),
         ("Prepared: Update",),
     ]
-    kind, properties = json.loads(relayered.outputs["Said"])
+    kind, properties = json.loads(relayered.outputs["Answer"])
     assert (kind, properties["Size"]) == ("Update", "4")
-    assert properties["Layer"] != json.loads(changed.outputs["Said"])[1]["Layer"]
+    assert properties["Layer"] != json.loads(changed.outputs["Answer"])[1]["Layer"]
 
 
 def test_what_a_template_no_longer_has_goes(platform: Platform, deployer: Deployer, project: Path) -> None:
@@ -238,7 +238,7 @@ def test_what_a_template_no_longer_has_goes(platform: Platform, deployer: Deploy
     without = (
         lines.partition("  Prepared:\n")[0] + "  ExtraPrepared:" + lines.partition("  ExtraPrepared:")[2]
     )
-    outputs = without.index("  Said:")
+    outputs = without.index("  Answer:")
     (project / "template.yaml").write_text(without[:outputs])
     deployment = deployer.deploy(project / "template.yaml")
     assert deployment.events == ("Prepared: Delete",)
@@ -265,13 +265,13 @@ def test_an_update_that_fails_leaves_what_stood(
     template = project / "template.yaml"
     before = deployer.deploy(template, parameters={"Size": "3"})
     (project / "machine.asl.yaml").write_text(MACHINE.replace("given", "taken"))
-    with pytest.raises(DeployError, match=r"ExtraPrepared: Create failed: told to$"):
+    with pytest.raises(DeployError, match=r"ExtraPrepared: Create failed: by request$"):
         deployer.deploy(template, parameters={"Size": "4", "Mode": "other", "WithExtra": "yes"})
     assert invoke(platform, before)["mode"] == "plain"
     assert run(platform, before)["event"] == {"mode": "plain-tributary-wh", "given": "shop"}
     stack = client("cloudformation", platform.url).describe_stacks(StackName="tributary")["Stacks"][0]
     assert {item["OutputKey"]: item["OutputValue"] for item in stack["Outputs"]} == before.outputs
-    events = [json.loads(line) for line in (project / "plan" / "said.txt").read_text().splitlines()]
+    events = [json.loads(line) for line in (project / "plan" / "events.txt").read_text().splitlines()]
     assert events[0] == ["Prepared", "Create", "3"]
     assert sorted(events[1:3]) == [["ExtraPrepared", "Create", None], ["Prepared", "Update", "4"]]
     assert sorted(events[3:]) == [["ExtraPrepared", "Delete", None], ["Prepared", "Update", "3"]]
@@ -300,12 +300,12 @@ def test_what_is_deleted_leaves_what_the_template_retains(
 def test_a_custom_resource_that_fails_stops_the_deploy_with_its_reason(
     deployer: Deployer, project: Path
 ) -> None:
-    with pytest.raises(DeployError, match="ExtraPrepared: Create failed: told to"):
+    with pytest.raises(DeployError, match="ExtraPrepared: Create failed: by request"):
         deployer.deploy(project / "template.yaml", parameters={"WithExtra": "yes"})
 
 
 def test_a_custom_resource_that_never_answers_stops_the_deploy(deployer: Deployer, project: Path) -> None:
-    (project / "template.yaml").write_text(TEMPLATE.replace("Broken: told to", "Silent: 1"))
+    (project / "template.yaml").write_text(TEMPLATE.replace("Broken: by request", "Silent: 1"))
     with pytest.raises(DeployError, match=r"ExtraPrepared: .* never answered the Create event"):
         deployer.deploy(project / "template.yaml", parameters={"WithExtra": "yes"})
 

@@ -1,4 +1,4 @@
-"""The stack is a process: it says where it is, serves any AWS client, and leaves nothing behind."""
+"""The stack is a process: it prints its address, serves any AWS client, and leaves nothing behind."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ def test_a_wheel_for_something_else_is_refused(tag: str, tmp_path: Path):
 def test_what_pip_did_not_install_from_a_wheel_is_refused(tmp_path: Path):
     place(tmp_path, {"a-1.dist-info/METADATA": b""})
     assert list(wheels.faults(tmp_path, ARM)) == [
-        "a-1.dist-info says nothing of what it was made for; is it a wheel?"
+        "a-1.dist-info does not name its platform; is it a wheel?"
     ]
 
 

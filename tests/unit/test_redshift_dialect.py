@@ -94,7 +94,7 @@ def statements(table: TablePlan) -> Iterator[str]:
 
 
 def replayed() -> Iterator[str]:
-    """Return what makes a table anew from the raw layer."""
+    """Return the statements that rebuild a table from the raw layer."""
     table, run = REPLAYED, orders(full_refresh=True)
     yield from replay_image.begin(table, NAME)
     yield from replay_image.stage_run(run, NAME, 1, URL, "arn:aws:iam::1:role/copy")
@@ -103,7 +103,7 @@ def replayed() -> Iterator[str]:
 
 
 def around() -> Iterator[str]:
-    """Return what is asked and said beside the tables' own batches."""
+    """Return the statements beside the tables' own batches."""
     yield from (control.find_user("IAMR:loader"), control.create_user("IAMR:loader"))
     yield from (*control.create(), *control.grant("IAMR:loader", "dev"))
     older = [*control.TABLES, *(view.name for view in control.VIEWS)]
@@ -150,7 +150,7 @@ def linter() -> Linter:
 
 @functools.cache
 def fault(sql: str) -> str | None:
-    """Return what the grammar cannot read of the statement, None where it reads all of it."""
+    """Return what the grammar cannot parse of the statement, None if it parses all of it."""
     parsed = linter().parse_string(sql)
     if parsed.tree is None:
         return sql

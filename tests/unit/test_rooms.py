@@ -50,6 +50,12 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
     assert circle(imports(PACKAGE)) == []
 
 
+def test_no_module_of_the_local_stack_imports_itself_by_way_of_others() -> None:
+    known = imports(ROOT / "local", "local")
+    assert known["stack"] >= {"control", "pipeline"}
+    assert circle(known) == []
+
+
 @pytest.mark.parametrize("state", ["extract", "load", "report"])
 def test_a_step_of_a_frozen_run_imports_no_configuration(state: str) -> None:
     known = imports(PACKAGE)
@@ -89,10 +95,10 @@ def room(module: str) -> str:
     return module.partition(".")[0]
 
 
-def imports(package: Path) -> dict[str, set[str]]:
+def imports(package: Path, package_name: str = "tributary") -> dict[str, set[str]]:
     """Return the modules of the package by their names below it, each with those that it imports."""
     files = {module_name(file, package): file for file in sorted(package.rglob("*.py"))}
-    known = {name: imported(file, files.keys()) for name, file in files.items()}
+    known = {name: imported(file, files.keys(), package_name) for name, file in files.items()}
     if "engines.registry" in known:  # imports an engine by its name, when it is first needed
         known["engines.registry"] |= {name for name in known if re.fullmatch(r"engines\.\w+\.engine", name)}
     return known
@@ -103,26 +109,29 @@ def module_name(file: Path, package: Path) -> str:
     return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
 
 
-def imported(file: Path, known: Collection[str]) -> set[str]:
+def imported(file: Path, known: Collection[str], package_name: str = "tributary") -> set[str]:
     """Return the package's modules that a file imports anywhere: at its top, in a function, for types."""
-    return {name for written in written_imports(file) for name in [nearest(written, known)] if name}
+    written = [
+        name.removeprefix(package_name).removeprefix(".") for name in written_imports(file, package_name)
+    ]
+    return {name for below in written for name in [nearest(below, known)] if name}
 
 
-def nearest(name: str, known: Collection[str]) -> str | None:
-    """Return the module that `tributary.<name>` is, or is a name of."""
-    below = name.removeprefix("tributary").removeprefix(".")
+def nearest(below: str, known: Collection[str]) -> str | None:
+    """Return the module that a name below the package is, or is a name of."""
     outer = below.rpartition(".")[0]
     return next((one for one in (below, outer, "__init__") if one in known), None)
 
 
-def written_imports(file: Path) -> Iterator[str]:
+def written_imports(file: Path, package_name: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file} imports relatively; write the whole name"
-            if (node.module or "").partition(".")[0] == "tributary":
+            if (node.module or "").partition(".")[0] == package_name:
                 yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name.partition(".")[0] == "tributary")
+            names = (alias.name for alias in node.names)
+            yield from (name for name in names if name.partition(".")[0] == package_name)
 
 
 def wrong_directions(known: dict[str, set[str]]) -> list[str]:
