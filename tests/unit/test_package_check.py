@@ -78,7 +78,7 @@ BESIDE = {"python/p/libown.so.1", "python/other/libfar.so", "lib/libodbc.so.2"}
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "message"),
     [
         ({}, None),
         ({"machine": "x86_64"}, "is for x86_64, and the function runs on aarch64"),
@@ -235,7 +235,7 @@ def test_an_artifact_without_fault_passes_and_its_slow_starts_are_said(
     assert "OneLayer                0.0 MiB  without .pyc files, so starts are slower" in printed
 
 
-def test_every_fault_of_an_artifact_is_told_at_once(built: Path, monkeypatch: pytest.MonkeyPatch):
+def test_every_fault_of_an_artifact_is_reported_at_once(built: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(files, "LIMIT_BYTES", 100)
     monkeypatch.setattr(files, "LAYERS_AT_MOST", 1)
     place(
@@ -298,7 +298,7 @@ def test_any_other_answer_is_a_fault(answer: Any):
     "changed",
     [{"Status": "SUCCESS"}, {"RequestId": "other"}, {"Reason": "ImportError; see the function's log"}],
 )
-def test_anything_else_told_to_cloudformation_is_a_fault(changed: dict[str, str]):
+def test_any_other_answer_to_cloudformation_is_a_fault(changed: dict[str, str]):
     message = {**ASKED, "Status": "FAILED", "Reason": f"ConfigError: {MISSING}", **changed}
     assert answers.of_custom(message, FUNCTION, ASKED) is not None
 

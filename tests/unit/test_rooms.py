@@ -145,11 +145,11 @@ def wrong_directions(known: dict[str, set[str]]) -> list[str]:
 
 def reached(start: set[str], known: dict[str, set[str]]) -> set[str]:
     """Return all modules that are imported with those of the start."""
-    found, new = set[str](), set(start)
+    seen, new = set[str](), set(start)
     while new:
-        found |= new
-        new = {other for module in new for other in known[module]} - found
-    return found
+        seen |= new
+        new = {other for module in new for other in known[module]} - seen
+    return seen
 
 
 def circle(known: dict[str, set[str]]) -> list[str]:
