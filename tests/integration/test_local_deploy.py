@@ -293,7 +293,9 @@ def test_what_is_deleted_leaves_what_the_template_retains(
     assert [bucket["Name"] for bucket in buckets] == [deployment.outputs["RawBucketName"]]
     with pytest.raises(DeployError, match="nothing is deployed"):
         deployer.delete()
-    with pytest.raises(DeployError, match="the stack was deleted, and its retained resources keep their names"):
+    with pytest.raises(
+        DeployError, match="the stack was deleted, and its retained resources keep their names"
+    ):
         deployer.deploy(project / "template.yaml")
 
 

@@ -140,9 +140,7 @@ def test_a_wheel_for_something_else_is_refused(tag: str, tmp_path: Path):
 
 def test_what_pip_did_not_install_from_a_wheel_is_refused(tmp_path: Path):
     place(tmp_path, {"a-1.dist-info/METADATA": b""})
-    assert list(wheels.faults(tmp_path, ARM)) == [
-        "a-1.dist-info does not name its platform; is it a wheel?"
-    ]
+    assert list(wheels.faults(tmp_path, ARM)) == ["a-1.dist-info does not name its platform; is it a wheel?"]
 
 
 def test_files_without_use_in_lambda_are_refused(tmp_path: Path):
