@@ -16,6 +16,7 @@ from tributary.config.models import TableSettings
 from tributary.model.ledger import Ledger, TableLoad
 from tributary.model.plan import Column, Failure, Item, Plan, Range, TablePlan
 from tributary.model.result import TableResult
+from tributary.model.run_id import run_id_at
 from tributary.model.source_catalog import SourceTable, TableName
 from tributary.model.types import Kind
 from tributary.planning.checkpoint import BegunRuns, Checkpoints, note_begun
@@ -42,7 +43,7 @@ def s3() -> Iterator[Bucket]:
 
 
 def ago(**time: float) -> str:
-    return (datetime.now(UTC) - timedelta(**time)).strftime("%Y%m%d_%H%M%S")
+    return run_id_at(datetime.now(UTC) - timedelta(**time))
 
 
 def orders(**changes: Any) -> TablePlan:

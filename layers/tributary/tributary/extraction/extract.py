@@ -19,7 +19,6 @@ from tributary.engines import registry
 from tributary.engines.protocol import Engine
 from tributary.errors import (
     PermanentError,
-    PlanOutdated,
     QueryCancelled,
     StorageUnavailable,
     TableRefused,
@@ -28,13 +27,13 @@ from tributary.errors import (
 from tributary.extraction.chunk_writer import ChunkExists, ChunkWriter, Place, counts, listed
 from tributary.extraction.chunks import NOTHING, Footer, RangeProgress, progress
 from tributary.model import text_lengths
-from tributary.model.plan import Failure, Item, Plan, Range, TablePlan
+from tributary.model.plan import Failure, Plan, Range, TablePlan
 from tributary.model.query import Page
 from tributary.model.result import Chunk, TableResult
 from tributary.observability import logger, reduced
 from tributary.reading.values import Counts
 from tributary.secret import Secret
-from tributary.storage import object_keys, results
+from tributary.storage import object_keys, plans, results
 from tributary.storage.bucket import Bucket, body
 
 FIRST_PAGE_ROWS = 1_000
@@ -97,9 +96,7 @@ def extract_item(extraction: Extraction, number: int) -> bool:
     Raises a TransientError only after every other table had its turn.
     """
     plan, bucket = extraction.plan, extraction.bucket
-    item = bucket.document(object_keys.item(plan.prefix, number), Item)
-    if item is None:
-        raise PlanOutdated(f"item {number} of run {plan.run_id} is missing; start the source's run again")
+    item = plans.item(bucket, plan, number)
     postponed: TransientError | None = None
     try:
         for table in item.tables:

@@ -20,6 +20,7 @@ from pydantic import Field
 from tributary.errors import StorageUnavailable, TributaryError
 from tributary.model.documents import Lasting
 from tributary.model.plan import Plan, TablePlan
+from tributary.model.run_id import run_id_at
 from tributary.observability import logger
 from tributary.redshift import control, external_tables
 from tributary.redshift.data_api import Row, Warehouse
@@ -65,7 +66,7 @@ class RawTables:
         if not self.keep_days:
             return NEVER
         begins = datetime.now(UTC) - timedelta(days=self.keep_days) + SOONER_THAN_RAW
-        return begins.strftime("%Y%m%d_%H%M%S")
+        return run_id_at(begins)
 
 
 @dataclass(frozen=True, slots=True)

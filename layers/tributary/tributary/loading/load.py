@@ -26,7 +26,7 @@ from tributary.redshift.data_api import StatementState, Warehouse
 from tributary.redshift.publish import commit_only, fenced_at, publish
 from tributary.redshift.stage import manifest, stage, staging_name
 from tributary.redshift.widen import SAME_SIZE, widen
-from tributary.storage import object_keys, results
+from tributary.storage import object_keys, plans, results
 from tributary.storage.bucket import Bucket, body
 
 IN_FLIGHT_AT_MOST = 8  # batches of one run under way in the warehouse
@@ -80,10 +80,7 @@ class Loading:
     def item(self, number: int) -> Item:
         """Return an item's tables."""
         if number not in self.items:
-            found = self.bucket.document(object_keys.item(self.plan.prefix, number), Item)
-            if found is None:
-                raise PlanOutdated(f"item {number} of run {self.plan.run_id} is missing; start it again")
-            self.items[number] = found
+            self.items[number] = plans.item(self.bucket, self.plan, number)
         return self.items[number]
 
     def table(self, load: TableLoad) -> TablePlan:

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from tributary.model.plan import Mode
 
-SEQUENCE = "_tributary_seq"  # the order of reading; among rows of equal key the last one read wins
-DIGEST, FROM = "_tributary_digest", "_tributary_from"  # what a staged row of a history has besides
-ADDED = {  # the columns that every table of the warehouse gets
-    "source_system": "VARCHAR(50)",
-    "load_timestamp": "TIMESTAMP",
-    "run_id": "VARCHAR(15)",
+PREFIX: Final = "_tributary"  # of names that no column of a source may have
+SEQUENCE: Final = "_tributary_seq"  # the order of reading; among rows of equal key the last one read wins
+DIGEST: Final = "_tributary_digest"  # of a staged row of a history, before it is its row_digest
+FROM: Final = "_tributary_from"  # when a staged row's version of a history starts
+
+SOURCE_SYSTEM: Final = "source_system"
+LOAD_TIMESTAMP: Final = "load_timestamp"
+RUN_ID: Final = "run_id"
+ADDED: Final = {  # to every table of the warehouse
+    SOURCE_SYSTEM: "VARCHAR(50)",
+    LOAD_TIMESTAMP: "TIMESTAMP",
+    RUN_ID: "VARCHAR(15)",
 }
-HISTORY = {  # and those that tell its versions apart, where it is a history
-    "valid_from": "TIMESTAMP",
-    "valid_to": "TIMESTAMP",
-    "is_current": "BOOLEAN",
-    "row_digest": "VARCHAR(32)",
+
+VALID_FROM: Final = "valid_from"
+VALID_TO: Final = "valid_to"
+IS_CURRENT: Final = "is_current"
+ROW_DIGEST: Final = "row_digest"
+HISTORY: Final = {  # to every history, beside those
+    VALID_FROM: "TIMESTAMP",
+    VALID_TO: "TIMESTAMP",
+    IS_CURRENT: "BOOLEAN",
+    ROW_DIGEST: "VARCHAR(32)",
 }
 
 

@@ -15,12 +15,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tributary.errors import ConfigError, TableRefused
+from tributary.model.own_columns import ADDED, PREFIX
 from tributary.model.plan import Failure
 from tributary.model.source_catalog import TableName
 
 LIMIT_BYTES = 127
-OWN_COLUMNS = frozenset({"source_system", "load_timestamp", "run_id"})
-OWN_PREFIX = "_tributary"
+OWN_COLUMNS = frozenset(ADDED)
 SYSTEM_COLUMNS = frozenset({"oid", "tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
 STAGING_SCHEMA = "etl_staging"
 OWN_SCHEMAS = frozenset({STAGING_SCHEMA})
@@ -158,7 +158,7 @@ def _wrong(name: str) -> str | None:
 
 
 def _reserved(folded: str, own: Collection[str]) -> str | None:
-    if folded in own or folded.startswith(OWN_PREFIX):
+    if folded in own or folded.startswith(PREFIX):
         return "has the name of a column that Tributary adds to the table"
     if folded in SYSTEM_COLUMNS:
         return "has the name of a system column of the warehouse"
@@ -166,8 +166,8 @@ def _reserved(folded: str, own: Collection[str]) -> str | None:
 
 
 def _own_table(target_schema: str, folded: str) -> str | None:
-    if folded.startswith(OWN_PREFIX):  # the publish's statements use such names
-        return f"has a name that begins with {OWN_PREFIX}, as only Tributary's own may"
+    if folded.startswith(PREFIX):  # the publish's statements use such names
+        return f"has a name that begins with {PREFIX}, as only Tributary's own may"
     if target_schema == CONTROL_SCHEMA and folded.startswith(CONTROL_PREFIX):
         return f"would stand among Tributary's own tables, {CONTROL_PREFIX}* in {CONTROL_SCHEMA}"
     return None

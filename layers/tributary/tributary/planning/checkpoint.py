@@ -11,9 +11,8 @@ and has chunks, is carried on. A run that names no such run, or an older one, on
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from pydantic import Field
 
@@ -21,16 +20,16 @@ from tributary import __version__
 from tributary.errors import PlanOutdated
 from tributary.model.documents import Lasting
 from tributary.model.ledger import Ledger
-from tributary.model.plan import Item, Plan, TablePlan
+from tributary.model.plan import Plan, TablePlan
+from tributary.model.run_id import run_age
 from tributary.planning.load_method import CommittedLoad
 from tributary.planning.read_bounds import SourceClock, SourceProbe
 from tributary.planning.table_spec import TableSpec
-from tributary.storage import object_keys, results
+from tributary.storage import object_keys, plans, results
 from tributary.storage.bucket import Bucket, body
 
 CARRIED_FOR = timedelta(days=7)  # chunks are kept for longer: see the template's RawRetentionDays
 RUNS_KEPT = 3  # of one table
-READERS = 16
 
 
 class BegunRuns(Lasting):
@@ -84,10 +83,7 @@ class Checkpoints:
         return self.plans[run]
 
     def _tables(self, head: Plan) -> dict[str, TablePlan]:
-        with ThreadPoolExecutor(READERS) as readers:
-            keys = [object_keys.item(head.prefix, number) for number in range(head.items)]
-            items = readers.map(lambda key: self.bucket.document(key, Item), keys)
-            tables = whole_again([table for item in items if item for table in item.tables], head.run_id)
+        tables = whole_again(plans.tables(self.bucket, head), head.run_id)
         ledger = self.bucket.document(object_keys.ledger(head.source, head.run_id), Ledger)
         refused = {load.number for load in ledger.tables if load.phase == "failed"} if ledger else set()
         return {
@@ -196,5 +192,4 @@ def note_begun(
 
 def is_recent(run_id: str) -> bool:
     """Say whether a run is not too long ago to be carried on."""
-    begun = datetime.strptime(run_id, "%Y%m%d_%H%M%S").replace(tzinfo=UTC)
-    return datetime.now(UTC) - begun < CARRIED_FOR
+    return run_age(run_id) < CARRIED_FOR

@@ -21,6 +21,7 @@ from tributary.engines import registry
 from tributary.engines.protocol import Engine
 from tributary.errors import ConfigError, PermanentError, TableRefused
 from tributary.model import warehouse_names
+from tributary.model.own_columns import ROW_DIGEST
 from tributary.model.plan import (
     Failure,
     Item,
@@ -356,7 +357,7 @@ class Survey:
 
     def _check_shared(self, choice: TableSpec, target: Target, own: Sequence[str]) -> None:
         """Raise TableRefused where other sources' rows stand there in another form."""
-        history = "row_digest" in (self.landed.known(target) or {})
+        history = ROW_DIGEST in (self.landed.known(target) or {})
         if target.shared and (own or (history and choice.mode != "history")):
             raise TableRefused(
                 f"{choice.name} is in mode {choice.mode}, and its target {target} is "

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from tributary.engines.protocol import Engine
 from tributary.errors import InternalError, KeyNotUnique, TableRefused
 from tributary.model.plan import Column, Range
+from tributary.model.run_id import started_at
 from tributary.model.source_catalog import Clock, SourceTable, TableName
 from tributary.model.time_zone import parse_time_zone
 from tributary.planning.horizon import clock_text, digits, limit, unknown_zone
@@ -276,7 +277,7 @@ class SourceProbe:
 
 def opens_at(run_id: str, choice: TableSpec) -> str:
     """Return the start of the run, in the zone of the cursor: from then a version without a time holds."""
-    started = datetime.strptime(run_id, "%Y%m%d_%H%M%S").replace(tzinfo=UTC)
+    started = started_at(run_id)
     cursor, zone = choice.cursor, choice.settings.cursor_time_zone
     if cursor and zone and cursor.kind.name in ("timestamp", "date"):
         started = started.astimezone(parse_time_zone(zone))

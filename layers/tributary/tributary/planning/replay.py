@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from tributary.config.selection import matching
 from tributary.errors import ConfigError, ReplayRefused
 from tributary.model.own_columns import added
-from tributary.model.plan import Column, Failure, Item, Plan, ReadRequest, ReplayPlan, TablePlan
+from tributary.model.plan import Column, Failure, Plan, ReadRequest, ReplayPlan, TablePlan
 from tributary.model.result import ReplayedRun
 from tributary.model.source_catalog import TableName
 from tributary.model.types import warehouse as warehouse_type
@@ -27,7 +27,7 @@ from tributary.planning.warehouse_state import WarehouseState
 from tributary.redshift import control, text_sizes
 from tributary.redshift.data_api import Row, Warehouse
 from tributary.redshift.publish import NEW_COLUMNS_AT_MOST
-from tributary.storage import object_keys, results
+from tributary.storage import object_keys, plans, results
 from tributary.storage.bucket import Bucket, DocumentT, body
 
 READERS = 16
@@ -185,9 +185,7 @@ class Replay:
         """Return a run's plan and its tables by name, None where a part of it is gone; read once."""
         if run_id not in self.heads:
             head = self.archive.document(object_keys.plan(self.source, run_id), Plan)
-            keys = [object_keys.item(head.prefix, number) for number in range(head.items)] if head else []
-            items = [self.archive.document(key, Item) for key in keys]
-            planned = (table for item in items if item for table in item.tables)
+            planned = plans.tables(self.archive, head) if head else []
             tables = {table.name: table for table in planned if table.name in self.chosen}
             self.heads[run_id] = (head, tables) if head else None
         return self.heads[run_id]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tributary.model.own_columns import SEQUENCE
+from tributary.model.own_columns import LOAD_TIMESTAMP, RUN_ID, SEQUENCE, SOURCE_SYSTEM
 from tributary.model.plan import TablePlan
 from tributary.model.types import published
 from tributary.model.warehouse_names import STAGING_SCHEMA
@@ -30,9 +30,9 @@ def values(table: TablePlan, control_row: ControlRow) -> list[tuple[str, str]]:
     ]
     return [
         *read,
-        ('"source_system"', literal(control_row.source)),
-        ('"load_timestamp"', "GETDATE()"),
-        ('"run_id"', literal(control_row.run_id)),
+        (quote(SOURCE_SYSTEM), literal(control_row.source)),
+        (quote(LOAD_TIMESTAMP), "GETDATE()"),
+        (quote(RUN_ID), literal(control_row.run_id)),
     ]
 
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from tributary import __version__
 from tributary.errors import PlanOutdated
 from tributary.model.ledger import Ledger, TableLoad
-from tributary.model.plan import Failure, Item, Plan, TableAccess, TablePlan
+from tributary.model.plan import Failure, Plan, TableAccess, TablePlan
 from tributary.model.report import RunReport, TableReport
 from tributary.model.result import TableResult
 from tributary.observability import logger
@@ -22,7 +22,7 @@ from tributary.redshift import text_sizes
 from tributary.reporting import cost, ops_item, run_metrics
 from tributary.reporting.channels import ReportChannels
 from tributary.reporting.execution_end import ExecutionEnd
-from tributary.storage import committed_watermarks, lease, object_keys, results, source_health
+from tributary.storage import committed_watermarks, lease, object_keys, plans, results, source_health
 from tributary.storage.bucket import Bucket, body
 
 READERS = 16
@@ -145,12 +145,8 @@ def _remember(bucket: Bucket, plan: Plan, planned: list[TablePlan], ledger: Ledg
 
 
 def _planned(plan: Plan, bucket: Bucket) -> list[TablePlan]:
-    with ThreadPoolExecutor(READERS) as readers:
-        items = readers.map(
-            lambda number: bucket.document(object_keys.item(plan.prefix, number), Item), range(plan.items)
-        )
-        tables = {table.number: table for item in items if item for table in item.tables}
-        return [tables[number] for number in sorted(tables)]
+    tables = {table.number: table for table in plans.tables(bucket, plan)}
+    return [tables[number] for number in sorted(tables)]
 
 
 def _tables(

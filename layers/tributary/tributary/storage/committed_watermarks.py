@@ -11,13 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from pydantic import Field
 
 from tributary import __version__
 from tributary.model.documents import Lasting
 from tributary.model.plan import Column, Mode, Plan, TablePlan
+from tributary.model.run_id import run_age
 from tributary.storage import object_keys
 from tributary.storage.bucket import Bucket, body
 from tributary.storage.lease import Lease
@@ -44,7 +45,7 @@ class CommittedWatermarks(Lasting):
     def watermark(self, table: str, shape: str) -> str | None:
         """Return up to where a table of that shape is loaded; None where only the warehouse can say."""
         found = self.tables.get(table)
-        fresh = found is not None and datetime.now(UTC) - _at(found.run_id) < TRUSTED_FOR
+        fresh = found is not None and run_age(found.run_id) < TRUSTED_FOR
         return found.watermark if found and fresh and found.shape == shape else None
 
 
@@ -98,7 +99,3 @@ def remember(bucket: Bucket, plan: Plan, tables: Iterable[TablePlan], loaded: Co
                 ),
             )
     bucket.put(object_keys.loaded(plan.source), body(empty.model_copy(update={"tables": known})))
-
-
-def _at(run_id: str) -> datetime:
-    return datetime.strptime(run_id, "%Y%m%d_%H%M%S").replace(tzinfo=UTC)

@@ -8,12 +8,12 @@ holder's steps find the lease lost, and its publishes are refused by the fence i
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from tributary.errors import LeaseLost, PlanOutdated, StorageUnavailable
 from tributary.model.documents import Lasting
 from tributary.model.plan import Plan
+from tributary.model.run_id import next_run_id
 from tributary.storage import object_keys
 from tributary.storage.bucket import Bucket, body
 
@@ -44,7 +44,7 @@ def acquire(
     for _ in range(ATTEMPTS):
         found = bucket.read(key)
         if found is None:
-            lease = Lease(source=source, generation=1, run_id=_run_id(None), execution_arn=execution_arn)
+            lease = Lease(source=source, generation=1, run_id=next_run_id(None), execution_arn=execution_arn)
             if bucket.create(key, body(lease)):
                 return lease
             continue
@@ -64,18 +64,10 @@ def _next(held: Lease, execution_arn: str) -> Lease:
     return Lease(
         source=held.source,
         generation=held.generation + (1 if held.execution_arn else 0),
-        run_id=_run_id(held.run_id),
+        run_id=next_run_id(held.run_id),
         execution_arn=execution_arn,
         taken_over=taken_over,
     )
-
-
-def _run_id(last: str | None) -> str:
-    """Return `<YYYYMMDD>_<HHMMSS>` in UTC, later than the source's last run."""
-    now = datetime.now(UTC).replace(microsecond=0, tzinfo=None)
-    if last:
-        now = max(now, datetime.strptime(last, "%Y%m%d_%H%M%S") + timedelta(seconds=1))
-    return now.strftime("%Y%m%d_%H%M%S")
 
 
 def held_plan(bucket: Bucket, source: str, run_id: str) -> Plan:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import zlib
 
+from tributary.model.run_id import day_folder
+
 
 def chunk_prefix(source: str, run_id: str, table: str, range_name: str) -> str:
     """Return what the keys of a range's chunks begin with.
@@ -16,9 +18,8 @@ def chunk_prefix(source: str, run_id: str, table: str, range_name: str) -> str:
     `run_id` is `<YYYYMMDD>_<HHMMSS>`; `table` the warehouse's name; `range_name` the range's
     number, or `<number>-<attempt>` where an attempt reads in one go and shares its chunks with no other.
     """
-    day = f"{run_id[:4]}/{run_id[4:6]}/{run_id[6:8]}"
     folder = _folder(table)
-    return f"{source}/{day}/{folder}/{folder}_{run_id}_{range_name}_"
+    return f"{source}/{day_folder(run_id)}/{folder}/{folder}_{run_id}_{range_name}_"
 
 
 def _folder(table: str) -> str:

@@ -9,7 +9,7 @@ nothing, nor does loading a run again.
 
 from __future__ import annotations
 
-from tributary.model.own_columns import DIGEST, FROM, SEQUENCE
+from tributary.model.own_columns import DIGEST, FROM, IS_CURRENT, ROW_DIGEST, SEQUENCE, VALID_FROM, VALID_TO
 from tributary.model.plan import TablePlan
 from tributary.model.warehouse_names import STAGING_SCHEMA
 from tributary.redshift.control import ControlRow
@@ -127,10 +127,10 @@ def _open(table: TablePlan, name: str, control_row: ControlRow) -> str:
     until = f"LEAD({since}) OVER (PARTITION BY {key} ORDER BY {ALIAS}.{quote(SEQUENCE)})"
     pairs = [
         *values(table, control_row),
-        ('"valid_from"', since),
-        ('"valid_to"', until),
-        ('"is_current"', f"CASE WHEN {until} IS NULL THEN TRUE ELSE FALSE END"),
-        ('"row_digest"', f"{ALIAS}.{quote(DIGEST)}"),
+        (quote(VALID_FROM), since),
+        (quote(VALID_TO), until),
+        (quote(IS_CURRENT), f"CASE WHEN {until} IS NULL THEN TRUE ELSE FALSE END"),
+        (quote(ROW_DIGEST), f"{ALIAS}.{quote(DIGEST)}"),
     ]
     return (
         f"INSERT INTO {target(table)} ({comma(column for column, _ in pairs)}) "
