@@ -87,7 +87,7 @@ class Loading:
         """Return the plan of a table, with the sizes that the values which were read ask for."""
         table = next(table for table in self.item(load.item).tables if table.number == load.number)
         result = self.result(table) if table.texts.sized_by_values else None
-        return text_sizes.with_sizes(table, result.longest, remake=load.remake) if result else table
+        return text_sizes.with_sizes(table, result.longest, remake=load.deep_copy) if result else table
 
     def result(self, table: TablePlan) -> TableResult | None:
         """Return what Extract did with a table, None where it did not finish it."""
@@ -159,7 +159,7 @@ def _show(loading: Loading, key: str, ledger: Ledger, etag: str, ends: float) ->
 
 def _shown_by(loading: Loading, load: TableLoad) -> Loaded | None:
     """Return the table where this run has chunks that its external table may not show yet."""
-    if loading.raw_tables is None or load.phase != "loaded" or load.quiet or load.raw_table:
+    if loading.raw_tables is None or load.phase != "loaded" or load.unchanged or load.raw_table:
         return None
     table = loading.table(load)
     result = None if table.replay else loading.result(table)
@@ -213,12 +213,12 @@ def _begin(
         and table.target.exists
         and not (table.schema_changes.changes or table.schema_changes.deep_copy)
     )
-    return load.model_copy(update={"rows": result.rows, "quiet": nothing})
+    return load.model_copy(update={"rows": result.rows, "unchanged": nothing})
 
 
 def _advance(loading: Loading, tables: Iterable[TableLoad]) -> tuple[TableLoad, ...]:
     """Ask after what is under way, then submit as much as may be."""
-    states: dict[str, StatementState] = {}  # of one statement that holds many quiet tables, asked once
+    states: dict[str, StatementState] = {}  # of one statement that has many unchanged tables, asked once
     asked = [_ask(loading, table, states) for table in tables]
     statements = {table.statement for table in asked if table.phase in IN_FLIGHT}
     return _submit(loading, asked, IN_FLIGHT_AT_MOST - len(statements))
@@ -239,7 +239,7 @@ def _ask(loading: Loading, load: TableLoad, states: dict[str, StatementState]) -
 
 def _after_stage(loading: Loading, load: TableLoad, state: StatementState) -> TableLoad:
     if not state.finished:
-        if not (loading.table(load).target.exists or load.run):
+        if not (loading.table(load).target.exists or load.replayed_run):
             _check_fence(loading, state, 0)
         return _again(load, "waiting", state) or _broken(load, "COPY", _copy_reason(loading, state))
     if loading.table(load).replay:
@@ -257,31 +257,33 @@ def _after_widening(loading: Loading, load: TableLoad, state: StatementState) ->
     """Return the table one column further; where one cannot be widened, the publish makes another table."""
     further = {"phase": "staged", "statement": None}
     if state.finished or SAME_SIZE in state.message:
-        return load.model_copy(update={**further, "widened": load.widened + 1})
+        return load.model_copy(update={**further, "widened_columns": load.widened_columns + 1})
     again = _again(load, "staged", state)
     if again:
         return again
     logger.warning("not widened in place", extra={"table": load.table, "reason": state.reason})
-    return load.model_copy(update={**further, "remake": True})
+    return load.model_copy(update={**further, "deep_copy": True})
 
 
 def _after_run(loading: Loading, load: TableLoad, state: StatementState) -> TableLoad:
     """Return a table that is made anew, one run further, or staged where that was the last."""
     plan, table = loading.plan, loading.table(load)
-    further = {"phase": "waiting", "statement": None, "attempt": 1, "run": load.run + 1}
-    if load.run == 0:
+    further = {"phase": "waiting", "statement": None, "attempt": 1, "replayed_run": load.replayed_run + 1}
+    if load.replayed_run == 0:
         return load.model_copy(update=further)
     place, expected = replay_load.arrived_at(loading.bucket, plan, table, load)
     arrived, *_ = _counts(loading, state.statement_ids[place])
     if arrived != expected:
         return _broken(load, "COPY", f"{arrived} rows arrived where the chunks hold {expected}")
-    if not table.replay or load.run < table.replay.runs:
+    if not table.replay or load.replayed_run < table.replay.runs:
         return load.model_copy(update=further)
     counts = _counts(loading, state.statement_ids[-1])
     refused = replay_load.refusal(table, counts)
     if refused:
         return _failed(load, Failure(table=table.name, error=ImageRefused.__name__, message=refused))
-    return load.model_copy(update={**further, "phase": "staged", "run": load.run, "rows": counts[0]})
+    return load.model_copy(
+        update={**further, "phase": "staged", "replayed_run": load.replayed_run, "rows": counts[0]}
+    )
 
 
 def _counts(loading: Loading, statement: str) -> list[int]:
@@ -317,14 +319,14 @@ def _after_publish(loading: Loading, load: TableLoad, state: StatementState) -> 
         logger.info("table loaded", extra=told)
         _care(loading, load)
         return load.model_copy(update={"phase": "loaded", "statement": None})
-    place = 0 if load.quiet else fenced_at(loading.table(load))
+    place = 0 if load.unchanged else fenced_at(loading.table(load))
     _check_fence(loading, state, place)
     if state.failed_guard_at == place + 1:
         return _broken(load, "publish", OTHER_FORM)
-    again = _again(load, "waiting" if load.quiet else "staged", state)
+    again = _again(load, "waiting" if load.unchanged else "staged", state)
     if again:
         return again
-    if "value too long" in state.message.lower() and load.widened and load.attempt < ATTEMPTS:
+    if "value too long" in state.message.lower() and load.widened_columns and load.attempt < ATTEMPTS:
         # A Load of an older run, let go late, has sent its own smaller size after ours.
         narrowed = {"phase": "staged", "statement": None, "attempt": load.attempt + 1, "widened": 0}
         return load.model_copy(update=narrowed)
@@ -389,37 +391,37 @@ def _failed(load: TableLoad, failure: Failure) -> TableLoad:
 def _submit(loading: Loading, tables: list[TableLoad], free: int) -> tuple[TableLoad, ...]:
     """Submit what is due, staged tables first, so that few staging tables stand at a time."""
     sent = {load.number: load for load in tables}
-    due = _quiet_batches(tables) + [[load] for load in tables if load.phase == "staged"]
-    due += [[load] for load in tables if load.phase == "waiting" and not load.quiet]
+    due = _unchanged_batches(tables) + [[load] for load in tables if load.phase == "staged"]
+    due += [[load] for load in tables if load.phase == "waiting" and not load.unchanged]
     for batch in due[: max(free, 0)]:
         submit: Callable[[Loading, list[TableLoad]], list[TableLoad]]
-        submit = _submit_quiet if batch[0].quiet else _submit_table
+        submit = _submit_unchanged if batch[0].unchanged else _submit_table
         sent.update({load.number: load for load in submit(loading, batch)})
     return tuple(sent.values())
 
 
-def _quiet_batches(tables: list[TableLoad]) -> list[list[TableLoad]]:
-    waiting = [load for load in tables if load.quiet and load.phase == "waiting"]
+def _unchanged_batches(tables: list[TableLoad]) -> list[list[TableLoad]]:
+    waiting = [load for load in tables if load.unchanged and load.phase == "waiting"]
     return [waiting[at : at + QUIET_AT_ONCE] for at in range(0, len(waiting), QUIET_AT_ONCE)]
 
 
-def _submit_quiet(loading: Loading, batch: list[TableLoad]) -> list[TableLoad]:
+def _submit_unchanged(loading: Loading, batch: list[TableLoad]) -> list[TableLoad]:
     statements = commit_only([_control_row(loading, load) for load in batch])
-    identifier = loading.warehouse.submit(statements, _name(loading.plan, batch[0], "quiet"))
+    identifier = loading.warehouse.submit(statements, _name(loading.plan, batch[0], "unchanged"))
     return [load.model_copy(update={"phase": "publishing", "statement": identifier}) for load in batch]
 
 
 def _submit_table(loading: Loading, batch: list[TableLoad]) -> list[TableLoad]:
     [load] = batch
     if load.phase == "staged":
-        due = widen(loading.table(load))[load.widened :]
+        due = widen(loading.table(load))[load.widened_columns :]
         if due:
-            name = _name(loading.plan, load, f"widen-{load.widened}")
+            name = _name(loading.plan, load, f"widen-{load.widened_columns}")
             identifier = loading.warehouse.submit_alone(due[0], name)
             return [load.model_copy(update={"phase": "widening", "statement": identifier})]
     staging = load.phase == "waiting"
     statements = _stage(loading, load) if staging else _publish(loading, load)
-    step = f"stage-{load.run}" if load.run else "stage"
+    step = f"stage-{load.replayed_run}" if load.replayed_run else "stage"
     name = _name(loading.plan, load, step if staging else "publish")
     identifier = loading.warehouse.submit(statements, name)
     phase = "staging" if staging else "publishing"
@@ -429,7 +431,7 @@ def _submit_table(loading: Loading, batch: list[TableLoad]) -> list[TableLoad]:
 def _stage(loading: Loading, load: TableLoad) -> list[str]:
     plan, table = loading.plan, loading.table(load)
     batch = _stage_batch(loading, load, table)
-    if table.target.exists or load.run:
+    if table.target.exists or load.replayed_run:
         return batch
     # It makes the table that people read: an old run must not make it in the way of a newer one's form.
     return [control.fence(plan.source, plan.generation), *batch]
@@ -458,7 +460,7 @@ def _publish(loading: Loading, load: TableLoad) -> list[str]:
 
 def _control_row(loading: Loading, load: TableLoad) -> ControlRow:
     plan, table = loading.plan, loading.table(load)
-    result = None if load.quiet or table.replay else loading.result(table)  # these have no chunk
+    result = None if load.unchanged or table.replay else loading.result(table)  # these have no chunk
     return ControlRow(
         source=plan.source,
         table=table.name,

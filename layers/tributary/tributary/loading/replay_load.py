@@ -21,18 +21,22 @@ from tributary.storage.bucket import Bucket
 
 
 def batch(bucket: Bucket, plan: Plan, table: TablePlan, load: TableLoad, copy_role: str) -> list[str]:
-    """Return the batch that is due: of the empty image, or of the run at `load.run`."""
+    """Return the batch that is due: of the empty image, or of the run at `load.replayed_run`."""
     name = staging_name(plan.source, plan.run_id, table.number)
-    if load.run == 0:
+    if load.replayed_run == 0:
         return replay_image.begin(table, name)
-    run, url = find(bucket, plan, table, load.run), None
+    run, url = find(bucket, plan, table, load.replayed_run), None
     if run.chunks:
         key = _manifest(plan, table, load)
         bucket.put(key, manifest(bucket.name, run.chunks))
         url = f"s3://{bucket.name}/{key}"
-    staged = replay_image.stage_run(run.table, name, load.run, url, copy_role)
-    of_run = replay_image.of_image(run.table, name, load.run - 1)
-    return [*staged, *rows(of_run, name, _committed(plan, run)), *replay_image.end_run(table, name, load.run)]
+    staged = replay_image.stage_run(run.table, name, load.replayed_run, url, copy_role)
+    of_run = replay_image.of_image(run.table, name, load.replayed_run - 1)
+    return [
+        *staged,
+        *rows(of_run, name, _committed(plan, run)),
+        *replay_image.end_run(table, name, load.replayed_run),
+    ]
 
 
 def find(bucket: Bucket, plan: Plan, table: TablePlan, number: int) -> ReplayedRun:
@@ -45,10 +49,10 @@ def find(bucket: Bucket, plan: Plan, table: TablePlan, number: int) -> ReplayedR
 
 def arrived_at(bucket: Bucket, plan: Plan, table: TablePlan, load: TableLoad) -> tuple[int, int]:
     """Return at which place of a run's batch its arrived rows are counted, and how many they must be."""
-    run = find(bucket, plan, table, load.run)
+    run = find(bucket, plan, table, load.replayed_run)
     name = staging_name(plan.source, plan.run_id, table.number)
     url = _manifest(plan, table, load) if run.chunks else None
-    return len(replay_image.stage_run(run.table, name, load.run, url, "")) - 1, run.rows
+    return len(replay_image.stage_run(run.table, name, load.replayed_run, url, "")) - 1, run.rows
 
 
 def image(plan: Plan, table: TablePlan) -> str:
@@ -70,7 +74,7 @@ def refusal(table: TablePlan, counts: Sequence[int]) -> str | None:
 
 
 def _manifest(plan: Plan, table: TablePlan, load: TableLoad) -> str:
-    return object_keys.replayed_manifest(plan.source, plan.run_id, table.number, load.run)
+    return object_keys.replayed_manifest(plan.source, plan.run_id, table.number, load.replayed_run)
 
 
 def _committed(plan: Plan, run: ReplayedRun) -> ControlRow:

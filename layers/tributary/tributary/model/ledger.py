@@ -11,36 +11,28 @@ Phase = Literal["waiting", "staging", "staged", "widening", "publishing", "loade
 
 
 class TableLoad(Document):
-    """How far the load of a table is; `statement` is the Data API's id of the batch under way.
-
-    `item` is where the table's plan stands; `duration_ms` sums the warehouse's time; `run`, of a table
-    that is made anew, is the place of the run whose rows are due, 0 before there is an image; `widened`
-    counts the columns that have got their larger sizes, `remake` says that the warehouse refused one.
-    """
+    """How far the load of a table is."""
 
     number: int
-    item: int
+    item: int  # the number of the item that has the table's plan
     table: str
     phase: Phase = "waiting"
     attempt: int = 1
-    run: int = 0
-    widened: int = 0
-    remake: bool = False
-    statement: str | None = None
+    replayed_run: int = 0  # of a replay: which of its runs is loaded next; 0 until its image exists
+    widened_columns: int = 0  # how many columns have their larger sizes
+    deep_copy: bool = False  # the warehouse refused to widen a column, so the table is recreated
+    statement: str | None = None  # the Data API's id of the batch that runs
     rows: int = 0
-    quiet: bool = False
-    duration_ms: int = 0
+    unchanged: bool = False  # nothing to stage: only its control row is committed
+    duration_ms: int = 0  # of the warehouse, for all its batches
     failure: Failure | None = None
     raw_table: Literal["current", "behind"] | None = None
-    raw_reason: str | None = None
+    raw_reason: str | None = None  # why its external table is behind
 
 
 class Ledger(Document):
-    """The load of a whole run, one object, written by compare-and-set.
-
-    `idle_calls` counts the calls of Load since a table last moved: the wait grows with them.
-    """
+    """The load of a whole run, one object, written by compare-and-set."""
 
     format: Format = FORMAT
-    idle_calls: int = 0
+    idle_calls: int = 0  # calls of Load since a table last made progress: the wait grows with them
     tables: tuple[TableLoad, ...] = ()
