@@ -129,7 +129,7 @@ class Judge:
     def check_refused(self, run: Run, failure: dict[str, str]) -> None:
         """Check that a backfill was refused rightly: of a table that must be read whole first."""
         assert failure["error"] == "ConfigError", failure
-        assert "is to be read whole" in failure["message"], failure
+        assert "must be read whole" in failure["message"], failure
         self.made.tell(f"  refused: {failure['message']}")
         assert any(map(self._is_to_be_read_whole, run.asked.tables or ())), failure
         self.check_all()

@@ -55,7 +55,9 @@ def test_settled_rows_are_appended_once_and_unsettled_ones_later(
     told = only_table(source.run())
 
     assert told["rows_read"] == 2
-    assert "1 rows are dated beyond the source's clock; they are appended once it gets there" in told["notes"]
+    assert (
+        "1 rows are dated beyond the source's clock; they are appended when it reaches them" in told["notes"]
+    )
     assert in_warehouse(source, "events", "id") == [(1,), (2,), (3,), (4,), (5,)]
     source.sql("UPDATE events SET stamp = " + ago(engine, "80 MINUTE") + " WHERE id = 6")
     assert only_table(source.run())["rows_read"] == 1
@@ -135,10 +137,10 @@ def test_snapshots_stand_beside_each_other(company: Company, engine: str) -> Non
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ("cursor: stamp, overlap: 1 hour", "has an overlap, and what is appended is read once"),
+        ("cursor: stamp, overlap: 1 hour", "has an overlap, but an append reads each row once"),
         ("cursor: maybe, nulls: include", 'cursor column "maybe" of main.events is nullable, and rows'),
         ("cursor: id", "nothing says up to where an integer cursor is settled"),
-        ("key: id", "no cursor column that can be told by its name; set cursor, or append: snapshots"),
+        ("key: id", "has no column with the usual name of a cursor; set cursor, or append: snapshots"),
     ],
 )
 def test_an_append_that_could_lose_or_repeat_rows_is_refused(

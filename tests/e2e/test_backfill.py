@@ -134,7 +134,7 @@ def test_what_cannot_be_read_again_is_refused_before_anything_is(company: Compan
         ({"tables": ["keyless"], "from": "2026-01-01"}, "public.keyless is appended to and has no key"),
         (
             {"tables": ["counted"], "from": 1},
-            "public.counted is to be read whole, since nothing of it has been loaded yet",
+            "public.counted must be read whole, since nothing of it has been loaded yet",
         ),
         ({"tables": ["counted"], "from": "1.5"}, "which is integer; write one such as 41"),
     ]

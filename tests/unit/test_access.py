@@ -156,7 +156,7 @@ def test_a_column_that_is_no_longer_read_keeps_its_mask_or_stays_unseen() -> Non
         (Said(mask={"born": "hash"}), 'is date, and a hash is a text of 64 bytes; write "null"'),
         (Said(mask={"region": "hash"}), "is character varying(2), and a hash is a text of 64 bytes"),
         (Said(rows={"Id": ("EU",)}), 'access.rows: column "Id" of public.people is bigint, and the values'),
-        (Said(rows={"born": ("2000-01-01",)}), "rows are told by texts and by integers"),
+        (Said(rows={"born": ("2000-01-01",)}), "rows can be chosen by texts and by integers"),
     ],
 )
 def test_what_a_table_cannot_be_asked_for_is_refused_by_name(said: Said, message: str) -> None:
@@ -166,7 +166,7 @@ def test_what_a_table_cannot_be_asked_for_is_refused_by_name(said: Said, message
 
 
 def test_no_source_speaks_for_a_shared_table() -> None:
-    with pytest.raises(TableRefused, match="none of them can speak for all"):
+    with pytest.raises(TableRefused, match="no single source can set its access"):
         asked(Said(), owner="shop")
     assert asked("none", owner="shop") is None
 

@@ -177,10 +177,10 @@ def test_values_that_no_cast_carries_are_read_again_where_the_source_has_them_al
 
     said = "public.orders has other types now: note: VARCHAR(20) → INTEGER"
     assert way("merge", LoadMethod("41")) == LoadMethod(
-        "41", True, True, note=f"{said}: the table is read whole, and replaced"
+        "41", True, True, note=f"{said}: the whole table is read and replaced"
     )
-    assert way("replace", LoadMethod(swap=True)) == LoadMethod(all_rows=True, swap=True)
-    assert way("append", LoadMethod("41", swap=True), refreshed=True) == LoadMethod("41", True, True)
+    assert way("replace", LoadMethod(full_refresh=True)) == LoadMethod(whole_read=True, full_refresh=True)
+    assert way("append", LoadMethod("41", full_refresh=True), refreshed=True) == LoadMethod("41", True, True)
     for mode, target, advice in (
         ("append", TARGET, REFRESH),
         ("history", TARGET, RENAME),

@@ -94,11 +94,11 @@ class TestText:
     def test_limit_is_cut_and_the_clock_rounded_up_in_the_columns_own_form(
         self, kind: Kind, zone: str | None, digits: int, limit: str, up_to: str
     ) -> None:
-        assert horizon.limit(self.NOW, kind, zone=zone, digits=digits, margin=NONE) == limit
+        assert horizon.watermark_limit(self.NOW, kind, zone=zone, digits=digits, margin=NONE) == limit
         assert horizon.clock_text(self.NOW, kind, zone=zone, digits=digits) == up_to
 
     def test_limit_takes_off_the_margin_by_default(self) -> None:
-        assert horizon.limit(self.NOW, TIMESTAMP, zone="UTC") == "2026-07-01 21:29:59.123456"
+        assert horizon.watermark_limit(self.NOW, TIMESTAMP, zone="UTC") == "2026-07-01 21:29:59.123456"
 
     @pytest.mark.parametrize(
         ("now", "limit"),
@@ -115,7 +115,10 @@ class TestText:
         ],
     )
     def test_limit_is_not_above_the_hour_that_comes_twice(self, now: str, limit: str) -> None:
-        assert horizon.limit(clock(now), TIMESTAMP, zone="Europe/Madrid", digits=0, margin=NONE) == limit
+        assert (
+            horizon.watermark_limit(clock(now), TIMESTAMP, zone="Europe/Madrid", digits=0, margin=NONE)
+            == limit
+        )
 
     def test_the_clock_is_not_below_the_hour_that_came_first(self) -> None:
         again = clock("2026-10-25 01:10:00")  # 02:10 for the second time; 02:59:59 has been written
@@ -123,11 +126,14 @@ class TestText:
 
     def test_a_day_is_passed_only_when_it_is_over_in_its_zone(self) -> None:
         before, after = clock("2026-07-01 21:59:59"), clock("2026-07-01 22:00:00")
-        assert horizon.limit(before, DATE, zone="Europe/Madrid", margin=NONE) == "2026-07-01"
-        assert horizon.limit(after, DATE, zone="Europe/Madrid", margin=NONE) == "2026-07-02"
+        assert horizon.watermark_limit(before, DATE, zone="Europe/Madrid", margin=NONE) == "2026-07-01"
+        assert horizon.watermark_limit(after, DATE, zone="Europe/Madrid", margin=NONE) == "2026-07-02"
 
     def test_years_are_written_with_four_digits(self) -> None:
-        assert horizon.limit(clock("0987-01-02 03:04:05"), DATE, zone="UTC", margin=NONE) == "0987-01-02"
+        assert (
+            horizon.watermark_limit(clock("0987-01-02 03:04:05"), DATE, zone="UTC", margin=NONE)
+            == "0987-01-02"
+        )
 
 
 instants = st.datetimes(datetime(1996, 1, 1), datetime(2037, 1, 1)).map(lambda t: t.replace(tzinfo=UTC))
@@ -148,9 +154,9 @@ def test_nothing_written_after_the_horizon_is_below_the_limit(
     written = local(moment + later, zone)
     for known in (zone, None):
         seen = Clock(moment, None)
-        limit = horizon.limit(seen, TIMESTAMP, zone=known, digits=digits, margin=NONE)
+        limit = horizon.watermark_limit(seen, TIMESTAMP, zone=known, digits=digits, margin=NONE)
         assert cut(written, digits) >= datetime.fromisoformat(limit)
-        day = horizon.limit(seen, DATE, zone=known, digits=digits, margin=NONE)
+        day = horizon.watermark_limit(seen, DATE, zone=known, digits=digits, margin=NONE)
         assert written.date() >= date.fromisoformat(day)
 
 
@@ -176,7 +182,7 @@ def test_nothing_written_before_the_clock_is_above_its_text(
 @given(moment=instants, later=apart, digits=st.integers(0, 6))
 @settings(max_examples=60, deadline=None)
 def test_a_time_with_zone_is_held_against_utc(moment: datetime, later: timedelta, digits: int) -> None:
-    limit = horizon.limit(Clock(moment, None), TIMESTAMPTZ, zone=None, digits=digits, margin=NONE)
+    limit = horizon.watermark_limit(Clock(moment, None), TIMESTAMPTZ, zone=None, digits=digits, margin=NONE)
     assert cut(moment + later, digits) >= datetime.fromisoformat(limit)
 
 
@@ -198,11 +204,11 @@ def test_what_is_no_zone_is_refused(name: str) -> None:
 
 
 def test_an_unknown_zone_is_said_aloud() -> None:
-    said = horizon.unknown_zone(TIMESTAMP, None, "updated_at")
+    said = horizon.unknown_zone_note(TIMESTAMP, None, "updated_at")
     assert "set cursor_time_zone" in cast(str, said)
     assert '"updated_at"' in cast(str, said)
-    assert horizon.unknown_zone(DATE, "UTC", "day") is None
-    assert horizon.unknown_zone(TIMESTAMPTZ, None, "updated_at") is None
+    assert horizon.unknown_zone_note(DATE, "UTC", "day") is None
+    assert horizon.unknown_zone_note(TIMESTAMPTZ, None, "updated_at") is None
 
 
 @pytest.mark.parametrize(
@@ -210,4 +216,4 @@ def test_an_unknown_zone_is_said_aloud() -> None:
     [("timestamp(3) without time zone", 3), ("datetime(6)", 6), ("datetime", 0), ("timestamp(0)", 0)],
 )
 def test_the_decimals_of_a_second_are_read_from_the_type(type: str, found: int) -> None:
-    assert horizon.digits(type, default=0) == found
+    assert horizon.fraction_digits(type, default=0) == found

@@ -229,7 +229,7 @@ def test_booleans_are_integers_that_are_read_as_true_and_false() -> None:
     ("settings", "said"),
     [
         ({"column_policies": {"nope": "null"}}, 'column_policies: public.t has no column "nope"'),
-        ({"column_policies": {"id": "null"}}, 'column "id" of public.t is of its key or its cursor'),
+        ({"column_policies": {"id": "null"}}, 'column "id" of public.t belongs to its key or cursor'),
         (
             {"column_policies": {"note": "clamp"}},
             'clamp can do nothing about column "note" of public.t, which is text',

@@ -26,7 +26,8 @@ from tributary.model import types
 from tributary.model.query import Query, ReadColumn
 from tributary.model.source_catalog import Clock, SourceColumn, SourceTable, TableName
 from tributary.model.types import Kind
-from tributary.planning.read_bounds import SourceClock, SourceProbe
+from tributary.planning.read_bounds import SourceClock, read_bounds
+from tributary.planning.source_probe import SourceProbe
 from tributary.planning.table_spec import specify
 from tributary.secret import Secret
 
@@ -448,10 +449,10 @@ def statements_of_a_plan(cursor: tuple[str, str], watermark: str, clock: Clock) 
         ask(connection, catalog.ROWVERSION_HORIZON)[0] if type == "rowversion" else None  # type: ignore[index]
     )
     choice = specify(shown, table, settings)
-    reader = SourceProbe(shown, None)
-    reader.bounds(choice, SourceClock(clock, {}), watermark, all_rows=False)
-    reader.check_unique(choice, watermark)
-    reader.has_values(choice, "id")
+    probe = SourceProbe(shown, None)
+    read_bounds(probe, choice, SourceClock(clock, {}), watermark, whole_read=False)
+    probe.check_unique(choice, watermark)
+    probe.has_values(choice, "id")
     assert all(map(parses, statements))
     return statements
 
@@ -466,8 +467,8 @@ def test_bounds_of_a_time_cursor_are_queried_in_t_sql():
     changed = f"EXISTS (SELECT 1 {table} AS new WHERE new.[id] = one.[id] AND new.[at] > {after})"
     shared = f"SELECT one.[id] {table} AS one WHERE {changed} GROUP BY one.[id] HAVING COUNT(*) > 1"
     assert statements_of_a_plan(("at", "datetime2(7)"), "2024-01-01 10:00:00.1234567", NOON) == [
-        f"{highest} [at] > {after}) AS top",
-        f"{highest} [at] > {after} AND [at] < CAST('2024-01-01T11:59:59.123456' AS datetime2(7))) AS top",
+        f"{highest} [at] > {after}) AS highest",
+        f"{highest} [at] > {after} AND [at] < CAST('2024-01-01T11:59:59.123456' AS datetime2(7))) AS highest",
         f"SELECT COUNT(*) {table} WHERE [at] > CAST('2024-01-01T12:00:00.123456' AS datetime2(7))",
         f"SELECT CASE WHEN EXISTS ({shared}) THEN 1 END",
         f"SELECT CASE WHEN EXISTS (SELECT 1 {table} WHERE [id] IS NOT NULL) THEN 1 END",
@@ -479,9 +480,9 @@ def test_a_rowversion_is_bounded_by_the_servers_horizon_even_if_transactions_are
     hidden = replace(NOON, hidden="the user lacks VIEW SERVER STATE")
     statements = statements_of_a_plan(("v", "rowversion"), "32", hidden)
     assert statements[:3] == [
-        f"{highest}[v] > 0x0000000000000020) AS top",
+        f"{highest}[v] > 0x0000000000000020) AS highest",
         catalog.ROWVERSION_HORIZON,
-        f"{highest}[v] > 0x0000000000000020 AND [v] <= 0x0000000000000029) AS top",
+        f"{highest}[v] > 0x0000000000000020 AND [v] <= 0x0000000000000029) AS highest",
     ]
 
 

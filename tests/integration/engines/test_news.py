@@ -15,7 +15,7 @@ from tributary.model.plan import Column
 from tributary.model.source_catalog import SourceTable, TableName
 from tributary.model.types import Kind
 from tributary.planning import new_rows
-from tributary.planning.read_bounds import SourceProbe
+from tributary.planning.source_probe import SourceProbe
 from tributary.planning.table_spec import TableSpec
 
 TYPES = {"postgresql": "integer", "mysql": "int(11)", "sqlite": "INTEGER"}
@@ -40,9 +40,9 @@ def choices(source: Source, *tables: str) -> list[TableSpec]:
 
 def questions(source: Source, *tables: str, watermark: str) -> dict[str, str]:
     """Return for each table the expression that looks for rows above the watermark."""
-    reader = SourceProbe(source.engine, None)
+    probe = SourceProbe(source.engine, None)
     return {
-        choice.table.name.table: reader.is_news(choice, choice.columns[0], watermark)
+        choice.table.name.table: probe.has_new_rows(choice, choice.columns[0], watermark)
         for choice in choices(source, *tables)
     }
 
@@ -73,13 +73,13 @@ def test_a_hundred_tables_are_checked_by_one_statement_for_new_rows(
     source.execute("DELETE FROM t6")
 
     with source.session() as connection, counted(source, monkeypatch) as statements:
-        still = new_rows.still(source.engine, connection, questions(source, *names, watermark="7"))
+        still = new_rows.unchanged(source.engine, connection, questions(source, *names, watermark="7"))
 
     assert still == {*names} - {"t5"}
     assert len(statements) == 2
 
     with source.session() as connection, counted(source, monkeypatch) as statements:
-        new_rows.still(source.engine, connection, questions(source, *names, watermark="7"), stop=True)
+        new_rows.unchanged(source.engine, connection, questions(source, *names, watermark="7"), stop=True)
     assert len(statements) == 1
 
 
@@ -91,10 +91,12 @@ def test_a_table_that_cannot_be_read_hides_no_other(source: Source) -> None:
 
     with source.session() as connection:
         expressions = questions(source, *tables, watermark="7")
-        assert new_rows.still(source.engine, connection, expressions) == {"a", "b", "c"}
-        reader = SourceProbe(source.engine, connection)
-        tops = {c.table.name.table: f"({reader.top(c, c.columns[0])})" for c in choices(source, *tables)}
-        highest = new_rows.ask(source.engine, connection, tops)
+        assert new_rows.unchanged(source.engine, connection, expressions) == {"a", "b", "c"}
+        probe = SourceProbe(source.engine, connection)
+        tops = {
+            c.table.name.table: f"({probe.maximum_query(c, c.columns[0])})" for c in choices(source, *tables)
+        }
+        highest = new_rows.evaluate(source.engine, connection, tops)
     assert highest == {"a": "7", "b": "7", "c": "7"}
 
 
@@ -102,7 +104,7 @@ def test_a_batch_that_takes_too_long_is_split_in_halves(pg: Source, monkeypatch:
     naps = dict.fromkeys(range(4), "(SELECT 1 FROM pg_catalog.pg_sleep(0.3))")
 
     with pg.session(timeout_s=1) as connection, counted(pg, monkeypatch) as statements:
-        assert new_rows.ask(pg.engine, connection, naps) == dict.fromkeys(range(4), "1")
+        assert new_rows.evaluate(pg.engine, connection, naps) == dict.fromkeys(range(4), "1")
     assert len(statements) == 3
 
     with pg.session(timeout_s=1) as connection, pytest.raises(QueryCancelled):

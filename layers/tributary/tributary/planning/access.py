@@ -1,7 +1,7 @@
-"""What a file's `access` comes to for a table: its own columns, and nothing that Redshift could not do.
+"""Check a file's `access` against a table's columns and against what Redshift can do.
 
-A column that is no longer read stays in the warehouse with its values. So its mask, and that it is not
-seen, may stay in the file, and hold.
+A column that is no longer read stays in the warehouse with its values. So its mask, and its exclusion,
+may stay in the file and still apply.
 """
 
 from __future__ import annotations
@@ -17,80 +17,82 @@ from tributary.model.warehouse_names import fold
 HASH_BYTES = 64  # of a SHA-256 in hexadecimal digits
 
 
-def access(table: TablePlan, said: models.AccessSettings | None) -> TableAccess | None:
-    """Return the access that the table is to have, None where the file says nothing of it.
+def access(table: TablePlan, settings: models.AccessSettings | None) -> TableAccess | None:
+    """Return the access that the table gets, None if the file does not set it.
 
-    Raises TableRefused where it names what the table does not have.
+    Raises TableRefused if the settings name columns that the table does not have.
     """
-    if said is None:
+    if settings is None:
         return None
     if table.target.owner is not None:
-        if not said.given:
+        if not settings.given:
             return None
         raise TableRefused(
             f"access: {table.name} is written to {table.target.name}, where other "
-            "sources may write too, and none of them can speak for all; write access: none for it, and let "
-            "an administrator grant it"
+            "sources may write too, so no single source can set its access; write access: none for it, and "
+            "let an administrator grant it"
         )
-    given = Access(columns=_seen(table, said), mask=_masks(table, said), rows=_rows(table, said))
+    given = Access(
+        columns=_visible_columns(table, settings), mask=_masks(table, settings), rows=_rows(table, settings)
+    )
     return TableAccess(
         schema_name=table.target.schema_name,
         table_name=table.target.table_name,
-        access=given if said.given else None,
+        access=given if settings.given else None,
     )
 
 
-def _seen(table: TablePlan, said: models.AccessSettings) -> tuple[str, ...] | None:
-    if said.columns is None:
+def _visible_columns(table: TablePlan, settings: models.AccessSettings) -> tuple[str, ...] | None:
+    if settings.columns is None:
         return None
     names = [column.name for column in _read(table)]
-    for name in said.columns.absent(names):
-        if said.columns.exclude is None or fold(name) not in table.schema_changes.unread_columns:
-            _find(table, name, "access.columns")
-    seen = (table.column(name).target for name in said.columns.choose(names))
-    return (*seen, *added(table.mode))
+    for name in settings.columns.absent(names):
+        if settings.columns.exclude is None or fold(name) not in table.schema_changes.unread_columns:
+            _read_column(table, name, "access.columns")
+    visible = (table.column(name).target for name in settings.columns.choose(names))
+    return (*visible, *added(table.mode))
 
 
-def _masks(table: TablePlan, said: models.AccessSettings) -> dict[str, Literal["hash", "null"]]:
+def _masks(table: TablePlan, settings: models.AccessSettings) -> dict[str, Literal["hash", "null"]]:
     masks = {}
-    for name, mask in said.mask.items():
+    for name, mask in settings.mask.items():
         if fold(name) in table.schema_changes.unread_columns:
             masks[fold(name)] = mask
             continue
-        column = _find(table, name, "access.mask")
+        column = _read_column(table, name, "access.mask")
         if mask == "hash" and (column.kind.name != "text" or (column.kind.limit_bytes or 0) < HASH_BYTES):
             raise TableRefused(
                 f'access.mask: column "{name}" of {table.name} is {column.type}, and a hash is a text of '
-                f'{HASH_BYTES} bytes; write "null"'
+                f'{HASH_BYTES} bytes; write "null" instead'
             )
         masks[column.target] = mask
     return masks
 
 
-def _rows(table: TablePlan, said: models.AccessSettings) -> tuple[str, tuple[str | int, ...]] | None:
-    for name, values in (said.rows or {}).items():
-        column = _find(table, name, "access.rows")
-        if not all(isinstance(value, _like(column)) for value in values):
+def _rows(table: TablePlan, settings: models.AccessSettings) -> tuple[str, tuple[str | int, ...]] | None:
+    for name, values in (settings.rows or {}).items():
+        column = _read_column(table, name, "access.rows")
+        if not all(isinstance(value, _value_type(column)) for value in values):
             raise TableRefused(
                 f'access.rows: column "{name}" of {table.name} is {column.type}, and the values written are '
-                "not of that kind; rows are told by texts and by integers"
+                "not of that kind; rows can be chosen by texts and by integers"
             )
         return column.target, values
     return None
 
 
 def _read(table: TablePlan) -> list[Column]:
-    """Return the columns without those that only a replay brings back."""
+    """Return the columns that the source still has, without those that only a replay restores."""
     return [column for column in table.columns if column.target not in table.schema_changes.unread_columns]
 
 
-def _like(column: Column) -> type | tuple[type, ...]:
+def _value_type(column: Column) -> type | tuple[type, ...]:
     if column.kind.orders_serials:
         return int
     return str if column.kind.name in ("text", "uuid") else ()
 
 
-def _find(table: TablePlan, name: str, field: str) -> Column:
+def _read_column(table: TablePlan, name: str, field: str) -> Column:
     columns = {column.name: column for column in _read(table)}
     if name not in columns:
         raise TableRefused(

@@ -1,10 +1,10 @@
-"""Backfill: rows that were read before, read again because a person asked for it.
+"""Backfill: rows that were read before are read again because a person asked for it.
 
-`from` reads every row whose cursor is not below it and goes on as any run does. `from` with `to` reads
-that window alone. The rule: neither takes the watermark back, nor past a row that was not read. A
-window leaves it as it was, and a `from` above it begins at it.
+`from` reads every row whose cursor is not below it and then continues as any run does. `from` with
+`to` reads that window alone. Neither moves the watermark back, nor past a row that was not read: a
+window leaves it unchanged, and a `from` above the watermark begins at the watermark.
 
-What is asked for comes from outside: so the source's own text of it is what is read by, and kept.
+The request comes from a person, so the source converts each value, and its own text is read by and stored.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from dataclasses import replace
 from tributary.errors import ConfigError, InternalError, TableRefused
 from tributary.model.plan import Column, Range, ReadRequest
 from tributary.planning.load_method import LoadMethod
-from tributary.planning.read_bounds import ReadBounds, SourceClock, SourceProbe
+from tributary.planning.read_bounds import ReadBounds, SourceClock, read_bounds
+from tributary.planning.source_probe import SourceProbe
 from tributary.planning.table_spec import TableSpec
 
 DATE, CLOCK = r"\d{4}-\d\d-\d\d", r"[ T]\d\d:\d\d:\d\d(\.\d{1,9})?"
 INTEGER = r"-?\d{1,20}"
-FORMS = {  # of what a person may write, with an example
+FORMS = {  # that a person may write, with an example
     "date": (DATE, "2026-01-31"),
     "timestamp": (DATE + CLOCK, "2026-01-31 00:00:00"),
     "timestamptz": (DATE + CLOCK + r"(Z|\+00(:?00)?)?", "2026-01-31 00:00:00, which is UTC"),
@@ -29,18 +30,18 @@ FORMS = {  # of what a person may write, with an example
 INSTEAD = 'start a run with "full_refresh": true, or leave the table out'
 
 
-def check(asked: ReadRequest | None, tables: Sequence[str] | None, *, full_refresh: bool) -> None:
-    """Raise ConfigError where an execution's input asks for bounds in a way that can mean nothing."""
-    if asked is None:
+def check_request(request: ReadRequest | None, tables: Sequence[str] | None, *, full_refresh: bool) -> None:
+    """Raise ConfigError if the fields of an execution's input contradict each other."""
+    if request is None:
         return
-    if asked.what == "replay":
-        if full_refresh or asked.since is not None or asked.before is not None:
+    if request.what == "replay":
+        if full_refresh or request.since is not None or request.before is not None:
             raise ConfigError(
-                'the input has "replay" beside "full_refresh", "from" or "to"; a replay reads no source and '
-                "takes all that the raw layer has: leave the others out"
+                'the input has "replay" together with "full_refresh", "from" or "to"; a replay reads no '
+                "source and takes all that the raw layer has: leave the others out"
             )
         return
-    if asked.since is None:
+    if request.since is None:
         raise ConfigError('the input has "to" without "from"; write both, "to" is the first value left out')
     if tables is None:
         raise ConfigError(
@@ -53,90 +54,94 @@ def check(asked: ReadRequest | None, tables: Sequence[str] | None, *, full_refre
         )
 
 
-def normalized(reader: SourceProbe, choice: TableSpec, asked: ReadRequest) -> ReadRequest:
-    """Return what is asked in the source's own text; raises ConfigError where it makes no sense there."""
-    cursor = choice.cursor
+def normalize(probe: SourceProbe, spec: TableSpec, request: ReadRequest) -> ReadRequest:
+    """Return the request in the source's own texts; raises ConfigError if it fits the table not at all."""
+    cursor = spec.cursor
     if cursor is None:
         raise ConfigError(
-            f"from: {choice.name} is in mode {choice.mode} and has no cursor, so no part of it can be read "
+            f"from: {spec.name} is in mode {spec.mode} and has no cursor, so no part of it can be read "
             f"again; {INSTEAD}"
         )
-    if choice.mode == "append" and not choice.key:
+    if spec.mode == "append" and not spec.key:
         raise ConfigError(
-            f"from: {choice.name} is appended to and has no key, so a row that is read again could not be "
-            f"told from the one that stands there; {INSTEAD}"
+            f"from: {spec.name} is in mode append and has no key, so a row that is read again could not be "
+            f"recognized in the warehouse; {INSTEAD}"
         )
-    since = _as_the_source_has_it(reader, choice, cursor, "from", asked.since or "")
-    if asked.before is None:
-        return asked.model_copy(update={"since": since})
-    before = _as_the_source_has_it(reader, choice, cursor, "to", asked.before)
-    if not _is_below(reader, cursor, since, before):
+    since = _as_source_text(probe, spec, cursor, "from", request.since or "")
+    if request.before is None:
+        return request.model_copy(update={"since": since})
+    before = _as_source_text(probe, spec, cursor, "to", request.before)
+    if not _is_below(probe, cursor, since, before):
         raise ConfigError(
-            f'to: it is not above "from" in the order of cursor "{cursor.name}" of {choice.name}; "from" is '
+            f'to: it is not above "from" in the order of cursor "{cursor.name}" of {spec.name}; "from" is '
             'the first value that is read, "to" the first one that is not'
         )
-    return asked.model_copy(update={"since": since, "before": before})
+    return request.model_copy(update={"since": since, "before": before})
 
 
-def check_way(choice: TableSpec, way: LoadMethod, *, loaded: bool, reread: bool) -> None:
-    """Raise ConfigError where the table must first be read whole: a part of it would hide that."""
-    if way.all_rows or reread or way.swap or way.rebuild or not loaded or way.watermark is None:
-        changed = loaded and way.watermark is not None
+def check_method(spec: TableSpec, method: LoadMethod, *, loaded: bool, reread: bool) -> None:
+    """Raise ConfigError if the table must first be read whole: a backfill would hide that."""
+    read_whole = method.whole_read or method.full_refresh or method.convert_to_history or reread
+    if read_whole or not loaded or method.watermark is None:
+        changed = loaded and method.watermark is not None
         why = "its settings or columns have changed" if changed else "nothing of it has been loaded yet"
         raise ConfigError(
-            f"from: {choice.name} is to be read whole, since {why}; start a run without from first"
+            f"from: {spec.name} must be read whole, since {why}; start a run without from first"
         )
 
 
-def bounds(
-    reader: SourceProbe, choice: TableSpec, now: SourceClock, watermark: str, asked: ReadRequest
+def backfill_bounds(
+    probe: SourceProbe, spec: TableSpec, now: SourceClock, watermark: str, request: ReadRequest
 ) -> ReadBounds:
-    """Return what is read again, and where the watermark goes; `asked` is settled."""
-    cursor, since = choice.cursor, asked.since
+    """Return what a normalized request reads again, and where the watermark moves."""
+    cursor, since = spec.cursor, request.since
     assert cursor is not None
     assert since is not None
-    order = tuple(dict.fromkeys([cursor.name, *choice.key]))
-    if asked.what == "window":
-        # What an append has not come to yet arrives with its next run, and must not stand there before.
-        up_to = watermark if choice.mode == "append" else None
-        part = Range(number=1, order=order, since=since, before=asked.before, up_to=up_to)
-        return ReadBounds(ranges=(part,), watermark=watermark, next_watermark=watermark)
-    usual = reader.bounds(choice, now, watermark, all_rows=False)
-    if _is_below(reader, cursor, watermark, since):
-        said = "from is above the watermark, so the run reads what is new and nothing again"
-        return replace(usual, notes=(*usual.notes, said))
-    nulls = [part for part in usual.ranges if part.nulls]
-    news = next((part for part in usual.ranges if not part.nulls), None)
-    up_to = news.up_to if news else watermark
-    again = Range(number=1, order=order, since=since, up_to=up_to)
+    if request.what == "window":
+        return _window(spec, watermark, request)
+    usual = read_bounds(probe, spec, now, watermark, whole_read=False)
+    if _is_below(probe, cursor, watermark, since):
+        note = "from is above the watermark, so the run reads what is new and nothing again"
+        return replace(usual, notes=(*usual.notes, note))
+    nulls = [each for each in usual.ranges if each.nulls]
+    new = next((each for each in usual.ranges if not each.nulls), None)
+    again = Range(number=1, order=spec.cursor_order, since=since, up_to=new.up_to if new else watermark)
     return replace(usual, ranges=(*nulls, again))
 
 
-def _as_the_source_has_it(
-    reader: SourceProbe, choice: TableSpec, cursor: Column, field: str, text: str
-) -> str:
-    """Return the text of the value that the source makes of what somebody wrote."""
+def _window(spec: TableSpec, watermark: str, request: ReadRequest) -> ReadBounds:
+    # Rows above the watermark arrive with the next append, and would then be in the warehouse twice.
+    up_to = watermark if spec.mode == "append" else None
+    window = Range(number=1, order=spec.cursor_order, since=request.since, before=request.before, up_to=up_to)
+    return ReadBounds(ranges=(window,), watermark=watermark, next_watermark=watermark)
+
+
+def _as_source_text(probe: SourceProbe, spec: TableSpec, cursor: Column, field: str, text: str) -> str:
+    """Return the source's own text of a value that a person wrote; raises ConfigError if it is none."""
     form, example = FORMS.get(cursor.kind.name, (INTEGER, "41"))
-    engine, name = reader.engine, cursor.name
-    found = None
-    if re.fullmatch(form, text, re.ASCII):
-        try:
-            value = f"SELECT {engine.literal(text, cursor.type)} AS {engine.quote(name)}"
-            shown = engine.rendered(name, cursor.type)
-            row = engine.ask(reader.connection, f"SELECT {shown} FROM ({value}) AS asked")
-            found = row[0] if row else None
-        except (InternalError, TableRefused):
-            found = None
-    if found is None:
+    converted = _converted(probe, cursor, text) if re.fullmatch(form, text, re.ASCII) else None
+    if converted is None:
         raise ConfigError(
-            f'{field}: it is no value of cursor "{name}" of {choice.name}, which is {cursor.type}; write one '
-            f"such as {example}"
+            f'{field}: it is no value of cursor "{cursor.name}" of {spec.name}, which is {cursor.type}; '
+            f"write one such as {example}"
         )
-    return found
+    return converted
 
 
-def _is_below(reader: SourceProbe, cursor: Column, one: str, other: str) -> bool:
-    """Say whether one value is below the other, as the source compares them."""
-    low, high = (reader.engine.literal(text, cursor.type) for text in (one, other))
-    row = reader.engine.ask(reader.connection, f"SELECT CASE WHEN {low} < {high} THEN 1 END")
+def _converted(probe: SourceProbe, cursor: Column, text: str) -> str | None:
+    engine = probe.engine
+    value = f"SELECT {engine.literal(text, cursor.type)} AS {engine.quote(cursor.name)}"
+    try:
+        row = engine.ask(
+            probe.connection, f"SELECT {engine.rendered(cursor.name, cursor.type)} FROM ({value}) AS request"
+        )
+    except (InternalError, TableRefused):
+        return None
+    return row[0] if row else None
+
+
+def _is_below(probe: SourceProbe, cursor: Column, one: str, other: str) -> bool:
+    """Return whether one value is below the other, as the source compares them."""
+    low, high = (probe.engine.literal(text, cursor.type) for text in (one, other))
+    row = probe.engine.ask(probe.connection, f"SELECT CASE WHEN {low} < {high} THEN 1 END")
     return row is not None and row[0] is not None

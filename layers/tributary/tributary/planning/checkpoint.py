@@ -23,7 +23,8 @@ from tributary.model.ledger import Ledger
 from tributary.model.plan import Plan, TablePlan
 from tributary.model.run_id import run_age
 from tributary.planning.load_method import CommittedLoad
-from tributary.planning.read_bounds import SourceClock, SourceProbe
+from tributary.planning.read_bounds import SourceClock, read_bounds
+from tributary.planning.source_probe import SourceProbe
 from tributary.planning.table_spec import TableSpec
 from tributary.storage import object_keys, plans, results
 from tributary.storage.bucket import Bucket, body
@@ -167,7 +168,7 @@ def joined(
             next_watermark=old.publish.next_watermark,
             notes=(*fresh.notes, late),
         )
-    since = reader.bounds(choice, now, old.publish.next_watermark, all_rows=False)
+    since = read_bounds(reader, choice, now, old.publish.next_watermark, whole_read=False)
     first = 1 + max(part.number for part in old.read.ranges)
     news = [part.model_copy(update={"number": first + place}) for place, part in enumerate(since.ranges)]
     return fresh.with_changes(

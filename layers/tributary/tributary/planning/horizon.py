@@ -1,8 +1,8 @@
-"""How far the watermark of a time cursor may go: never past a value that can still be committed.
+"""How far the watermark of a time cursor may move: never past a value that can still be committed.
 
-The rule: whatever is written at or after the horizon, in the zone and precision of the column, is
-not below the limit, so a watermark strictly below the limit cannot hide it. Every rounding goes the
-safe way: the limit down, the end of a read up. Cursor values themselves are never touched here.
+A value written at or after the horizon, in the zone and precision of the column, is not below the
+limit. So a watermark strictly below the limit cannot hide it. Every rounding goes the safe way: the
+limit down, the end of a read up. Cursor values themselves are never changed here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tributary.model.source_catalog import Clock
 from tributary.model.time_zone import parse_time_zone
 from tributary.model.types import Kind
 
-OVERLAP = timedelta(hours=1)  # re-read where the source hides its open transactions
+OVERLAP = timedelta(hours=1)  # re-read if the source hides its open transactions
 MARGIN = timedelta(seconds=1)  # a transaction may begin just before the clock is read and be listed after
 
 _AHEAD, _BEHIND = timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))  # no zone goes further
@@ -24,9 +24,9 @@ _FALL_BACK = timedelta(hours=3)  # the farthest that a zone's clocks have gone b
 def horizon(clock: Clock, *, margin: timedelta = MARGIN, overlap: timedelta | None = None) -> datetime:
     """Return the instant before which nothing can still be committed.
 
-    That is the earlier of the clock and the oldest open transaction, minus the margin; where the
-    source hides transactions (`clock.hidden`) or an overlap is asked for, the clock minus the
-    overlap if that is earlier still.
+    That is the earlier of the clock and the oldest open transaction, minus the margin. If the source
+    hides transactions (`clock.hidden`) or the file sets an overlap, it is the clock minus the overlap
+    if that is earlier still.
     """
     oldest = clock.now if clock.oldest is None else min(clock.now, clock.oldest)
     if overlap is None and clock.hidden is None:
@@ -34,7 +34,7 @@ def horizon(clock: Clock, *, margin: timedelta = MARGIN, overlap: timedelta | No
     return min(oldest - margin, clock.now - (OVERLAP if overlap is None else overlap))
 
 
-def limit(
+def watermark_limit(
     clock: Clock,
     kind: Kind,
     *,
@@ -45,9 +45,9 @@ def limit(
 ) -> str:
     """Return the exclusive upper bound of the watermark, as text of the cursor's kind.
 
-    `zone` is the one that naive times and dates are written in; None where it is unknown: the
-    zone furthest behind is then taken, which re-reads up to 26 hours and loses nothing.
-    `digits` are the column's decimals of a second. A date is passed only when its day is over.
+    `zone` is the one that naive times and dates are written in. If it is unknown (None), the zone
+    furthest behind is taken, which re-reads up to 26 hours and loses nothing.
+    `digits` are the column's decimals of a second. A date is passed only after its day has ended.
     """
     at = horizon(clock, margin=margin, overlap=overlap)
     return _text(_lowest(at, _zone(kind, zone, _BEHIND)), kind, digits)
@@ -56,24 +56,24 @@ def limit(
 def clock_text(clock: Clock, kind: Kind, *, zone: str | None, digits: int = 6) -> str:
     """Return the source's clock as text of the cursor's kind: the inclusive end of a read.
 
-    Not below any value written until now: rounded up to the column's precision, and after a
-    fall-back of clocks still at the highest local time seen. (Rounded up for a date too: MySQL
-    rounds the last half second of a day to the next one.) An unknown zone (None) is taken as
-    the one furthest ahead.
+    It is not below any value written until now: it is rounded up to the column's precision, and after
+    clocks went back it is the highest local time seen. An unknown zone (None) counts as the one
+    furthest ahead.
     """
+    # A date is rounded up too: MySQL rounds the last half second of a day to the next day.
     step = timedelta(microseconds=10 ** (6 - min(digits, 6)))
     local = _highest(clock.now, _zone(kind, zone, _AHEAD))
     return _text(local + (datetime.min - local) % step, kind, digits)
 
 
-def unknown_zone(kind: Kind, zone: str | None, column: str, *, waits: bool = False) -> str | None:
-    """Return the plan's note where the zone of a time cursor is not known, None where it is.
+def unknown_zone_note(kind: Kind, zone: str | None, column: str, *, waits: bool = False) -> str | None:
+    """Return the plan's note about a time cursor whose zone is unknown, None if it is known.
 
-    `waits`: rows above the horizon are left for later runs, not read again.
+    `waits`: rows above the horizon are left for later runs instead of being read again.
     """
     if zone is not None or kind.name not in ("timestamp", "date"):
         return None
-    unknown = f'nothing says in which time zone "{column}" is written'
+    unknown = f'the time zone of "{column}" is unknown'
     if waits:
         return f"{unknown}: rows arrive 12 to 26 hours late; set cursor_time_zone (such as UTC)"
     return (
@@ -82,10 +82,10 @@ def unknown_zone(kind: Kind, zone: str | None, column: str, *, waits: bool = Fal
     )
 
 
-def digits(type: str, *, default: int) -> int:
+def fraction_digits(type: str, *, default: int) -> int:
     """Return the decimals of a second in a column's type: 3 for `timestamp(3)`, else the default."""
-    found = re.search(r"\((\d)\)", type)
-    return int(found[1]) if found else default
+    match = re.search(r"\((\d)\)", type)
+    return int(match[1]) if match else default
 
 
 def _zone(kind: Kind, zone: str | None, unknown: tzinfo) -> tzinfo:
@@ -99,17 +99,17 @@ def _local(at: datetime, zone: tzinfo) -> datetime:
 
 
 def _lowest(at: datetime, zone: tzinfo) -> datetime:
-    """Return a local time that no later instant falls below, though clocks go back soon."""
+    """Return a local time that no later instant falls below, even if clocks go back soon."""
     return min(_local(at, zone), _local(at + _FALL_BACK, zone) - _FALL_BACK)
 
 
 def _highest(at: datetime, zone: tzinfo) -> datetime:
-    """Return a local time that no earlier instant rises above, though clocks went back lately."""
+    """Return a local time that no earlier instant rises above, even if clocks went back lately."""
     return max(_local(at, zone), _local(at - _FALL_BACK, zone) + _FALL_BACK)
 
 
 def _text(local: datetime, kind: Kind, digits: int) -> str:
-    """Return the time in the kind's form, cut (that is: floored) to the digits."""
+    """Return the time in the kind's form, rounded down to the digits."""
     if kind.name == "date":
         return local.date().isoformat()
     whole, _, fraction = local.isoformat(sep=" ", timespec="microseconds").partition(".")

@@ -1,8 +1,7 @@
-"""Now, as a plan sees it: the source's clock, the horizons of integer cursors, the tables without news.
+"""Safe upper bounds for integer cursors, and the tables that have no new rows.
 
-A counter has no clock. So each plan keeps the maxima that it saw, and one is settled once every
-transaction that is still open began after it was read: whoever holds a value not above it had begun
-by then.
+A counter has no clock. So each plan stores the maxima that it saw. A maximum is safe once every open
+transaction began after it was read: a transaction that holds a lower value had begun by then.
 """
 
 from __future__ import annotations
@@ -14,7 +13,8 @@ from typing import Any
 
 from tributary.model.source_catalog import Clock, TableName
 from tributary.planning import new_rows
-from tributary.planning.read_bounds import SourceClock, SourceProbe
+from tributary.planning.read_bounds import SourceClock
+from tributary.planning.source_probe import SourceProbe
 from tributary.planning.table_spec import TableSpec
 from tributary.storage import object_keys
 from tributary.storage.bucket import Bucket
@@ -22,39 +22,42 @@ from tributary.storage.bucket import Bucket
 PLANS_KEPT = 10  # whose maxima may still become a horizon
 
 
-def now(
-    reader: SourceProbe,
+def read_source_clock(
+    probe: SourceProbe,
     bucket: Bucket,
     source: str,
-    chosen: Mapping[TableName, TableSpec],
+    specs: Mapping[TableName, TableSpec],
     watermarks: Mapping[TableName, str],
 ) -> SourceClock:
-    """Read the clock, after what the horizons of integer cursors rest on; then ask for news."""
-    counted = {
-        choice.name: f"({reader.top(choice, choice.cursor)})"
-        for choice in chosen.values()
-        if choice.cursor and choice.cursor.kind.orders_serials
+    """Read the maxima of integer cursors, then the clock, then which tables have no new rows.
+
+    The order matters: a maximum is safe only if it was read before the list of open transactions.
+    """
+    queries = {
+        spec.name: f"({probe.maximum_query(spec, spec.cursor)})"
+        for spec in specs.values()
+        if spec.cursor and spec.cursor.kind.orders_serials
     }
-    highest = new_rows.ask(reader.engine, reader.connection, counted)
-    maxima = {name: value for name, value in highest.items() if value is not None}
-    clock = reader.engine.clock(reader.connection)
-    settled = _settled(bucket, source, clock, maxima) if counted else {}
+    answers = new_rows.evaluate(probe.engine, probe.connection, queries)
+    maxima = {name: value for name, value in answers.items() if value is not None}
+    clock = probe.engine.clock(probe.connection)
+    horizons = _horizons(bucket, source, clock, maxima) if queries else {}
     questions = {
-        name: reader.is_news(choice, choice.cursor, watermarks[name])
-        for name, choice in chosen.items()
-        if choice.cursor and name in watermarks
+        name: probe.has_new_rows(spec, spec.cursor, watermarks[name])
+        for name, spec in specs.items()
+        if spec.cursor and name in watermarks
     }
-    return SourceClock(clock, settled, new_rows.still(reader.engine, reader.connection, questions))
+    return SourceClock(clock, horizons, new_rows.unchanged(probe.engine, probe.connection, questions))
 
 
-def _settled(bucket: Bucket, source: str, clock: Clock, maxima: dict[str, str]) -> dict[str, str]:
-    """Keep the maxima for later plans; return for each table the newest one that is settled by now."""
-    found = bucket.read(object_keys.serials(source))
-    earlier: list[dict[str, Any]] = json.loads(found[0]) if found else []
+def _horizons(bucket: Bucket, source: str, clock: Clock, maxima: dict[str, str]) -> dict[str, str]:
+    """Store the maxima for later plans; return for each table the newest maximum that is safe."""
+    document = bucket.read(object_keys.serials(source))
+    earlier: list[dict[str, Any]] = json.loads(document[0]) if document else []
     plans = [*earlier, {"read": clock.now.isoformat(), "maxima": maxima}][-PLANS_KEPT:]
     bucket.put(object_keys.serials(source), json.dumps(plans).encode())
-    settled: dict[str, str] = {}
-    for plan in plans:  # oldest first: the newest that qualifies holds
+    horizons: dict[str, str] = {}
+    for plan in plans:  # oldest first: the newest safe one wins
         if clock.oldest is None or datetime.fromisoformat(plan["read"]) < clock.oldest:
-            settled.update(plan["maxima"])
-    return settled
+            horizons.update(plan["maxima"])
+    return horizons

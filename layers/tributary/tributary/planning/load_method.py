@@ -1,8 +1,8 @@
-"""How a run goes on from what the warehouse has of a table, also where its settings have changed.
+"""How a run continues from what the warehouse has of a table, also after its settings have changed.
 
-The rule: what stands in the warehouse is continued where that is exact, and read again where the
-source can give it. Rows that only the warehouse may still have (those of `append` and `history`) are
-never taken away because a file was edited: such a change is refused, and the message says what to do.
+The warehouse's rows are kept if that is exact, and read again if the source can give them. Rows that
+only the warehouse may still have (those of `append` and `history`) are never removed because a file
+was edited: such a change is refused, and the message says what to do.
 """
 
 from __future__ import annotations
@@ -13,28 +13,25 @@ from tributary.errors import TableRefused
 from tributary.planning.table_spec import KEYED, TableSpec
 
 RENAME = (
-    "rename the warehouse's table (ALTER TABLE … RENAME TO …) or drop it, and run again: it is then made anew"
+    "rename the warehouse's table (ALTER TABLE … RENAME TO …) or drop it, and run again: the run creates it"
 )
-REFRESH = 'start one run with "full_refresh": true, which reads the table whole and replaces the warehouse\'s'
+REFRESH = (
+    'start one run with "full_refresh": true, which reads the whole table and replaces the warehouse\'s rows'
+)
 
 
 @dataclass(frozen=True, slots=True)
 class CommittedLoad:
-    """What a table's newest control row says: which run it is of, in what mode, up to where.
-
-    `cursor` is the column that the watermark `value` belongs to; `key` the columns that rows were told
-    by, None where that is not known; `target` the warehouse's `schema.table`; `unread` the columns
-    there that the run did not read, `columns` a digest of the names of those that it did.
-    """
+    """What a table's newest control row records: which run loaded it, in what mode, up to which value."""
 
     run_id: str
     mode: str
-    target: str
+    target: str  # the warehouse's `schema.table`
     cursor: str | None = None
-    value: str | None = None
-    key: tuple[str, ...] | None = None
-    unread: frozenset[str] = frozenset()
-    columns: str | None = None
+    value: str | None = None  # the watermark, of `cursor`
+    key: tuple[str, ...] | None = None  # the columns that identified a row, None if unknown
+    unread: frozenset[str] = frozenset()  # columns of the target that the run did not read
+    columns: str | None = None  # a digest of the names of the columns that it read
 
     @property
     def style(self) -> str:
@@ -44,73 +41,75 @@ class CommittedLoad:
 
 @dataclass(frozen=True, slots=True)
 class LoadMethod:
-    """How a run goes on: from which watermark (None: from the start), or with all rows.
+    """How a run continues a table."""
 
-    `swap`: the rows read are all that there are, and take the place of what stands there. `rebuild`:
-    what stands there is no history and gives way to one. `repeated_keys`: a key may stand there more
-    than once, so rows are replaced by key instead of merged. `note` says why, where settings changed.
-    """
-
-    watermark: str | None = None
-    all_rows: bool = False
-    swap: bool = False
-    rebuild: bool = False
-    repeated_keys: bool = False
-    note: str | None = None
+    watermark: str | None = None  # None: from the start
+    whole_read: bool = False  # every row is read
+    full_refresh: bool = False  # the rows read replace the warehouse's
+    convert_to_history: bool = False  # the existing table is no history; empty it and start one
+    repeated_keys: bool = False  # the warehouse may hold a key more than once: replace by key, no merge
+    note: str | None = None  # why, if settings changed
 
 
-def choose_load_method(loaded: CommittedLoad | None, choice: TableSpec, *, full_refresh: bool) -> LoadMethod:
-    """Return how the run goes on; raises TableRefused where a change in the settings forbids it."""
-    now = style(choice)
-    complete = now == "history" and choice.cursor is None
-    swaps = now == "replace" or complete or (full_refresh and now != "snapshots")
-    if loaded is None:  # an append begins with an empty table, whatever stands there
-        return LoadMethod(swap=swaps or now == "append")
+def choose_load_method(
+    loaded: CommittedLoad | None, spec: TableSpec, *, refresh_requested: bool
+) -> LoadMethod:
+    """Return how the run continues; raises TableRefused if a change in the settings forbids it."""
+    now = style(spec)
+    always_whole = now == "replace" or (now == "history" and spec.cursor is None)
+    full_refresh = always_whole or (refresh_requested and now != "snapshots")
+    if loaded is None:  # an append begins with an empty table, also if one with rows exists
+        return LoadMethod(full_refresh=full_refresh or now == "append")
     if loaded.style != now:
-        return _other_mode(loaded, choice, full_refresh=full_refresh)
-    cursor = choice.cursor.name if choice.cursor else None
-    if now == "append" and cursor != loaded.cursor and not full_refresh:
+        return _other_mode(loaded, spec, refresh_requested=refresh_requested)
+    cursor = spec.cursor.name if spec.cursor else None
+    if now == "append" and cursor != loaded.cursor and not refresh_requested:
         raise TableRefused(
-            f'cursor of {choice.name} was "{loaded.cursor}" and is "{cursor}" now, so what is new cannot '
-            f"be told from what was appended; {REFRESH}"
+            f'cursor of {spec.name} was "{loaded.cursor}" and is now "{cursor}", so it is unknown which '
+            f"rows were appended already; {REFRESH}"
         )
-    if now in KEYED and loaded.key is not None and set(loaded.key) != set(choice.key):
-        return _other_key(loaded, choice)
-    return LoadMethod(_watermark(loaded, choice), swap=swaps)
+    if now in KEYED and loaded.key is not None and set(loaded.key) != set(spec.key):
+        return _other_key(loaded, spec)
+    return LoadMethod(_watermark(loaded, spec), full_refresh=full_refresh)
 
 
-def style(choice: TableSpec) -> str:
-    """Return the choice's mode, with `snapshots` for an append without a cursor."""
-    return "snapshots" if choice.mode == "append" and choice.cursor is None else choice.mode
+def style(spec: TableSpec) -> str:
+    """Return the mode, with `snapshots` for an append without a cursor."""
+    return "snapshots" if spec.mode == "append" and spec.cursor is None else spec.mode
 
 
-def _watermark(loaded: CommittedLoad, choice: TableSpec) -> str | None:
-    """Return the watermark where it is one of the same cursor: one of another says nothing."""
-    same = choice.cursor is not None and loaded.cursor == choice.cursor.name
+def _watermark(loaded: CommittedLoad, spec: TableSpec) -> str | None:
+    """Return the watermark if it belongs to the same cursor: one of another cursor means nothing."""
+    same = spec.cursor is not None and loaded.cursor == spec.cursor.name
     return loaded.value if same else None
 
 
-def _other_key(loaded: CommittedLoad, choice: TableSpec) -> LoadMethod:
-    said = f"key of {choice.name} was {', '.join(loaded.key or ())} and is {', '.join(choice.key)} now"
-    if choice.mode == "history":
-        raise TableRefused(f"{said}, so its versions belong to other rows; {RENAME}")
-    note = f"{said}: the table is read whole, and replaced"
-    return LoadMethod(_watermark(loaded, choice), all_rows=True, swap=True, note=note)
+def _other_key(loaded: CommittedLoad, spec: TableSpec) -> LoadMethod:
+    change = f"key of {spec.name} was {', '.join(loaded.key or ())} and is now {', '.join(spec.key)}"
+    if spec.mode == "history":
+        raise TableRefused(f"{change}, so its versions belong to other rows; {RENAME}")
+    note = f"{change}: the whole table is read and replaced"
+    return LoadMethod(_watermark(loaded, spec), whole_read=True, full_refresh=True, note=note)
 
 
-def _other_mode(loaded: CommittedLoad, choice: TableSpec, *, full_refresh: bool) -> LoadMethod:
-    before, now = loaded.style, style(choice)
-    said = f"mode of {choice.name} was {before} and is {now} now"
-    if (before, now) == ("replace", "snapshots"):  # the last image is the first of them
+def _other_mode(loaded: CommittedLoad, spec: TableSpec, *, refresh_requested: bool) -> LoadMethod:
+    before, now = loaded.style, style(spec)
+    change = f"mode of {spec.name} was {before} and is now {now}"
+    if (before, now) == ("replace", "snapshots"):  # the rows of the last replace are the first snapshot
         return LoadMethod()
     if "snapshots" in (before, now) or before == "history":
-        raise TableRefused(f"{said}; {RENAME}")
-    watermark = _watermark(loaded, choice)
-    if before == "append" and now == "merge" and not full_refresh:  # rows that the source lost stay
-        return LoadMethod(
-            watermark, all_rows=True, repeated_keys=True, note=f"{said}: the table is read whole again"
-        )
-    if before == "append" and not full_refresh:
-        raise TableRefused(f"{said}, and it may hold rows that the source no longer has; {REFRESH}")
-    note = f"{said}: the table is read whole, and replaced" if now != "replace" else None
-    return LoadMethod(watermark, all_rows=True, swap=True, rebuild=now == "history", note=note)
+        raise TableRefused(f"{change}; {RENAME}")
+    watermark = _watermark(loaded, spec)
+    if before == "append" and now == "merge" and not refresh_requested:
+        # No full refresh: rows that the source no longer has stay.
+        note = f"{change}: the whole table is read again"
+        return LoadMethod(watermark, whole_read=True, repeated_keys=True, note=note)
+    if before == "append" and not refresh_requested:
+        raise TableRefused(f"{change}, and it may hold rows that the source no longer has; {REFRESH}")
+    return LoadMethod(
+        watermark,
+        whole_read=True,
+        full_refresh=True,
+        convert_to_history=now == "history",
+        note=f"{change}: the whole table is read and replaced" if now != "replace" else None,
+    )

@@ -1,7 +1,7 @@
-"""Many small questions to a source in a few statements, above all: which tables have anything new.
+"""Many small questions to a source in a few statements, above all: which tables have new rows.
 
-A statement asks so many tables at once, each by an expression of its own. Where it fails, its
-halves are asked, so that one table which cannot be read, or a batch too slow, hides no other.
+One statement asks about many tables, each by an expression of its own. If it fails, its halves are
+asked, so that one table that cannot be read, or a slow batch, hides no other.
 """
 
 from __future__ import annotations
@@ -14,91 +14,92 @@ from tributary.errors import PermanentError, QueryCancelled
 from tributary.model.plan import UnchangedTable
 from tributary.model.source_catalog import TableName
 from tributary.model.warehouse_names import Target
-from tributary.planning.read_bounds import SourceProbe
+from tributary.planning.source_probe import SourceProbe
 from tributary.planning.table_spec import TableSpec
 from tributary.storage import committed_watermarks
 from tributary.storage.committed_watermarks import CommittedWatermarks
 
-ASKED_AT_ONCE = 100
+EXPRESSIONS_AT_ONCE = 100
 
 NameT = TypeVar("NameT")
 
 
-def ask(engine: Engine, connection: Any, expressions: Mapping[NameT, str]) -> dict[NameT, str | None]:
-    """Return the expressions' values as the source's texts; one that cannot be had alone is left out."""
+def evaluate(engine: Engine, connection: Any, expressions: Mapping[NameT, str]) -> dict[NameT, str | None]:
+    """Return the expressions' values as the source's own texts; one that fails alone is missing."""
     names = list(expressions)
-    answers: dict[NameT, str | None] = {}
-    for start in range(0, len(names), ASKED_AT_ONCE):
-        answers.update(_ask(engine, connection, expressions, names[start : start + ASKED_AT_ONCE]))
-    return answers
+    values: dict[NameT, str | None] = {}
+    for start in range(0, len(names), EXPRESSIONS_AT_ONCE):
+        batch = names[start : start + EXPRESSIONS_AT_ONCE]
+        values.update(_evaluate(engine, connection, expressions, batch))
+    return values
 
 
-def _ask(
+def _evaluate(
     engine: Engine, connection: Any, expressions: Mapping[NameT, str], names: Sequence[NameT]
 ) -> dict[NameT, str | None]:
     try:
         row = engine.ask(connection, f"SELECT {', '.join(expressions[name] for name in names)}")
     except (PermanentError, QueryCancelled):
         if len(names) == 1:
-            return {}  # whoever needs it asks for it alone, and meets the error there
+            return {}  # a later query about this table alone meets the error and reports it
         middle = len(names) // 2
         return {
-            **_ask(engine, connection, expressions, names[:middle]),
-            **_ask(engine, connection, expressions, names[middle:]),
+            **_evaluate(engine, connection, expressions, names[:middle]),
+            **_evaluate(engine, connection, expressions, names[middle:]),
         }
     return dict(zip(names, row or (), strict=False))
 
 
-def still(
+def unchanged(
     engine: Engine, connection: Any, questions: Mapping[NameT, str], *, stop: bool = False
 ) -> set[NameT]:
-    """Return whose question was answered with 0: whether there is anything new (`Reader.is_news`).
+    """Return the names whose question (`SourceProbe.has_new_rows`) was answered with 0.
 
-    `stop`: nothing further is asked once there is.
+    `stop`: ask no further batch after one that has new rows.
     """
-    names, quiet = list(questions), set[NameT]()
-    for start in range(0, len(names), ASKED_AT_ONCE):
-        asked = names[start : start + ASKED_AT_ONCE]
-        answers = ask(engine, connection, {name: questions[name] for name in asked})
-        found = {name for name in asked if answers.get(name) == "0"}
-        quiet |= found
-        if stop and len(found) < len(asked):
+    names, without_new_rows = list(questions), set[NameT]()
+    for start in range(0, len(names), EXPRESSIONS_AT_ONCE):
+        batch = names[start : start + EXPRESSIONS_AT_ONCE]
+        answers = evaluate(engine, connection, {name: questions[name] for name in batch})
+        still = {name for name in batch if answers.get(name) == "0"}
+        without_new_rows |= still
+        if stop and len(still) < len(batch):
             break
-    return quiet
+    return without_new_rows
 
 
-def still_quiet(
+def all_unchanged(
     kept: CommittedWatermarks,
-    reader: SourceProbe,
-    chosen: Mapping[TableName, TableSpec],
+    probe: SourceProbe,
+    specs: Mapping[TableName, TableSpec],
     targets: Mapping[TableName, Target],
 ) -> tuple[UnchangedTable, ...]:
-    """Return all the tables where the source has nothing new in any, () where the warehouse must be asked."""
+    """Return all tables if none of them has new rows, () if the warehouse must be asked."""
     questions: dict[TableName, str] = {}
-    for name, choice in chosen.items():
-        watermark = committed_watermark(kept, choice, str(targets[name]))
-        if watermark is None or choice.cursor is None:
+    for name, spec in specs.items():
+        watermark = committed_watermark(kept, spec, str(targets[name]))
+        if watermark is None or spec.cursor is None:
             return ()
-        questions[name] = reader.is_news(choice, choice.cursor, watermark)
-    if len(still(reader.engine, reader.connection, questions, stop=True)) < len(questions):
+        questions[name] = probe.has_new_rows(spec, spec.cursor, watermark)
+    if len(unchanged(probe.engine, probe.connection, questions, stop=True)) < len(questions):
         return ()
     return tuple(
-        UnchangedTable(table=choice.name, target=str(targets[name]), mode=choice.mode)
-        for name, choice in chosen.items()
+        UnchangedTable(table=spec.name, target=str(targets[name]), mode=spec.mode)
+        for name, spec in specs.items()
     )
 
 
-def committed_watermark(kept: CommittedWatermarks, choice: TableSpec, target: str) -> str | None:
-    """Return up to where the table is loaded; None where only the warehouse can say."""
-    if choice.cursor is None or choice.cursor.nullable:  # NULLs are read by every run
+def committed_watermark(kept: CommittedWatermarks, spec: TableSpec, target: str) -> str | None:
+    """Return up to which value the table is loaded, None if only the warehouse knows."""
+    if spec.cursor is None or spec.cursor.nullable:  # NULLs are read by every run
         return None
     wanted = committed_watermarks.shape(
-        choice.mode,
-        choice.columns,
-        choice.key,
-        cursor=choice.cursor.name,
+        spec.mode,
+        spec.columns,
+        spec.key,
+        cursor=spec.cursor.name,
         target=target,
-        sql=choice.sql,
-        where=choice.settings.where,
+        sql=spec.sql,
+        where=spec.settings.where,
     )
-    return kept.watermark(choice.name, wanted)
+    return kept.watermark(spec.name, wanted)

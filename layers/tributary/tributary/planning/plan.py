@@ -46,7 +46,7 @@ from tributary.planning import backfill, index_advice, integer_horizon, key_rang
 from tributary.planning.access import access
 from tributary.planning.checkpoint import Checkpoints, note_begun
 from tributary.planning.load_method import choose_load_method
-from tributary.planning.read_bounds import ReadBounds, SourceClock, SourceProbe, opens_at, whole
+from tributary.planning.read_bounds import ReadBounds, SourceClock, opens_at, read_bounds, whole_range
 from tributary.planning.schema_evolution import (
     Evolution,
     check_width,
@@ -55,6 +55,7 @@ from tributary.planning.schema_evolution import (
     sizes_texts,
     with_evolution,
 )
+from tributary.planning.source_probe import SourceProbe
 from tributary.planning.table_spec import KEYED, TableSpec, specify
 from tributary.planning.warehouse_state import WarehouseState, fence_off, read_warehouse_state
 from tributary.redshift import text_sizes
@@ -123,7 +124,7 @@ def plan_run(request: RunRequest, around: PlanContext) -> PlanOutcome:
     SourceUnavailable for the source, LoadFailed and WarehouseUnavailable for the warehouse.
     """
     source = loader.find(around.sources, request.source)
-    backfill.check(request.asked, request.tables, full_refresh=request.full_refresh)
+    backfill.check_request(request.asked, request.tables, full_refresh=request.full_refresh)
     held = lease.acquire(around.bucket, source.name, request.execution_arn, is_running=around.is_running)
     if held is None:
         return PlanOutcome(None)
@@ -209,11 +210,11 @@ class Survey:
         )
         chosen = dict(choices)
         if self.kept and not (failures.found or paused or self._is_special):
-            still = new_rows.still_quiet(self.kept, reader, chosen, targets.names)
+            still = new_rows.all_unchanged(self.kept, reader, chosen, targets.names)
             if still:
                 return Surveyed(notes=resolution.notes, quiet=still)
         survey = replace(self, landed=self.look())
-        now = integer_horizon.now(
+        now = integer_horizon.read_source_clock(
             reader, self.bucket, self.source.name, chosen, survey.landed.watermarks(chosen, targets.names)
         )
         carrier = Checkpoints.of(self.bucket, self.source.name, survey.landed.tables)
@@ -253,11 +254,11 @@ class Survey:
         resolution: Resolution,
     ) -> TableSpec:
         sql = resolution.queries.get(name)
-        table = described.get(name) if sql is None else reader.described(name, sql)
+        table = described.get(name) if sql is None else reader.describe_query(name, sql)
         if table is None:
             raise TableRefused(f"table {name} disappeared from the source while it was being planned")
         choice = specify(reader.engine, table, resolution.selected[name], sql)
-        reader.check_own_sql(choice)
+        reader.check_user_sql(choice)
         return choice
 
     def _plan(
@@ -272,22 +273,22 @@ class Survey:
         loaded = self.landed.loaded(choice, target)
         choice, found = evolve(choice, target, known, loaded)
         full_refresh = self.request.full_refresh
-        way = choose_load_method(loaded, choice, full_refresh=full_refresh)
+        way = choose_load_method(loaded, choice, refresh_requested=full_refresh)
         way = with_evolution(way, choice, target, found, full_refresh=full_refresh)
         own = self.landed.missing_own_columns(choice, target)
         self._check_shared(choice, target, own)
         reread = choice.mode in KEYED and self._reread(reader, choice, target, found)
-        all_rows = full_refresh or reread or way.all_rows
+        all_rows = full_refresh or reread or way.whole_read
         asked = ReadRequest(what="full_refresh") if full_refresh else None
         if self.request.asked:
-            asked = backfill.normalized(reader, choice, self.request.asked)
-            backfill.check_way(choice, way, loaded=loaded is not None, reread=reread)
-            bounds = backfill.bounds(reader, choice, now, way.watermark or "", asked)
+            asked = backfill.normalize(reader, choice, self.request.asked)
+            backfill.check_method(choice, way, loaded=loaded is not None, reread=reread)
+            bounds = backfill.backfill_bounds(reader, choice, now, way.watermark or "", asked)
         else:
             bounds = self._bounds(reader, now, choice, way.watermark, all_rows=all_rows)
         if self.request.asked:
             reader.check_unique(choice, None)
-        elif all_rows or choice.table.name not in now.still:
+        elif all_rows or choice.table.name not in now.unchanged:
             reader.check_unique(choice, None if all_rows else bounds.watermark)
         anew = deep_copy_columns(choice, known, found, own)
         sized_texts = sizes_texts(choice)
@@ -320,8 +321,8 @@ class Survey:
                 future_rows=bounds.future_rows,
             ),
             publish=PublishPlan(
-                full_refresh=way.swap,
-                convert_to_history=way.rebuild or bool(own),
+                full_refresh=way.full_refresh,
+                convert_to_history=way.convert_to_history or bool(own),
                 may_vanish=_percentage(self.request.may_vanish or choice.settings.may_vanish or MAY_VANISH),
                 next_watermark=bounds.next_watermark,
                 last_run=loaded.run_id if loaded and choice.cursor else None,
@@ -349,7 +350,7 @@ class Survey:
                 *([way.note] if way.note else []),
                 *bounds.notes,
                 *found.notes(),
-                *self._drift_notes(choice, target, found, reread=reread, swap=way.swap),
+                *self._drift_notes(choice, target, found, reread=reread, swap=way.full_refresh),
             ),
         )
         check_width(plan, known)
@@ -374,8 +375,8 @@ class Survey:
         all_rows: bool,
     ) -> ReadBounds:
         if choice.cursor is None:
-            return ReadBounds(ranges=whole(choice))
-        return reader.bounds(choice, now, watermark, all_rows=all_rows)
+            return ReadBounds(ranges=whole_range(choice))
+        return read_bounds(reader, choice, now, watermark, whole_read=all_rows)
 
     def _reread(self, reader: SourceProbe, choice: TableSpec, target: Target, found: Evolution) -> bool:
         """Say whether columns have values that no row's cursor tells of."""

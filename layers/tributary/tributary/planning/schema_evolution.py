@@ -237,10 +237,10 @@ def with_evolution(
         )
     if choice.mode == "history" or (choice.mode == "append" and choice.cursor is None):
         raise TableRefused(f"{said}, and what stands there cannot be read again; {RENAME}")
-    if choice.mode == "append" and not (full_refresh or way.swap):
+    if choice.mode == "append" and not (full_refresh or way.full_refresh):
         raise TableRefused(f"{said}, and rows may stand there that the source no longer has; {REFRESH}")
-    note = None if way.swap else f"{said}: the table is read whole, and replaced"
-    return replace(way, all_rows=True, swap=True, repeated_keys=False, note=way.note or note)
+    note = None if way.full_refresh else f"{said}: the whole table is read and replaced"
+    return replace(way, whole_read=True, full_refresh=True, repeated_keys=False, note=way.note or note)
 
 
 def deep_copy_columns(

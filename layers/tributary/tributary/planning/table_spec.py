@@ -1,6 +1,6 @@
 """What a run takes of a table: its columns, key, cursor and mode, from the settings and the catalog.
 
-Nothing is guessed silently: what was taken without being told is said in `notes`.
+Nothing is guessed silently: each choice that the file does not make is reported in `notes`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tributary.model.types import warehouse as warehouse_type
 from tributary.model.value_policies import Fault, Policy
 from tributary.redshift import table_design
 
-CURSORS = (  # what a column that says when its row last changed is usually called
+CURSORS = (  # usual names of a column with the time of a row's last change
     "updated_at",
     "modified_at",
     "changed_at",
@@ -38,59 +38,54 @@ CURSORS = (  # what a column that says when its row last changed is usually call
     "date_modified",
     "modifieddate",
 )
-KEYED = ("merge", "history")  # modes that tell rows by their key
+KEYED = ("merge", "history")  # modes that identify rows by their key
 ADVICE = "set cursor, or use mode: replace"
 SNAPSHOTS = "set cursor, or append: snapshots, which adds the whole table in every run"
 
 
 @dataclass(frozen=True, slots=True)
 class TableSpec:
-    """What is read of a table and how, before any row is looked at.
-
-    `key` is () where the table is read in one go; `key_proven` says that the source itself keeps it
-    unique and not null. `cursor` belongs to incremental modes. `sql` is the user's query that is read in
-    the table's place: nothing is known of its keys and NULLs but what its rows show.
-    """
+    """What is read of a table and how, decided from the settings and the catalog alone."""
 
     table: SourceTable
     settings: TableSettings
     mode: Mode
     columns: tuple[Column, ...]
-    key: tuple[str, ...]
-    key_proven: bool
-    cursor: Column | None
+    key: tuple[str, ...]  # () if the table is read in one go
+    key_proven: bool  # the source itself keeps the key unique and not null
+    cursor: Column | None  # of incremental modes
     notes: tuple[str, ...]
-    sql: str | None = None
+    sql: str | None = None  # the user's query that is read instead of a table; its catalog is empty
 
     @property
     def name(self) -> str:
-        """Return the table's name as people say it."""
+        """Return the table's name as reports and messages show it: `public.orders`."""
         return str(self.table.name)
 
     @property
     def comments(self) -> dict[str | None, str]:
-        """Return what the source says of the columns, by target, and under None of the table."""
+        """Return the source's comments on the columns, by target, and under None the table's own."""
         if self.settings.comments is False:
             return {}
         of_columns = {column.name: column.comment for column in self.table.columns}
-        said = [(column.target, of_columns[column.name]) for column in self.columns]
-        return {target: text for target, text in [(None, self.table.comment), *said] if text}
+        read = [(column.target, of_columns[column.name]) for column in self.columns]
+        return {target: text for target, text in [(None, self.table.comment), *read] if text}
 
     @property
     def distkey(self) -> str | None:
-        """Return the column that the file says the table is distributed by, where that is read."""
+        """Return the file's distribution key if that column is read, else None."""
         return next((name for name in self._read([self.settings.distkey])), None)
 
     @property
     def sortkey(self) -> tuple[str, ...]:
-        """Return those columns that are read of the sort key that the file says."""
+        """Return the columns of the file's sort key that are read."""
         return tuple(self._read(self.settings.sortkey or ()))
 
     @property
     def encode(self) -> dict[str, str]:
-        """Return the encodings that the file says, of columns that are read."""
-        asked = self.settings.encode or {}
-        return {name: asked[name] for name in self._read(asked)}
+        """Return the file's encodings of columns that are read."""
+        encodings = self.settings.encode or {}
+        return {name: encodings[name] for name in self._read(encodings)}
 
     def _read(self, names: Iterable[str | None]) -> list[str]:
         read = {column.name for column in self.columns}
@@ -98,18 +93,23 @@ class TableSpec:
 
     @property
     def overlap(self) -> timedelta | int | None:
-        """Return how much is read again, None for what the source's clock says; an append repeats nothing."""
+        """Return how much is read again, None if the source's clock decides; an append repeats nothing."""
         return None if self.mode == "append" else self.settings.overlap
+
+    @property
+    def cursor_order(self) -> tuple[str, ...]:
+        """Return the order of incremental reads: by the cursor, then by the key."""
+        return tuple(dict.fromkeys([*([self.cursor.name] if self.cursor else []), *self.key]))
 
 
 def specify(engine: Engine, table: SourceTable, settings: TableSettings, sql: str | None = None) -> TableSpec:
-    """Decide what is taken of the table.
+    """Decide what is read of the table, and how.
 
-    Raises TableRefused where the settings do not fit it, UnsupportedType by each type's name.
+    Raises TableRefused if the settings do not fit the table, UnsupportedType with each type's name.
     """
     notes: list[str] = []
     if sql is not None:
-        table = _as_promised(table, settings)
+        table = _with_promised_columns(table, settings)
     columns = _columns(engine, table, settings)
     key = _key(engine, table, settings, columns, notes)
     mode, cursor = _mode(engine, table, settings, columns, key=key, notes=notes)
@@ -124,10 +124,10 @@ def specify(engine: Engine, table: SourceTable, settings: TableSettings, sql: st
     return TableSpec(table, settings, mode, columns, key, proven, cursor, tuple(notes), sql)
 
 
-def _as_promised(table: SourceTable, settings: TableSettings) -> SourceTable:
-    """Return a query's table with the columns NOT NULL that its key and cursor promise to be.
+def _with_promised_columns(table: SourceTable, settings: TableSettings) -> SourceTable:
+    """Return a query's table with its key and cursor columns NOT NULL, as the file promises.
 
-    No server can say so of a query; what rows say is asked before they are read.
+    No server knows this of a query, so `SourceProbe.check_user_sql` looks for NULLs before rows are read.
     """
     promised = {*(settings.key or ()), *([] if settings.nulls == "include" else [settings.cursor])}
     columns = (
@@ -168,7 +168,7 @@ def _kind(engine: Engine, table: SourceTable, settings: TableSettings, column: S
         try:
             return engine.kind(column)
         except UnsupportedType:
-            return Kind("text")  # whatever it is, its text is one
+            return Kind("text")  # any value can be read as its text
     kind = engine.kind(column)
     if column.name not in (settings.booleans or ()):
         return kind
@@ -183,9 +183,9 @@ def _kind(engine: Engine, table: SourceTable, settings: TableSettings, column: S
 def _with_policies(
     table: SourceTable, settings: TableSettings, columns: tuple[Column, ...], untouched: set[str]
 ) -> tuple[Column, ...]:
-    """Return the columns with what is done about their faults; `untouched` order or identify rows."""
-    for field, names_said in (("column_policies", settings.column_policies), ("booleans", settings.booleans)):
-        for name in names_said or ():
+    """Return the columns with their value policies; `untouched` ones order or identify rows."""
+    for field, names in (("column_policies", settings.column_policies), ("booleans", settings.booleans)):
+        for name in names or ():
             _existing(table, name, field)
     return tuple(
         _untouched(table, settings, column) if column.name in untouched else _treated(table, settings, column)
@@ -196,35 +196,35 @@ def _with_policies(
 def _untouched(table: SourceTable, settings: TableSettings, column: Column) -> Column:
     if set(_own_policies(table, settings, column).values()) - {"fail"}:
         raise TableRefused(
-            f'column_policies: column "{column.name}" of {table.name} is of its key or its cursor, whose '
-            "values must arrive as they are; choose others, or leave it out of column_policies"
+            f'column_policies: column "{column.name}" of {table.name} belongs to its key or cursor, '
+            "whose values must arrive unchanged; choose other columns, or leave it out of column_policies"
         )
     return column
 
 
 def _treated(table: SourceTable, settings: TableSettings, column: Column) -> Column:
-    """Return the column with its policies; `text` among them makes it a text, with the faults of one."""
-    said = {**(settings.policies or {}), **_own_policies(table, settings, column)}
-    policies = value_policies.meant(column.kind, said)
+    """Return the column with its policies; the policy `text` turns the column into a text."""
+    policies_set = {**(settings.policies or {}), **_own_policies(table, settings, column)}
+    policies = value_policies.meant(column.kind, policies_set)
     if "text" not in policies.values():
         return column.model_copy(update={"policies": policies})
     text = Kind("text")
-    return column.model_copy(update={"kind": text, "policies": value_policies.meant(text, said)})
+    return column.model_copy(update={"kind": text, "policies": value_policies.meant(text, policies_set)})
 
 
 def _check_physical(table: SourceTable, settings: TableSettings, columns: tuple[Column, ...]) -> None:
-    """Raise TableRefused where distkey, sortkey or encode name what Redshift cannot do."""
+    """Raise TableRefused if distkey, sortkey or encode ask for what Redshift cannot do."""
     taken = {column.name: column for column in columns}
-    asked = [
+    columns_named = [
         *(("distkey", name) for name in [settings.distkey] if name),
         *(("sortkey", name) for name in settings.sortkey or ()),
         *(("encode", name) for name in settings.encode or ()),
     ]
-    for field, name in asked:
+    for field, name in columns_named:
         _existing(table, name, field)
         if name not in taken:
             raise TableRefused(
-                f'{field}: column "{name}" of {table.name} is left out by columns; take it along'
+                f'{field}: column "{name}" of {table.name} is left out by columns; include it there'
             )
         if field != "encode" and taken[name].kind.name in ("json", "binary"):
             raise TableRefused(
@@ -241,25 +241,25 @@ def _check_physical(table: SourceTable, settings: TableSettings, columns: tuple[
 
 
 def _own_policies(table: SourceTable, settings: TableSettings, column: Column) -> dict[Fault, Policy]:
-    """Return what column_policies say of the column; raises TableRefused for what cannot help it."""
-    said = (settings.column_policies or {}).get(column.name, {})
+    """Return the column's own policies; raises TableRefused for one that its type cannot have."""
+    own = (settings.column_policies or {}).get(column.name, {})
     possible = value_policies.OF_KIND[column.kind.name]
-    if isinstance(said, str):
-        met = value_policies.choices(column.kind, said)
-        if met:
-            return dict.fromkeys(met, said)
-        ways = sorted({choice for fault in possible for choice in value_policies.CHOICES[fault]})
+    if isinstance(own, str):
+        faults = value_policies.choices(column.kind, own)
+        if faults:
+            return dict.fromkeys(faults, own)
+        useful = sorted({spec for fault in possible for spec in value_policies.CHOICES[fault]})
         raise TableRefused(
-            f'column_policies: {said} can do nothing about column "{column.name}" of {table.name}, which is '
-            f"{column.type}; use {', '.join(ways)}"
+            f'column_policies: {own} can do nothing about column "{column.name}" of {table.name}, which is '
+            f"{column.type}; use {', '.join(useful)}"
         )
-    for fault in said:
-        if fault not in possible and "text" not in said.values():
+    for fault in own:
+        if fault not in possible and "text" not in own.values():
             raise TableRefused(
                 f'column_policies: column "{column.name}" of {table.name} is {column.type} and cannot have '
                 f"the fault {fault}; it can have {', '.join(possible)}"
             )
-    return said
+    return own
 
 
 def _taken(table: SourceTable, settings: TableSettings) -> list[SourceColumn]:
@@ -283,7 +283,10 @@ def _existing(table: SourceTable, name: str, field: str) -> SourceColumn:
 def _key(
     engine: Engine, table: SourceTable, settings: TableSettings, columns: tuple[Column, ...], notes: list[str]
 ) -> tuple[str, ...]:
-    """Return the key to read by; a key of the catalog's own that cannot be one stops only a merge."""
+    """Return the key to read by, () if there is none.
+
+    If the catalog's key is unusable, only a mode that needs a key is refused.
+    """
     if settings.key:
         key = settings.key
         for name in key:
@@ -292,26 +295,27 @@ def _key(
         key = table.primary_key
     elif table.unique_keys:
         key = min(table.unique_keys, key=len)
-        notes.append(f"no primary key: the unique columns {', '.join(key)} are taken as the key")
+        notes.append(f"no primary key: the unique columns {', '.join(key)} are used as the key")
     else:
         return ()
-    wrong = next((said for name in key if (said := _unfit_for_key(engine, table, columns, name))), None)
-    if wrong is None:
+    reasons = (_unfit_for_key(engine, table, columns, name) for name in key)
+    reason = next((reason for reason in reasons if reason), None)
+    if reason is None:
         return key
     if settings.key or _needs_key(settings):
-        raise TableRefused(wrong)
-    notes.append(f"the table is read in one go: {wrong.partition(';')[0]}")
+        raise TableRefused(reason)
+    notes.append(f"the table is read in one go: {reason.partition(';')[0]}")
     return ()
 
 
 def _unfit_for_key(engine: Engine, table: SourceTable, columns: tuple[Column, ...], name: str) -> str | None:
-    """Return why no row can be told by the column, None where it can.
+    """Return why the column cannot be part of a key, None if it can.
 
-    A NULL stands in no order that pages could go on after: such rows would be lost between them.
+    A NULL has no place in the order of pages, so rows with one would be lost between pages.
     """
     column = next((column for column in columns if column.name == name), None)
     if column is None:
-        return f'key column "{name}" of {table.name} is left out by columns; take it along'
+        return f'key column "{name}" of {table.name} is left out by columns; include it there'
     if column.kind.name == "json" or not engine.orders(column.type):
         return (
             f'key column "{name}" of {table.name} is of type {column.type}, which cannot be compared '
@@ -330,9 +334,9 @@ def _needs_key(settings: TableSettings) -> bool:
 
 
 def _is_proven(table: SourceTable, key: tuple[str, ...]) -> bool:
-    """Say whether the source keeps the key unique: all of a primary or unique key is in it."""
-    promises = [table.primary_key] if table.primary_key else []
-    return bool(key) and any(set(promise) <= set(key) for promise in [*promises, *table.unique_keys])
+    """Return whether the source keeps the key unique: it contains a whole primary or unique key."""
+    proofs = [table.primary_key] if table.primary_key else []
+    return bool(key) and any(set(proof) <= set(key) for proof in [*proofs, *table.unique_keys])
 
 
 def _mode(
@@ -349,23 +353,23 @@ def _mode(
     incremental: Mode = settings.mode or "merge"
     if incremental == "append" and settings.overlap:
         raise TableRefused(
-            f"{table.name} has an overlap, and what is appended is read once; write overlap: 0, or use "
-            "mode: merge, which takes repeats"
+            f"{table.name} has an overlap, but an append reads each row once; write overlap: 0, or use "
+            "mode: merge, which accepts repeated rows"
         )
     if settings.cursor:
         return incremental, _cursor(engine, table, settings, columns)
     usable = {column.name.lower(): column for column in columns if _may_be_taken(column)}
     candidate = next((usable[name] for name in CURSORS if name in usable), None)
     if candidate and (key or settings.mode):
-        notes.append(f'cursor: "{candidate.name}" was taken for its name; set cursor to choose another')
+        notes.append(f'cursor: "{candidate.name}" was chosen by its name; set cursor to choose another')
         return incremental, candidate
     if incremental == "history":
         notes.append("no cursor: the whole table is read and compared in every run")
         return "history", None
     if settings.mode:
         advice = SNAPSHOTS if incremental == "append" else ADVICE
-        raise TableRefused(f"{table.name} has no cursor column that can be told by its name; {advice}")
-    notes.append("mode: replace was taken, since no cursor is set and no column is named like one")
+        raise TableRefused(f"{table.name} has no column with the usual name of a cursor; {advice}")
+    notes.append("mode: replace was chosen, since no cursor is set and no column has a usual name of one")
     return "replace", None
 
 
@@ -380,7 +384,7 @@ def _cursor(
     source = _existing(table, name, "cursor")
     column = next((column for column in columns if column.name == name), None)
     if column is None:
-        raise TableRefused(f'cursor column "{name}" of {table.name} is left out by columns; take it along')
+        raise TableRefused(f'cursor column "{name}" of {table.name} is left out by columns; include it there')
     if not (column.kind.orders_time or column.kind.orders_serials) or not engine.orders(column.type):
         raise TableRefused(
             f'cursor column "{name}" of {table.name} is of type {column.type}; a cursor must be a date, '

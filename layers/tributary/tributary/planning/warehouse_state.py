@@ -1,4 +1,4 @@
-"""What the warehouse has of a source: how far each table is, and its columns."""
+"""What the warehouse has of a source: what is committed of each table, and its columns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tributary.redshift.comments import Comments
 from tributary.redshift.data_api import Row, Warehouse
 from tributary.redshift.stage import drop
 
-WORDS = {  # SVV_COLUMNS' words for the types whose change can be told without doubt
+WORDS = {  # SVV_COLUMNS' words for the types whose changes are recognized without doubt
     "smallint": "SMALLINT",
     "integer": "INTEGER",
     "bigint": "BIGINT",
@@ -29,74 +29,71 @@ WORDS = {  # SVV_COLUMNS' words for the types whose change can be told without d
     "timestamp with time zone": "TIMESTAMPTZ",
     "super": "SUPER",
 }
-VARBYTES = {"64000": "VARBYTE", "16777216": "VARBYTE(16777216)"}  # those that Tributary makes
+VARBYTES = {"64000": "VARBYTE", "16777216": "VARBYTE(16777216)"}  # those that Tributary creates
 
-SCHEMAS_AT_ONCE = 30  # made by one batch
+SCHEMAS_AT_ONCE = 30  # created by one batch
 
 
 @dataclass(frozen=True, slots=True)
 class WarehouseState:
-    """What the warehouse has of a source: how far each table is, by its source name, columns by target.
+    """What the warehouse has of a source. Keys are `(schema, table)`, unless stated otherwise."""
 
-    `columns`: schema and table -> column -> type, in the words of `types.warehouse`; a type that
-    SVV_COLUMNS calls otherwise stands as it calls it. `forms`: see `documents.TablePlan.form`. `unique`: the
-    name of a table's constraint of ours.
-    """
-
-    tables: Mapping[str, CommittedLoad] = field(default_factory=dict)
+    tables: Mapping[str, CommittedLoad] = field(default_factory=dict)  # by source name
+    # Column -> type, in the words of `types.warehouse`; a type without one has SVV_COLUMNS' own word.
     columns: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
+    # Number of columns, and sums over their names and types, and over their sizes.
     forms: Mapping[tuple[str, str], tuple[int, int, int]] = field(default_factory=dict)
     comments: Comments = field(default_factory=Comments)
-    unique: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    unique: Mapping[tuple[str, str], str] = field(default_factory=dict)  # names of our own constraints
 
     def known(self, target: Target) -> Mapping[str, str] | None:
-        """Return the types of the target's columns by their names, None where there is no such table."""
+        """Return the types of the target's columns by their names, None if the table does not exist."""
         return self.columns.get((target.schema, target.table))
 
-    def loaded(self, choice: TableSpec, target: Target) -> CommittedLoad | None:
-        """Return how far the table is; None where it is to begin anew.
+    def loaded(self, spec: TableSpec, target: Target) -> CommittedLoad | None:
+        """Return the table's last load, None if it must be loaded from the start.
 
-        A control row says nothing about another target, nor about a table that somebody dropped.
+        A control row of another target, or of a table that was dropped since, does not count.
         """
-        found = self.tables.get(choice.name)
-        return found if found and found.target == str(target) and self.known(target) is not None else None
+        load = self.tables.get(spec.name)
+        return load if load and load.target == str(target) and self.known(target) is not None else None
 
     def watermarks(
-        self, chosen: Mapping[TableName, TableSpec], targets: Mapping[TableName, Target]
+        self, specs: Mapping[TableName, TableSpec], targets: Mapping[TableName, Target]
     ) -> dict[TableName, str]:
-        """Return the committed watermarks of the tables' cursors, where there are such."""
-        found: dict[TableName, str] = {}
-        for name, choice in chosen.items():
-            loaded = self.loaded(choice, targets[name])
-            if loaded and loaded.value is not None and choice.cursor and loaded.cursor == choice.cursor.name:
-                found[name] = loaded.value
-        return found
+        """Return the committed watermarks of the tables' cursors."""
+        watermarks: dict[TableName, str] = {}
+        for name, spec in specs.items():
+            loaded = self.loaded(spec, targets[name])
+            if loaded and loaded.value is not None and spec.cursor and loaded.cursor == spec.cursor.name:
+                watermarks[name] = loaded.value
+        return watermarks
 
-    def missing_own_columns(self, choice: TableSpec, target: Target) -> tuple[str, ...]:
-        """Return the columns of a history that a table which was none does not have."""
+    def missing_own_columns(self, spec: TableSpec, target: Target) -> tuple[str, ...]:
+        """Return the columns that Tributary adds in this mode and that the existing table lacks."""
         known = self.known(target)
-        return () if known is None else tuple(name for name in added(choice.mode) if name not in known)
+        return () if known is None else tuple(name for name in added(spec.mode) if name not in known)
 
-    def dropped_columns(self, choice: TableSpec, target: Target) -> tuple[str, ...]:
-        """Return the warehouse's columns that the source no longer gives: their values stay."""
-        given = {column.target for column in choice.columns} | set(added(choice.mode))
-        return tuple(name for name in (self.known(target) or {}) if name not in given)
+    def dropped_columns(self, spec: TableSpec, target: Target) -> tuple[str, ...]:
+        """Return the warehouse's columns that the source no longer has: their values stay."""
+        current = {column.target for column in spec.columns} | set(added(spec.mode))
+        return tuple(name for name in (self.known(target) or {}) if name not in current)
 
 
 def read_warehouse_state(
     warehouse: Warehouse, source: str, schemas: Sequence[str], run_id: str
 ) -> WarehouseState:
-    """Read what the warehouse has of the source; makes its schemas and clears what broken runs left.
+    """Read what the warehouse has of the source; create its schemas and drop what broken runs left.
 
-    Raises LoadFailed where the database user may not.
+    Raises LoadFailed if the database user may not do so.
     """
     name = f"tributary/{source}/{run_id}/plan"
-    making = [control.create_schema(schema) for schema in schemas]
-    while len(making) > SCHEMAS_AT_ONCE:
-        warehouse.run([making.pop() for _ in range(SCHEMAS_AT_ONCE)], name)
-    *_, watermarks, columns, staged, said, constraints = warehouse.run(
+    creating = [control.create_schema(schema) for schema in schemas]
+    while len(creating) > SCHEMAS_AT_ONCE:
+        warehouse.run([creating.pop() for _ in range(SCHEMAS_AT_ONCE)], name)
+    *_, watermarks, columns, staged, comment_rows, constraints = warehouse.run(
         [
-            *making,
+            *creating,
             control.watermarks(source),
             control.columns(schemas),
             control.staging_tables(),
@@ -105,27 +102,27 @@ def read_warehouse_state(
         ],
         name,
     )
-    left = [
+    abandoned = [
         str(row[0])
         for row in staged
         if re.fullmatch(rf"{re.escape(source.lower())}__\d{{8}}_\d{{6}}_\d+(_\d+)?", str(row[0]))
     ]
-    if left:
-        warehouse.run(drop(left[:40]), f"{name}/clear")
+    if abandoned:
+        warehouse.run(drop(abandoned[:40]), f"{name}/clear")
     return WarehouseState(
         _loaded(watermarks),
         _columns(columns),
         _forms(columns),
-        Comments.of(said),
+        Comments.of(comment_rows),
         {(str(schema), str(table)): str(name) for schema, table, name in constraints},
     )
 
 
 def fence_off(warehouse: Warehouse, source: str, generation: int, run_id: str) -> None:
-    """Make sure that nothing an older run still has under way can be published any more.
+    """Make sure that an older run, though still active, can publish nothing more.
 
-    The fence is committed first; what began before it is cancelled or awaited; only after that do
-    watermarks tell the truth.
+    The fence is committed first. Then statements that began before it are cancelled or awaited. Only
+    after that are the watermarks reliable.
     """
     warehouse.run([control.raise_fence(source, generation, run_id)], "tributary/fence")
     for identifier in warehouse.under_way(f"tributary/{source}/"):
@@ -170,7 +167,7 @@ def _type(word: str, precision: str | None, scale: str | None, size_bytes: str |
         return f"DECIMAL({precision},{scale})"
     if word == "character varying" and size_bytes:
         return f"VARCHAR({size_bytes})"
-    if word == "character" and size_bytes:  # never ours: a table that is made anew needs the size
+    if word == "character" and size_bytes:  # never ours, but a deep copy needs the size
         return f"character({size_bytes})"
     if word == "binary varying":
         return VARBYTES.get(str(size_bytes), word)
