@@ -139,7 +139,7 @@ def test_snapshots_stand_beside_each_other(company: Company, engine: str) -> Non
     [
         ("cursor: stamp, overlap: 1 hour", "has an overlap, but an append reads each row once"),
         ("cursor: maybe, nulls: include", 'cursor column "maybe" of main.events is nullable, and rows'),
-        ("cursor: id", "nothing says up to where an integer cursor is settled"),
+        ("cursor: id", "it is unknown up to which value an integer cursor is complete"),
         ("key: id", "has no column with the usual name of a cursor; set cursor, or append: snapshots"),
     ],
 )
