@@ -131,7 +131,7 @@ def test_what_cannot_be_read_again_is_refused_before_anything_is(company: Compan
         ({"tables": ["merge"], "from": 41}, "from: it is no value of cursor"),
         ({"tables": ["merge"], "since": day}, "execution input, since: Extra inputs are not permitted"),
         ({"tables": ["plain"], "from": day}, "public.plain is in mode replace and has no cursor"),
-        ({"tables": ["keyless"], "from": "2026-01-01"}, "public.keyless is appended to and has no key"),
+        ({"tables": ["keyless"], "from": "2026-01-01"}, "public.keyless is in mode append and has no key"),
         (
             {"tables": ["counted"], "from": 1},
             "public.counted must be read whole, since nothing of it has been loaded yet",

@@ -37,7 +37,7 @@ def test_another_key_mode_or_cursor_does_what_is_exact_or_says_what_to_do(compan
     assert rows(source) == now
 
     configure(source, "mode: append, cursor: at, key: [region, number]")
-    assert "mode of public.lines was merge and is append now" in " ".join(only_table(source.run())["notes"])
+    assert "mode of public.lines was merge and is now append" in " ".join(only_table(source.run())["notes"])
     assert rows(source) == now
     source.sql(f"UPDATE lines SET note = 'd', at = {PAST} WHERE region = 'as'")
     only_table(source.run())
@@ -45,7 +45,7 @@ def test_another_key_mode_or_cursor_does_what_is_exact_or_says_what_to_do(compan
 
     configure(source, "mode: append, cursor: made, key: [region, number]")
     refused = source.run().table(TABLE)["failure"]
-    assert 'cursor of public.lines was "at" and is "made" now' in refused["message"]
+    assert 'cursor of public.lines was "at" and is now "made"' in refused["message"]
     assert '"full_refresh": true' in refused["message"]
 
     source.sql("DELETE FROM lines WHERE number = 2")

@@ -125,7 +125,7 @@ def test_a_table_that_was_merged_becomes_a_history_and_not_the_other_way_round(c
     configure(source, "mode: merge, cursor: at")
     failure = source.run(full_refresh=True).table("public.prices")["failure"]
     assert failure["error"] == "TableRefused"
-    assert "mode of public.prices was history and is merge now; rename the warehouse's" in failure["message"]
+    assert "mode of public.prices was history and is now merge; rename the warehouse's" in failure["message"]
 
 
 def test_a_new_column_opens_no_version_of_its_own(company: Company) -> None:
