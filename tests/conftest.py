@@ -14,6 +14,9 @@ from local.databases import postgres as postgres_server
 from local.databases.mariadb import MariaDB
 from local.databases.postgres import Postgres
 
+# Shared modules with assertions, so that a failure shows the values.
+pytest.register_assert_rewrite("tests.e2e", "tests.integration", "tests.unit")
+
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:

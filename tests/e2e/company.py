@@ -24,7 +24,7 @@ import pymysql
 from local.databases.mariadb import MariaDB
 from local.databases.postgres import Postgres
 
-from .told import Mailbox, Told
+from .written_output import Mailbox, WrittenOutput
 
 Row = tuple[Any, ...]
 
@@ -55,7 +55,7 @@ class Company:
     mariadb: MariaDB | None
     directory: Path
     mailbox: Mailbox
-    told: Told
+    output: WrittenOutput
     clients: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:

@@ -11,6 +11,7 @@ from .company import Ended, Row, Source
 SERVERS = ["postgresql"] + (["mysql"] if mariadb.available() else [])
 ENGINES = [*SERVERS, "sqlite"]
 STAMP = {"postgresql": "timestamptz(6)", "mysql": "datetime(6)", "sqlite": "timestamp"}
+NAIVE = {"postgresql": "timestamp(6)", "mysql": "datetime(6)"}  # without a zone
 NOW = {"postgresql": "now()", "mysql": "NOW(6)", "sqlite": "strftime('%Y-%m-%d %H:%M:%f', 'now')"}
 MICROSECONDS = {
     "postgresql": "to_char({}, 'YYYY-MM-DD HH24:MI:SS.US')",

@@ -12,7 +12,7 @@ from local.databases.postgres import Postgres
 from local.stack import spawn
 
 from .company import Company
-from .told import Mailbox, Told, planted
+from .written_output import Mailbox, WrittenOutput, planted
 
 # A chunk ends with each page, so that tables of a few rows have many.
 ENVIRONMENT = {"ExtractFunction": {"CHUNK_SIZE_BYTES": "1"}}
@@ -28,6 +28,6 @@ def company(
     mariadb = request.getfixturevalue("mariadb") if mariadb_server.available() else None
     with spawn(directory / "stack", sources=sources, environment=ENVIRONMENT) as stack:
         mailbox = Mailbox.open(stack)
-        told = Told(stack, mailbox)
+        told = WrittenOutput(stack, mailbox)
         yield Company(stack, Path(sources), postgres, mariadb, directory, mailbox, told)
         assert planted(told.new()) == []  # what no test has searched yet

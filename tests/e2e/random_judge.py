@@ -19,7 +19,7 @@ import pg8000.native
 from .committed import BASE, Committed
 from .company import Company
 from .compare import full_name, in_source, in_warehouse
-from .fates import Attempt
+from .failure_points import Attempt
 from .random_source import APPENDED, RandomSource
 
 # A watermark stops a second before the clock, and MariaDB tells the age of what is under way in whole ones.

@@ -20,7 +20,7 @@ from tributary.model.plan import ReadRequest as Bounds
 
 from .committed import BASE
 from .compare import full_name
-from .fates import Attempt, Died, Fate
+from .failure_points import Attempt, Died, FailurePoint
 from .random_judge import Asked, Judge, Run
 from .random_source import APPENDED
 from .steps import Steps, Turn
@@ -155,7 +155,7 @@ class RandomRuns:
         request = self._request(run.asked)
         try:
             outcome = self._step(
-                "plan", broken, lambda fate: self.steps.plan(run.arn, fate, **request), faults=faults
+                "plan", broken, lambda point: self.steps.plan(run.arn, point, **request), faults=faults
             )
         except ConfigError as error:
             self.steps.report(run.arn, None, error)
@@ -187,9 +187,9 @@ class RandomRuns:
             while not self._step("extract", broken, extract, faults=faults):
                 pass
 
-    def _extract(self, run_id: str, item: int, turn: Turn | None, fate: Fate) -> bool:
+    def _extract(self, run_id: str, item: int, turn: Turn | None, point: FailurePoint) -> bool:
         """Extract an item; in an attempt that lives, the world has its turn between two pages."""
-        return self.steps.extract(run_id, item, fate, turn if fate.kind == "lives" else None)
+        return self.steps.extract(run_id, item, point, turn if point.kind == "lives" else None)
 
     def _move(self, run: Run) -> None:
         """Let the world go on between two pages, with more DDL than else."""
@@ -207,23 +207,25 @@ class RandomRuns:
     def release(self, zombie: Attempt, *, wait: bool = True) -> None:
         """Let a frozen attempt go on, to its end where we `wait`."""
         self.made.tell("  a zombie goes on")
-        zombie.fate.let_go.set()
+        zombie.point.let_go.set()
         if wait:
             zombie.end()
             self.zombies.remove(zombie)
             assert zombie.error is None or isinstance(zombie.error, MAY_END_IN), zombie.error
 
-    def _step(self, name: str, broken: str | None, step: Callable[[Fate], Any], *, faults: bool) -> Any:
+    def _step(
+        self, name: str, broken: str | None, step: Callable[[FailurePoint], Any], *, faults: bool
+    ) -> Any:
         """Make a step, by as many attempts as it takes; raise BrokenOff where the execution ends in it."""
         if name == broken and self.chance.random() < 0.7:
             kind = self.chance.choice(["dies before", "dies after", "freezes", "freezes"])
-            fate = Fate(kind, self.chance.randint(1, self.chance.choice([8, CALLS[name]])))
-            attempt = Attempt(step, fate).watch()
+            point = FailurePoint(kind, self.chance.randint(1, self.chance.choice([8, CALLS[name]])))
+            attempt = Attempt(step, point).watch()
             if attempt.alive:
-                self.made.tell(f"  {name} freezes at call {fate.at}")
+                self.made.tell(f"  {name} freezes at call {point.at}")
                 self.zombies.append(attempt)
             elif isinstance(attempt.error, Died):
-                self.made.tell(f"  {name} {kind} call {fate.at}")
+                self.made.tell(f"  {name} {kind} call {point.at}")
             elif attempt.error is None:
                 return attempt.answer
             else:
@@ -232,11 +234,13 @@ class RandomRuns:
                 raise BrokenOff
             self.made.tell(f"  {name} is tried again")
         for _ in range(5):
-            fate = Fate()
+            point = FailurePoint()
             if faults and name == "extract" and self.chance.random() < 0.5:
-                fate = Fate("lives", self.chance.randint(3, 12), meanwhile=lambda: self.made.move(ddl=False))
+                point = FailurePoint(
+                    "lives", self.chance.randint(3, 12), before=lambda: self.made.move(ddl=False)
+                )
             try:
-                return step(fate)
+                return step(point)
             except TransientError as error:
                 self.made.tell(f"  {name}: {type(error).__name__}")
                 time.sleep(0.2)

@@ -1,6 +1,6 @@
 """The steps of a run in the test's own process: the handlers' functions, with the rights of their roles.
 
-Each call of AWS goes through a fate. Report is the deployed function.
+Each call of AWS goes through a point. Report is the deployed function.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tributary.storage.bucket import Bucket
 from tributary.storage.lease import held_plan
 
 from .company import Company, Source
-from .fates import Fate, Reached
+from .failure_points import FailingClient, FailurePoint
 
 COPY_ROLE = "arn:aws:iam::123456789012:role/tributary-copy"
 
@@ -67,20 +67,20 @@ class Steps:
         machine: str = self.company.stack.outputs["StateMachineArn"]
         return machine.replace(":stateMachine:", ":execution:") + f":{uuid4()}"
 
-    def plan(self, arn: str, fate: Fate, **asked: Any) -> PlanOutcome:
+    def plan(self, arn: str, point: FailurePoint, **asked: Any) -> PlanOutcome:
         """Plan a run; `asked` are more fields of the request."""
         around = PlanContext(
             sources=self.company.sources,
-            bucket=self._bucket(fate),
-            warehouse=self._warehouse("PlanFunction", fate),
+            bucket=self._bucket(point),
+            warehouse=self._warehouse("PlanFunction", point),
             secrets=self.company.client("secretsmanager"),
             is_running=self.running.__contains__,
         )
         return plan_run(RunRequest(self.source.name, arn, "2026-01-01T00:00:00.000Z", **asked), around)
 
-    def extract(self, run_id: str, item: int, fate: Fate, turn: Turn | None = None) -> bool:
+    def extract(self, run_id: str, item: int, point: FailurePoint, turn: Turn | None = None) -> bool:
         """Extract an item, every page a chunk."""
-        bucket = self._bucket(fate)
+        bucket = self._bucket(point)
         plan = held_plan(bucket, self.source.name, run_id)
         credentials = secret.fetch(self.company.client("secretsmanager"), plan.secret)
         extraction = begin(plan, bucket, credentials, chunk_size_bytes=1, stop_at=time.monotonic() + 60)
@@ -88,15 +88,15 @@ class Steps:
         session = Paged(usual.engine, usual.secret, usual.statement_timeout_s, turn=turn)
         return extract_item(replace(extraction, session=session), item)
 
-    def loading(self, run_id: str, fate: Fate) -> Loading:
+    def loading(self, run_id: str, point: FailurePoint) -> Loading:
         """Return what a call of Load begins with: a plan whose lease holds."""
-        bucket = self._bucket(fate)
+        bucket = self._bucket(point)
         plan = held_plan(bucket, self.source.name, run_id)
-        return Loading(plan, bucket, self._warehouse("LoadFunction", fate), COPY_ROLE)
+        return Loading(plan, bucket, self._warehouse("LoadFunction", point), COPY_ROLE)
 
-    def load(self, run_id: str, fate: Fate) -> LoadProgress:
+    def load(self, run_id: str, point: FailurePoint) -> LoadProgress:
         """Call Load once."""
-        return load_run(self.loading(run_id, fate), {})
+        return load_run(self.loading(run_id, point), {})
 
     def report(self, arn: str, run_id: str | None, error: TributaryError | None = None) -> None:
         """Report the run, or the `error` that its Plan ended with."""
@@ -107,17 +107,17 @@ class Steps:
         answer = self.company.invoke("ReportFunction", {"source": self.source.name, **event})
         assert "errorType" not in answer, answer
 
-    def _client(self, service: str, function: str, fate: Fate) -> Any:
-        return Reached(role_client(self.company, service, function), fate)
+    def _client(self, service: str, function: str, point: FailurePoint) -> Any:
+        return FailingClient(role_client(self.company, service, function), point)
 
-    def _warehouse(self, function: str, fate: Fate) -> Warehouse:
+    def _warehouse(self, function: str, point: FailurePoint) -> Warehouse:
         outputs = self.company.stack.outputs
         where = {"Database": outputs["WarehouseDatabase"], "WorkgroupName": outputs["WarehouseWorkgroup"]}
-        return Warehouse(self._client("redshift-data", function, fate), where)
+        return Warehouse(self._client("redshift-data", function, point), where)
 
-    def _bucket(self, fate: Fate) -> Bucket:
+    def _bucket(self, point: FailurePoint) -> Bucket:
         bucket = self.company.stack.outputs["RawBucketName"]
-        return Bucket(self._client("s3", "ExtractFunction", fate), bucket)
+        return Bucket(self._client("s3", "ExtractFunction", point), bucket)
 
 
 def role_client(company: Company, service: str, function: str) -> Any:

@@ -13,7 +13,7 @@ from tributary.model.plan import Item
 
 from .company import Company, Row, Source
 from .compare import SERVERS, full_name
-from .fates import Fate
+from .failure_points import FailurePoint
 from .steps import Steps, Turn
 from .under_way import warehouse_session
 
@@ -125,14 +125,14 @@ class Tables:
         company, steps = self.source.company, self.steps
         arn = steps.execution()
         names = None if tables is None else tuple(full_name(self.source, name) for name in tables)
-        plan = steps.plan(arn, Fate(), tables=names).plan
+        plan = steps.plan(arn, FailurePoint(), tables=names).plan
         assert plan is not None
         for number in range(plan.items):
             [table] = Item.model_validate(company.document(f"{plan.prefix}{number}.json")).tables
             name = table.source.table
             turn = Turn(2, lambda name=name: self.change(name)) if name in changed else None  # type: ignore[misc]
-            assert steps.extract(plan.run_id, number, Fate(), turn)
-        while not steps.load(plan.run_id, Fate()).done:
+            assert steps.extract(plan.run_id, number, FailurePoint(), turn)
+        while not steps.load(plan.run_id, FailurePoint()).done:
             time.sleep(0.05)
         steps.report(arn, plan.run_id)
         told = company.document(f"_runs/{plan.source}/{plan.run_id}/report.json")["tables"]

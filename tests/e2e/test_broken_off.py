@@ -12,7 +12,7 @@ from tributary.errors import LeaseLost
 from tributary.loading.load import load_run
 
 from .company import Company
-from .fates import Fate
+from .failure_points import FailurePoint
 from .steps import Steps
 from .under_way import loads, stop, until, warehouse_session
 
@@ -77,20 +77,20 @@ def test_an_old_run_makes_no_table_in_the_way_of_the_newer_ones_columns(company:
     source.sql("CREATE TABLE orders (id INTEGER PRIMARY KEY)", "INSERT INTO orders VALUES (1)")
     source.file("tables: [{name: orders, mode: replace}]")
     steps = Steps(company, source)
-    old = steps.plan(steps.execution(), Fate()).plan
+    old = steps.plan(steps.execution(), FailurePoint()).plan
     assert old is not None
-    steps.extract(old.run_id, 0, Fate())
-    zombie = steps.loading(old.run_id, Fate())
+    steps.extract(old.run_id, 0, FailurePoint())
+    zombie = steps.loading(old.run_id, FailurePoint())
     source.sql("ALTER TABLE orders ADD COLUMN colour TEXT DEFAULT 'red'")
     newer = steps.execution()
-    plan = steps.plan(newer, Fate()).plan
+    plan = steps.plan(newer, FailurePoint()).plan
     assert plan is not None
 
     with pytest.raises(LeaseLost):
         load_run(zombie, {})
 
-    steps.extract(plan.run_id, 0, Fate())
-    while not steps.load(plan.run_id, Fate()).done:
+    steps.extract(plan.run_id, 0, FailurePoint())
+    while not steps.load(plan.run_id, FailurePoint()).done:
         pass
     steps.report(newer, plan.run_id)
     assert source.loaded("orders", "id, colour") == [(1, "red")]

@@ -6,13 +6,7 @@ import pytest
 
 from .company import Company, Source
 from .compare import SERVERS, full_name, only_table
-
-
-def said(source: Source, table: str) -> dict[str | None, str]:
-    """Return the comments that the warehouse has."""
-    there = f"WHERE table_schema = '{source.name}' AND table_name = '{table}' AND remarks IS NOT NULL"
-    of_columns = source.company.warehouse(f"SELECT column_name, remarks FROM svv_columns {there}")
-    return dict(of_columns) | dict(source.company.warehouse(f"SELECT NULL, remarks FROM svv_tables {there}"))
+from .warehouse_catalog import comments_of
 
 
 def told_keys(source: Source, table: str) -> int:
@@ -41,7 +35,7 @@ def test_a_table_is_made_explained_and_analysed_and_its_key_told_while_it_holds(
     only_table(source.run())
 
     first = {None: "what was bought", "note": 'it\'s said \\ by "them"'}
-    company.wait_until(lambda: said(source, "orders") == first)
+    company.wait_until(lambda: comments_of(source, "orders") == first)
     counted = f'SELECT reltuples FROM pg_class WHERE oid = \'"{source.name}"."orders"\'::regclass'
     company.wait_until(lambda: float(company.warehouse(counted)[0][0]) >= 90_000)
     assert told_keys(source, "orders") == 1
@@ -51,7 +45,9 @@ def test_a_table_is_made_explained_and_analysed_and_its_key_told_while_it_holds(
     source.sql("INSERT INTO orders VALUES (0, 'new', '2026-01-02')")
     company.warehouse(f'COMMENT ON COLUMN "{source.name}"."orders"."run_id" IS \'by hand\'')
     only_table(source.run())
-    company.wait_until(lambda: said(source, "orders") == {**first, "id": "number", "run_id": "by hand"})
+    company.wait_until(
+        lambda: comments_of(source, "orders") == {**first, "id": "number", "run_id": "by hand"}
+    )
     assert told_keys(source, "orders") == 1
 
     few = "where: id < 9, may_vanish: 100%, comments: false"
@@ -69,4 +65,4 @@ def test_mariadbs_comments_are_said_in_the_warehouse(company: Company, engine: s
     )
     source.file(f"tables: [{{name: {full_name(source, 'orders')}, mode: replace}}]")
     only_table(source.run())
-    company.wait_until(lambda: said(source, "orders") == {None: "what was bought", "id": "number"})
+    company.wait_until(lambda: comments_of(source, "orders") == {None: "what was bought", "id": "number"})

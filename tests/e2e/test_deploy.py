@@ -21,8 +21,8 @@ from local.pipeline import project
 from local.stack import spawn
 
 from .company import Company, Row, Source
-from .told import Mailbox, Told, planted
 from .under_way import loads, until, warehouse_session
+from .written_output import Mailbox, WrittenOutput, planted
 
 MADRID = '{cron: "0 7 * * ? *", timezone: Europe/Madrid, window: 15 minutes}'
 GROUP = "tributary"
@@ -36,7 +36,7 @@ def island(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iter
     sources.mkdir()
     with spawn(directory / "stack", sources=sources) as stack:
         mailbox = Mailbox.open(stack)
-        told = Told(stack, mailbox)
+        told = WrittenOutput(stack, mailbox)
         yield Company(stack, sources, postgres, None, directory, mailbox, told)
 
 
@@ -303,7 +303,7 @@ def test_the_events_in_the_folder_are_taken_and_what_is_deleted_keeps_its_data(i
 
     assert source.run().status == "SUCCEEDED"
     bucket, chunks = island.stack.outputs["RawBucketName"], island.keys(f"{source.name}/")
-    assert planted(island.told.new()) == []  # while there still are histories to search
+    assert planted(island.output.new()) == []  # while there still are histories to search
     said = command(island, "delete")
     assert said.returncode == 0, said.stderr
     assert [group["Name"] for group in scheduler.list_schedule_groups()["ScheduleGroups"]] == ["default"]

@@ -41,7 +41,7 @@ def history(company: Company, engine: str, seed: int) -> None:
         raise
     finally:
         for zombie in judge.zombies:
-            zombie.fate.let_go.set()
+            zombie.point.let_go.set()
         for opened in judge.made.open:
             opened.session.close()
 

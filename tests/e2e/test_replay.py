@@ -9,6 +9,7 @@ import pytest
 
 from .company import Company, Row, Source
 from .compare import SERVERS, STAMP, failures, full_name
+from .warehouse_catalog import is_masked
 
 STAMPED = ("merge", "append", "history")
 TABLES = (*STAMPED, "snapshots", "replaced", "images")
@@ -85,16 +86,6 @@ def changed(source: Source) -> list[Row]:
     said = f"SELECT * FROM public.etl_schema_change WHERE source_name = '{source.name}'"
     number = f"SELECT '\"{source.name}\".merge'::regclass::oid"
     return [*source.company.warehouse(said), *source.company.warehouse(number)]
-
-
-def is_masked(source: Source, table: str) -> bool:
-    """Say whether analysts may select the table, and do not see its values."""
-    named = f"'\"{source.name}\".{table}'::regclass"
-    [[said]] = source.company.warehouse(
-        f"SELECT has_column_privilege('tributary_analyst', {named}, 'note', 'SELECT') AND EXISTS "
-        f"(SELECT 1 FROM stand_in.attached_policy WHERE relation = {named} AND column_name = 'note')"
-    )
-    return bool(said)
 
 
 def wreck(source: Source, tables: Sequence[str]) -> None:

@@ -6,11 +6,11 @@ from decimal import Decimal
 
 import pytest
 
-from .company import Company, PostgresSource, Row, Source
-from .compare import SERVERS, full_name, in_source, in_warehouse
+from .company import Company, PostgresSource, Source
+from .compare import NAIVE, SERVERS, full_name, in_source, in_warehouse
 from .under_way import closed_gate, gated, load_again, newest_run, readers, until
+from .warehouse_catalog import recorded_changes, types_of
 
-NAIVE = {"postgresql": "timestamp(6)", "mysql": "datetime(6)"}
 HOUR, LATER = "2026-01-01 10:00:00", "2026-01-01 11:00:00"
 MERGED = "mode: merge, cursor: at, cursor_time_zone: UTC"
 SETTINGS = {
@@ -77,24 +77,6 @@ def loosen(source: Source, table: str, column: str, type_name: str) -> None:
     source.sql(f"ALTER TABLE {table} {word[source.engine]}")
 
 
-def types(source: Source, table: str) -> dict[str, str]:
-    """Return the types that the warehouse has of the table, with their lengths."""
-    rows = source.company.warehouse(
-        "SELECT column_name, data_type || COALESCE('(' || character_maximum_length || ')', "
-        "'(' || numeric_precision || ',' || numeric_scale || ')', '') FROM svv_columns "
-        f"WHERE table_schema = '{source.name}' AND table_name = '{table}'"
-    )
-    return dict(rows)
-
-
-def noted(source: Source, table: str) -> list[Row]:
-    """Return what the warehouse says was changed of the table."""
-    return source.company.warehouse(
-        "SELECT column_name, change, type_before, type_after FROM public.etl_schema_change "
-        f"WHERE source_name = '{source.name}' AND table_name = '{full_name(source, table)}' ORDER BY 1, 2"
-    )
-
-
 @pytest.mark.parametrize("engine", SERVERS)
 def test_whatever_changes_of_columns_source_and_warehouse_are_equal_after_it(
     company: Company, engine: str
@@ -156,7 +138,7 @@ def test_whatever_changes_of_columns_source_and_warehouse_are_equal_after_it(
     assert '"full_refresh": true' in failed["retyped_log"]
     assert "WITH NO SCHEMA BINDING" in failed["viewed"]
     assert 'cursor column "at"' in failed["loosened"]
-    assert types(source, "viewed")["id"] == "integer(32,0)"  # what failed changed nothing
+    assert types_of(source, "viewed")["id"] == "integer(32,0)"  # what failed changed nothing
     assert len(source.loaded("viewed")) == 2
 
     everything = "id, small, amount, code, note"
@@ -168,7 +150,7 @@ def test_whatever_changes_of_columns_source_and_warehouse_are_equal_after_it(
         (2, "-2.5000"),
         (5000000000, "12345678901234.5678"),
     ]
-    held = types(source, "widened")
+    held = types_of(source, "widened")
     assert (held["id"], held["small"], held["amount"]) == ("bigint(64,0)", "integer(32,0)", "numeric(18,4)")
     lives = source.loaded("lives", "id, amount, note, is_current")
     assert lives == [
@@ -177,7 +159,7 @@ def test_whatever_changes_of_columns_source_and_warehouse_are_equal_after_it(
         (5000000000, "12345678901234.5678", "a note that is longer than nine", True),
     ]
     assert equal(source, "narrowed", "id, small, code, note")
-    held = types(source, "narrowed")
+    held = types_of(source, "narrowed")
     assert (held["code"], held["amount"]) == ("integer(32,0)", "numeric(10,2)")
     assert any(note.startswith("column code: INTEGER stays") for note in told["narrowed"]["notes"])
     for table, columns in (
@@ -189,13 +171,18 @@ def test_whatever_changes_of_columns_source_and_warehouse_are_equal_after_it(
         assert equal(source, table, columns), table
     assert source.loaded("reordered", "id, amount, note") == [(1, "9.99", None), (2, "-2.50", "two ")]
     assert source.loaded("ignoring", "id, note") == [(1, "new"), (2, "two ")]
-    assert "colour" not in types(source, "ignoring")
+    assert "colour" not in types_of(source, "ignoring")
     assert "new columns left out, as schema_changes says: colour" in told["ignoring"]["notes"]
 
-    assert ("id", "type_changed", "INTEGER", "BIGINT") in noted(source, "widened")
-    assert [row[:2] for row in noted(source, "renamed")] == [("note", "dropped"), ("remark", "added")]
-    assert len(noted(source, "many")) == 40
-    assert [noted(source, table) for table in ("frozen", "viewed", "ignoring", "narrowed")][:3] == [[]] * 3
+    assert ("id", "type_changed", "INTEGER", "BIGINT") in recorded_changes(source, "widened")
+    assert [row[:2] for row in recorded_changes(source, "renamed")] == [
+        ("note", "dropped"),
+        ("remark", "added"),
+    ]
+    assert len(recorded_changes(source, "many")) == 40
+    assert [recorded_changes(source, table) for table in ("frozen", "viewed", "ignoring", "narrowed")][
+        :3
+    ] == [[]] * 3
 
     company.warehouse(f"DROP VIEW {place}.bound")
     configure(source, frozen=MERGED)
@@ -208,7 +195,7 @@ def test_whatever_changes_of_columns_source_and_warehouse_are_equal_after_it(
     assert failed == {full_name(source, table) for table in ("retyped_log", "loosened")}
     for table, columns in (("viewed", everything), ("frozen", "id, note, colour")):
         assert equal(source, table, columns), table
-    assert len(noted(source, "many")) == 40  # a change is noted once
+    assert len(recorded_changes(source, "many")) == 40  # a change is noted once
 
 
 def test_a_table_that_changes_between_plan_and_extract_fails_alone_and_is_right_in_the_next_run(
@@ -296,4 +283,4 @@ def test_a_table_that_is_made_anew_twice_by_one_run_is_the_same(company: Company
 
     assert [row[:2] for row in once] == [(1, "1.2345"), (2, "-2.5000")]
     assert [row[:3] for row in source.loaded("prices")] == [row[:3] for row in once]
-    assert types(source, "prices")["amount"] == "numeric(12,4)"
+    assert types_of(source, "prices")["amount"] == "numeric(12,4)"

@@ -9,7 +9,7 @@ import pytest
 
 from .company import Company, Ended, Source
 from .compare import SERVERS, STAMP
-from .told import PLANTED, PLANTED_OTHERWISE, planted
+from .written_output import PLANTED, PLANTED_OTHERWISE, planted
 
 NUMBER, TIME = PLANTED_OTHERWISE[0] + "01", "2019-08-07 06:05:04.321987"
 TABLES = "tables: [{name: letters, mode: merge, cursor: at, cursor_time_zone: UTC, page_rows: 2}]"
@@ -22,7 +22,7 @@ LETTERS = (
 def _told(company: Company) -> Iterator[None]:
     """Search, after each test, for what was planted in it, everywhere."""
     yield
-    assert planted(company.told.new()) == []
+    assert planted(company.output.new()) == []
 
 
 def letters(company: Company, engine: str) -> Source:
@@ -166,7 +166,7 @@ def test_the_search_sees_logs_metrics_payloads_reports_and_messages(company: Com
     source.file("tables: [{name: letters, mode: replace}, {name: missing}]")
     arn = source.run().arn
 
-    told = list(company.told.new())
+    told = list(company.output.new())
 
     assert planted(told) == []
     places = {where for where, text in told if source.name in text}
@@ -186,9 +186,9 @@ def test_the_search_finds_what_is_told() -> None:
 def test_the_search_finds_a_value_that_was_being_written_when_it_last_looked(company: Company) -> None:
     log = company.stack.logs / "slow.log"
     log.write_text(f"key {PLANTED[:4]}")
-    assert planted(company.told.new()) == []
+    assert planted(company.output.new()) == []
 
     with log.open("a") as further:
         further.write(f"{PLANTED[4:]}-1\n")
 
-    assert planted(company.told.new()) == [f"slow.log: ...key {PLANTED}-1\n..."]
+    assert planted(company.output.new()) == [f"slow.log: ...key {PLANTED}-1\n..."]

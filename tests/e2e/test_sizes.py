@@ -9,13 +9,11 @@ from uuid import uuid4
 import pytest
 
 from .company import Company, Row, Source
-from .compare import SERVERS, failures, full_name, in_source, in_warehouse, only_table
-from .fates import Fate
+from .compare import NAIVE, SERVERS, failures, full_name, in_source, in_warehouse, only_table
+from .failure_points import FailurePoint
 from .steps import Steps
-from .test_care import said
-from .test_replay import is_masked
-from .test_schema_changes import NAIVE, noted, types
 from .under_way import load_again
+from .warehouse_catalog import comments_of, is_masked, recorded_changes, types_of
 
 TIMED = "cursor: at, cursor_time_zone: UTC"
 SETTINGS = {
@@ -33,7 +31,7 @@ GIVES_ALL = ("merged", "imaged", "frozen", "widest", "logged")  # what stands th
 LONG, LONGEST = "é" * 150, "é" * 32_767 + "x"  # 300 and 65,535 bytes
 
 
-class Narrowing(Fate):
+class Narrowing(FailurePoint):
     """Sends a statement just before the first publish, and keeps what is sent of a table after its stage."""
 
     def __init__(self, statement: str, company: Company) -> None:
@@ -81,7 +79,7 @@ def run(source: Source) -> dict[str, list[str]]:
 
 
 def size(source: Source, table: str) -> str:
-    return types(source, table)["note"]
+    return types_of(source, table)["note"]
 
 
 def numbers(source: Source) -> dict[str, Row]:
@@ -107,7 +105,7 @@ def test_a_text_gets_the_size_of_its_values_and_grows_before_one_would_not_fit(
         **dict.fromkeys(SIZED, "character varying(256)"),
         "widest": "character varying(65535)",
     }
-    assert types(source, "merged")["code"] == "character varying(36)"  # what the source promises
+    assert types_of(source, "merged")["code"] == "character varying(36)"  # what the source promises
     place, first = f'"{source.name}"', numbers(source)
     company.warehouse(
         f"CREATE VIEW {place}.late AS SELECT id, note FROM {place}.merged WITH NO SCHEMA BINDING"
@@ -126,8 +124,11 @@ def test_a_text_gets_the_size_of_its_values_and_grows_before_one_would_not_fit(
         for table in SIZED:
             assert size(source, table) == after.replace("VARCHAR", "character varying"), table
             assert f"column note: {before} → {after}; a longer value has come" in told[table]
-            assert ("note", "type_changed", before, after) in noted(source, table), table
-        assert [noted(source, "widest"), size(source, "widest")] == [[], "character varying(65535)"]
+            assert ("note", "type_changed", before, after) in recorded_changes(source, table), table
+        assert [recorded_changes(source, "widest"), size(source, "widest")] == [
+            [],
+            "character varying(65535)",
+        ]
         for table in GIVES_ALL:
             assert in_warehouse(source, table, "id, note, code", "at") == in_source(
                 source, table, "id, note, code", "at"
@@ -136,7 +137,7 @@ def test_a_text_gets_the_size_of_its_values_and_grows_before_one_would_not_fit(
         assert now == [(key, text, True) for key, text in sorted(in_source(source, "lived", "id, note"))]
         assert (number, note) in source.loaded("pictured", "id, note")
         assert company.warehouse(f"SELECT note FROM {place}.late WHERE id = {number}") == [(note,)]
-        company.wait_until(lambda: said(source, "merged") == {"note": "by hand"})
+        company.wait_until(lambda: comments_of(source, "merged") == {"note": "by hand"})
 
         company.wait_until(lambda: is_masked(source, "merged"))
 
@@ -161,14 +162,14 @@ def test_a_table_that_is_missing_is_replayed_with_the_size_of_all_that_its_runs_
     only_table(source.run())
     source.sql(f"INSERT INTO orders VALUES (3, 'z', '{'m' * 200}', '{hour(2)}')")
     only_table(source.run())
-    stood, sizes = in_warehouse(source, "orders", "id, note, more, run_id"), types(source, "orders")
+    stood, sizes = in_warehouse(source, "orders", "id, note, more, run_id"), types_of(source, "orders")
     company.warehouse(f'DROP TABLE "{source.name}".orders')
 
     only_table(source.run(replay=True))
 
     assert in_warehouse(source, "orders", "id, note, more, run_id") == stood
     assert (sizes["note"], sizes["more"]) == ("character varying(1024)", "character varying(256)")
-    assert types(source, "orders") == {**sizes, "more": "character varying(1024)"}  # twice the longest
+    assert types_of(source, "orders") == {**sizes, "more": "character varying(1024)"}  # twice the longest
 
 
 def test_a_key_of_text_grows_and_its_rows_are_still_told_apart(company: Company) -> None:
@@ -188,7 +189,7 @@ def test_a_key_of_text_grows_and_its_rows_are_still_told_apart(company: Company)
     load_again(company, source)  # an attempt that comes late does the same
 
     assert in_warehouse(source, "orders", "code, note") == in_source(source, "orders", "code, note")
-    assert types(source, "orders")["code"] == "character varying(1024)"
+    assert types_of(source, "orders")["code"] == "character varying(1024)"
 
 
 def test_where_a_column_cannot_be_widened_a_new_table_takes_its_place(company: Company) -> None:
@@ -213,11 +214,11 @@ def test_where_a_column_cannot_be_widened_a_new_table_takes_its_place(company: C
     encoded, viewed = (second.table(f"public.{name}") for name in names)
     assert encoded["status"] == "loaded"
     assert in_warehouse(source, "encoded", "id, note, more") == in_source(source, "encoded", "id, note, more")
-    assert {types(source, "encoded")[name] for name in ("note", "more")} == {"character varying(1024)"}
-    assert [row[0] for row in noted(source, "encoded")] == ["more", "note"]
-    company.wait_until(lambda: said(source, "encoded") == {None: "what was bought"})
+    assert {types_of(source, "encoded")[name] for name in ("note", "more")} == {"character varying(1024)"}
+    assert [row[0] for row in recorded_changes(source, "encoded")] == ["more", "note"]
+    company.wait_until(lambda: comments_of(source, "encoded") == {None: "what was bought"})
     assert "WITH NO SCHEMA BINDING" in viewed["failure"]["message"]
-    assert (types(source, "viewed")["note"], len(source.loaded("viewed"))) == (first, 1)
+    assert (types_of(source, "viewed")["note"], len(source.loaded("viewed"))) == (first, 1)
 
     company.warehouse(f"DROP VIEW {place}.bound")
     assert source.run().status == "SUCCEEDED"
@@ -234,17 +235,17 @@ def test_a_late_load_that_makes_a_column_narrower_again_costs_another_try(compan
     only_table(source.run())
     source.sql(f"INSERT INTO orders VALUES (2, '{'long' * 500}', '{hour(2)}')")
     steps = Steps(company, source)
-    plan = steps.plan(steps.execution(), Fate()).plan
+    plan = steps.plan(steps.execution(), FailurePoint()).plan
     assert plan is not None
-    steps.extract(plan.run_id, 0, Fate())
+    steps.extract(plan.run_id, 0, FailurePoint())
 
-    fate = Narrowing(f'ALTER TABLE "{source.name}".orders ALTER COLUMN note TYPE VARCHAR(300)', company)
-    while not steps.load(plan.run_id, fate).done:
+    point = Narrowing(f'ALTER TABLE "{source.name}".orders ALTER COLUMN note TYPE VARCHAR(300)', company)
+    while not steps.load(plan.run_id, point).done:
         pass
 
-    assert fate.sent == ["widen-0/1", "publish/1", "widen-0/2", "publish/2"]
+    assert point.sent == ["widen-0/1", "publish/1", "widen-0/2", "publish/2"]
     assert in_warehouse(source, "orders", "id, note") == in_source(source, "orders", "id, note")
-    assert types(source, "orders")["note"] == "character varying(4096)"
+    assert types_of(source, "orders")["note"] == "character varying(4096)"
 
 
 def test_a_type_that_changes_and_columns_that_are_new_are_sized_too(company: Company) -> None:
@@ -265,12 +266,12 @@ def test_a_type_that_changes_and_columns_that_are_new_are_sized_too(company: Com
     assert in_warehouse(source, "orders", "id, size, bounded, late") == in_source(
         source, "orders", "id, size, bounded, late"
     )
-    assert {name: types(source, "orders")[name] for name in ("size", "bounded", "late")} == {
+    assert {name: types_of(source, "orders")[name] for name in ("size", "bounded", "late")} == {
         "size": "character varying(4096)",
         "bounded": "character varying(1024)",
         "late": "character varying(256)",
     }
-    assert noted(source, "orders") == [
+    assert recorded_changes(source, "orders") == [
         ("bounded", "type_changed", "VARCHAR(80)", "VARCHAR(1024)"),
         ("late", "added", None, "VARCHAR(256)"),
         ("size", "type_changed", "INTEGER", "VARCHAR(4096)"),
@@ -280,8 +281,8 @@ def test_a_type_that_changes_and_columns_that_are_new_are_sized_too(company: Com
     source.sql("ALTER TABLE orders ALTER bounded TYPE varchar(300)")  # 1,200 bytes: a bound again
     source.sql(f"UPDATE orders SET late = '{LONGEST}', at = '{hour(3)}' WHERE id = 1")
     only_table(source.run())
-    assert types(source, "orders")["bounded"] == "character varying(1200)"
-    assert types(source, "orders")["late"] == "character varying(65535)"
+    assert types_of(source, "orders")["bounded"] == "character varying(1200)"
+    assert types_of(source, "orders")["late"] == "character varying(65535)"
     assert in_warehouse(source, "orders", "id, size, bounded, late") == in_source(
         source, "orders", "id, size, bounded, late"
     )
@@ -324,12 +325,12 @@ def test_a_source_that_finds_a_shared_table_made_for_shorter_texts_meanwhile_wid
         )
         source.file(f"tables: [{{name: orders, target: {target}, mode: merge, {TIMED}}}]")
     steps = Steps(company, one)
-    plan = steps.plan(steps.execution(), Fate()).plan
+    plan = steps.plan(steps.execution(), FailurePoint()).plan
     assert plan is not None
-    steps.extract(plan.run_id, 0, Fate())
+    steps.extract(plan.run_id, 0, FailurePoint())
 
     only_table(other.run())
-    while not steps.load(plan.run_id, Fate()).done:
+    while not steps.load(plan.run_id, FailurePoint()).done:
         pass
 
     assert sorted(company.warehouse(f"SELECT note FROM {target}")) == [("short",), (LONG,)]

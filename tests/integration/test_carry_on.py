@@ -11,11 +11,11 @@ import pytest
 
 from local.aws.clients import client
 from local.aws.gateway import Gateway
+from tests.builders import put_item, put_result, run_plan, table_plan
 from tributary import __version__
 from tributary.config.models import TableSettings
 from tributary.model.ledger import Ledger, TableLoad
-from tributary.model.plan import Column, Failure, Item, Plan, Range, TablePlan
-from tributary.model.result import TableResult
+from tributary.model.plan import Column, Failure, Range, TablePlan
 from tributary.model.run_id import run_id_at
 from tributary.model.source_catalog import SourceTable, TableName
 from tributary.model.types import Kind
@@ -46,23 +46,6 @@ def ago(**time: float) -> str:
     return run_id_at(datetime.now(UTC) - timedelta(**time))
 
 
-def orders(**changes: Any) -> TablePlan:
-    given: dict[str, Any] = {
-        "number": 0,
-        "source": TableName("public", "orders"),
-        "schema_name": "shop",
-        "table_name": "orders",
-        "mode": "replace",
-        "columns": (ID,),
-        "key": ("id",),
-        "ranges": WHOLE,
-        "whole_read": True,
-        "full_refresh": True,
-        "exists": False,
-    }
-    return TablePlan.from_fields(**{**given, **changes})
-
-
 class Past:
     """A source of its own with runs that lie behind it."""
 
@@ -71,23 +54,9 @@ class Past:
 
     def run(self, run_id: str, *parts: TablePlan, version: str = __version__) -> None:
         """Freeze a run that read the table in these parts."""
-        plan = Plan(
-            version=version,
-            source=self.source,
-            engine="postgresql",
-            secret="s",
-            run_id=run_id,
-            generation=1,
-            execution_arn="arn",
-            started_at="2026-01-01T00:00:00Z",
-            prefix=f"{object_keys.run(self.source, run_id)}items/",
-            items=len(parts),
-            max_connections=1,
-            statement_timeout_s=30,
-            notify="all",
-        )
+        plan = run_plan(self.source, run_id, version=version, items=len(parts))
         for number, part in enumerate(parts):
-            self.bucket.put(object_keys.item(plan.prefix, number), body(Item(tables=(part,))))
+            put_item(self.bucket, plan, part, number=number)
         self.bucket.put(object_keys.plan(self.source, run_id), body(plan))
         note_begun(self.bucket, self.source, self.carrier(), parts, run_id)
 
@@ -98,8 +67,7 @@ class Past:
 
     def read(self, run_id: str, failure: Failure | None = None) -> None:
         """Note that the table was read to its end, or failed."""
-        result = TableResult(number=0, table="public.orders", rows=1, failure=failure)
-        self.bucket.put(object_keys.result(self.source, run_id, 0), body(result))
+        put_result(self.bucket, run_plan(self.source, run_id), rows=1, failure=failure)
 
     def load_failed(self, run_id: str) -> None:
         ledger = Ledger(tables=(TableLoad(number=0, item=0, table="public.orders", phase="failed"),))
@@ -122,34 +90,34 @@ def past(s3: Bucket) -> Past:
 
 
 def test_a_range_goes_on_under_the_run_that_began_it(past: Past) -> None:
-    past.run(begun := ago(hours=6), orders())
+    past.run(begun := ago(hours=6), table_plan())
     past.chunks(begun, 1, 2)
-    assert past.carried(orders()) == [begun]
+    assert past.carried(table_plan()) == [begun]
 
 
 def test_parts_are_joined_where_one_of_them_has_chunks(past: Past) -> None:
-    parts = [orders(ranges=(part,), range_index=place, range_count=2) for place, part in enumerate(CUT)]
+    parts = [table_plan(ranges=(part,), range_index=place, range_count=2) for place, part in enumerate(CUT)]
     past.run(begun := ago(hours=6), *reversed(parts))
     past.chunks(begun, 1, part=1)
 
-    plan = past.carrier().carry_on(orders(), CHOICE, *([None] * 2))  # type: ignore[arg-type]
+    plan = past.carrier().carry_on(table_plan(), CHOICE, *([None] * 2))  # type: ignore[arg-type]
 
     assert plan.read.ranges == tuple(part.model_copy(update={"run_id": begun}) for part in CUT)
 
 
 def test_a_run_that_carried_on_is_carried_on_itself(past: Past) -> None:
     first, second = ago(hours=6), ago(hours=1)
-    past.run(first, orders())
+    past.run(first, table_plan())
     past.chunks(first, 1)
-    past.run(second, orders(ranges=(WHOLE[0].model_copy(update={"run_id": first}),)))
-    assert past.carried(orders()) == [first]
+    past.run(second, table_plan(ranges=(WHOLE[0].model_copy(update={"run_id": first}),)))
+    assert past.carried(table_plan()) == [first]
 
 
 def test_a_run_whose_plan_was_never_frozen_hides_no_older_one(past: Past) -> None:
-    past.run(begun := ago(hours=6), orders())
+    past.run(begun := ago(hours=6), table_plan())
     past.chunks(begun, 1)
-    note_begun(past.bucket, past.source, past.carrier(), [orders()], ago(hours=1))
-    assert past.carried(orders()) == [begun]
+    note_begun(past.bucket, past.source, past.carrier(), [table_plan()], ago(hours=1))
+    assert past.carried(table_plan()) == [begun]
 
 
 @pytest.mark.parametrize(
@@ -164,65 +132,65 @@ def test_a_run_whose_plan_was_never_frozen_hides_no_older_one(past: Past) -> Non
     ],
 )
 def test_a_table_that_is_read_otherwise_now_begins_anew(past: Past, changes: dict[str, Any]) -> None:
-    past.run(begun := ago(hours=6), orders())
+    past.run(begun := ago(hours=6), table_plan())
     past.chunks(begun, 1)
-    assert past.carried(orders(**changes)) == [None]
+    assert past.carried(table_plan(**changes)) == [None]
 
 
 def test_what_is_seven_days_old_begins_anew(past: Past) -> None:
-    past.run(begun := ago(days=6.9), orders())
+    past.run(begun := ago(days=6.9), table_plan())
     past.chunks(begun, 1)
-    assert past.carried(orders()) == [begun]
+    assert past.carried(table_plan()) == [begun]
 
     old = Past(past.bucket)
-    old.run(begun := ago(days=7.1), orders())
+    old.run(begun := ago(days=7.1), table_plan())
     old.chunks(begun, 1)
-    assert old.carried(orders()) == [None]
+    assert old.carried(table_plan()) == [None]
 
 
 def test_chunks_that_are_not_all_there_are_left_alone(past: Past) -> None:
-    past.run(begun := ago(hours=6), orders())
-    assert past.carried(orders()) == [None]
+    past.run(begun := ago(hours=6), table_plan())
+    assert past.carried(table_plan()) == [None]
     past.chunks(begun, 2, 3)
-    assert past.carried(orders()) == [None]
+    assert past.carried(table_plan()) == [None]
 
 
 def test_another_version_begins_anew(past: Past) -> None:
-    past.run(begun := ago(hours=6), orders(), version="0.0.0")
+    past.run(begun := ago(hours=6), table_plan(), version="0.0.0")
     past.chunks(begun, 1)
-    assert past.carried(orders()) == [None]
+    assert past.carried(table_plan()) == [None]
 
 
 def test_what_was_loaded_since_is_done(past: Past) -> None:
-    past.run(begun := ago(hours=6), orders())
+    past.run(begun := ago(hours=6), table_plan())
     past.chunks(begun, 1)
     done = CommittedLoad(run_id=begun, mode="replace", target="shop.orders")
-    assert past.carried(orders(), done) == [None]
+    assert past.carried(table_plan(), done) == [None]
 
     note_begun(past.bucket, past.source, past.carrier(done), [], ago(hours=1))
     assert past.bucket.document(object_keys.begun(past.source), BegunRuns) == BegunRuns()
 
 
 def test_a_whole_image_is_read_anew_where_an_older_one_stands(past: Past) -> None:
-    past.run(begun := ago(hours=6), orders())
+    past.run(begun := ago(hours=6), table_plan())
     past.chunks(begun, 1)
     assert past.carried(
-        orders(), CommittedLoad(run_id=ago(days=1), mode="replace", target="shop.orders")
+        table_plan(), CommittedLoad(run_id=ago(days=1), mode="replace", target="shop.orders")
     ) == [None]
 
 
 def test_rows_that_the_warehouse_refused_are_read_anew(past: Past) -> None:
-    past.run(begun := ago(hours=6), orders())
+    past.run(begun := ago(hours=6), table_plan())
     past.chunks(begun, 1)
     past.read(begun)
-    assert past.carried(orders()) == [begun]  # read to its end, and never come to its load
+    assert past.carried(table_plan()) == [begun]  # read to its end, and never come to its load
     past.load_failed(begun)
-    assert past.carried(orders()) == [None]
+    assert past.carried(table_plan()) == [None]
 
 
 def test_a_table_that_failed_while_it_was_read_goes_on(past: Past) -> None:
-    past.run(begun := ago(hours=6), orders())
+    past.run(begun := ago(hours=6), table_plan())
     past.chunks(begun, 1)
     past.read(begun, Failure(table="public.orders", error="ValueRefused", message="why"))
     past.load_failed(begun)
-    assert past.carried(orders()) == [begun]
+    assert past.carried(table_plan()) == [begun]

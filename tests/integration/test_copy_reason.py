@@ -11,22 +11,20 @@ import pyarrow.parquet as pq
 import pytest
 
 from local.databases.postgres import Postgres
-from tributary import __version__
+from tests.builders import RUN, column, put_item, put_result, run_plan, table_plan
 from tributary.loading.load import Loading, load_run
 from tributary.model.ledger import Ledger
 from tributary.model.own_columns import SEQUENCE
-from tributary.model.plan import Column, Item, Plan, Range, TablePlan
-from tributary.model.result import Chunk, TableResult
-from tributary.model.source_catalog import TableName
+from tributary.model.plan import Range, TablePlan
+from tributary.model.result import Chunk
 from tributary.model.types import Kind
 from tributary.redshift import control
 from tributary.redshift.data_api import Warehouse as Pipeline
 from tributary.storage import object_keys
-from tributary.storage.bucket import Bucket, body
+from tributary.storage.bucket import Bucket
 
 from .redshift_warehouse import BUCKET, ROLE, Warehouse, serve
 
-RUN = "20261123_233901"
 KEY = f"shop/2026/11/23/orders/orders_{RUN}_0_000001.parquet"
 PLANTED = "a text that no report may tell"
 
@@ -41,7 +39,7 @@ def test_the_real_reason_of_a_failed_copy_is_told_without_its_value(warehouse: W
     warehouse.run("CREATE SCHEMA shop", "CREATE SCHEMA etl_staging", *control.create())
     bucket = Bucket(warehouse.s3(), BUCKET)
     loading = Loading(
-        plan(),
+        run_plan(),
         bucket,
         Pipeline(warehouse.client(), {"Database": warehouse.api.database, "WorkgroupName": "any"}),
         ROLE,
@@ -50,9 +48,8 @@ def test_the_real_reason_of_a_failed_copy_is_told_without_its_value(warehouse: W
     pq.write_table(pa.table({"note": [PLANTED], SEQUENCE: pa.array([1], pa.int64())}), rows)
     bucket.put(KEY, rows.getvalue())
     chunk = Chunk(key=KEY, size_bytes=len(rows.getvalue()))
-    bucket.put(object_keys.item(loading.plan.prefix, 0), body(Item(tables=(orders(),))))
-    result = TableResult(number=0, table="public.orders", chunks=(chunk,), rows=1)
-    bucket.put(object_keys.result("shop", RUN, 0), body(result))
+    put_item(bucket, loading.plan, notes())
+    put_result(bucket, loading.plan, chunks=(chunk,), rows=1)
 
     while not load_run(loading, {}).done:
         time.sleep(0.05)
@@ -66,37 +63,8 @@ def test_the_real_reason_of_a_failed_copy_is_told_without_its_value(warehouse: W
     )
 
 
-def plan() -> Plan:
-    return Plan(
-        version=__version__,
-        source="shop",
-        engine="postgresql",
-        secret="tributary/shop",
-        run_id=RUN,
-        generation=1,
-        execution_arn="arn",
-        started_at="2026-11-23T23:39:01Z",
-        prefix=f"_runs/shop/{RUN}/items-1/",
-        items=1,
-        max_connections=1,
-        statement_timeout_s=60,
-        notify="failures",
-    )
-
-
-def orders() -> TablePlan:
+def notes() -> TablePlan:
     """Return a table whose column is shorter than the value that is on its way."""
     kind = Kind("text", size_bytes=len(PLANTED) - 1)
-    return TablePlan.from_fields(
-        number=0,
-        source=TableName("public", "orders"),
-        schema_name="shop",
-        table_name="orders",
-        mode="replace",
-        columns=(Column(name="note", type="text", kind=kind, nullable=True, target="note"),),
-        key=(),
-        ranges=(Range(number=0, order=()),),
-        whole_read=True,
-        full_refresh=True,
-        exists=False,
-    )
+    note = column("note", kind, type="text", nullable=True)
+    return table_plan(columns=(note,), key=(), ranges=(Range(number=0, order=()),))

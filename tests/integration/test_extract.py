@@ -16,21 +16,21 @@ import pytest
 from local.aws.clients import client
 from local.aws.gateway import Gateway
 from local.databases.postgres import Postgres
+from tests.builders import RUN, changed, column, put_item, run_plan, table_plan
 from tributary.engines import registry
 from tributary.errors import StorageUnavailable
 from tributary.extraction import extract
 from tributary.model import text_lengths
 from tributary.model.own_columns import SEQUENCE
-from tributary.model.plan import Column, Item, Plan, Range, TablePlan
+from tributary.model.plan import Plan, Range, TablePlan
 from tributary.model.result import AlteredValues, TableResult
 from tributary.model.source_catalog import TableName
 from tributary.model.value_policies import Fault, Policy
 from tributary.planning import key_ranges
 from tributary.secret import Secret
 from tributary.storage import object_keys, results
-from tributary.storage.bucket import Bucket, body
+from tributary.storage.bucket import Bucket
 
-RUN = "20261123_233901"
 FAR = datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC)
 
 
@@ -77,47 +77,26 @@ class Workshop:
         engine.close(connection)
         [table] = described.values()
         columns = tuple(
-            Column(
-                name=column.name,
-                type=column.type,
-                kind=engine.kind(column),
-                nullable=column.nullable,
-                target=column.name,
-                policies=(policies or {}).get(column.name, {}),
-            )
-            for column in table.columns
+            column(
+                each.name,
+                engine.kind(each),
+                type=each.type,
+                nullable=each.nullable,
+            ).model_copy(update={"policies": (policies or {}).get(each.name, {})})
+            for each in table.columns
         )
-        planned = TablePlan.from_fields(
-            number=0,
+        planned = table_plan(
             source=TableName(self.source, "orders"),
             schema_name=self.source,
-            table_name="orders",
             mode="merge",
             columns=columns,
-            key=("id",),
             cursor="stamp",
             ranges=key_ranges.cut(Range(number=1, order=order), [(cut,) for cut in cuts]),
             page_rows=page_rows,
-            whole_read=True,
             full_refresh=False,
-            exists=False,
         )
-        plan = Plan(
-            version="test",
-            source=self.source,
-            engine="postgresql",
-            secret="unused",
-            run_id=RUN,
-            generation=1,
-            execution_arn="arn",
-            started_at="2026-11-23T23:39:01Z",
-            prefix=f"_runs/{self.source}/{RUN}/items/",
-            items=1,
-            max_connections=1,
-            statement_timeout_s=30,
-            notify="all",
-        )
-        self.bucket.put(object_keys.item(plan.prefix, 0), body(Item(tables=tuple(key_ranges.parts(planned)))))
+        plan = run_plan(self.source, RUN)
+        put_item(self.bucket, plan, *key_ranges.parts(planned))
         self.begun, self.planned = plan, key_ranges.parts(planned)[0]
         return plan
 
@@ -321,9 +300,9 @@ def test_a_chunk_whose_answer_was_lost_loses_and_doubles_no_row(
 def test_a_failure_that_nobody_foresaw_is_that_tables_own(postgres: Postgres, bucket: Bucket) -> None:
     workshop = Workshop(postgres, bucket, rows=5)
     plan = workshop.plan(order=("id",))
-    sound = workshop.planned.with_changes(number=1)
-    broken = workshop.planned.with_changes(ranges=(Range(number=1 << 20, order=("id",)),))
-    bucket.put(object_keys.item(plan.prefix, 0), body(Item(tables=(broken, sound))))
+    sound = changed(workshop.planned, number=1)
+    broken = changed(workshop.planned, ranges=(Range(number=1 << 20, order=("id",)),))
+    put_item(bucket, plan, broken, sound)
 
     assert workshop.extract(plan)
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from local.databases.postgres import Postgres
+from tests.builders import column, table_plan
 from tests.integration.redshift_warehouse import Row, Warehouse, serve
 from tributary.model.plan import Column, Range, TablePlan
 from tributary.model.source_catalog import TableName
@@ -23,9 +24,9 @@ from tributary.redshift.sql import literal
 from tributary.redshift.stage import stage
 
 COLUMNS = (
-    Column(name="code", type="?", kind=Kind("text", size_bytes=40), nullable=False, target="code"),
-    Column(name="note", type="?", kind=Kind("text", size_bytes=40), nullable=True, target="note"),
-    Column(name="at", type="?", kind=Kind("timestamp"), nullable=True, target="at"),
+    column("code", Kind("text", size_bytes=40)),
+    column("note", Kind("text", size_bytes=40), nullable=True),
+    column("at", Kind("timestamp"), nullable=True),
 )
 MINUTES = range(60)
 State = tuple[str, str | None, str | None]
@@ -50,10 +51,8 @@ class History:
 
     def plan(self, *, minute: int, whole: bool = False) -> TablePlan:
         """Return the plan of a run that starts at the minute."""
-        return TablePlan.from_fields(
-            number=0,
+        return table_plan(
             source=TableName("public", self.name),
-            schema_name="shop",
             table_name=self.name,
             mode="history",
             columns=self.columns,

@@ -11,9 +11,9 @@ import pytest
 
 from local.aws.clients import client
 from local.aws.gateway import Gateway
+from tests.builders import run_plan
 from tributary.errors import LeaseLost, PlanOutdated
 from tributary.model.documents import FORMAT
-from tributary.model.plan import Plan
 from tributary.storage import lease, object_keys
 from tributary.storage.bucket import Bucket, body
 from tributary.storage.lease import Lease
@@ -97,26 +97,9 @@ def test_only_the_holder_gives_the_lease_back(bucket: Bucket, source: str) -> No
 
 
 def test_a_step_of_a_run_that_was_taken_over_is_stopped(bucket: Bucket, source: str) -> None:
-    from tributary.model.plan import Plan
-    from tributary.storage import object_keys
-
     old = take(bucket, source, "arn:old")
     assert old is not None
-    plan = Plan(
-        version="test",
-        source=source,
-        engine="sqlite",
-        secret="s",
-        run_id=old.run_id,
-        generation=old.generation,
-        execution_arn="arn:old",
-        started_at="2026-11-23T00:00:00Z",
-        prefix="_",
-        items=0,
-        max_connections=1,
-        statement_timeout_s=1,
-        notify="all",
-    )
+    plan = run_plan(source, old.run_id, generation=old.generation, execution_arn="arn:old")
     bucket.put(object_keys.plan(source, old.run_id), body(plan))
     assert lease.held_plan(bucket, source, old.run_id) == plan
 
@@ -139,21 +122,7 @@ def test_a_lease_that_another_version_wrote_is_honoured(bucket: Bucket, source: 
 
 
 def test_a_plan_of_another_format_ends_the_run_that_meets_it(bucket: Bucket, source: str) -> None:
-    plan = Plan(
-        version="9.0.0",
-        source=source,
-        engine="sqlite",
-        secret="tributary/x",
-        run_id="20260101_000000",
-        generation=1,
-        execution_arn="arn:1",
-        started_at="2026-01-01T00:00:00Z",
-        prefix="_runs/",
-        items=0,
-        max_connections=1,
-        statement_timeout_s=1,
-        notify="failures",
-    )
+    plan = run_plan(source, version="9.0.0")
     other = {**plan.model_dump(), "format": FORMAT + 1}
     bucket.put(object_keys.plan(source, plan.run_id), json.dumps(other).encode())
 

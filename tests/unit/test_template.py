@@ -11,17 +11,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from moto.events.models import EventPattern
 from policy_sentry.querying.actions import get_action_data
 from pydantic import BaseModel
-from samtranslator.parser.parser import Parser
-from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
 from statemachine import check
+from tests.unit.transformed_template import TEMPLATE
 from tributary import __version__, environment
 from tributary.model.plan import AccessEvent
 from tributary.planning import checkpoint
@@ -51,20 +49,6 @@ FUNCTIONS = ("plan", "extract", "load", "report", "schedules", "warehouse")
 CUSTOM = ("schedules", "warehouse")
 
 
-def transformed() -> dict[str, Any]:
-    """Return CloudFormation's view of the template, with made-up places for its code."""
-    template = yaml_parse((ROOT / "template.yaml").read_text())
-    place = {"Bucket": "artifacts", "Key": "key"}
-    for resource in template["Resources"].values():
-        properties = resource.get("Properties", {})
-        for attribute in {"CodeUri", "ContentUri", "DefinitionUri"} & properties.keys():
-            properties[attribute] = place
-    translator = Translator({}, Parser(), boto_session=boto3.Session(region_name="eu-west-1"))
-    result: dict[str, Any] = translator.translate(template, {})
-    return result
-
-
-TEMPLATE = transformed()
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
 PARTS = {
     path.name: yaml_parse(path.read_text())["Resources"]

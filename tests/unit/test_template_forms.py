@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.test_template import TEMPLATE
+from tests.unit.transformed_template import TEMPLATE
 
 NOTHING = {"Ref": "AWS::NoValue"}
 NETWORKS = {

@@ -21,7 +21,9 @@ from local.databases.postgres import Postgres
 from tests.integration.engines import external, odbc_engines
 from tests.integration.engines.facts import FACTS
 from tests.integration.engines.source import Source
+from tests.integration.redshift_warehouse import Warehouse, serve
 from tributary.engines import registry
+from tributary.redshift import control
 from tributary.secret import Secret
 
 HERE = [
@@ -194,3 +196,11 @@ def _external(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iter
 
 OPEN |= {by_odbc: partial(_by_odbc, name) for by_odbc, name in BY_ODBC.items()}
 OPEN |= {there: partial(_external, name) for there, name in EXTERNAL.items()}
+
+
+@pytest.fixture(scope="module")
+def warehouse(postgres: Postgres) -> Iterator[Warehouse]:
+    with serve(postgres) as served:
+        for statement in control.create():
+            served.run(statement)
+        yield served

@@ -7,21 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+from tests.builders import RUN, control_row, put_item, run_plan, table_plan
 from tests.integration.engines.source import Source
 from tests.integration.redshift_warehouse import BUCKET, ROLE, Row, Warehouse, client, objects
 from tributary.config.models import TableSettings
 from tributary.extraction import extract
-from tributary.model.plan import Item, Plan, Range, TablePlan
+from tributary.model.plan import Plan, Range, TablePlan
 from tributary.model.result import TableResult
 from tributary.model.source_catalog import TableName
 from tributary.planning.table_spec import specify
-from tributary.redshift.control import ControlRow
 from tributary.redshift.publish import publish
 from tributary.redshift.stage import manifest, stage, staging_name
 from tributary.storage import object_keys
-from tributary.storage.bucket import Bucket, body
-
-RUN = "20261124_070000"
+from tributary.storage.bucket import Bucket
 
 
 @dataclass(frozen=True)
@@ -41,37 +39,18 @@ def move(source: Source, warehouse: Warehouse, table: str, **settings: Any) -> M
     """Choose, extract, stage and publish the table; a table that fails has a result and no rows."""
     name = f"m{uuid4().hex[:8]}"
     choice = specify(source.engine, source.describe(table), TableSettings(mode="replace", **settings))
-    planned = TablePlan.from_fields(
-        number=0,
+    planned = table_plan(
         source=TableName(source.schema, table),
         schema_name=name,
         table_name="moved",
-        mode="replace",
         columns=choice.columns,
         key=choice.key,
         ranges=(Range(number=0, order=choice.key),),
         page_rows=choice.settings.page_rows,
-        whole_read=True,
-        full_refresh=True,
-        exists=False,
     )
-    plan = Plan(
-        version="test",
-        source=name,
-        engine=source.name,
-        secret="unused",
-        run_id=RUN,
-        generation=1,
-        execution_arn="arn",
-        started_at="2026-11-24T07:00:00Z",
-        prefix=f"_runs/{name}/{RUN}/items/",
-        items=1,
-        max_connections=1,
-        statement_timeout_s=120,
-        notify="all",
-    )
+    plan = run_plan(name, RUN, engine=source.name, statement_timeout_s=120)
     bucket = Bucket(client("s3", objects()), BUCKET)
-    bucket.put(object_keys.item(plan.prefix, 0), body(Item(tables=(planned,))))
+    put_item(bucket, plan, planned)
     begun = extract.begin(plan, bucket, source.secret, chunk_size_bytes=1, stop_at=time.monotonic() + 120)
     begun.session.engine = source.engine  # which may go another way to the same server
     assert extract.extract_item(begun, 0)
@@ -86,13 +65,10 @@ def _load(table: TablePlan, plan: Plan, result: TableResult, warehouse: Warehous
     key = object_keys.manifest(plan.source, RUN, table.raw_name)
     bucket.put(key, manifest(BUCKET, result.chunks))
     staged = staging_name(plan.source, RUN, 0)
-    committed = ControlRow(
+    committed = control_row(
         source=plan.source,
         table=table.name,
-        run_id=RUN,
-        generation=1,
         mode="replace",
-        target="moved",
         cursor=None,
         watermark=None,
         rows=result.rows,

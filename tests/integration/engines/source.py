@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.integration.engines.facts import FACTS, Facts
-from tests.integration.engines.types_of import TYPES, Values
+from tests.integration.engines.types_of import FIRST_STATEMENTS, TYPES, Values
 from tributary.engines.protocol import Engine
 from tributary.model.query import Query, ReadColumn
 from tributary.model.source_catalog import SourceTable, TableName
@@ -78,3 +78,21 @@ class Source:
                 if sum(page.rows for page in pages) < page_rows:
                     return rows
                 position = pages[-1].position
+
+
+def session_ids(source: Source) -> list[int]:
+    """Return the server's ids of the sessions that the engine has open."""
+    return [int(row[0]) for row in source.execute(source.facts.sessions.format(schema=source.schema))]
+
+
+def create_every_type(source: Source) -> dict[str, str]:
+    """Create a table `t` with a column per type; return the types by column name."""
+    for statement in FIRST_STATEMENTS[source.name]:
+        source.execute(statement)
+    columns = {f"c{number}": type for number, type in enumerate(source.types)}
+    definitions = ", ".join(f"{name} {type} NULL" for name, type in columns.items())
+    source.execute(f"CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, {definitions})")
+    for row in range(6):
+        literals = [values[row][0] if row < len(values) else "NULL" for _, values in source.types.values()]
+        source.execute(f"INSERT INTO t VALUES ({row}, {', '.join(literals)})")
+    return columns

@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 
 from local.databases.mariadb import MariaDB
-from tests.integration.engines.source import Source
-from tests.integration.engines.test_values import fill
+from tests.integration.engines.source import Source, create_every_type
 from tributary.engines import registry
 from tributary.engines.mysql import packets as mysql_packets
 from tributary.errors import SourceUnavailable, TableRefused, ValueRefused
@@ -76,7 +75,7 @@ def test_half_a_character_of_ucs2_is_refused_or_removed(maria: Source) -> None:
 def test_every_type_reads_the_same_through_the_drivers_public_interface(
     maria: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fill(maria)
+    create_every_type(maria)
     query = maria.query("t", order=("id",))
     at_once = maria.read(query)
     monkeypatch.setattr(mysql_packets, "usable", lambda driver: False)

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.engines.source import Source
-from tests.integration.engines.test_reading import ids
+from tests.integration.engines.source import Source, session_ids
 from tributary.engines import odbc
 from tributary.errors import SourceRefused, SourceUnavailable, TributaryError
 
@@ -82,7 +81,7 @@ def test_a_session_has_one_connection_for_all_queries(odbc_source: Source) -> No
         for _ in range(2):
             assert source.engine.ask(connection, "SELECT 1") == ("1",)
             assert [page.position for page in source.engine.read(connection, query)] == [("1",)]
-            assert len(ids(source)) == 1
+            assert len(session_ids(source)) == 1
 
 
 def test_a_password_of_any_characters_is_taken_and_a_wrong_one_refused(odbc_source: Source) -> None:

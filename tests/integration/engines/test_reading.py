@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.engines.source import Source
+from tests.integration.engines.source import Source, session_ids
 from tributary.engines.mysql import engine as mysql
 from tributary.engines.postgresql import engine as postgresql
 from tributary.errors import QueryCancelled, SourceUnavailable, TableRefused, TributaryError
@@ -114,15 +114,10 @@ def test_a_statement_that_takes_too_long_is_cancelled_and_says_so(source: Source
     assert time.monotonic() - started < 10
 
 
-def ids(source: Source) -> list[int]:
-    """Return the server's numbers of the sessions that this test's engine has open."""
-    return [int(row[0]) for row in source.execute(source.facts.sessions.format(schema=source.schema))]
-
-
 def in_the_middle(source: Source, query: Query, act: Callable[[int], Any]) -> TributaryError:
     """Run the query, do something to its session while it runs, and return how it ended."""
     with source.session() as connection:
-        timer = threading.Timer(0.5, lambda: act(*ids(source)))
+        timer = threading.Timer(0.5, lambda: act(*session_ids(source)))
         timer.start()
         with pytest.raises(TributaryError) as caught:
             list(source.engine.read(connection, query))
@@ -149,7 +144,7 @@ def test_a_session_ended_between_two_pages_is_a_source_unavailable(server_source
     kill = server_source.facts.kill
     with server_source.session() as connection:
         list(server_source.engine.read(connection, query))
-        (number,) = ids(server_source)
+        (number,) = session_ids(server_source)
         server_source.execute(kill.format(number))
         time.sleep(0.2)
         with pytest.raises(SourceUnavailable):

@@ -6,29 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from tests.integration.engines.source import Source
-from tests.integration.engines.types_of import FIRST_STATEMENTS
+from tests.integration.engines.source import Source, create_every_type
 from tributary.engines import registry
 from tributary.errors import UnsupportedType, ValueRefused
 from tributary.model import types
 from tributary.model.source_catalog import SourceColumn
 
 
-def fill(source: Source) -> dict[str, str]:
-    """Make a table with a column per type; return the types by column name."""
-    for statement in FIRST_STATEMENTS[source.name]:
-        source.execute(statement)
-    columns = {f"c{number}": type for number, type in enumerate(source.types)}
-    definitions = ", ".join(f"{name} {type} NULL" for name, type in columns.items())
-    source.execute(f"CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, {definitions})")
-    for row in range(6):
-        literals = [values[row][0] if row < len(values) else "NULL" for _, values in source.types.values()]
-        source.execute(f"INSERT INTO t VALUES ({row}, {', '.join(literals)})")
-    return columns
-
-
 def test_every_type_arrives_as_it_was_written(source: Source) -> None:
-    columns = fill(source)
+    columns = create_every_type(source)
     query = source.query("t", order=("id",))
     kinds = {column.name: column.kind.name for column in query.columns}
 
@@ -47,7 +33,7 @@ def test_every_type_arrives_as_it_was_written(source: Source) -> None:
 
 
 def test_every_type_that_can_be_a_key_pages_by_it(source: Source) -> None:
-    fill(source)
+    create_every_type(source)
     query = source.query("t", order=("id",))
     for place, (_, values) in enumerate(source.types.values()):
         column = query.columns[place + 1]
@@ -62,7 +48,7 @@ def test_every_type_that_can_be_a_key_pages_by_it(source: Source) -> None:
 
 def test_rendered_texts_are_the_positions_of_pages(source: Source) -> None:
     """What Plan asks for and what Extract carries are the same texts, or the same value at least."""
-    fill(source)
+    create_every_type(source)
     engine, query = source.engine, source.query("t", order=("id",))
     with source.session() as connection:
         for column in query.columns[1:]:

@@ -1,7 +1,7 @@
-"""What becomes of one attempt at a step: it ends, it dies at one of its calls of AWS, or it freezes there.
+"""The call of AWS at which one attempt at a step dies or freezes.
 
-A dead attempt calls nothing any more, as a killed process. A frozen one is a zombie: everybody else
-goes on without it, and when it is let go it does the rest of its work in a world that has moved.
+A dead attempt makes no further call, like a killed process. A frozen attempt is a zombie: everything else
+continues without it, and once released it does the rest of its work in a changed world.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ class Died(BaseException):
 
 
 @dataclass
-class Fate:
-    """What happens at the `at`-th call of AWS that the attempt makes, and whether it came to that."""
+class FailurePoint:
+    """What happens at the `at`-th call of AWS that the attempt makes, and whether it was reached."""
 
     kind: Kind = "lives"
     at: int = 0
-    meanwhile: Callable[[], object] | None = None  # what the world does just before that call
+    before: Callable[[], object] | None = None  # what happens just before that call
     calls: int = 0
     frozen: threading.Event = field(default_factory=threading.Event)
     let_go: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Make the call as the fate has it."""
+        """Make the call, or fail it."""
         with self.lock:
             self.calls += 1
             mine = self.calls
-        if self.meanwhile and mine == self.at:
-            self.meanwhile()
+        if self.before and mine == self.at:
+            self.before()
         if self.kind == "freezes" and mine >= self.at:
             self.frozen.set()
             self.let_go.wait(GIVE_UP_S)
@@ -56,25 +56,25 @@ class Fate:
         )
 
 
-class Reached:
-    """A client of AWS whose every call goes through a fate."""
+class FailingClient:
+    """A client of AWS whose every call goes through a point."""
 
-    def __init__(self, client: Any, fate: Fate) -> None:
+    def __init__(self, client: Any, point: FailurePoint) -> None:
         self._client = client
-        self._fate = fate
+        self._point = point
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._client, name)
         if name in ("exceptions", "meta"):
             return found
-        return lambda *args, **kwargs: self._fate.call(found, *args, **kwargs)
+        return lambda *args, **kwargs: self._point.call(found, *args, **kwargs)
 
 
 class Attempt:
     """One attempt at a step, in a thread of its own; `began` is a `time.monotonic()` instant."""
 
-    def __init__(self, step: Callable[[Fate], Any], fate: Fate) -> None:
-        self.fate = fate
+    def __init__(self, step: Callable[[FailurePoint], Any], point: FailurePoint) -> None:
+        self.point = point
         self.began = time.monotonic()
         self.answer: Any = None
         self.error: BaseException | None = None
@@ -84,7 +84,7 @@ class Attempt:
 
     def _run(self) -> None:
         try:
-            self.answer = self._step(self.fate)
+            self.answer = self._step(self.point)
         except BaseException as error:
             self.error = error
 
@@ -96,13 +96,13 @@ class Attempt:
     def watch(self) -> Attempt:
         """Return once it has ended or is frozen."""
         give_up = time.monotonic() + GIVE_UP_S
-        while self.alive and not self.fate.frozen.is_set():
+        while self.alive and not self.point.frozen.is_set():
             assert time.monotonic() < give_up, "an attempt neither ends nor freezes"
             self._thread.join(0.005)
         return self
 
     def end(self) -> None:
         """Let it go on, and return once it has ended."""
-        self.fate.let_go.set()
+        self.point.let_go.set()
         self._thread.join(GIVE_UP_S)
         assert not self.alive, "an attempt does not end"

@@ -55,7 +55,7 @@ class Mailbox:
 
 
 @dataclass
-class Told:
+class WrittenOutput:
     """What a stack has told, in pieces: each is given once, since what was told stays as it is."""
 
     stack: Any
