@@ -23,9 +23,9 @@ setup: .venv/.ready ## Make .venv, and install MariaDB's server where apt can
 	@local/setup.sh python .venv-sam requirements-sam.txt
 	@touch $@
 
-.venv-checks/.ready: requirements-checks.txt $(wildcard statemachine/package*.json) local/setup.sh
+.venv-checks/.ready: requirements-checks.txt $(wildcard tests/lint/package*.json) local/setup.sh
 	@PIP_NO_DEPS=1 PIP_NO_COMPILE=1 local/setup.sh python .venv-checks requirements-checks.txt # all is pinned
-	@local/setup.sh node .venv-checks statemachine
+	@local/setup.sh node .venv-checks tests/lint
 	@touch $@
 
 demo: setup ## Run two sources through the whole pipeline on this machine and compare every table

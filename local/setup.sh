@@ -53,6 +53,7 @@ install_node_packages() {
   echo "Installing $directory/package-lock.json into $1"
   (cd "$room" && PATH="$node/bin:$PATH" node "$node/lib/node_modules/npm/bin/npm-cli.js" ci --silent)
   for name in $(sed -nE '/"devDependencies"/,/}/s/^ *"(.+)": "[0-9.]+",?$/\1/p' "$room/package.json"); do
+    [ -e "$room/node_modules/.bin/$name" ] || continue # a library has no command
     printf '#!/bin/bash\nPATH="%s/bin:$PATH" exec "%s/node_modules/.bin/%s" "$@"\n' "$node" "$room" "$name" \
       >"$environment/bin/$name"
     chmod +x "$environment/bin/$name"
