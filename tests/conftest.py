@@ -8,11 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from local.databases import mariadb as mariadb_server
 from local.databases import postgres as postgres_server
 from local.databases.mariadb import MariaDB
 from local.databases.postgres import Postgres
+
+# How fast a machine is says nothing about the code.
+settings.register_profile("tributary", deadline=None)
+settings.load_profile("tributary")
 
 # Shared modules with assertions, so that a failure shows the values.
 pytest.register_assert_rewrite("tests.e2e", "tests.integration", "tests.unit")

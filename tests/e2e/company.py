@@ -164,7 +164,7 @@ class Company:
     def function(self, logical_id: str) -> str:
         """Return the deployed name of a function of the template."""
         functions = self.client("lambda").list_functions()["Functions"]
-        return next(f["FunctionName"] for f in functions if logical_id in f["FunctionName"])
+        return next(str(f["FunctionName"]) for f in functions if logical_id in f["FunctionName"])
 
 
 def _value(cell: dict[str, Any]) -> Any:

@@ -91,7 +91,7 @@ class Judge:
         """Return a run that begins now."""
         began = time.monotonic()
         self.first = self.first or began
-        settled = min([began, *(one.began for one in (*self.made.open, *self.zombies))])
+        settled = min([began, *(one.began for one in self.made.open), *(one.began for one in self.zombies)])
         columns = {name: set(table.columns) for name, table in self.made.tables.items()}
         return Run(arn, asked, began, settled, columns)
 

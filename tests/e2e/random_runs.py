@@ -15,12 +15,12 @@ from functools import partial
 from typing import Any
 
 from tributary.errors import ConfigError, LeaseLost, PlanOutdated, TransientError
-from tributary.model.plan import Plan
+from tributary.model.plan import Plan, RequestKind
 from tributary.model.plan import ReadRequest as Bounds
 
 from .committed import BASE
 from .compare import full_name
-from .failure_points import Attempt, Died, FailurePoint
+from .failure_points import Attempt, Died, FailurePoint, Kind
 from .random_judge import Asked, Judge, Run
 from .random_source import APPENDED
 from .steps import Steps, Turn
@@ -145,7 +145,9 @@ class RandomRuns:
 
     def _request(self, asked: Asked) -> dict[str, Any]:
         """Return the fields of Plan's request."""
-        what = "replay" if asked.replay else "window" if asked.before else "from" if asked.since else None
+        what: RequestKind | None = (
+            "replay" if asked.replay else "window" if asked.before else "from" if asked.since else None
+        )
         bounds = Bounds(what=what, since=asked.since, before=asked.before) if what else None
         return {"tables": self._names(asked), "full_refresh": asked.full_refresh, "asked": bounds}
 
@@ -218,7 +220,8 @@ class RandomRuns:
     ) -> Any:
         """Make a step, by as many attempts as it takes; raise BrokenOff where the execution ends in it."""
         if name == broken and self.chance.random() < 0.7:
-            kind = self.chance.choice(["dies before", "dies after", "freezes", "freezes"])
+            kinds: list[Kind] = ["dies before", "dies after", "freezes", "freezes"]
+            kind = self.chance.choice(kinds)
             point = FailurePoint(kind, self.chance.randint(1, self.chance.choice([8, CALLS[name]])))
             attempt = Attempt(step, point).watch()
             if attempt.alive:

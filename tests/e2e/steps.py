@@ -128,7 +128,7 @@ def role_client(company: Company, service: str, function: str) -> Any:
             FunctionName=company.stack.functions[function]
         )
         made = client(service, company.stack.endpoint_url)
-        company.clients[key] = boto3.session.Session().client(
+        company.clients[key] = boto3.session.Session().client(  # type: ignore[call-overload]
             service,
             endpoint_url=company.stack.endpoint_url,
             region_name=REGION,

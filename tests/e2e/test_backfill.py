@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from .company import Company, Source
@@ -48,7 +50,7 @@ def change_quietly(source: Source) -> None:
 
 
 def notes(source: Source, mode: str) -> list[tuple[int, str]]:
-    return [tuple(row) for row in source.loaded(mode, "id, note", order="id, note")]  # type: ignore[misc]
+    return [tuple(row) for row in source.loaded(mode, "id, note", order="id, note")]
 
 
 @pytest.mark.parametrize("engine", SERVERS)
@@ -117,7 +119,7 @@ def test_what_cannot_be_read_again_is_refused_before_anything_is(company: Compan
         + ", {name: counted, mode: merge, cursor: id}, {name: keyless, mode: append, cursor: at}]"
     )
     day, later = DAY.format(1), DAY.format(2)
-    refusals = [
+    refusals: list[tuple[dict[str, Any], str]] = [
         ({"tables": ["merge"], "to": day}, 'the input has "to" without "from"'),
         ({"from": day}, 'the input has "from" without "tables"; name the tables'),
         ({"tables": ["merge"], "from": day, "full_refresh": True}, "a full refresh reads all rows"),

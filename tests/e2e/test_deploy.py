@@ -265,7 +265,7 @@ def test_the_raw_layer_is_shown_run_by_run_and_what_stands_in_the_way_fails_no_l
 
     island.warehouse('ALTER SCHEMA etl_raw_dev OWNER TO "IAMR:tributary-WarehouseRole"')
     third, notes = loads("INSERT INTO orders VALUES (3, 'c')")
-    rows = [(first, "image", 1, None), (first, "image", 2, None), (second, "image", 2, None)]
+    rows: list[Row] = [(first, "image", 1, None), (first, "image", 2, None), (second, "image", 2, None)]
     rows += [(third, "image", 2, None), (third, "image", 3, "c")]
     assert (notes, shown("id, note")) == ([], rows)
 

@@ -43,6 +43,7 @@ def test_a_table_that_is_refused_counts_as_that_and_falls_behind_while_its_neigh
     assert (second["RunsFailed"], second["TablesRefused"], second["RowsLoaded"]) == ([1], [1], [2])
     waking = 8 * 0.375 / 60  # a minute of the warehouse
     assert waking < first["EstimatedCostUsd"][0] < 2 * waking
+    assert ended.report
     assert ended.report["cost_usd"] == second["EstimatedCostUsd"][0]
     assert ended.table("public.fine")["cost_usd"] > 0
     [told] = company.mailbox.about(ended.arn)

@@ -13,7 +13,7 @@ from tributary.redshift import control
 from tributary.redshift.bootstrap import bootstrap
 from tributary.redshift.control import ControlRow
 from tributary.redshift.data_api import Warehouse as Pipeline
-from tributary.redshift.sql import FRESHNESS, STATUS
+from tributary.redshift.sql import CONTROL, FRESHNESS, STATUS, WATERMARKS
 
 from .redshift_warehouse import Warehouse, serve
 
@@ -70,7 +70,7 @@ def test_the_loader_may_do_its_work_and_nothing_else(warehouse: Warehouse) -> No
         "UPDATE public.etl_control SET watermark = NULL",
         "DELETE FROM public.etl_fence",
         "DROP TABLE public.etl_control",
-        f"DROP VIEW {control.WATERMARKS}",
+        f"DROP VIEW {WATERMARKS}",
         "CREATE USER another PASSWORD DISABLE",
     ]
     allowed = [sql for sql in refused if warehouse.submit(sql, role="Loader")["Status"] != "FAILED"]
@@ -91,10 +91,10 @@ def test_an_older_versions_tables_become_this_ones_with_their_rows_and_grants(wa
     prepare(warehouse)
     warehouse.run(control.commit([COMMITTED]), role="Loader")
     warehouse.run(  # as a version without this column had them
-        *(f"DROP VIEW {view}" for view in (control.WATERMARKS, STATUS, FRESHNESS)),
-        f"ALTER TABLE {control.CONTROL} DROP COLUMN unread_columns",
-        f"CREATE VIEW {control.WATERMARKS} AS SELECT source_name, watermark FROM {control.CONTROL}",
-        f"CREATE VIEW {STATUS} AS SELECT source_name FROM {control.CONTROL}",
+        *(f"DROP VIEW {view}" for view in (WATERMARKS, STATUS, FRESHNESS)),
+        f"ALTER TABLE {CONTROL} DROP COLUMN unread_columns",
+        f"CREATE VIEW {WATERMARKS} AS SELECT source_name, watermark FROM {CONTROL}",
+        f"CREATE VIEW {STATUS} AS SELECT source_name FROM {CONTROL}",
     )
 
     prepare(warehouse)

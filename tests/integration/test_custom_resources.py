@@ -168,7 +168,7 @@ def test_one_endless_line_is_cut_too(mailbox: Mailbox) -> None:
 def test_an_answer_that_is_turned_away_is_sent_again(
     mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(custom_resource.time, "sleep", lambda _: None)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
     mailbox.refuse = 2
     assert [answer["Status"] for answer in act(mailbox, lambda properties: None)] == ["SUCCESS"]
 
@@ -176,7 +176,7 @@ def test_an_answer_that_is_turned_away_is_sent_again(
 def test_an_answer_that_cannot_be_sent_is_an_error_so_that_lambda_calls_again(
     mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(custom_resource.time, "sleep", lambda _: None)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
     mailbox.refuse = 3
     with pytest.raises(OSError, match="503"):
         act(mailbox, lambda properties: None)

@@ -146,7 +146,7 @@ def test_sequence_numbers_rise_in_reading_order(postgres: Postgres, bucket: Buck
 
     numbers = [row[-1] for row in workshop.rows()]
 
-    assert numbers == sorted(set(numbers), key=int)  # type: ignore[call-overload]
+    assert numbers == sorted(set(numbers), key=lambda number: int(str(number)))
     assert SEQUENCE == "_tributary_seq"
 
 

@@ -206,7 +206,7 @@ def test_a_digest_tells_every_value_of_every_kind_from_every_other(warehouse: Wa
         for name, (kind, *_) in kinds.items()
     )
     plain = [one for _, one, _ in kinds.values()]
-    rows: list[list[str | None]] = [plain]
+    rows: list[list[str | None]] = [[*plain]]
     for place, (_, _, other) in enumerate(kinds.values()):
         rows += [[*plain[:place], value, *plain[place + 1 :]] for value in (other, None)]
     table = History(warehouse, "kinds", columns, cursor=None).plan(minute=1)

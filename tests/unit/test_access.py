@@ -120,7 +120,7 @@ def asked(said: Said | str, **changes: object) -> TableAccess | None:
 
 def test_a_files_access_is_of_the_warehouses_columns() -> None:
     said = Said(
-        columns=Columns(exclude=("region",)), mask={"email": "hash", "born": "null"}, rows={"region": "EU"}
+        columns=Columns(exclude=("region",)), mask={"email": "hash", "born": "null"}, rows={"region": ("EU",)}
     )
     assert asked(said) == TableAccess(
         schema_name="shop",

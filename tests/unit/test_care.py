@@ -133,16 +133,16 @@ def test_a_table_that_takes_anothers_place_is_told_the_key_that_was_told_of_that
 
 def test_a_table_that_takes_anothers_place_gets_every_comment_those_of_the_warehouse_too() -> None:
     stand = comments.Comments.of([("shop", "orders", None, "by hand"), ("shop", "orders", "id", "number")])
-    said = {"id": "number", "code": "a code"}
-    anew = stand.missing(Target("shop", "orders"), said, anew=True)
+    wanted: dict[str | None, str] = {"id": "number", "code": "a code"}
+    anew = stand.missing(Target("shop", "orders"), wanted, anew=True)
     assert anew == ((None, "by hand"), ("id", "number"), ("code", "a code"))
 
 
 def test_comments_are_said_where_they_changed_and_never_taken_away() -> None:
     stand = comments.Comments.of([("shop", "orders", None, "by hand"), ("shop", "orders", "id", "number")])
-    said = {"id": "number", "code": "it's a \\ \0code", "size": "x" * 9000}
+    wanted: dict[str | None, str] = {"id": "number", "code": "it's a \\ \0code", "size": "x" * 9000}
 
-    changed = stand.missing(Target("shop", "orders"), said)
+    changed = stand.missing(Target("shop", "orders"), wanted)
 
     assert changed == (("code", "it's a \\ code"), ("size", "x" * 8000))
     table = orders(comments=(*changed[:1], (None, "all orders")))

@@ -100,7 +100,7 @@ def records(blocks: list[Block]) -> list[bytes]:
 @example([b"x" * size for size in range(240, 290)], [1 << 20], 301)
 @example([b"x" * 2_560, b"x" * 65_530, b"x" * 65_536, b"y", b"x" * 0x0A6400, b"z"], [1 << 20], 301)
 @example([b"x" * (3 << 20), b"y", b"y"], [1 << 22], 301)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_postgresql_rows_are_the_messages_wherever_they_are_divided(
     rows: list[bytes], sizes: list[int], notice: int
 ) -> None:
@@ -217,7 +217,7 @@ def read(parts: Iterable[mysql_packets.Rows], columns: int) -> Iterator[Row]:
 @example([(b"y" * 70_000,), (b"x",), (b"y" * 70_000,), (None,)], [1_000], 254)
 @example([(b"x" * size, None) for size in (0, 240, 249, 250, 251, 252, 253, 65_535, 65_536)], [9], 0)
 @example([(b"x" * size, b"z") for size in (0xFFFFFF - 5, 0xFFFFFF + 9, 3)], [1 << 20], 0)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_mysql_rows_are_the_packets_wherever_they_are_divided(
     rows: list[Row], sizes: list[int], first: int
 ) -> None:

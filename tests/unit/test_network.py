@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from ipaddress import ip_network
+from ipaddress import IPv4Network, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +104,7 @@ def test_two_private_subnets_in_two_zones_and_no_way_out_but_to_aws(ec2: Any) ->
     subnets = ec2.describe_subnets(SubnetIds=outputs["SubnetIds"].split(","))["Subnets"]
     assert len({subnet["AvailabilityZone"] for subnet in subnets}) == 2
     assert not any(subnet["MapPublicIpOnLaunch"] for subnet in subnets)
-    assert all(ip_network(subnet["CidrBlock"]).subnet_of(ip_network("10.42.0.0/24")) for subnet in subnets)
+    assert all(IPv4Network(subnet["CidrBlock"]).subnet_of(IPv4Network("10.42.0.0/24")) for subnet in subnets)
     assert [routes(ec2, subnet["SubnetId"]) for subnet in subnets] == [set(), set()]
     vpc = subnets[0]["VpcId"]
     assert ec2.describe_nat_gateways()["NatGateways"] == []

@@ -16,6 +16,7 @@ import pytest
 from tributary.engines import odbc
 from tributary.engines.odbc import Binding, Dialect, ErrorCodes
 from tributary.engines.sqlserver import engine as sqlserver
+from tributary.engines.sqlserver import types
 from tributary.errors import TableRefused, ValueRefused
 from tributary.model.query import Page, Query, ReadColumn
 from tributary.model.source_catalog import TableName
@@ -258,7 +259,7 @@ MEANT = {
 
 @pytest.mark.parametrize(("state", "native"), MEANT)
 def test_an_error_of_sql_server_is_identified_by_its_number_and_its_state(state: str, native: str):
-    dialect = Dialect(sqlserver.binding, sqlserver._select, sqlserver.MEANINGS)
+    dialect = Dialect(types.binding, sqlserver._select, sqlserver.MEANINGS)
     assert odbc.meaning(dialect, ErrorCodes(state, native)) == MEANT[state, native]
 
 

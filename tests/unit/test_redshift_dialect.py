@@ -27,6 +27,7 @@ from tributary.redshift import (
 )
 from tributary.redshift.stage import drop, stage
 from tributary.redshift.text_sizes import with_sizes
+from tributary.redshift.views import VIEWS
 from tributary.redshift.widen import widen
 
 URL = "s3://raw/_runs/shop/20261123_233901/manifests/3.json"
@@ -106,7 +107,7 @@ def around() -> Iterator[str]:
     """Return the statements beside the tables' own batches."""
     yield from (control.find_user("IAMR:loader"), control.create_user("IAMR:loader"))
     yield from (*control.create(), *control.grant("IAMR:loader", "dev"))
-    older = [*control.TABLES, *(view.name for view in control.VIEWS)]
+    older = [*control.TABLES, *(view.name for view in VIEWS)]
     yield from control.upgrade({name: ["source_name"] for name in older})
     yield from (
         control.create_schema("shop"),

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tributary.config.models import Source, TableSettings
+from tributary.config.models import Columns, Source, TableSettings
 from tributary.config.selection import only, resolve
 from tributary.errors import ConfigError
 from tributary.model.plan import Failure
@@ -52,8 +52,8 @@ class TestResolve:
         defaults = {"cursor": "at", "nulls": "include", "columns": {"exclude": ["x"]}}
         (settings,) = resolve(source(entry, defaults=defaults), TABLES).selected.values()
         assert settings == TableSettings(
-            cursor="at", key=("id",), columns={"take": ("id", "at")}, nulls="refuse"
-        )  # type: ignore[arg-type]
+            cursor="at", key=("id",), columns=Columns(take=("id", "at")), nulls="refuse"
+        )
 
     def test_a_query_is_a_table_that_the_source_does_not_have(self) -> None:
         totals = TableName("", "totals")

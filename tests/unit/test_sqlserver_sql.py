@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import sqlglot
+from pydantic import SecretStr
 from sqlglot import exp
 
 from tributary.config.models import TableSettings
@@ -21,6 +22,7 @@ from tributary.engines.odbc import Binding
 from tributary.engines.sqlserver import catalog
 from tributary.engines.sqlserver import engine as sqlserver
 from tributary.engines.sqlserver import types as sqlserver_types
+from tributary.engines.sqlserver.types import binding
 from tributary.errors import InternalError, SecretError, TableRefused, UnsupportedType
 from tributary.model import types
 from tributary.model.query import Query, ReadColumn
@@ -54,7 +56,7 @@ def query(**parts: Any) -> Query:
 
 def bulk(read: Query) -> str:
     """Return the statement that a read sends."""
-    return sqlserver._select(read, [sqlserver.binding(column).sql for column in read.columns])
+    return sqlserver._select(read, [binding(column).sql for column in read.columns])
 
 
 def parses(sql: str) -> bool:
@@ -263,7 +265,7 @@ TYPES = {  # type -> kind, what the warehouse has, how it travels, whether it or
 def test_a_types_kind_and_binding(type: str):
     (column,) = read_columns(("c", type))
     expected = TYPES[type]
-    arrived = types.warehouse(column.kind), sqlserver.binding(column).sql, sqlserver.orders(type)
+    arrived = types.warehouse(column.kind), binding(column).sql, sqlserver.orders(type)
     assert (column.kind.name, *arrived) == expected
     assert parses(f"SELECT {expected[2]} FROM [dbo].[t] AS t")
     assert parses(f"SELECT {sqlserver.rendered('c', type)} FROM [dbo].[t]")
@@ -283,12 +285,12 @@ def test_a_type_that_is_not_supported_is_refused_by_name(type: str):
 
 def test_any_type_can_be_read_as_text_and_a_time_is_not_truncated_then():
     def taken(type: str) -> Binding:
-        return sqlserver.binding(ReadColumn("c", type, Kind("text")))
+        return binding(ReadColumn("c", type, Kind("text")))
 
     assert taken("sql_variant").sql == WIDE
     assert taken("datetime2(7)").finer is False
     assert taken("date").sql == "CONVERT(varbinary(10), CONVERT(varchar(10), t.[c], 23))"
-    assert sqlserver.binding(ReadColumn("c", "datetime2(7)", Kind("timestamp"))).finer is True
+    assert binding(ReadColumn("c", "datetime2(7)", Kind("timestamp"))).finer is True
 
 
 def test_rows_are_not_read_by_what_no_index_holds():
@@ -382,7 +384,7 @@ def test_a_session_is_pinned():
     assert sqlglot.parse_one(known, read="tsql").key == "ifblock"
 
 
-SECRET = Secret(host="db", username="u;s}er", password="p}w;UID={sa}", dbname="sh op")
+SECRET = Secret(host="db", username="u;s}er", password=SecretStr("p}w;UID={sa}"), dbname="sh op")
 
 
 def test_a_connection_string_is_encrypted_and_nothing_in_the_secret_can_end_its_field():

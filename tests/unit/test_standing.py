@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from typing import Any
 
 from tributary.model.plan import Failure, PausedTable
 from tributary.model.report import RunReport, TableReport
@@ -60,7 +61,8 @@ def test_what_a_person_had_read_or_built_again_says_nothing_of_how_a_table_fares
 
 
 def test_a_success_between_failures_begins_the_count_anew():
-    bad, good = {"a": "LoadFailed", "b": "loaded"}, {"a": "loaded", "b": "loaded"}
+    bad: dict[str, Any] = {"a": "LoadFailed", "b": "loaded"}
+    good: dict[str, Any] = {"a": "loaded", "b": "loaded"}
     runs = [bad, bad, good, bad, bad]
     standing = after(*(report(number, **tables) for number, tables in enumerate(runs)))
     assert standing.tables["a"].failures == 2

@@ -112,7 +112,7 @@ def sql_server() -> Iterator[Source]:
             with closing(connect(name)) as inside:
 
                 def execute(sql: str) -> Any:
-                    cursor, rows = inside.execute(sql), []
+                    cursor, rows = inside.execute(sql), list[Any]()
                     while True:
                         rows += cursor.fetchall() if cursor.description else []
                         if not cursor.nextset():

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 from tributary.engines import odbc
 from tributary.engines.mysql import engine as mysql
@@ -42,6 +42,7 @@ BARE = ("number", "date", "datetime", "time")  # of MariaDB: a cast to BINARY wr
 SIZES = {"decimal": 80, "date": 16, "timestamp": 40, "timestamptz": 40, "uuid": 36}
 DAYS_BEFORE_1970 = 719_528  # as MariaDB counts them
 AS_KEPT = "SET character_set_results = binary"
+AnswerT = TypeVar("AnswerT")
 DRIVERS = {"postgresql": "psqlodbcw.so", "mysql": "libmaodbc.so"}
 
 
@@ -217,7 +218,7 @@ def engine(name: str, *, as_kept: bool = False) -> Any:
         CATALOGS[id(session)] = secret
         return session
 
-    def from_catalog(what: Callable[[Any], Any], session: odbc.Session) -> Any:
+    def from_catalog(what: Callable[[Any], AnswerT], session: odbc.Session) -> AnswerT:
         connection = way.native.connect(CATALOGS[id(session)], statement_timeout_s=60)
         try:
             return what(connection)

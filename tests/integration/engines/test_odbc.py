@@ -29,15 +29,15 @@ def test_long_values_among_short_ones_arrive_complete(odbc_source: Source, order
     source.execute(f"CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, x {source.facts.text})")
     lengths = dict.fromkeys(range(1, 2001), 5) | {700: 4_099, 1_500: 9_000, 1_501: 65_535}
     for start in range(1, 2_001, 500):
-        rows = ", ".join(f"({n}, '{str(n % 10) * lengths[n]}')" for n in range(start, start + 500))
-        source.execute(f"INSERT INTO t VALUES {rows}")
+        values = ", ".join(f"({n}, '{str(n % 10) * lengths[n]}')" for n in range(start, start + 500))
+        source.execute(f"INSERT INTO t VALUES {values}")
     query = source.query("t", order=("id",) if ordered else ())
 
     with source.session() as connection:
-        rows = [row for page in source.engine.read(connection, query) for row in page.table.to_pylist()]
+        read = [row for page in source.engine.read(connection, query) for row in page.table.to_pylist()]
         assert connection.caps == ({query.table: 1} if ordered else {})
 
-    assert sorted((row["id"], len(row["x"]), row["x"][:1]) for row in rows) == [
+    assert sorted((row["id"], len(row["x"]), row["x"][:1]) for row in read) == [
         (number, length, str(number % 10)) for number, length in sorted(lengths.items())
     ]
 
@@ -67,9 +67,9 @@ def test_a_value_longer_than_every_buffer_is_read_row_by_row(
     source.execute(f"INSERT INTO t VALUES (1, NULL), (2, {long}), (3, {long}), (4, NULL)")
     query = source.query("t", order=("id",))
     with source.session() as connection:
-        rows = [row for page in source.engine.read(connection, query) for row in page.table.to_pylist()]
+        read = [row for page in source.engine.read(connection, query) for row in page.table.to_pylist()]
         assert connection.caps == {query.table: len(odbc.CAPS_BYTES)}
-    assert [row["x"] for row in rows] == [None, b"\xab" * 400_000, b"\xab" * 400_000, None]
+    assert [row["x"] for row in read] == [None, b"\xab" * 400_000, b"\xab" * 400_000, None]
 
 
 def test_a_session_has_one_connection_for_all_queries(odbc_source: Source) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.integration.engines.source import Source, session_ids
-from tributary.engines.mysql import engine as mysql
-from tributary.engines.postgresql import engine as postgresql
+from tributary.engines.mysql import packets
+from tributary.engines.postgresql import copy_frames
 from tributary.errors import QueryCancelled, SourceUnavailable, TableRefused, TributaryError
 from tributary.model.query import Query
 from tributary.model.source_catalog import TableName
@@ -80,7 +80,7 @@ def test_the_drivers_public_interface_reads_the_same_as_their_sockets(
         ]
         source.execute(f"INSERT INTO t VALUES {', '.join(values)}")
     query = source.query("t", order=("id",))
-    inside = {"pg": postgresql.copy_frames, "maria": mysql.packets}[name]
+    inside: Any = {"pg": copy_frames, "maria": packets}[name]
 
     def read() -> list[dict[str, Any]]:
         with source.session() as connection:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -52,7 +53,7 @@ def test_values_of_the_widest_columns_arrive_whole_and_longer_ones_are_cut(
 
 
 # Values that the warehouse cannot hold, among others that it can: what a policy makes of each.
-TREATED: dict[str, dict[str, tuple[dict[Fault, Policy], str, dict[str, Any]]]] = {
+TREATED: dict[str, dict[str, tuple[dict[Fault, Policy], str, dict[Any, Any]]]] = {
     "postgresql": {
         "date": (
             {"date_out_of_range": "clamp"},
@@ -139,8 +140,8 @@ def test_what_a_policy_treats_arrives_treated_and_is_counted_to_the_value(
         good = TYPES[source.name].get(type, Drawn(texts(2)))
         types[type] = Drawn(
             good.values | st.sampled_from(list(faulty)),
-            lambda v, good=good, faulty=faulty: faulty[v] if _is_in(v, faulty) else good.arrived(v),
-            lambda v, good=good, faulty=faulty: v if _is_in(v, faulty) else good.given(v),
+            partial(_treated, good, faulty),
+            partial(_given, good, faulty),
             good.cast if "text" in good.cast or source.name != "postgresql" else "{}::text::" + type,
             good.read,
         )
@@ -169,6 +170,14 @@ def test_what_a_policy_treats_arrives_treated_and_is_counted_to_the_value(
             counted[f"c{place}", fault] = touched
     assert len(counted) == len(types)
     assert {(one.column, one.fault): one.values for one in moved.result.altered} == counted
+
+
+def _treated(good: Drawn, faulty: dict[Any, Any], value: Any) -> Any:
+    return faulty[value] if _is_in(value, faulty) else good.arrived(value)
+
+
+def _given(good: Drawn, faulty: dict[Any, Any], value: Any) -> Any:
+    return value if _is_in(value, faulty) else good.given(value)
 
 
 def _is_in(value: Any, faulty: dict[Any, Any]) -> bool:
