@@ -123,7 +123,7 @@ def test_a_text_gets_the_size_of_its_values_and_grows_before_one_would_not_fit(
 
         for table in SIZED:
             assert size(source, table) == after.replace("VARCHAR", "character varying"), table
-            assert f"column note: {before} → {after}; a longer value has come" in told[table]
+            assert f"column note: {before} → {after}; a value is longer than the column" in told[table]
             assert ("note", "type_changed", before, after) in recorded_changes(source, table), table
         assert [recorded_changes(source, "widest"), size(source, "widest")] == [
             [],

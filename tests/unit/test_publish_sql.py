@@ -60,12 +60,12 @@ def test_stage_without_rows_copies_nothing() -> None:
 def test_a_whole_image_is_counted_beside_what_it_would_replace() -> None:
     image = orders(full_refresh=True)
     assert stage(image, NAME, None, "role")[-1] == (
-        f"SELECT arrived, standing FROM (SELECT COUNT(*) AS arrived FROM {STAGING}) AS a "
-        'CROSS JOIN (SELECT COUNT(*) AS standing FROM "shop"."orders") AS s'
+        f"SELECT arrived, existing FROM (SELECT COUNT(*) AS arrived FROM {STAGING}) AS a "
+        'CROSS JOIN (SELECT COUNT(*) AS existing FROM "shop"."orders") AS e'
     )
     lives = changed(image, mode="history")
     assert stage(lives, NAME, None, "role")[-1].endswith(
-        ' FROM "shop"."orders" WHERE "is_current" = TRUE) AS s'
+        ' FROM "shop"."orders" WHERE "is_current" = TRUE) AS e'
     )
 
 
@@ -218,7 +218,7 @@ def test_a_replay_begins_with_an_empty_image_of_the_table() -> None:
 
 def test_each_run_of_a_replay_does_to_the_image_what_it_did_to_the_table() -> None:
     run = orders(mode="append", key=(), last_run="20261121_233901")
-    there = replay_image.of_image(run, NAME, 1)
+    there = replay_image.on_image(run, NAME, 1)
     image = f'"etl_staging"."{NAME}_1"'
 
     assert replay_image.stage_run(run, NAME, 2, "s3://m", "role") == stage(run, NAME, "s3://m", "role")[1:]
@@ -231,8 +231,8 @@ def test_each_run_of_a_replay_does_to_the_image_what_it_did_to_the_table() -> No
         f'DROP TABLE IF EXISTS "etl_staging"."{NAME}_2"',
         f'ALTER TABLE {image} RENAME TO "{NAME}_2"',
         (
-            f'SELECT arrived, standing FROM (SELECT COUNT(*) AS arrived FROM "etl_staging"."{NAME}_2") AS a '
-            f'CROSS JOIN (SELECT COUNT(*) AS standing FROM "shop"."orders" WHERE {OWN_ROWS}) AS s'
+            f'SELECT arrived, existing FROM (SELECT COUNT(*) AS arrived FROM "etl_staging"."{NAME}_2") AS a '
+            f'CROSS JOIN (SELECT COUNT(*) AS existing FROM "shop"."orders" WHERE {OWN_ROWS}) AS e'
         ),
     ]
 
@@ -402,11 +402,11 @@ def test_a_whole_image_closes_the_versions_of_rows_that_vanished() -> None:
 
     assert statements[1] == (
         f'UPDATE "shop"."orders" SET "valid_to" = GREATEST("orders"."valid_from", {START}), '
-        '"is_current" = FALSE FROM (SELECT standing."id" AS "id", standing."code" AS "code" '
-        f'FROM "shop"."orders" AS standing LEFT JOIN {STAGING} AS staged ON standing."id" = staged."id" '
-        'AND standing."code" = staged."code" '
-        'AND OCTET_LENGTH(standing."code") = OCTET_LENGTH(staged."code") '
-        'WHERE standing."is_current" = TRUE AND staged."_tributary_seq" IS NULL) AS vanished '
+        '"is_current" = FALSE FROM (SELECT existing."id" AS "id", existing."code" AS "code" '
+        f'FROM "shop"."orders" AS existing LEFT JOIN {STAGING} AS staged ON existing."id" = staged."id" '
+        'AND existing."code" = staged."code" '
+        'AND OCTET_LENGTH(existing."code") = OCTET_LENGTH(staged."code") '
+        'WHERE existing."is_current" = TRUE AND staged."_tributary_seq" IS NULL) AS vanished '
         f'WHERE {SAME_KEY.replace("_tributary_stage", "vanished")} AND "orders"."is_current" = TRUE'
     )
 
@@ -463,7 +463,7 @@ def test_in_a_shared_target_only_rows_of_the_source_are_met() -> None:
     replaced = publish(orders(owner="shop", full_refresh=True), NAME, control_row())
     assert replaced[2] == f'DELETE FROM "shop"."orders" WHERE {mine}'
     assert stage(orders(owner="shop", full_refresh=True), NAME, None, "role")[-1].endswith(
-        ' FROM "shop"."orders" WHERE "source_system" = \'shop\') AS s'
+        ' FROM "shop"."orders" WHERE "source_system" = \'shop\') AS e'
     )
     appended = publish(orders(owner="shop", mode="append", key=(), last_run="r"), NAME, control_row())
     assert appended[1] == f'DELETE FROM "shop"."orders" WHERE "run_id" > \'r\' AND {mine}'
@@ -473,7 +473,7 @@ def test_in_a_shared_target_only_rows_of_the_source_are_met() -> None:
     met = [sql for sql in every[1:-2] if '"orders"' in sql and not sql.startswith("INSERT")]
     assert len(met) == 4
     assert all(mine in sql for sql in met)
-    assert 'AND staged."_tributary_seq" IS NULL AND standing."source_system" = \'shop\')' in met[0]
+    assert 'AND staged."_tributary_seq" IS NULL AND existing."source_system" = \'shop\')' in met[0]
 
 
 def test_a_control_table_of_an_earlier_version_gets_the_columns_that_it_lacks() -> None:

@@ -48,7 +48,7 @@ PLANS = {
     "merge into a table of another form": changed(DEEP_COPY, owner="shop", copied_form=(7, 90, 123)),
     "made with the sizes of its texts": with_sizes(new_table(), (300, 0)),
     "merge of texts that are widened": with_sizes(sized_plan(), (300, 9_000)),
-    "merge of a text that only another table holds": with_sizes(sized_plan(), (300, 0), remake=True),
+    "merge of a text that only another table holds": with_sizes(sized_plan(), (300, 0), copy=True),
     "merge by delete and insert": orders(repeated_keys=True),
     "merge in a shared target": orders(owner="shop"),
     "replace": orders(full_refresh=True),
@@ -99,7 +99,7 @@ def replayed() -> Iterator[str]:
     table, run = REPLAYED, orders(full_refresh=True)
     yield from replay_image.begin(table, NAME)
     yield from replay_image.stage_run(run, NAME, 1, URL, "arn:aws:iam::1:role/copy")
-    yield from publish.rows(replay_image.of_image(run, NAME, 0), NAME, control_row())
+    yield from publish.rows(replay_image.on_image(run, NAME, 0), NAME, control_row())
     yield from (*replay_image.end_run(table, NAME, 1), *publish.publish(table, f"{NAME}_1", control_row()))
 
 

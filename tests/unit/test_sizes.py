@@ -78,7 +78,7 @@ def test_a_new_table_is_made_with_the_sizes_of_its_values_and_staged_as_wide_as_
 
 def test_a_column_stays_as_it_is_while_its_values_fit() -> None:
     for longest in ((), (0, 0), (256, 1_024)):
-        for now in (with_sizes(sized_plan(), longest), with_sizes(sized_plan(), longest, remake=True)):
+        for now in (with_sizes(sized_plan(), longest), with_sizes(sized_plan(), longest, copy=True)):
             assert (now.texts.sizes, now.texts.widened, now.schema_changes.deep_copy) == (
                 {"code": 256, "note": 1_024},
                 {},
@@ -104,14 +104,14 @@ def test_a_column_is_widened_where_it_stands_before_a_value_that_does_not_fit() 
         SchemaChange(column="note", change="type_changed", before="VARCHAR(1024)", after="VARCHAR(65535)"),
     )
     assert table.notes == (
-        "column Code: VARCHAR(256) → VARCHAR(1024); a longer value has come",
-        "column note: VARCHAR(1024) → VARCHAR(65535); a longer value has come",
+        "column Code: VARCHAR(256) → VARCHAR(1024); a value is longer than the column",
+        "column note: VARCHAR(1024) → VARCHAR(65535); a value is longer than the column",
     )
 
 
 def test_where_the_warehouse_refuses_that_the_publish_makes_a_new_table() -> None:
     before = sized_plan(comments_of_copy=((None, "all orders"),), changes=(added("bounded", "VARCHAR(40)"),))
-    table = with_sizes(before, (257, 900), remake=True)
+    table = with_sizes(before, (257, 900), copy=True)
 
     statements = publish(table, NAME, control_row())
     assert statements[:6] == [
@@ -198,7 +198,7 @@ def test_a_new_column_is_added_with_the_size_of_its_values() -> None:
 
 def test_a_column_of_a_type_that_is_not_ours_is_left_alone() -> None:
     foreign = {**EXISTING, "code": "character(9)"}
-    now = with_sizes(sized_plan(existing_columns=foreign), (20_000, 2_000), remake=True)
+    now = with_sizes(sized_plan(existing_columns=foreign), (20_000, 2_000), copy=True)
     assert {one.name: one.type for one in now.schema_changes.deep_copy}["code"] == "character(9)"
     assert now.texts.sizes == {"note": 4_096}
 

@@ -87,7 +87,7 @@ class Loading:
         """Return the plan of a table, with the sizes that the values which were read ask for."""
         table = next(table for table in self.item(load.item).tables if table.number == load.number)
         result = self.result(table) if table.texts.sized_by_values else None
-        return text_sizes.with_sizes(table, result.longest, remake=load.deep_copy) if result else table
+        return text_sizes.with_sizes(table, result.longest, copy=load.deep_copy) if result else table
 
     def result(self, table: TablePlan) -> TableResult | None:
         """Return what Extract did with a table, None where it did not finish it."""

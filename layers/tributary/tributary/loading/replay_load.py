@@ -31,7 +31,7 @@ def batch(bucket: Bucket, plan: Plan, table: TablePlan, load: TableLoad, copy_ro
         bucket.put(key, manifest(bucket.name, run.chunks))
         url = f"s3://{bucket.name}/{key}"
     staged = replay_image.stage_run(run.table, name, load.replayed_run, url, copy_role)
-    of_run = replay_image.of_image(run.table, name, load.replayed_run - 1)
+    of_run = replay_image.on_image(run.table, name, load.replayed_run - 1)
     return [
         *staged,
         *rows(of_run, name, _committed(plan, run)),

@@ -283,7 +283,7 @@ def check_width(table: TablePlan, known: Mapping[str, str] | None) -> None:
         )
     if len(table.columns) <= WIDE:
         return
-    widened = with_sizes(table, None, remake=True)  # the most that a load may have to do
+    widened = with_sizes(table, None, copy=True)  # the most that a load may have to do
     longest = max(len(sql.encode()) for sql in (*_load(table), *_load(widened)))
     if longest > STATEMENT_BYTES_AT_MOST:
         raise TableRefused(

@@ -1,9 +1,9 @@
-"""A table in another form: a new table with the rows of the old one takes its place and its name.
+"""Deep copy: a new table with other columns gets the rows and the name of the old one.
 
-All of it stands in the publish, so a run that breaks off leaves the old table as it was, and doing
-it again does the same. The old table is locked first: no row that another source commits meanwhile
-may stay behind in it. Late-binding views find the new table by its name; a view that is bound to
-the old one stops the DROP, and with it the publish. (performing-a-deep-copy)
+All of it is part of the publish, so an interrupted run leaves the old table unchanged, and a retry
+does the same again. The old table is locked first, so no row that another source commits at the same
+time stays behind in it. Late-binding views find the new table by its name. A view that is bound to
+the old table makes the DROP fail, and the publish with it. (performing-a-deep-copy)
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from tributary.redshift import table_design
 from tributary.redshift.sql import comma, literal, quote
 from tributary.redshift.stage import target
 
-PREFIX = "_tributary_"  # of the new table's name until it has the old one's: no table of a source has it
+PREFIX = "_tributary_"  # of the new table's name until it is renamed; no source table's name begins with it
 
 
 def lock(table: TablePlan) -> str:
-    """Return the statement that keeps everybody else out of the table until the transaction ends.
+    """Return the statement that locks the table until the transaction ends.
 
-    It takes no snapshot (c_serial_isolation): as the first one it lets the copy see all that was
-    committed before.
+    LOCK takes no snapshot (c_serial_isolation). As the first statement it lets the copy see all rows
+    that were committed before the lock was granted.
     """
     return f"LOCK {target(table)}"
 
 
 def same_form(table: TablePlan) -> str:
-    """Return the statement that fails where the table's columns are not those that the plan saw.
+    """Return the guard that fails if the table's columns are not those that the plan saw.
 
-    Its source alone changes a table of its own; in a shared one another source may have done so since.
+    Only for a shared table: another source may have changed it after the plan was made.
     """
-    columns, words, sizes = table.schema_changes.copied_form or (0, 0, 0)
+    columns, lengths, sizes = table.schema_changes.copied_form or (0, 0, 0)
     return (
-        f"SELECT 1 / CASE WHEN COUNT(*) = {columns} AND SUM(LEN(column_name) + LEN(data_type)) = {words} AND "
+        f"SELECT 1 / CASE WHEN COUNT(*) = {columns} AND SUM(LEN(column_name) + LEN(data_type)) = {lengths} AND "
         "SUM(COALESCE(numeric_precision, 0) + COALESCE(numeric_scale, 0) + "
         f"COALESCE(character_maximum_length, 0)) = {sizes} THEN 1 ELSE 0 END AS same_form FROM svv_columns "
         f"WHERE table_schema = {literal(table.target.schema_name)} "
@@ -40,23 +40,23 @@ def same_form(table: TablePlan) -> str:
     )
 
 
-def remake(table: TablePlan, name: str) -> list[str]:
-    """Return the statements that give the table its new columns; `name` is its staging table's."""
-    made = quote(table.target.schema_name, f"{PREFIX}{name}")
+def deep_copy(table: TablePlan, name: str) -> list[str]:
+    """Return the statements that replace the table by a deep copy; `name` is its staging table's name."""
+    copy = quote(table.target.schema_name, f"{PREFIX}{name}")
     declared = comma(
         table_design.declaration(table, column.name, column.type) for column in table.schema_changes.deep_copy
     )
     return [
         *([same_form(table)] if table.schema_changes.copied_form else []),
-        f"CREATE TABLE {made} ({declared}){table_design.attributes(table)}",
-        *([] if _gives_way(table) else [_copy(table, made)]),
+        f"CREATE TABLE {copy} ({declared}){table_design.attributes(table)}",
+        *([] if _starts_empty(table) else [_copy_rows(table, copy)]),
         f"DROP TABLE {target(table)}",
-        f"ALTER TABLE {made} RENAME TO {quote(table.target.table_name)}",
+        f"ALTER TABLE {copy} RENAME TO {quote(table.target.table_name)}",
     ]
 
 
-def _gives_way(table: TablePlan) -> bool:
-    """Say whether no row of the old table stays: a whole image takes their place."""
+def _starts_empty(table: TablePlan) -> bool:
+    """Return whether no row of the old table is kept, because a full refresh replaces all of them."""
     return (
         table.publish.full_refresh
         and table.target.owner is None
@@ -64,7 +64,7 @@ def _gives_way(table: TablePlan) -> bool:
     )
 
 
-def _copy(table: TablePlan, made: str) -> str:
+def _copy_rows(table: TablePlan, copy: str) -> str:
     kept = [column for column in table.schema_changes.deep_copy if column.kept]
     changed = {change.column for change in table.schema_changes.changes if change.change == "type_changed"}
     values = comma(
@@ -72,4 +72,4 @@ def _copy(table: TablePlan, made: str) -> str:
         for column in kept
     )
     names = comma(quote(column.name) for column in kept)
-    return f"INSERT INTO {made} ({names}) SELECT {values} FROM {target(table)}"
+    return f"INSERT INTO {copy} ({names}) SELECT {values} FROM {target(table)}"

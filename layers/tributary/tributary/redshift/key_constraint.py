@@ -1,12 +1,12 @@
-"""The key of a table as information for Redshift's planner, which checks nothing and trusts it.
+"""The key of a table as a UNIQUE constraint: Redshift's planner trusts it and never checks it.
 
-So it is said only of a table that the publish makes or replaces whole, in a mode that keeps it true, and
-taken back in the very publish that ends that: `merge` and `replace` leave one row of each key; versions
-and appended rows repeat it; of a shared table each source speaks for its own rows alone. A text is no
-key for the planner: Redshift compares texts without their trailing blanks, and the column could not grow
-any more (r_ALTER_TABLE).
+So a table gets the constraint only in a publish that creates it or replaces all its rows, and only in a
+mode that keeps one row per key (`merge`, `replace`). The publish that ends this drops it. History and
+append repeat keys, and in a shared table a key is unique only within its source. A text key gets no
+constraint: Redshift ignores trailing blanks when it compares texts, and a constrained column cannot be
+widened (r_ALTER_TABLE).
 
-UNIQUE, not PRIMARY KEY: that needs NOT NULL, which cannot be taken away again when the key changes.
+UNIQUE, not PRIMARY KEY: that needs NOT NULL, which cannot be removed again when the key changes.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ PREFIX = "tributary_key_"
 
 
 def name(table: TablePlan) -> str | None:
-    """Return the name of the constraint that the table may have, None where it may have none.
+    """Return the name of the table's constraint, None if it must have none.
 
-    It tells tables and keys apart, so that it says by itself whether a constraint is still the right one.
+    The name is a digest of table and key, so it shows whether an existing constraint is still right.
     """
     kinds = {table.column(column).kind.name for column in table.key}
-    holds = (
+    unique = (
         table.mode in ("merge", "replace") and table.target.owner is None and not table.target.repeated_keys
     )
-    if not holds or not kinds or "text" in kinds:
+    if not unique or not kinds or "text" in kinds:
         return None
-    told = json.dumps([table.target.schema_name, table.target.table_name, sorted(keys(table))])
-    return PREFIX + hashlib.sha256(told.encode()).hexdigest()[:16]
+    identity = json.dumps([table.target.schema_name, table.target.table_name, sorted(keys(table))])
+    return PREFIX + hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 
 def existing(schemas: Sequence[str]) -> str:
@@ -47,9 +47,9 @@ def existing(schemas: Sequence[str]) -> str:
 
 
 def drop(table: TablePlan) -> list[str]:
-    """Return the statement that takes back what the publish makes untrue, [] where nothing is.
+    """Return the statement that drops a constraint which the publish makes untrue, [] if it stays true.
 
-    A constraint of a table that another one takes the place of goes with it.
+    A deep copy needs none: the constraint is dropped with the old table.
     """
     if (
         table.target.key_constraint is None
@@ -61,15 +61,15 @@ def drop(table: TablePlan) -> list[str]:
 
 
 def add(table: TablePlan) -> list[str]:
-    """Return the statement that tells the planner the key, [] where it knows it or must not.
+    """Return the statement that adds the constraint, [] if the table has it or must not have it.
 
-    What stands in a table that is merged into may be older than the mode, and so may what a replay brings
-    back; a table that takes another one's place is told what that one was.
+    Existing rows of a merge, and the rows of a replay, may be older than the mode, so they prove
+    nothing. A deep copy gets the constraint again if the old table had it.
     """
-    right = name(table)
-    known = right == table.target.key_constraint
-    sure = (table.publish.full_refresh or not table.target.exists) and table.replay is None
-    if right is None or not (table.schema_changes.deep_copy if known else sure):
+    wanted = name(table)
+    had = wanted == table.target.key_constraint
+    proven = (table.publish.full_refresh or not table.target.exists) and table.replay is None
+    if wanted is None or not (table.schema_changes.deep_copy if had else proven):
         return []
     columns = comma(map(quote, keys(table)))
-    return [f"ALTER TABLE {target(table)} ADD CONSTRAINT {quote(right)} UNIQUE ({columns})"]
+    return [f"ALTER TABLE {target(table)} ADD CONSTRAINT {quote(wanted)} UNIQUE ({columns})"]

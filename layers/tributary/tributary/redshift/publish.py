@@ -1,9 +1,8 @@
 """Publish: the one short transaction that makes a table's rows visible and moves its watermark.
 
-Its statements are always the lock of a table that is made anew, fence, the table's new form, the rows
-in the way of their mode, what the planner may know of the key, the end of the staging table, what changed
-of columns, and last the control row. The staging table goes with the transaction, so a publish that is
-sent twice finds it gone and changes nothing.
+Its statements, in order: lock (deep copy only), fence, schema changes, rows by mode, key constraint, DROP of
+the staging table, column changes, control row. The staging table is dropped in the same transaction, so
+a publish that is sent twice fails at the missing staging table and changes nothing.
 """
 
 from __future__ import annotations
@@ -14,17 +13,17 @@ from tributary.model.plan import TablePlan
 from tributary.model.warehouse_names import STAGING_SCHEMA
 from tributary.redshift import control, key_constraint
 from tributary.redshift.control import ControlRow
-from tributary.redshift.deep_copy import lock, remake
+from tributary.redshift.deep_copy import deep_copy, lock
 from tributary.redshift.modes.append import append
 from tributary.redshift.modes.history import open_versions
 from tributary.redshift.modes.merge import merge, replace_keys
 from tributary.redshift.modes.replace import replace_rows
-from tributary.redshift.replay_image import new_columns, put_in_place
+from tributary.redshift.replay_image import new_columns, replace_by_image
 from tributary.redshift.rows import deduplicate
 from tributary.redshift.sql import quote
 from tributary.redshift.stage import target
 
-NEW_COLUMNS_AT_MOST = 20  # added one by one: a batch has 40 statements at most
+NEW_COLUMNS_AT_MOST = 20  # each is a statement, and a batch has at most 40
 
 
 def publish(table: TablePlan, name: str, control_row: ControlRow) -> list[str]:
@@ -32,7 +31,7 @@ def publish(table: TablePlan, name: str, control_row: ControlRow) -> list[str]:
     return [
         *([lock(table)] if table.schema_changes.deep_copy else []),
         control.fence(control_row.source, control_row.generation),
-        *(remake(table, name) if table.schema_changes.deep_copy else _add_columns(table)),
+        *(deep_copy(table, name) if table.schema_changes.deep_copy else _add_columns(table)),
         *key_constraint.drop(table),
         *rows(table, name, control_row),
         *key_constraint.add(table),
@@ -43,21 +42,21 @@ def publish(table: TablePlan, name: str, control_row: ControlRow) -> list[str]:
 
 
 def fenced_at(table: TablePlan) -> int:
-    """Return the 0-based place of the fence in the table's publish."""
+    """Return the 0-based place of the fence in the publish batch; `same_form` follows it."""
     return 1 if table.schema_changes.deep_copy else 0
 
 
 def rows(table: TablePlan, name: str, control_row: ControlRow) -> list[str]:
-    """Return the statements that do with the staged rows what the table's mode says."""
+    """Return the statements that apply the staged rows in the table's mode."""
     if table.replay:
-        return put_in_place(table, name, control_row)
+        return replace_by_image(table, name, control_row)
     if table.mode == "history":
         return open_versions(table, name, control_row)
-    way = _way(table)
-    return [*([deduplicate(table, name)] if table.key else []), *way(table, name, control_row)]
+    apply = _apply(table)
+    return [*([deduplicate(table, name)] if table.key else []), *apply(table, name, control_row)]
 
 
-def _way(table: TablePlan) -> Callable[[TablePlan, str, ControlRow], list[str]]:
+def _apply(table: TablePlan) -> Callable[[TablePlan, str, ControlRow], list[str]]:
     if table.publish.full_refresh:
         return replace_rows
     if table.mode == "append":
@@ -66,14 +65,14 @@ def _way(table: TablePlan) -> Callable[[TablePlan, str, ControlRow], list[str]]:
 
 
 def commit_only(control_rows: list[ControlRow]) -> list[str]:
-    """Return the batch that records tables of which nothing was new: their watermarks stay as they are."""
+    """Return the batch that records tables without changes; their watermarks stay the same."""
     first = control_rows[0]
     return [control.fence(first.source, first.generation), control.commit(control_rows)]
 
 
 def _add_columns(table: TablePlan) -> list[str]:
-    # In the publish, not before it: a run that breaks off must leave the column new, so that the
-    # next run reads the table whole again.
+    # In the publish, not before it: after an interrupted run the column must still be new, so that
+    # the next run reads the whole table again.
     return [
         f"ALTER TABLE {target(table)} ADD COLUMN {quote(name)} {type}" for name, type in new_columns(table)
     ]

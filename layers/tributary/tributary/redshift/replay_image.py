@@ -1,9 +1,9 @@
-"""Rebuild: a table made anew from the raw layer, beside the one that stands, and put in its place at once.
+"""SQL of a replay: build an image of a table from the raw layer, then replace the table's rows by it.
 
-An image of the table begins empty. Each run of the raw layer is staged again and does to the image
-what it did to the table, in its own mode; so what comes out is what its publishes made. The image's
-name says how many runs it holds and changes with each, in the transaction that takes the run in: a
-batch that is sent twice finds the image gone and changes nothing.
+The image begins empty. Each run of the raw layer is staged again and applied to the image in the run's
+own mode, so the result is what its publishes produced. The image's name ends with the number of runs it
+contains. It is renamed in the transaction that applies a run, so a batch that is sent twice fails at the
+missing image and changes nothing.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from tributary.redshift.stage import create_target, stage, target
 
 
 def image_name(name: str, runs: int) -> str:
-    """Return the name of a table's image that holds so many runs; `name` is that of its staging table."""
+    """Return the name of the image that contains `runs` runs; `name` is the staging table's name."""
     return f"{name}_{runs}"
 
 
 def begin(table: TablePlan, name: str) -> list[str]:
-    """Return the batch that makes the empty image, of the columns and types of the table.
+    """Return the batch that creates the empty image with the table's columns and types.
 
-    LIKE takes over its distribution and sort keys as well (r_CREATE_TABLE_NEW).
+    LIKE copies its distribution and sort keys too (r_CREATE_TABLE_NEW).
     """
     image = quote(STAGING_SCHEMA, image_name(name, 0))
     return [
@@ -38,7 +38,7 @@ def begin(table: TablePlan, name: str) -> list[str]:
 
 
 def new_columns(table: TablePlan) -> list[tuple[str, str]]:
-    """Return the columns, with their types, that the warehouse's table does not have yet."""
+    """Return the columns, with their types, that the publish adds to the warehouse's table."""
     types = {column.target: table_design.type_of(table, column) for column in table.columns} | added(
         table.mode
     )
@@ -46,37 +46,37 @@ def new_columns(table: TablePlan) -> list[tuple[str, str]]:
 
 
 def stage_run(run: TablePlan, name: str, number: int, manifest_url: str | None, copy_role: str) -> list[str]:
-    """Return the first part of a run's batch, which ends with the count of its rows that arrived.
+    """Return the first statements of a run's batch; the last one counts the run's staged rows.
 
-    Not what makes a missing target: an image that is missing holds this run already.
+    Without CREATE TABLE for the target: a missing image means that this run is already applied.
     """
-    _, *statements = stage(of_image(run, name, number - 1), name, manifest_url, copy_role)
+    _, *statements = stage(on_image(run, name, number - 1), name, manifest_url, copy_role)
     return statements
 
 
-def of_image(run: TablePlan, name: str, runs: int) -> TablePlan:
-    """Return the run's plan with the image in the place of the table."""
+def on_image(run: TablePlan, name: str, runs: int) -> TablePlan:
+    """Return the run's plan with the image as its target."""
     return run.with_changes(schema_name=STAGING_SCHEMA, table_name=image_name(name, runs), new_columns=())
 
 
 def end_run(table: TablePlan, name: str, number: int) -> list[str]:
-    """Return the last part of a run's batch: the image holds one run more, and is counted.
+    """Return the last statements of a run's batch: rename the image and count its rows.
 
-    The count stands beside that of what the image would replace.
+    The last one returns the image's row count and the count of the rows that it would replace.
     """
     before, after = (quote(STAGING_SCHEMA, image_name(name, runs)) for runs in (number - 1, number))
     arrived = f"SELECT COUNT(*) AS arrived FROM {after}"
-    standing = f"SELECT COUNT(*) AS standing FROM {target(table)}{where(ours(table))}"
+    existing = f"SELECT COUNT(*) AS existing FROM {target(table)}{where(ours(table))}"
     return [
         f"DROP TABLE {quote(STAGING_SCHEMA, name)}",
         f"DROP TABLE IF EXISTS {after}",
         f"ALTER TABLE {before} RENAME TO {quote(image_name(name, number))}",
-        f"SELECT arrived, standing FROM ({arrived}) AS a CROSS JOIN ({standing}) AS s",
+        f"SELECT arrived, existing FROM ({arrived}) AS a CROSS JOIN ({existing}) AS e",
     ]
 
 
-def put_in_place(table: TablePlan, name: str, control_row: ControlRow) -> list[str]:
-    """Return the statements that put the image, by its full name, in the place of the source's rows."""
+def replace_by_image(table: TablePlan, name: str, control_row: ControlRow) -> list[str]:
+    """Return the statements that replace the source's rows by those of the image `name`."""
     columns = comma(quote(column) for column in (*(one.target for one in table.columns), *added(table.mode)))
     return [
         f"DELETE FROM {target(table)}{where(ours(table))}",

@@ -1,4 +1,4 @@
-"""What the modes share: a staged row's values, how it is told by its key, how it is inserted."""
+"""SQL that the modes share: a staged row's values, how rows match by key, how they are inserted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tributary.redshift.control import ControlRow
 from tributary.redshift.sql import comma, literal, quote
 from tributary.redshift.stage import target
 
-ALIAS = "_tributary_stage"  # of the staging table: no table of a source may hide it
+ALIAS = "_tributary_stage"  # of the staging table; no source table can have this name
 
 
 def insert(table: TablePlan, name: str, control_row: ControlRow) -> str:
@@ -42,10 +42,10 @@ def keys(table: TablePlan) -> list[str]:
 
 
 def text_keys(table: TablePlan) -> list[str]:
-    """Return those key columns that are texts.
+    """Return the key columns that are texts.
 
-    Redshift ignores trailing blanks when it compares VARCHARs (r_Character_types): texts match on
-    their length in bytes as well.
+    Redshift ignores trailing blanks when it compares VARCHARs (r_Character_types), so texts must also
+    match in their length in bytes.
     """
     return [column.target for column in map(table.column, table.key) if column.kind.name == "text"]
 
@@ -61,19 +61,19 @@ def same_key(table: TablePlan, other: str = ALIAS) -> list[str]:
 
 
 def ours(table: TablePlan, name: str | None = None) -> list[str]:
-    """Return the condition, if there must be one, that keeps to the rows of this source."""
+    """Return the condition for the rows of this source, [] if the table has no others."""
     if table.target.owner is None:
         return []
     return [f'{name or quote(table.target.table_name)}."source_system" = {literal(table.target.owner)}']
 
 
 def where(conditions: list[str]) -> str:
-    """Return the WHERE clause of the conditions with a space before it, '' where there are none."""
+    """Return the WHERE clause of the conditions with a space before it, '' if there are none."""
     return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
 def deduplicate(table: TablePlan, name: str) -> str:
-    """Return the statement that leaves of each key the row read last.
+    """Return the statement that keeps only the row read last of each key.
 
     A row that changes while its table is read may be read twice.
     """

@@ -1,6 +1,6 @@
-"""Stage: a run-named staging table made from the Parquet schema, filled by one COPY.
+"""Stage: create a staging table for this run with the Parquet schema, and fill it by one COPY.
 
-Nothing here touches what people read: it may fail and be repeated at no cost but time.
+A failure here leaves the table that people read unchanged, so the stage can be repeated.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def target(table: TablePlan) -> str:
 
 
 def create_target(table: TablePlan) -> str:
-    """Return the statement that creates the table people read, where it is missing."""
+    """Return the statement that creates the table that people read if it is missing."""
     own = [f"{quote(name)} {type}" for name, type in added(table.mode).items()]
     columns = comma([*table_design.declared(table), *own])
     return f"CREATE TABLE IF NOT EXISTS {target(table)} ({columns}){table_design.attributes(table)}"
@@ -38,12 +38,12 @@ def create_target(table: TablePlan) -> str:
 def stage(table: TablePlan, name: str, manifest_url: str | None, copy_role: str) -> list[str]:
     """Return the stage batch; without a manifest (no rows) the staging table stays empty.
 
-    The last statement counts what arrived, and beside it what a whole image would replace.
+    The last statement counts the staged rows and, for a full refresh, the rows that they would replace.
     """
     staged = quote(STAGING_SCHEMA, name)
     declared = [f"{quote(column.target)} {staging(column.kind)}" for column in table.columns]
     declared.append(f"{quote(SEQUENCE)} BIGINT")
-    if table.mode == "history":  # filled after COPY; wide enough for the digests of all columns
+    if table.mode == "history":  # set after COPY; wide enough for the digests of all columns
         declared += [f"{quote(DIGEST)} VARCHAR(65535)", f"{quote(FROM)} TIMESTAMP"]
     statements = [
         create_target(table),
@@ -69,14 +69,14 @@ def _count(table: TablePlan, staged: str) -> str:
     )
     ours = [f'"source_system" = {literal(table.target.owner)}'] if table.target.owner else []
     conditions = " AND ".join([*current, *ours])
-    standing = f"SELECT COUNT(*) AS standing FROM {target(table)}"
-    standing += f" WHERE {conditions}" if conditions else ""
+    existing = f"SELECT COUNT(*) AS existing FROM {target(table)}"
+    existing += f" WHERE {conditions}" if conditions else ""
     arrived = f"SELECT COUNT(*) AS arrived FROM {staged}"
-    return f"SELECT arrived, standing FROM ({arrived}) AS a CROSS JOIN ({standing}) AS s"
+    return f"SELECT arrived, existing FROM ({arrived}) AS a CROSS JOIN ({existing}) AS e"
 
 
 def manifest(bucket: str, chunks: Sequence[Chunk]) -> bytes:
-    """Return COPY's manifest: for Parquet `meta.content_length` is required, and exact.
+    """Return COPY's manifest. For Parquet `meta.content_length` is required and must be exact.
 
     (copy-parameters-data-source-s3)
     """
@@ -92,5 +92,5 @@ def manifest(bucket: str, chunks: Sequence[Chunk]) -> bytes:
 
 
 def drop(names: Sequence[str]) -> list[str]:
-    """Return the statements that remove staging tables which a broken run left."""
+    """Return the statements that drop staging tables of interrupted runs."""
     return [f"DROP TABLE IF EXISTS {quote(STAGING_SCHEMA, name)}" for name in names]

@@ -1,7 +1,7 @@
-"""How a table lies in the warehouse: distribution, sort order and encodings, where the file says them.
+"""The physical design of a table: distribution, sort order and encodings from the source's file.
 
-Where it says nothing, nothing is said to Redshift either: a table without keys is AUTO in all three, and
-Redshift chooses by the queries that it sees, our own merges among them (c_ato-enabling-disabling-monitoring).
+Without settings the table is AUTO in all three, and Redshift chooses by the queries that it sees, our
+own merges among them (c_ato-enabling-disabling-monitoring).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from tributary.model.plan import Column, TablePlan
 from tributary.model.types import staging, warehouse
 from tributary.redshift.sql import comma, quote
 
-ENCODINGS = ("raw", "az64", "lzo", "zstd")  # the others forbid a VARCHAR to grow, or are older than these
+ENCODINGS = ("raw", "az64", "lzo", "zstd")  # with others a VARCHAR cannot be widened, or these replaced them
 NUMBERS = ("SMALLINT", "INTEGER", "BIGINT", "DECIMAL", "DATE", "TIMESTAMP", "TIMESTAMPTZ")
 FLOATS = ("BOOLEAN", "REAL", "DOUBLE PRECISION")
 
@@ -25,30 +25,30 @@ def encodings(type_name: str) -> tuple[str, ...]:
 
 
 def type_of(table: TablePlan, column: Column) -> str:
-    """Return the type that a column of the table is made with."""
+    """Return the type of a new column of the table."""
     size_bytes = table.texts.sizes.get(column.target)
     return f"VARCHAR({size_bytes})" if size_bytes else warehouse(column.kind)
 
 
 def declared(table: TablePlan) -> list[str]:
-    """Return the declarations of the table's own columns, with the encodings that are asked for."""
+    """Return the declarations of the table's own columns, with the configured encodings."""
     return [declaration(table, column.target, type_of(table, column)) for column in table.columns]
 
 
 def declaration(table: TablePlan, target: str, type_name: str) -> str:
-    """Return a column's declaration, with the encoding that is asked for where the type can have it.
+    """Return a column's declaration, with the configured encoding if the type allows it.
 
-    A type that stands in the warehouse may be a wider one than the source's.
+    An existing column may have a wider type than the source's, with fewer encodings.
     """
-    asked = {table.column(name).target: encoding for name, encoding in table.design.encode.items()}.get(
+    configured = {table.column(name).target: encoding for name, encoding in table.design.encode.items()}.get(
         target
     )
-    encoded = f" ENCODE {asked.upper()}" if asked and asked in encodings(type_name) else ""
+    encoded = f" ENCODE {configured.upper()}" if configured and configured in encodings(type_name) else ""
     return f"{quote(target)} {type_name}{encoded}"
 
 
 def attributes(table: TablePlan) -> str:
-    """Return what stands behind the columns in CREATE TABLE, with a space before it, '' for AUTO."""
+    """Return the clause behind the columns of CREATE TABLE, with a space before it, '' for AUTO."""
     distkey = _distkey(table)
     if table.design.sortkey:
         names = (quote(table.column(name).target) for name in table.design.sortkey)
@@ -57,9 +57,9 @@ def attributes(table: TablePlan) -> str:
 
 
 def staged(table: TablePlan) -> str:
-    """Return the same for the staging table: rows of one key lie where the table's do.
+    """Return the same clause for the staging table, so that a merge joins rows of one node.
 
-    A merge then joins each node's rows with its own (c_best-practices-best-dist-key).
+    (c_best-practices-best-dist-key)
     """
     column = table.column(table.design.distkey) if table.design.distkey in table.key else None
     same = column is not None and staging(column.kind) == warehouse(column.kind)

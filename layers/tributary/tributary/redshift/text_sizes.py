@@ -1,15 +1,15 @@
-"""How wide a VARCHAR is whose text the source does not bound: as its values ask, with room to grow.
+"""Sizes of VARCHARs whose text the source does not bound: as wide as the values need, with room to grow.
 
-Redshift's guide warns of the widest size taken for convenience (c_best-practices-smallest-column-size):
-what a query keeps between its steps takes memory by the declared sizes of columns.
+Redshift's guide warns against the widest size as a default (c_best-practices-smallest-column-size):
+intermediate results take memory by the declared sizes of columns.
 
-The rule: no size cuts a value, and none stops a load, but where bound views forbid both ways to widen. A
-staging column is as wide as can be, so COPY takes whatever was read, and the longest value is known before a
-publish is sent. A column that is too narrow for it is widened before, where it stands; and where Redshift
-refuses that, in the publish, by the new table that any other type would get. None is made narrower.
+The rule: a size never truncates a value, and stops a load only if bound views forbid both ways to widen.
+A staging column has the widest size, so COPY takes every value, and the longest value is known before the
+publish. A column that is too narrow is widened in place before the publish; if Redshift refuses that, the
+publish makes a deep copy, as for any other type change. Columns never become narrower.
 
-A target that sources share has two sizes only, the smallest and the widest. No source knows what the others
-make of it meanwhile; so, whoever is first or late, each only ever widens it to the same end.
+A shared target has two sizes only, the smallest and the widest. No source knows what the others do at
+the same time, so concurrent sources converge on the same size.
 """
 
 from __future__ import annotations
@@ -22,41 +22,43 @@ from tributary.model.text_lengths import Longest
 from tributary.model.types import VARCHAR_BYTES
 from tributary.redshift.replay_image import new_columns
 
-SIZES = (256, 1_024, 4_096, 16_384, VARCHAR_BYTES)  # few and far apart: a column is seldom widened
+SIZES = (256, 1_024, 4_096, 16_384, VARCHAR_BYTES)  # few and far apart, so that a column is seldom widened
 ROOM = 2  # times the longest value seen
 WIDEST = f"VARCHAR({VARCHAR_BYTES})"
 
 
 def size_for(longest_bytes: int, *, shared: bool = False) -> int:
-    """Return the size of a new column whose longest value has so many bytes."""
+    """Return the size of a new column by the bytes of its longest value."""
     sizes = SIZES[:1] if shared else SIZES
     return next((size for size in sizes if size >= ROOM * longest_bytes), VARCHAR_BYTES)
 
 
 def existing_columns(columns: Iterable[Column], known: Mapping[str, str] | None) -> dict[str, str]:
-    """Return the columns that the warehouse's table has (`known`), {} where no text can be too narrow."""
+    """Return the columns of the warehouse's table (`known`), {} if no text can be too narrow."""
     texts = [column.target for column in columns if column.kind.sized_by_values]
     return dict(known) if known and any(known.get(text, WIDEST) != WIDEST for text in texts) else {}
 
 
-def with_sizes(table: TablePlan, longest: Longest, *, remake: bool = False) -> TablePlan:
-    """Return the frozen plan with a size for each text that its values size, by the longest of them.
+def with_sizes(table: TablePlan, longest: Longest, *, copy: bool = False) -> TablePlan:
+    """Return the plan with a size for each text that is sized by its longest value.
 
-    A new column gets room to grow. One that stands stays as it is while values fit; where one does not, it
-    is widened: by a new table where one is made anyway, or must be (`remake`). As plan and lengths are
-    frozen, whoever asks gets the same.
+    A new column gets room to grow. An existing column keeps its size while the values fit, and is widened
+    otherwise: by a deep copy if there is one anyway or Redshift refused to widen in place (`copy`). Plan
+    and lengths are frozen, so every call returns the same.
     """
     if not table.texts.sized_by_values:
         return table
     needed = _needed(table, longest)
-    made = _made(table) if table.target.exists else needed.keys()
-    stands = {name: size for name in needed if name not in made and (size := _size(table, name))}
-    grown = {name: size for name, size in stands.items() if size < needed[name]}
+    created = _created(table) if table.target.exists else needed.keys()
+    existing = {name: size for name in needed if name not in created and (size := _size(table, name))}
+    grown = {name: size for name, size in existing.items() if size < needed[name]}
     shared = table.target.owner is not None
-    sized = stands | {
-        name: size_for(most, shared=shared) for name, most in needed.items() if name in made or name in grown
+    sized = existing | {
+        name: size_for(most, shared=shared)
+        for name, most in needed.items()
+        if name in created or name in grown
     }
-    # What another source has made meanwhile may have the smallest size.
+    # Another source may have created the table since the plan, with the smallest size.
     doubtful = [
         name for name, most in needed.items() if shared and not table.target.exists and most > SIZES[0]
     ]
@@ -65,7 +67,7 @@ def with_sizes(table: TablePlan, longest: Longest, *, remake: bool = False) -> T
         SchemaChange(column=target, change="type_changed", before=_varchar(size), after=types[target])
         for target, size in grown.items()
     ]
-    recreated = remake or table.schema_changes.deep_copy
+    recreated = copy or table.schema_changes.deep_copy
     plan = table.with_changes(
         sizes=sized,
         widened={} if recreated else {name: sized[name] for name in (*grown, *doubtful)},
@@ -73,13 +75,13 @@ def with_sizes(table: TablePlan, longest: Longest, *, remake: bool = False) -> T
         changes=(*(_resized(change, types) for change in table.schema_changes.changes), *widened),
         notes=(*table.notes, *(_note(table, change) for change in widened)),
     )
-    return _remade(plan, types) if grown and remake and not table.schema_changes.deep_copy else plan
+    return _with_deep_copy(plan, types) if grown and copy and not table.schema_changes.deep_copy else plan
 
 
 def of_runs(
     runs: Iterable[tuple[TablePlan, Longest]], targets: Iterable[str], *, shared: bool
 ) -> dict[str, int]:
-    """Return the sizes of new columns for all that the runs read; a bound stands for the values it bounds."""
+    """Return the sizes of new columns for all values of the runs; a column's bound counts as a value."""
     most = dict.fromkeys(targets, 0)
     for table, longest in runs:
         needed = _needed(table, longest)
@@ -91,7 +93,7 @@ def of_runs(
 
 
 def _needed(table: TablePlan, longest: Longest) -> dict[str, int]:
-    """Return the bytes of the longest value by target; what is not known is as long as can be."""
+    """Return the bytes of the longest value by target, VARCHAR_BYTES if unknown."""
     texts = [column.target for column in table.columns if column.kind.sized_by_values]
     if longest == ():
         return dict.fromkeys(texts, 0)
@@ -100,8 +102,8 @@ def _needed(table: TablePlan, longest: Longest) -> dict[str, int]:
     return dict(zip(texts, longest, strict=True))
 
 
-def _made(table: TablePlan) -> Set[str]:
-    """Return the columns that are new, or become texts, in a table that stands."""
+def _created(table: TablePlan) -> Set[str]:
+    """Return the columns of an existing table that are new, or get a new type."""
     return {
         *table.schema_changes.new_columns,
         *(one.column for one in table.schema_changes.changes if one.change == "type_changed"),
@@ -109,9 +111,9 @@ def _made(table: TablePlan) -> Set[str]:
 
 
 def _size(table: TablePlan, target: str) -> int | None:
-    """Return the size of a VARCHAR that stands, None where the column is none."""
-    found = re.fullmatch(r"VARCHAR\((\d+)\)", table.texts.existing_columns.get(target, WIDEST))
-    return int(found[1]) if found else None
+    """Return the size of an existing VARCHAR, None if the column is not one."""
+    match = re.fullmatch(r"VARCHAR\((\d+)\)", table.texts.existing_columns.get(target, WIDEST))
+    return int(match[1]) if match else None
 
 
 def _retyped(column: DeepCopyColumn, types: Mapping[str, str]) -> DeepCopyColumn:
@@ -124,17 +126,17 @@ def _resized(change: SchemaChange, types: Mapping[str, str]) -> SchemaChange:
 
 def _note(table: TablePlan, change: SchemaChange) -> str:
     name = next(column.name for column in table.columns if column.target == change.column)
-    return f"column {name}: {change.before} → {change.after}; a longer value has come"
+    return f"column {name}: {change.before} → {change.after}; a value is longer than the column"
 
 
-def _remade(table: TablePlan, types: Mapping[str, str]) -> TablePlan:
-    """Return the plan with a new table in the place of the one that stands, new columns among its own."""
-    stands = (
+def _with_deep_copy(table: TablePlan, types: Mapping[str, str]) -> TablePlan:
+    """Return the plan with a deep copy of the existing table, new columns included."""
+    existing = (
         DeepCopyColumn(name=name, type=type, kept=True) for name, type in table.texts.existing_columns.items()
     )
     new = (DeepCopyColumn(name=name, type=type, kept=False) for name, type in new_columns(table))
     return table.with_changes(
-        deep_copy=(*(_retyped(column, types) for column in stands), *new),
+        deep_copy=(*(_retyped(column, types) for column in existing), *new),
         comments=(*table.design.comments, *table.design.comments_of_copy),
     )
 

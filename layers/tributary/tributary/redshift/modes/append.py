@@ -1,10 +1,10 @@
-"""Mode `append`: staged rows are added, and however often that is done they stand there once.
+"""Mode `append`: staged rows are added once, however often the publish runs.
 
-A run appends between the watermark before it and the one that it commits, so what later runs than
-the watermark's appended is not covered by any watermark: it goes first.
+A run appends the rows between the previous watermark and the one it commits. Rows of runs later than
+the watermark's run are covered by no watermark, so they are deleted first.
 
-Rows that a person has read again stand there already, with the same key and cursor: those stay as they
-were appended, under the run that appended them, and only the missing ones are added.
+Rows that a person requested again may already exist, with the same key and cursor. They keep the run that
+appended them, and only missing rows are added.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from tributary.redshift.stage import target
 
 
 def append(table: TablePlan, name: str, control_row: ControlRow) -> list[str]:
-    """Return the statements that add the staged rows in the place of what no watermark covers."""
-    if table.publish.last_run is None:  # a whole image beside those of other runs
+    """Return the statements that delete rows which no watermark covers and add the staged rows."""
+    if table.publish.last_run is None:  # a whole read, beside those of other runs
         uncovered = f'"run_id" = {literal(control_row.run_id)}'
     else:
         uncovered = f'"run_id" > {literal(table.publish.last_run)}'
     delete = f"DELETE FROM {target(table)}{where([uncovered, *ours(table)])}"
-    again = table.request is not None and table.request.what in ("from", "window")
-    known = [_drop_known(table, name)] if again else []
-    return [delete, *known, insert(table, name, control_row)]
+    requested = table.request is not None and table.request.what in ("from", "window")
+    drop_existing = [_drop_existing(table, name)] if requested else []
+    return [delete, *drop_existing, insert(table, name, control_row)]
 
 
-def _drop_known(table: TablePlan, name: str) -> str:
-    """Return the statement that drops the staged rows which were appended before."""
+def _drop_existing(table: TablePlan, name: str) -> str:
+    """Return the statement that drops staged rows which were appended before."""
     cursor = quote(table.column(table.read.cursor or "").target)
     same = [
         *same_key(table, quote(name)),

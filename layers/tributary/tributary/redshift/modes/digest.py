@@ -1,9 +1,9 @@
-"""The digest of a row: 32 hexadecimal digits that differ where any value of the row does.
+"""The digest of a row: 32 hexadecimal digits that differ if any value of the row differs.
 
 It is the MD5 of one MD5 per column that is not NULL, `MD5('name=' || MD5(value))`, in the order of
-the names. So NULL and '' differ, no value can pass for parts of two, and neither a reordered
-column nor a new one that is NULL changes the digest of a row. Every value is rendered in full, in a
-form that no session's setting changes.
+the names. So NULL and '' differ, one value never equals the parts of two, and neither a reordered
+column nor a new NULL column changes the digest of a row. Every value is rendered in full, in a
+form that does not depend on session settings.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ INSTANT = "YYYY-MM-DD HH24:MI:SS.US BC"
 
 
 def mark(table: TablePlan, name: str) -> list[str]:
-    """Return the statements that give each staged row its digest and the instant that it holds from.
+    """Return the statements that set the digest and valid-from time of each staged row.
 
-    The digest of a table too wide for one statement is put together in several.
+    If a table is too wide for one statement, several build the digest.
     """
     staged, digest = quote(STAGING_SCHEMA, name), quote(DIGEST)
     since = f"{quote(FROM)} = {_valid_from(table)}"
@@ -49,7 +49,7 @@ def _groups(expressions: list[str]) -> list[str]:
 
 
 def _valid_from(table: TablePlan) -> str:
-    """Return the instant a staged row holds from: its time cursor, else the start of the run."""
+    """Return the expression of a staged row's valid-from: its time cursor, else the start of the run."""
     start = f"CAST({literal(table.publish.opens_at)} AS TIMESTAMP)"
     cursor = table.column(table.read.cursor) if table.read.cursor else None
     if cursor is None or not cursor.kind.orders_time:
@@ -60,7 +60,7 @@ def _valid_from(table: TablePlan) -> str:
 
 
 def parts(columns: tuple[Column, ...]) -> list[str]:
-    """Return one expression per column: its 32 digits, or '' where it is NULL."""
+    """Return one expression per column: its 32 digits, '' if it is NULL."""
     ordered = sorted(columns, key=lambda column: column.target)
     return [
         f"COALESCE(MD5({literal(f'{column.target}=')} || MD5({_text(column)})), '')" for column in ordered
@@ -68,12 +68,12 @@ def parts(columns: tuple[Column, ...]) -> list[str]:
 
 
 def _text(column: Column) -> str:
-    """Return the text of a staged value: another text for every other value, NULL for NULL."""
+    """Return the text of a staged value: different values have different texts; NULL is NULL."""
     value = quote(column.target)
     if column.kind.name == "binary":
         return _binary(value, column.kind.limit_bytes or VARBYTE_BYTES)
-    word = staging(column.kind).partition("(")[0]
-    return TEXTS.get(word, _cast)(value)
+    type_name = staging(column.kind).partition("(")[0]
+    return TEXTS.get(type_name, _cast)(value)
 
 
 def _cast(value: str) -> str:
@@ -81,14 +81,14 @@ def _cast(value: str) -> str:
 
 
 def _float(value: str) -> str:
-    """Return a float's text and what that rounds away: 15 digits alone do not tell all floats apart."""
+    """Return a float's text and its rounding error: 15 digits alone do not distinguish all floats."""
     text = f"CAST({value} AS VARCHAR)"
     rest = f"{value} - CAST({text} AS DOUBLE PRECISION)"
     return f"{text} || '+' || CAST({rest} AS VARCHAR)"
 
 
 def _binary(value: str, limit_bytes: int) -> str:
-    """Return the digests of a binary's pieces; only a value that is long has all of them made."""
+    """Return the digests of a binary's pieces; only a long value needs all of them."""
     pieces = [
         f"MD5(TO_HEX(SUBSTRING({value}, {first}, {PIECE_BYTES})))"
         for first in range(1, limit_bytes, PIECE_BYTES)

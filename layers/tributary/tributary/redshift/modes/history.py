@@ -1,10 +1,9 @@
-"""Mode `history`: a row's states side by side, each from when it held to when the next one did.
+"""Mode `history`: versions of a row (SCD type 2), each valid until the next one begins.
 
-A version opens where a state's digest differs from the one before it, and closes the one before.
-Its `valid_from` is the cursor's value, so of a key's versions each begins later than the one
-before; a state that was read later, with a value that is not above theirs, takes the place of
-versions: of two changes at one instant the last one read is kept. So reading a state again changes
-nothing, nor does loading a run again.
+A version opens if a staged row's digest differs from the one before it, and closes the one before.
+Its `valid_from` is the cursor's value, so the versions of a key are in order. A row that was read later
+with a cursor value that is not higher replaces versions: of two changes at one instant the last one read
+is kept. So reading a row again changes nothing, nor does loading a run again.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from tributary.redshift.stage import target
 
 
 def open_versions(table: TablePlan, name: str, control_row: ControlRow) -> list[str]:
-    """Return the statements that open and close versions by the staged rows."""
+    """Return the statements that open and close versions for the staged rows."""
     begin = []
     if table.publish.convert_to_history:
         begin = [f"DELETE FROM {target(table)}{where(ours(table))}"]
@@ -27,36 +26,36 @@ def open_versions(table: TablePlan, name: str, control_row: ControlRow) -> list[
         begin = [_close_vanished(table, name)]
     return [
         *begin,
-        _drop_overtaken(table, name),
+        _drop_superseded(table, name),
         _drop_repeated(table, name),
         _drop_unchanged(table, name),
-        _delete_overtaken(table, name),
+        _delete_superseded(table, name),
         _close(table, name),
         _open(table, name, control_row),
     ]
 
 
 def _close_vanished(table: TablePlan, name: str) -> str:
-    """Return the statement that closes what stands open and is not in the whole image that was read."""
+    """Return the statement that closes current versions whose keys the full refresh did not read."""
     staged = quote(STAGING_SCHEMA, name)
-    shown = comma(f"standing.{quote(key)} AS {quote(key)}" for key in keys(table))
-    same = [f"standing.{quote(key)} = staged.{quote(key)}" for key in keys(table)]
+    shown = comma(f"existing.{quote(key)} AS {quote(key)}" for key in keys(table))
+    same = [f"existing.{quote(key)} = staged.{quote(key)}" for key in keys(table)]
     same += [
-        f"OCTET_LENGTH(standing.{quote(key)}) = OCTET_LENGTH(staged.{quote(key)})" for key in text_keys(table)
+        f"OCTET_LENGTH(existing.{quote(key)}) = OCTET_LENGTH(staged.{quote(key)})" for key in text_keys(table)
     ]
-    gone = ['standing."is_current" = TRUE', f"staged.{quote(SEQUENCE)} IS NULL", *ours(table, "standing")]
+    gone = ['existing."is_current" = TRUE', f"staged.{quote(SEQUENCE)} IS NULL", *ours(table, "existing")]
     table_name = quote(table.target.table_name)
     return (
         f'UPDATE {target(table)} SET "valid_to" = GREATEST({table_name}."valid_from", '
         f'CAST({literal(table.publish.opens_at)} AS TIMESTAMP)), "is_current" = FALSE '
-        f"FROM (SELECT {shown} FROM {target(table)} AS standing LEFT JOIN {staged} AS staged "
+        f"FROM (SELECT {shown} FROM {target(table)} AS existing LEFT JOIN {staged} AS staged "
         f"ON {' AND '.join(same)}{where(gone)}) AS vanished "
         f'WHERE {" AND ".join(same_key(table, "vanished"))} AND {table_name}."is_current" = TRUE'
     )
 
 
-def _drop_overtaken(table: TablePlan, name: str) -> str:
-    """Return the statement that drops states whose key has a later-read one which does not hold later."""
+def _drop_superseded(table: TablePlan, name: str) -> str:
+    """Return the statement that drops staged rows if a row of the key read later does not begin later."""
     later = (
         f"MIN({quote(FROM)}) OVER (PARTITION BY {_key(table)} ORDER BY {quote(SEQUENCE)} "
         "ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING)"
@@ -65,7 +64,7 @@ def _drop_overtaken(table: TablePlan, name: str) -> str:
 
 
 def _drop_repeated(table: TablePlan, name: str) -> str:
-    """Return the statement that drops states which equal the one before them in this run."""
+    """Return the statement that drops staged rows that equal the one before them in this run."""
     before = f"LAG({quote(DIGEST)}) OVER (PARTITION BY {_key(table)} ORDER BY {quote(SEQUENCE)})"
     return _drop(name, f"{quote(DIGEST)} AS digest, {before} AS before", "digest = followed.before")
 
@@ -79,7 +78,7 @@ def _drop(name: str, shown: str, condition: str) -> str:
 
 
 def _drop_unchanged(table: TablePlan, name: str) -> str:
-    """Return the statement that drops each key's first state where it is the version that stands open."""
+    """Return the statement that drops each key's first staged row if it equals the current version."""
     staged, sequence, table_name = (
         quote(STAGING_SCHEMA, name),
         quote(SEQUENCE),
@@ -102,8 +101,8 @@ def _opened(table: TablePlan, name: str) -> str:
     )
 
 
-def _delete_overtaken(table: TablePlan, name: str) -> str:
-    """Return the statement that takes away versions which do not begin before the first one to open."""
+def _delete_superseded(table: TablePlan, name: str) -> str:
+    """Return the statement that deletes versions that do not begin before the first new one."""
     return (
         f"DELETE FROM {target(table)} USING {_opened(table, name)} "
         f"WHERE {' AND '.join(same_key(table, 'opened'))} "
@@ -112,7 +111,7 @@ def _delete_overtaken(table: TablePlan, name: str) -> str:
 
 
 def _close(table: TablePlan, name: str) -> str:
-    """Return the statement that ends versions where the first one to open begins."""
+    """Return the statement that closes versions at the begin of the first new one."""
     table_name = quote(table.target.table_name)
     return (
         f'UPDATE {target(table)} SET "valid_to" = opened.since, "is_current" = FALSE '
@@ -139,6 +138,6 @@ def _open(table: TablePlan, name: str, control_row: ControlRow) -> str:
 
 
 def _key(table: TablePlan, prefix: str = "") -> str:
-    """Return the expressions that tell keys apart, also in their trailing blanks."""
+    """Return the expressions that distinguish keys, trailing blanks included."""
     lengths = [f"OCTET_LENGTH({prefix}{quote(key)})" for key in text_keys(table)]
     return comma([*(f"{prefix}{quote(key)}" for key in keys(table)), *lengths])

@@ -1,4 +1,4 @@
-"""Mode `merge`: a staged row takes the place of the row with its key, or is added."""
+"""Mode `merge`: a staged row replaces the row with its key, or is added."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tributary.redshift.stage import target
 
 
 def merge(table: TablePlan, name: str, control_row: ControlRow) -> list[str]:
-    """Return the statements that merge the staged rows, one of each key.
+    """Return the statements that merge the staged rows, one per key.
 
-    DELETE and INSERT stand in for a MERGE whose text the Data API would refuse.
+    DELETE and INSERT if the text of the MERGE is too long for the Data API.
     """
     statement = _merge(table, name, control_row)
     if len(statement.encode()) <= STATEMENT_BYTES_AT_MOST:
@@ -22,7 +22,7 @@ def merge(table: TablePlan, name: str, control_row: ControlRow) -> list[str]:
 
 
 def replace_keys(table: TablePlan, name: str, control_row: ControlRow) -> list[str]:
-    """Return the statements that put each staged row in the place of all rows with its key."""
+    """Return the statements that replace all rows of each staged key by the staged row."""
     delete = (
         f"DELETE FROM {target(table)} USING {quote(STAGING_SCHEMA, name)} AS {ALIAS} "
         f"WHERE {' AND '.join(same_key(table))}"

@@ -1,4 +1,4 @@
-"""Mode `replace`, and every other swap: the staged rows are the table's whole new image."""
+"""Mode `replace`, and every other full refresh: the staged rows replace all rows of the source."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tributary.redshift.stage import target
 
 
 def replace_rows(table: TablePlan, name: str, control_row: ControlRow) -> list[str]:
-    """Return the statements that put the staged rows in the place of all that stands there.
+    """Return the statements that replace all rows of the source by the staged rows.
 
-    DELETE, not TRUNCATE: TRUNCATE would commit the transaction it stands in (r_TRUNCATE).
+    DELETE, not TRUNCATE: TRUNCATE commits its transaction (r_TRUNCATE).
     """
     return [f"DELETE FROM {target(table)}{where(ours(table))}", insert(table, name, control_row)]
