@@ -5,7 +5,8 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from tributary.environment import LoadEnvironment
-from tributary.loading.load import Loading, load_run
+from tributary.loading.load import load_run
+from tributary.loading.run_load import RunLoad
 from tributary.model.documents import Document, RunEvent
 from tributary.observability import guarded, logger
 from tributary.storage.lease import held_plan
@@ -30,12 +31,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     call = LoadEvent.model_validate(event)
     logger.append_keys(source=call.source, run_id=call.run_id)
     environment = LoadEnvironment.read()
-    loading = Loading(
+    run = RunLoad(
         plan=held_plan(environment.bucket, call.source, call.run_id),
         bucket=environment.bucket,
         warehouse=environment.warehouse,
         copy_role=environment.copy_role_arn,
-        raw_tables=environment.raw_tables,
+        external_schema=environment.external_schema,
     )
-    progress = load_run(loading, {failed.item: failed.error for failed in call.failed_items})
+    progress = load_run(run, {failed.item: failed.error for failed in call.failed_items})
     return {"done": progress.done, "wait_s": progress.wait_s}

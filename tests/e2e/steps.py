@@ -20,7 +20,8 @@ from local.aws.lambdas import access_key
 from tributary import secret
 from tributary.errors import TributaryError
 from tributary.extraction.extract import Session, begin, extract_item
-from tributary.loading.load import Loading, LoadProgress, load_run
+from tributary.loading.load import LoadProgress, load_run
+from tributary.loading.run_load import RunLoad
 from tributary.planning.plan import PlanContext, PlanOutcome, RunRequest, plan_run
 from tributary.redshift.data_api import Warehouse
 from tributary.storage.bucket import Bucket
@@ -88,11 +89,11 @@ class Steps:
         session = Paged(usual.engine, usual.secret, usual.statement_timeout_s, turn=turn)
         return extract_item(replace(extraction, session=session), item)
 
-    def loading(self, run_id: str, point: FailurePoint) -> Loading:
+    def loading(self, run_id: str, point: FailurePoint) -> RunLoad:
         """Return what a call of Load begins with: a plan whose lease holds."""
         bucket = self._bucket(point)
         plan = held_plan(bucket, self.source.name, run_id)
-        return Loading(plan, bucket, self._warehouse("LoadFunction", point), COPY_ROLE)
+        return RunLoad(plan, bucket, self._warehouse("LoadFunction", point), COPY_ROLE)
 
     def load(self, run_id: str, point: FailurePoint) -> LoadProgress:
         """Call Load once."""

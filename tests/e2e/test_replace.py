@@ -40,8 +40,8 @@ def test_an_empty_table_empties_the_warehouses_where_that_is_allowed(source: Sou
     refused = source.run().table(full_name(source, "t"))["failure"]
     assert refused["error"] == "ImageRefused"
     assert refused["message"] == (
-        f"{full_name(source, 't')} has 0 rows now, and 2 stand in the warehouse: more would go than "
-        "may_vanish allows (50%); look into the source, and if that is right, start one run with "
+        f"{full_name(source, 't')} has 0 rows now, and the warehouse has 2: the load would remove too many "
+        "(may_vanish allows 50%); check the source, and if that is right, start one run with "
         '"may_vanish": "100%"'
     )
     assert source.loaded("t", "id") == [(1,), (2,)]

@@ -12,7 +12,8 @@ import pytest
 
 from local.databases.postgres import Postgres
 from tests.builders import RUN, column, put_item, put_result, run_plan, table_plan
-from tributary.loading.load import Loading, load_run
+from tributary.loading.load import load_run
+from tributary.loading.run_load import RunLoad
 from tributary.model.ledger import Ledger
 from tributary.model.own_columns import SEQUENCE
 from tributary.model.plan import Range, TablePlan
@@ -38,7 +39,7 @@ def warehouse(postgres: Postgres) -> Iterator[Warehouse]:
 def test_the_real_reason_of_a_failed_copy_is_told_without_its_value(warehouse: Warehouse) -> None:
     warehouse.run("CREATE SCHEMA shop", "CREATE SCHEMA etl_staging", *control.create())
     bucket = Bucket(warehouse.s3(), BUCKET)
-    loading = Loading(
+    run = RunLoad(
         run_plan(),
         bucket,
         Pipeline(warehouse.client(), {"Database": warehouse.api.database, "WorkgroupName": "any"}),
@@ -48,10 +49,10 @@ def test_the_real_reason_of_a_failed_copy_is_told_without_its_value(warehouse: W
     pq.write_table(pa.table({"note": [PLANTED], SEQUENCE: pa.array([1], pa.int64())}), rows)
     bucket.put(KEY, rows.getvalue())
     chunk = Chunk(key=KEY, size_bytes=len(rows.getvalue()))
-    put_item(bucket, loading.plan, notes())
-    put_result(bucket, loading.plan, chunks=(chunk,), rows=1)
+    put_item(bucket, run.plan, notes())
+    put_result(bucket, run.plan, chunks=(chunk,), rows=1)
 
-    while not load_run(loading, {}).done:
+    while not load_run(run, {}).done:
         time.sleep(0.05)
 
     ledger = bucket.document(object_keys.ledger("shop", RUN), Ledger)

@@ -180,7 +180,7 @@ def test_what_is_read_again_of_an_append_is_added_only_where_it_is_missing() -> 
     window = ReadRequest(what="window", since="10", before="20")
     table = orders(mode="append", last_run="20261122_233901", request=window)
 
-    statements = publish(table, NAME, control_row(mode="append", asked=window))
+    statements = publish(table, NAME, control_row(mode="append", request=window))
 
     assert statements[2:5] == [
         'DELETE FROM "shop"."orders" WHERE "run_id" > \'20261122_233901\'',
@@ -238,15 +238,15 @@ def test_each_run_of_a_replay_does_to_the_image_what_it_did_to_the_table() -> No
 
 
 def test_a_replay_publishes_the_image_in_one_transaction() -> None:
-    asked = control_row(asked=ReadRequest(what="replay"))
+    requested = control_row(request=ReadRequest(what="replay"))
 
-    assert publish(REPLAYED, f"{NAME}_2", asked) == [
+    assert publish(REPLAYED, f"{NAME}_2", requested) == [
         FENCE,
         'ALTER TABLE "shop"."orders" ADD COLUMN "size" SMALLINT',
         f'DELETE FROM "shop"."orders" WHERE {OWN_ROWS}',
         f'INSERT INTO "shop"."orders" ({COLUMNS}) SELECT {COLUMNS} FROM "etl_staging"."{NAME}_2"',
         f'DROP TABLE "etl_staging"."{NAME}_2"',
-        control.commit([asked]),
+        control.commit([requested]),
     ]
 
 

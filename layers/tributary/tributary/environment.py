@@ -18,7 +18,7 @@ from tributary.redshift.data_api import Warehouse
 from tributary.storage.bucket import Bucket
 
 if TYPE_CHECKING:
-    from tributary.loading.external_tables import RawTables
+    from tributary.loading.external_tables import ExternalSchema
 
 
 @cache
@@ -124,13 +124,13 @@ class LoadEnvironment(_RawBucket, _PipelineWarehouse):
     raw_retention_days: int = Field(ge=0)  # after which the raw layer's objects are deleted, 0 for never
 
     @property
-    def raw_tables(self) -> RawTables | None:
-        """Return the raw layer's external tables, None if the stack has none."""
+    def external_schema(self) -> ExternalSchema | None:
+        """Return the schema of the raw layer's external tables, None if the stack has none."""
         if self.raw_schema is None:
             return None
-        from tributary.loading.external_tables import RawTables  # no other function needs it
+        from tributary.loading.external_tables import ExternalSchema  # no other function needs it
 
-        return RawTables(self.raw_schema, self.raw_retention_days)
+        return ExternalSchema(self.raw_schema, self.raw_retention_days)
 
 
 class ReportEnvironment(_RawBucket):

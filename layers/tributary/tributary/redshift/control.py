@@ -48,7 +48,7 @@ class ControlRow:
     # image: the table holds exactly these rows of the source afterwards;
     # whole: all rows of the source, merged into those that were there; else changes
     contents: str | None = None
-    asked: ReadRequest | None = None  # what a person requested beyond the usual
+    request: ReadRequest | None = None  # what a person requested beyond the usual
 
 
 # A later version adds columns at the end, nullable, as ADD COLUMN does.
@@ -184,7 +184,7 @@ def commit(rows: Sequence[ControlRow]) -> str:
 def _values(row: ControlRow) -> str:
     run = (row.run_id, row.generation, row.mode, row.target, row.cursor, row.watermark)
     columns = (row.unread_columns, row.key, row.columns_digest, row.contents)
-    request = (row.asked.what, row.asked.since, row.asked.before) if row.asked else (None, None, None)
+    request = (row.request.what, row.request.since, row.request.before) if row.request else (None, None, None)
     values = (*run, row.chunks, row.size_bytes, __version__, *columns, *request)
     rest = comma(map(literal, values))
     return f"({literal(row.source)}, {literal(row.table)}, GETDATE(), {row.rows}, {rest})"

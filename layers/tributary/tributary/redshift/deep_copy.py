@@ -32,7 +32,8 @@ def same_form(table: TablePlan) -> str:
     """
     columns, lengths, sizes = table.schema_changes.copied_form or (0, 0, 0)
     return (
-        f"SELECT 1 / CASE WHEN COUNT(*) = {columns} AND SUM(LEN(column_name) + LEN(data_type)) = {lengths} AND "
+        f"SELECT 1 / CASE WHEN COUNT(*) = {columns} "
+        f"AND SUM(LEN(column_name) + LEN(data_type)) = {lengths} AND "
         "SUM(COALESCE(numeric_precision, 0) + COALESCE(numeric_scale, 0) + "
         f"COALESCE(character_maximum_length, 0)) = {sizes} THEN 1 ELSE 0 END AS same_form FROM svv_columns "
         f"WHERE table_schema = {literal(table.target.schema_name)} "
