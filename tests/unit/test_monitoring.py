@@ -58,11 +58,11 @@ def failed(table: str, error: str = "LoadFailed") -> TableReport:
     return TableReport(table=table, status="failed", failure=Failure(table=table, error=error, message="why"))
 
 
-def standing(*reports: RunReport) -> SourceHealth:
-    found = SourceHealth(source="shop", pause_after=9)
-    for told in reports:
-        found = found.after(told)
-    return found
+def health_after(*reports: RunReport) -> SourceHealth:
+    health = SourceHealth(source="shop", pause_after=9)
+    for one in reports:
+        health = health.after(one)
+    return health
 
 
 def emitted(capsys: pytest.CaptureFixture[str], run: Run) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def emitted(capsys: pytest.CaptureFixture[str], run: Run) -> dict[str, Any]:
 
 
 def a_run(*before: RunReport, this: RunReport) -> Run:
-    was = standing(*before)
+    was = health_after(*before)
     return Run(this, was, was.after(this))
 
 
@@ -105,21 +105,36 @@ def test_every_metric_shown_is_emitted_and_every_emitted_one_is_shown(
     assert set(re.findall(r'MetricName=\\"(\w+)\\"', BODY)) == names
 
 
-def test_an_alarm_on_a_measure_watches_one_that_is_emitted() -> None:
-    asked = [
+QUERY = re.compile(r"SELECT (SUM|MAX)\((\S+)\) FROM SCHEMA\((.*)\) GROUP BY (\S+) ORDER BY \1\(\) DESC")
+
+
+def insights_queries() -> list[re.Match[str]]:
+    texts = [
         query["Expression"]["Fn::Sub"] for alarm in ALARMS.values() for query in alarm.get("Metrics", [])
     ]
-    found = [
-        re.match(r"SELECT (?:SUM|MAX)\((\w+)\) FROM SCHEMA\((.*)\) GROUP BY source", one) for one in asked
-    ]
-    assert {match[1] for match in found if match} == {
+    return [match for text in texts for match in [QUERY.fullmatch(text)] if match or pytest.fail(text)]
+
+
+def test_an_alarm_on_a_measure_watches_one_that_is_emitted() -> None:
+    queries = insights_queries()
+    assert {query[2] for query in queries} == {
         "Slowdown",
         "TablesRefused",
         "ValuesAltered",
         "WatermarkLagSeconds",
     }
-    assert {match[2] for match in found if match} == {'"${MetricsNamespace}", service, source'}
-    assert len(asked) == len(found) == 4
+    assert {query[3] for query in queries} == {'"${MetricsNamespace}", service, "source"'}
+    assert len(queries) == 4
+
+
+def test_no_word_of_a_metrics_insights_query_is_reserved_unless_it_is_quoted() -> None:
+    _, _, listed = (ROOT / "tests/unit/metrics_insights_keywords.txt").read_text().partition("\n")
+    reserved = set(listed.split())
+    assert {"SELECT", "SOURCE"} <= reserved
+    for query in insights_queries():
+        words = [query[2], *query[3].split(", "), query[4]]
+        assert [word for word in words if word.upper() in reserved] == [], query[0]
+        assert all(re.fullmatch(r'\w+|"[^"]+"', word) for word in words), query[0]
 
 
 def test_a_run_is_counted(capsys: pytest.CaptureFixture[str], eventful: Run) -> None:
@@ -149,26 +164,26 @@ def test_the_namespace_is_the_one_that_the_functions_write_to() -> None:
 
 
 def test_lag_counts_from_the_last_load_or_the_first_attempt_and_forgets_what_is_no_table_now() -> None:
-    found = standing(
+    health = health_after(
         report(9, tables=(loaded("a"), loaded("gone"), failed("never"))),
         report(8, tables=(loaded("a"), failed("b"), failed("never"))),
         report(7, partial=True, tables=(loaded("a"),)),
         report(6, "failed", failure=Failure(table="shop", error="SourceUnavailable", message="why")),
     )
-    assert {table: round(age / 3600) for table, age in run_metrics.farthest_behind(found)} == {
+    assert {table: round(age / 3600) for table, age in run_metrics.farthest_behind(health)} == {
         "never": 9,
         "b": 8,
         "a": 7,
     }
-    assert [table for table, _ in run_metrics.farthest_behind(found)] == ["never", "b", "a"]
+    assert [table for table, _ in run_metrics.farthest_behind(health)] == ["never", "b", "a"]
 
 
 def test_a_paused_table_falls_behind() -> None:
     paused = (PausedTable(table="b", failures=3, run_id="r", error="LoadFailed"),)
-    found = standing(
+    health = health_after(
         report(9, tables=(loaded("a"), loaded("b"))), report(1, tables=(loaded("a"),), paused=paused)
     )
-    [(table, lag_s), *_] = run_metrics.farthest_behind(found)
+    [(table, lag_s), *_] = run_metrics.farthest_behind(health)
     assert table == "b"
     assert lag_s == pytest.approx(9 * 3600, abs=60)
 
@@ -183,20 +198,20 @@ def test_a_paused_table_falls_behind() -> None:
         (6, 1000, 0.3),  # counts as a minute
     ],
 )
-def test_a_run_is_slow_where_it_is_as_a_whole_and_per_row(seconds: float, rows: int, times: float) -> None:
+def test_a_run_is_slow_if_it_is_as_a_whole_and_per_row(seconds: float, rows: int, times: float) -> None:
     usual = [RunPace(duration_s=200.0, rows=1000)] * run_pace.ENOUGH
     assert run_pace.slowdown(usual, RunPace(duration_s=seconds, rows=rows)) == pytest.approx(times)
     assert run_pace.slowdown(usual[1:], RunPace(duration_s=seconds, rows=rows)) is None
 
 
 def test_only_whole_runs_that_loaded_rows_make_the_baseline_and_the_last_twenty_of_them() -> None:
-    said = [report(40 - hours, tables=(loaded("a", hours + 1),)) for hours in range(30)]
+    whole = [report(40 - hours, tables=(loaded("a", hours + 1),)) for hours in range(30)]
     others = [
         report(9, partial=True, tables=(loaded("a"),)),
         report(8, tables=(loaded("a", 0),)),
         report(7, "failed", tables=(loaded("a"), failed("b"))),
     ]
-    assert [run.rows for run in standing(*said, *others).recent] == list(range(11, 31))
+    assert [run.rows for run in health_after(*whole, *others).recent] == list(range(11, 31))
 
 
 def test_every_alarm_tells_the_topic_is_shown_and_is_explained() -> None:

@@ -94,8 +94,8 @@ def routes(ec2: Any, subnet: str) -> set[str]:
         if item["Type"] == "AWS::EC2::SubnetRouteTableAssociation"
         and made.get(item["Properties"]["SubnetId"]["Ref"]) == subnet
     ]
-    [found] = ec2.describe_route_tables(RouteTableIds=[made[table]])["RouteTables"]
-    leading = [route for route in found["Routes"] if route.get("GatewayId") != "local"]
+    [described] = ec2.describe_route_tables(RouteTableIds=[made[table]])["RouteTables"]
+    leading = [route for route in described["Routes"] if route.get("GatewayId") != "local"]
     return {route["DestinationCidrBlock"] for route in leading if "DestinationCidrBlock" in route}
 
 
@@ -123,8 +123,8 @@ def test_functions_can_be_called_by_nothing_and_call_aws_and_databases_alone(ec2
     egress = PART["Resources"]["FunctionGroup"]["Properties"]["SecurityGroupEgress"]
     *always, [condition, other, _] = [rule.get("Fn::If", rule) for rule in egress]
     ports = [(rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) for rule in [*always, other]]
-    asked = {"Ref": "SourcePort"}
-    assert ports == [("tcp", port, port) for port in (443, 5432, 3306, 1433, asked)]
+    given = {"Ref": "SourcePort"}
+    assert ports == [("tcp", port, port) for port in (443, 5432, 3306, 1433, given)]
     assert condition == "HasSourcePort"
 
 
@@ -145,7 +145,9 @@ def test_only_functions_call_the_interfaces_of_services(ec2: Any) -> None:
 
 def test_there_is_an_endpoint_for_every_service_that_functions_in_the_subnets_call(ec2: Any) -> None:
     build()
-    found = {one["ServiceName"].rpartition(".")[2] for one in ec2.describe_vpc_endpoints()["VpcEndpoints"]}
+    endpoints = {
+        one["ServiceName"].rpartition(".")[2] for one in ec2.describe_vpc_endpoints()["VpcEndpoints"]
+    }
     inside = [
         item["Properties"]["Role"]["Fn::GetAtt"]
         for item in HOUSE["Resources"].values()
@@ -160,7 +162,7 @@ def test_there_is_an_endpoint_for_every_service_that_functions_in_the_subnets_ca
         for one in policy["PolicyDocument"]["Statement"]
         for action in ([one["Action"]] if isinstance(one["Action"], str) else one["Action"])
     }
-    assert {SERVICES[service] for service in called - BESIDE} == found
+    assert {SERVICES[service] for service in called - BESIDE} == endpoints
 
 
 def first(reference: str | list[str]) -> str:

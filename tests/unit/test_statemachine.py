@@ -59,7 +59,7 @@ def test_an_alias_is_found_since_cloudformation_reads_it_as_text():
     ],
 )
 def test_a_mistake_is_found(change: Change, fault: str):
-    assert [found for found in faults_after(change) if fault in found]
+    assert [one for one in faults_after(change) if fault in one]
 
 
 def test_a_loop_without_an_end_is_found():

@@ -31,7 +31,7 @@ from tributary.stack.pause import PauseRequest, Which
 
 ROOT = Path(__file__).parents[2]
 SOURCE = yaml_parse((ROOT / "template.yaml").read_text())
-TRUST = {"sts:AssumeRole"}  # in a role's trust, where there is no resource
+TRUST = {"sts:AssumeRole"}  # in a role's trust, which names no resource
 # A function in subnets is refused without these on all resources (AWSLambdaVPCAccessExecutionRole).
 LAMBDAS_OWN = {
     "ec2:AssignPrivateIpAddresses",
@@ -66,7 +66,7 @@ def function(name: str) -> dict[str, Any]:
 
 
 def statements(tree: Any) -> Iterator[dict[str, Any]]:
-    """Yield every policy statement, wherever it stands."""
+    """Yield every policy statement, at any depth."""
     if isinstance(tree, list):
         for item in tree:
             yield from statements(item)
@@ -357,8 +357,8 @@ def test_every_resource_that_aws_can_tag_gets_the_stacks_tags():
         kind: PROVIDER_SCHEMA_MANAGER.get_resource_schema("eu-west-1", kind).schema.get("tagging", {})
         for kind in types - own
     }
-    untaggable = {kind for kind, told in tagging.items() if not told.get("taggable")}
-    assert untaggable == {  # rights, ties and settings, which cost nothing, and what stands in a tagged group
+    untaggable = {kind for kind, schema in tagging.items() if not schema.get("taggable")}
+    assert untaggable == {  # rights, ties and settings, which cost nothing, and what is in a tagged group
         "AWS::EC2::Route",
         "AWS::EC2::SubnetRouteTableAssociation",
         "AWS::EC2::VPCGatewayAttachment",
@@ -547,13 +547,13 @@ def test_a_custom_resources_event_is_the_templates(name: str):
 
 
 def test_the_event_that_resumes_is_one_that_the_function_takes():
-    asked = PauseRequest.parse(json.loads((ROOT / "events" / "resume.json").read_text()))
-    assert asked.resume == Which(source="shop", table="public.orders")
+    request = PauseRequest.parse(json.loads((ROOT / "events" / "resume.json").read_text()))
+    assert request.resume == Which(source="shop", table="public.orders")
 
 
 def test_the_event_that_gives_access_is_one_that_the_function_takes():
-    asked = AccessEvent.model_validate_json((ROOT / "events" / "access.json").read_text())
-    assert [table.table_name for table in asked.access] == ["customers", "salaries"]
+    request = AccessEvent.model_validate_json((ROOT / "events" / "access.json").read_text())
+    assert [table.table_name for table in request.access] == ["customers", "salaries"]
 
 
 def test_the_variables_for_a_local_call_are_declared_ones():
