@@ -105,6 +105,7 @@ class Deployer:
         self._attributes: dict[str, Mapping[str, str]] = {}  # of resources that are created by API
         self._existing: Existing | None = None
         self._deleted = False
+        self._rolled_back = False
 
     def deploy(
         self,
@@ -128,12 +129,17 @@ class Deployer:
             raise DeployError(
                 "the stack was deleted, and its retained resources keep their names; start a new local stack"
             )
+        if self._rolled_back:
+            raise DeployError("the stack is in state ROLLBACK_COMPLETE: delete it, then deploy again")
         if self._existing is None:
             return self._create(target)
         return self._update(self._existing, target)
 
     def delete(self) -> None:
         """Delete everything except what the template retains; raises DeployError if nothing is deployed."""
+        if self._rolled_back:
+            self._rolled_back = False
+            return
         existing = self._require_existing()
         self._send([Event("Delete", resource) for resource in existing.custom.values()])
         self._moto.delete()
@@ -171,12 +177,26 @@ class Deployer:
         return self._existing
 
     def _create(self, target: Target) -> Deployment:
-        new = Existing(target)
-        outputs = self._moto.create(target.parts, target.parameters)
-        self._make(new, outputs, there={})
-        events = self._events(new, Existing(target), outputs)
-        self._send(events)
+        new, events = Existing(target), list[Event]()
+        try:
+            outputs = self._moto.create(target.parts, target.parameters)
+            self._make(new, outputs, there={})
+            events = self._events(new, Existing(target), outputs)
+            self._send(events)
+        except Exception as error:
+            self._roll_back_creation(new, events, error)
+            raise
         return self._settle(new, outputs, events)
+
+    def _roll_back_creation(self, new: Existing, events: list[Event], error: Exception) -> None:
+        """Delete what was created. CloudFormation then keeps an empty stack, which takes no other deploy."""
+        try:
+            self._send([event.undone() for event in events])
+            self._moto.delete()
+            self._leave(new, Existing(new.target))
+        except Exception as failure:
+            raise DeployError(f"{error}; and what was created could not be deleted: {failure}") from error
+        self._rolled_back = True
 
     def _update(self, old: Existing, target: Target) -> Deployment:
         new, events = Existing(target), list[Event]()

@@ -32,13 +32,14 @@ class MotoStack:
     def update(self, parts: Parts, parameters: Mapping[str, str]) -> dict[str, str]:
         """Update the stack to another template and return all its outputs."""
         with self._artifacts(parts.artifacts):
-            self._api.update_stack(Capabilities=CAPABILITIES, **_given(parts.template, parameters))
+            given = _given(_created(parts.template), parameters)
+            self._api.update_stack(Capabilities=CAPABILITIES, **given)
         return self._outputs("UPDATE_COMPLETE")
 
     def show(self, parts: Parts, parameters: Mapping[str, str], outputs: Mapping[str, str]) -> None:
         """Show only the outputs that AWS would show, without the added ones."""
         shown = {key: {"Value": value} for key, value in outputs.items()}
-        given = _given({**parts.template, "Outputs": shown}, parameters)
+        given = _given(_created({**parts.template, "Outputs": shown}), parameters)
         self._api.update_stack(StackName=STACK_NAME, TemplateBody=given["TemplateBody"])
 
     def resources(self, template: Mapping[str, Tree]) -> dict[str, str]:
@@ -84,6 +85,17 @@ class MotoStack:
             for key in keys:
                 s3.delete_object(Bucket=ARTIFACTS, Key=key)
             s3.delete_bucket(Bucket=ARTIFACTS)
+
+
+def _created(template: Mapping[str, Tree]) -> dict[str, Tree]:
+    """Return the template of a stack that exists: `RetainExceptOnCreate`, unknown to moto, now means Retain."""
+    resources = {
+        name: {**item, "DeletionPolicy": "Retain"}
+        if item.get("DeletionPolicy") == "RetainExceptOnCreate"
+        else item
+        for name, item in template["Resources"].items()
+    }
+    return {**template, "Resources": resources}
 
 
 def _given(template: Mapping[str, Tree], parameters: Mapping[str, str]) -> dict[str, Any]:

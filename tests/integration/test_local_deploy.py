@@ -282,7 +282,7 @@ def test_what_is_deleted_leaves_what_the_template_retains(
     platform: Platform, deployer: Deployer, project: Path
 ) -> None:
     text = TEMPLATE.replace(
-        "    Type: AWS::S3::Bucket", "    Type: AWS::S3::Bucket\n    DeletionPolicy: Retain"
+        "    Type: AWS::S3::Bucket", "    Type: AWS::S3::Bucket\n    DeletionPolicy: RetainExceptOnCreate"
     )
     (project / "template.yaml").write_text(text)
     deployment = deployer.deploy(project / "template.yaml")
@@ -297,6 +297,26 @@ def test_what_is_deleted_leaves_what_the_template_retains(
         DeployError, match="the stack was deleted, and its retained resources keep their names"
     ):
         deployer.deploy(project / "template.yaml")
+
+
+@pytest.mark.parametrize(("policy", "left"), [("RetainExceptOnCreate", 0), ("Retain", 1)])
+def test_a_first_deploy_that_fails_leaves_an_empty_stack_and_what_it_retains_even_then(
+    platform: Platform, deployer: Deployer, project: Path, policy: str, left: int
+) -> None:
+    text = TEMPLATE.replace(
+        "    Type: AWS::S3::Bucket", f"    Type: AWS::S3::Bucket\n    DeletionPolicy: {policy}"
+    )
+    (project / "template.yaml").write_text(text)
+    with pytest.raises(DeployError, match="ExtraPrepared: Create failed: told to"):
+        deployer.deploy(project / "template.yaml", parameters={"WithExtra": "yes"})
+    assert len(client("s3", platform.url).list_buckets()["Buckets"]) == left
+    with pytest.raises(DeployError, match="ROLLBACK_COMPLETE"):
+        deployer.deploy(project / "template.yaml")
+    deployer.delete()
+    if left == 0:
+        assert deployer.deploy(project / "template.yaml").outputs["RawBucketName"]
+        deployer.delete()
+        assert len(client("s3", platform.url).list_buckets()["Buckets"]) == 1
 
 
 def test_a_custom_resource_that_fails_stops_the_deploy_with_its_reason(
