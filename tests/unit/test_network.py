@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from ipaddress import IPv4Network, ip_network
@@ -19,6 +20,8 @@ PART = yaml_parse((ROOT / "infra/template-network.yaml").read_text())
 REGION = "us-east-1"
 PLAIN = {
     "Cidr": "10.42.0.0/24",
+    "Zones": "",
+    "HoldsWarehouse": "false",
     "FixedAddress": "false",
     "TransitGatewayId": "",
     "TransitCidr": "10.0.0.0/8",
@@ -115,6 +118,45 @@ def test_two_private_subnets_in_two_zones_and_no_way_out_but_to_aws(ec2: Any) ->
     assert (outputs["FixedAddress"], outputs["SourceHost"]) == ("none", "none")
 
 
+@pytest.mark.parametrize("zones", ["", "us-east-1d,us-east-1b,us-east-1f"])
+def test_the_warehouse_has_three_subnets_in_three_zones_and_nothing_connects_to_it(
+    ec2: Any, zones: str
+) -> None:
+    outputs = build(HoldsWarehouse="true", Zones=zones)
+    subnets = ec2.describe_subnets(SubnetIds=outputs["WarehouseSubnetIds"].split(","))["Subnets"]
+    subnets.sort(key=lambda subnet: ip_network(subnet["CidrBlock"]))
+    in_order = [subnet["AvailabilityZone"] for subnet in subnets]
+    first = [zone["ZoneName"] for zone in ec2.describe_availability_zones()["AvailabilityZones"]][:3]
+    assert in_order == (zones.split(",") if zones else first)
+    ranges = [ip_network(subnet["CidrBlock"]) for subnet in subnets]
+    assert not any(a.overlaps(b) for a in ranges for b in ranges if a != b)
+    assert all(subnet["AvailableIpAddressCount"] >= 3 for subnet in subnets)
+    assert set(outputs["SubnetIds"].split(",")) < {subnet["SubnetId"] for subnet in subnets}
+    [group] = ec2.describe_security_groups(GroupIds=[outputs["WarehouseSecurityGroupId"]])["SecurityGroups"]
+    assert (group["IpPermissions"], group["VpcId"]) == ([], subnets[0]["VpcId"])
+
+
+def test_zones_can_be_chosen_and_two_suffice_without_a_warehouse(ec2: Any) -> None:
+    outputs = build(Zones="us-east-1c,us-east-1a", FixedAddress="true")
+    subnets = ec2.describe_subnets(SubnetIds=outputs["SubnetIds"].split(","))["Subnets"]
+    assert {subnet["AvailabilityZone"] for subnet in subnets} == {"us-east-1a", "us-east-1c"}
+    assert "WarehouseSubnetIds" not in outputs
+
+
+def test_every_endpoint_has_a_policy_for_this_account_and_what_its_callers_need() -> None:
+    endpoints = {
+        name: item["Properties"]["PolicyDocument"]["Statement"]
+        for name, item in PART["Resources"].items()
+        if item["Type"] == "AWS::EC2::VPCEndpoint" and name != "SourceEndpoint"  # another account's service
+    }
+    account = {"Ref": "AWS::AccountId"}
+    for one in itertools.chain(*endpoints.values()):
+        assert one["Condition"]["StringEquals"]["aws:PrincipalAccount"] == account
+    assert endpoints["S3Endpoint"][0]["Condition"]["StringEquals"]["aws:ResourceAccount"] == account
+    allowed = {action for one in itertools.chain(*endpoints.values()) for action in actions(one)}
+    assert {action for action in called_in_subnets() if action.partition(":")[0] not in BESIDE} <= allowed
+
+
 def test_functions_can_be_called_by_nothing_and_call_aws_and_databases_alone(ec2: Any) -> None:
     outputs = build(SourcePort="15432")
     [group] = ec2.describe_security_groups(GroupIds=[outputs["SecurityGroupId"]])["SecurityGroups"]
@@ -148,21 +190,32 @@ def test_there_is_an_endpoint_for_every_service_that_functions_in_the_subnets_ca
     endpoints = {
         one["ServiceName"].rpartition(".")[2] for one in ec2.describe_vpc_endpoints()["VpcEndpoints"]
     }
+    called = {action.partition(":")[0] for action in called_in_subnets()}
+    assert {SERVICES[service] for service in called - BESIDE} == endpoints
+
+
+def called_in_subnets() -> set[str]:
+    """Return what the roles of functions in the subnets may call."""
     inside = [
         item["Properties"]["Role"]["Fn::GetAtt"]
         for item in HOUSE["Resources"].values()
         if item["Type"] == "AWS::Serverless::Function" and "VpcConfig" in item["Properties"]
     ]
-    roles = [HOUSE["Resources"][role if isinstance(role, str) else role[0]] for role in map(first, inside)]
+    roles = [HOUSE["Resources"][first(role)] for role in inside]
     assert len(roles) == 2
-    called = {
-        action.partition(":")[0]
+    return {
+        action
         for role in roles
         for policy in role["Properties"]["Policies"]
         for one in policy["PolicyDocument"]["Statement"]
-        for action in ([one["Action"]] if isinstance(one["Action"], str) else one["Action"])
+        if one["Effect"] == "Allow"
+        for action in actions(one)
     }
-    assert {SERVICES[service] for service in called - BESIDE} == endpoints
+
+
+def actions(statement: dict[str, Any]) -> list[str]:
+    action = statement["Action"]
+    return [action] if isinstance(action, str) else action
 
 
 def first(reference: str | list[str]) -> str:
@@ -200,8 +253,12 @@ def test_a_function_is_in_the_network_that_is_made_or_named_or_in_none() -> None
         "SubnetIds": {"Fn::Split": [",", {"Fn::GetAtt": ["NetworkStack", "Outputs.SubnetIds"]}]},
         "SecurityGroupIds": [{"Fn::GetAtt": ["NetworkStack", "Outputs.SecurityGroupId"]}],
     }
-    named = {"SubnetIds": {"Ref": "SubnetIds"}, "SecurityGroupIds": {"Ref": "SecurityGroupIds"}}
     nothing = {"Ref": "AWS::NoValue"}
+    groups = {"Fn::Split": [",", {"Ref": "SecurityGroupIds"}]}
+    named = {
+        "SubnetIds": {"Fn::Split": [",", {"Ref": "SubnetIds"}]},
+        "SecurityGroupIds": {"Fn::If": ["HasSecurityGroups", groups, nothing]},
+    }
     inside = ["CreatesNetwork", created, {"Fn::If": ["HasSubnets", named, nothing]}]
     for name in ("PlanFunction", "ExtractFunction"):
         assert HOUSE["Resources"][name]["Properties"]["VpcConfig"] == {"Fn::If": inside}, name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -53,6 +54,14 @@ class Form:
         self.resources: dict[str, Any] = self._existing(TEMPLATE["Resources"])
         self.outputs: dict[str, Any] = self._existing(TEMPLATE["Outputs"])
 
+    def broken_rules(self) -> set[str]:
+        return {
+            name
+            for name, rule in TEMPLATE["Rules"].items()
+            if self._holds(rule["RuleCondition"])
+            and not all(self._holds(one["Assert"]) for one in rule["Assertions"])
+        }
+
     def _existing(self, items: dict[str, Any]) -> dict[str, Any]:
         return {
             name: self._decided(item)
@@ -74,10 +83,7 @@ class Form:
     def _text(self, side: Any) -> str:
         if not isinstance(side, dict):
             return str(side)
-        if "Ref" in side:
-            return self._values[side["Ref"]]
-        _, parts = side["Fn::Join"]
-        return self._text(parts).replace(",", "")
+        return self._values[side["Ref"]]
 
     def _decided(self, tree: Any) -> Any:
         if isinstance(tree, list):
@@ -143,6 +149,56 @@ def test_the_functions_that_speak_to_sources_and_no_others_are_in_the_network(
         and {"Ref": "VpcAccess"} in item["Properties"].get("ManagedPolicyArns", [])
     }
     assert len(others) == inside
+
+
+OWN_VPC = {"WarehouseSubnetIds": "subnet-1,subnet-2,subnet-3", "WarehouseSecurityGroupIds": "sg-1"}
+
+
+@pytest.mark.parametrize(
+    ("given", "subnets", "groups"),
+    [
+        ({}, None, None),
+        (OWN_VPC, "WarehouseSubnetIds", "WarehouseSecurityGroupIds"),
+        ({**OWN_VPC, "Network": "create"}, "WarehouseSubnetIds", "WarehouseSecurityGroupIds"),
+        ({"Network": "create"}, "Outputs.WarehouseSubnetIds", "Outputs.WarehouseSecurityGroupId"),
+    ],
+)
+def test_a_new_warehouse_is_in_the_subnets_that_are_given_or_created_or_in_the_default_vpc(
+    given: dict[str, str], subnets: str | None, groups: str | None
+) -> None:
+    resources = Form(given).resources
+    properties = resources["Workgroup"]["Properties"]
+    for key, expected in (("SubnetIds", subnets), ("SecurityGroupIds", groups)):
+        assert (key in properties) == bool(expected)
+        assert expected is None or expected in json.dumps(properties[key])
+    if given.get("Network") == "create":
+        holds = resources["NetworkStack"]["Properties"]["Parameters"]["HoldsWarehouse"]
+        assert holds == ("true" if len(given) == 1 else "false")
+
+
+@pytest.mark.parametrize(
+    ("given", "broken"),
+    [
+        ({}, set()),
+        ({"Network": "create"}, set()),
+        (NETWORKS["existing"], set()),
+        ({"Network": "existing"}, {"ExistingNetworkIsNamed"}),
+        ({"Network": "existing", "SubnetIds": "subnet-1"}, {"ExistingNetworkIsNamed"}),
+        ({"SubnetIds": "subnet-1"}, {"SubnetsAreNotForgotten"}),
+        (OWN_VPC, set()),
+        ({**OWN_VPC, "WorkgroupName": "shared"}, {"WarehouseSubnetsAreOfANewWarehouse"}),
+        ({"WarehouseSecurityGroupIds": "sg-1"}, {"WarehouseSecurityGroupsHaveSubnets"}),
+        ({"MonthlyBudget": "5"}, {"BudgetHasAReader"}),
+    ],
+)
+def test_a_rule_rejects_parameters_that_do_not_fit_together(given: dict[str, str], broken: set[str]) -> None:
+    assert Form(given).broken_rules() == broken
+
+
+def test_no_rule_looks_into_a_list_which_may_be_empty() -> None:
+    assert "EachMember" not in json.dumps(TEMPLATE["Rules"])
+    lists = [name for name, item in TEMPLATE["Parameters"].items() if "List" in item["Type"]]
+    assert lists == []
 
 
 @pytest.mark.parametrize("network", NETWORKS)
