@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from moto.events.models import EventPattern
@@ -283,10 +284,44 @@ def test_a_daily_snapshot_is_taken_of_this_warehouse_where_it_is_to_be_kept():
     target = snapshots["Properties"]["Target"]
     assert target["Arn"]["Fn::Sub"].endswith(":aws-sdk:redshiftserverless:createSnapshot")
     given = json.loads(re.sub(r"\$\{[A-Za-z]+\}", "7", target["Input"]["Fn::Sub"]))
-    assert given.keys() == {"NamespaceName", "SnapshotName", "RetentionPeriod"}
+    api = botocore.session.get_session().get_service_model("redshift-serverless")
+    members = api.operation_model("CreateSnapshot").input_shape.members
+    # Scheduler takes an API's members in PascalCase, whatever their case in the API.
+    assert given.keys() <= {name[0].upper() + name[1:] for name in members}
+    assert {"NamespaceName", "SnapshotName", "RetentionPeriod"} == given.keys()
     assert given["RetentionPeriod"] == 7
     [take] = [one for one in statements(role["Properties"]["Policies"]) if "CreateSnapshot" in one["Action"]]
     assert take["Resource"][0] == {"Fn::GetAtt": ["Namespace", "Namespace.NamespaceArn"]}
+
+
+def test_the_administrators_secret_may_have_a_key_of_its_own_which_is_used_for_that_secret_alone():
+    [read, [condition, own, decrypt]] = [
+        one.get("Fn::If", one)
+        for one in RESOURCES["AdminSecretPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    ]
+    assert (condition, own) == ("MakesWarehouse", {"Ref": "AWS::NoValue"})
+    assert decrypt["Action"] == "kms:Decrypt"
+    assert "secretsmanager." in json.dumps(decrypt["Condition"]["StringEquals"]["kms:ViaService"])
+    assert decrypt["Condition"]["ArnLike"] == {
+        "kms:EncryptionContext:SecretARN": read["Resource"]["Fn::If"][2],
+    }
+
+
+# Redshift, "IAM policies for Amazon Redshift Spectrum": the actions of its Data Catalog policy.
+SPECTRUM = {
+    *(
+        f"glue:{verb}{thing}"
+        for thing in ("Table", "Partition")
+        for verb in ("Create", "Delete", "Update", "Get")
+    ),
+    *("glue:GetTables", "glue:GetPartitions", "glue:BatchDeleteTable", "glue:GetDatabase"),
+    *(f"glue:Batch{verb}Partition" for verb in ("Create", "Delete", "Get")),
+}
+
+
+def test_spectrum_may_do_all_with_our_external_tables_that_aws_lists():
+    [keep] = RESOURCES["RawTablesPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert set(keep["Action"]) == SPECTRUM
 
 
 def test_the_administrators_secret_is_rotated_by_the_function_that_is_given_and_not_during_a_deploy():
