@@ -307,7 +307,7 @@ def test_a_first_deploy_that_fails_leaves_an_empty_stack_and_what_it_retains_eve
         "    Type: AWS::S3::Bucket", f"    Type: AWS::S3::Bucket\n    DeletionPolicy: {policy}"
     )
     (project / "template.yaml").write_text(text)
-    with pytest.raises(DeployError, match="ExtraPrepared: Create failed: told to"):
+    with pytest.raises(DeployError, match="ExtraPrepared: Create failed: by request"):
         deployer.deploy(project / "template.yaml", parameters={"WithExtra": "yes"})
     assert len(client("s3", platform.url).list_buckets()["Buckets"]) == left
     with pytest.raises(DeployError, match="ROLLBACK_COMPLETE"):
