@@ -88,7 +88,7 @@ class MotoStack:
 
 
 def _created(template: Mapping[str, Tree]) -> dict[str, Tree]:
-    """Return the template of a stack that exists: `RetainExceptOnCreate`, unknown to moto, now means Retain."""
+    """Return the template of an existing stack: its `RetainExceptOnCreate` is Retain for moto."""
     resources = {
         name: {**item, "DeletionPolicy": "Retain"}
         if item.get("DeletionPolicy") == "RetainExceptOnCreate"
