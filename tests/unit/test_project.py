@@ -27,6 +27,7 @@ HOSTS = {  # of documents and examples; packages come from wherever pip is told 
     "mariadb.com",
     "semver.org",
     "sqlite.org",
+    "truststore.pki.rds.amazonaws.com",
     "www.apache.org",
     "www.fivetran.com",
     "www.postgresql.org",
