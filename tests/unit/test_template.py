@@ -13,6 +13,7 @@ from typing import Any
 
 import botocore.session
 import pytest
+from botocore.model import StructureShape
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from moto.events.models import EventPattern
 from policy_sentry.querying.actions import get_action_data
@@ -285,9 +286,10 @@ def test_a_daily_snapshot_is_taken_of_this_warehouse_where_it_is_to_be_kept():
     assert target["Arn"]["Fn::Sub"].endswith(":aws-sdk:redshiftserverless:createSnapshot")
     given = json.loads(re.sub(r"\$\{[A-Za-z]+\}", "7", target["Input"]["Fn::Sub"]))
     api = botocore.session.get_session().get_service_model("redshift-serverless")
-    members = api.operation_model("CreateSnapshot").input_shape.members
+    shape = api.operation_model("CreateSnapshot").input_shape
+    assert isinstance(shape, StructureShape)
     # Scheduler takes an API's members in PascalCase, whatever their case in the API.
-    assert given.keys() <= {name[0].upper() + name[1:] for name in members}
+    assert given.keys() <= {name[0].upper() + name[1:] for name in shape.members}
     assert {"NamespaceName", "SnapshotName", "RetentionPeriod"} == given.keys()
     assert given["RetentionPeriod"] == 7
     [take] = [one for one in statements(role["Properties"]["Policies"]) if "CreateSnapshot" in one["Action"]]
