@@ -273,3 +273,8 @@ def test_what_the_template_forgot_is_answered(
     monkeypatch.setenv("SCHEDULE_GROUP", "custom")
     handler(broken, Context())
     assert mailbox.answers[1]["Reason"].startswith("KeyError at app.py:")
+
+
+def test_an_answer_goes_to_a_web_address_only(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="not a web address"):
+        custom_resource.put((tmp_path / "answer").as_uri(), b"{}")
