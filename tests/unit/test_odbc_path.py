@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from tributary.engines import odbc
 from tributary.engines.odbc import Binding, Dialect, ErrorCodes
 from tributary.engines.sqlserver import engine as sqlserver
 from tributary.engines.sqlserver import types
+from tributary.engines.sqlserver import types as sqlserver_types
 from tributary.errors import TableRefused, ValueRefused
 from tributary.model.query import Page, Query, ReadColumn
 from tributary.model.source_catalog import TableName
@@ -254,6 +256,11 @@ MEANT = {
     ("42000", "3952"): "unreadable",
     ("HY000", "10928"): "busy",
     ("42000", "102"): None,
+    **{("HY000", code): "broken" for code in ("1204", "4221", "40143", "40540", "42108", "42109")},
+    **{("HY000", code): "broken" for code in ("701", "8645", "8651")},
+    **{("42000", code): "blocked" for code in ("40615", "40914", "47073")},
+    ("42000", "911"): "refused",
+    ("08001", "20"): "no TLS",
 }
 
 
@@ -281,12 +288,43 @@ def test_an_error_is_its_codes_and_none_of_its_text(error: Exception):
     assert str(codes) == "42S02, 208"
 
 
+SQL_CLIENT = "[Microsoft][ODBC Driver 18 for SQL Server]"
+VERIFY = f"{SQL_CLIENT}SSL Provider: [error:0A000086:SSL routines::certificate verify failed"
+
+
+@pytest.mark.parametrize(
+    ("state", "native", "text", "advice"),
+    [
+        ("08001", "-1", f"{VERIFY}:subject name does not match host name]", "for another name"),
+        ("08001", "-1", f"{VERIFY}:self-signed certificate]", "no trusted authority.*sslrootcert"),
+        ("08001", "-1", f"{VERIFY}:certificate has expired]", "not valid now"),
+        ("08001", "-1", f"{SQL_CLIENT}SSL Provider: [wrong version]", "check its TLS"),
+        ("08001", "20", f"{SQL_CLIENT}The instance does not support encryption", "offers no TLS"),
+        ("42000", "40615", f"{NAMED}Client with IP address is not allowed", "firewall.*allow it there"),
+        ("42000", "911", f"{NAMED}Database does not exist", "no such database"),
+        ("28000", "18456", f"{NAMED}Login failed for user", "wrong user name or password"),
+        ("42000", "18487", f"{NAMED}The password has expired", "has expired"),
+        ("08001", "258", f"{SQL_CLIENT}Login timeout", "cannot be reached"),
+    ],
+)
+def test_a_refused_login_says_what_to_do_and_none_of_the_drivers_text(
+    monkeypatch: pytest.MonkeyPatch, state: str, native: str, text: str, advice: str
+):
+    dialect = Dialect(sqlserver_types.binding, sqlserver._select, sqlserver.MEANINGS, sqlserver.REASONS)
+    session = odbc.Session(dialect, "", "db:1433", (), 60)
+    error = DriverError(state, f"[{state}] {text} ({native}) (SQLDriverConnect)")
+    refused = odbc._refused(session, error)
+    assert re.search(advice, str(refused)), refused
+    assert text not in str(refused)
+    assert (state if native == "-1" else native) in str(refused)
+
+
 def test_without_the_odbc_parts_the_engine_says_how_to_add_them():
     code = (
         "import sys; sys.modules['pyodbc'] = None\n"
         "from tributary.engines.sqlserver import engine as sqlserver\n"
         "from tributary.secret import Secret\n"
-        "try: sqlserver.connect(Secret(host='h'), statement_timeout_s=1)\n"
+        "try: sqlserver.connect(Secret(host='h', dbname='d'), statement_timeout_s=1)\n"
         "except Exception as error: print(type(error).__name__, error)"
     )
     package = str(Path(odbc.__file__).parents[2])

@@ -6,6 +6,7 @@ These tests run without an SQL Server: docs/testing.md explains what that means.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +24,7 @@ from tributary.engines.sqlserver import catalog
 from tributary.engines.sqlserver import engine as sqlserver
 from tributary.engines.sqlserver import types as sqlserver_types
 from tributary.engines.sqlserver.types import binding
-from tributary.errors import InternalError, SecretError, TableRefused, UnsupportedType
+from tributary.errors import InternalError, SecretError, SourceRefused, TableRefused, UnsupportedType
 from tributary.model import types
 from tributary.model.query import Query, ReadColumn
 from tributary.model.source_catalog import Clock, SourceColumn, SourceTable, TableName
@@ -133,10 +134,12 @@ def test_a_select_for_the_planner_has_its_columns_as_they_are():
         (
             "Ж",
             "char(3) COLLATE Cyrillic_General_CI_AS",
-            "CAST(N'Ж' COLLATE Cyrillic_General_CI_AS AS char(3))",
+            "CAST(CAST(0x1604 AS nvarchar(1)) COLLATE Cyrillic_General_CI_AS AS char(3))",
         ),
-        ("日本", "nvarchar(9)", "CAST(N'日本' AS nvarchar(9))"),
-        ("a\0b", "nvarchar(9)", "CAST(N'a' + NCHAR(0) + N'b' AS nvarchar(9))"),
+        ("日本", "nvarchar(9)", "CAST(CAST(0xE5652C67 AS nvarchar(2)) AS nvarchar(9))"),
+        ("é😀", "nvarchar(9)", "CAST(CAST(0xE9003DD800DE AS nvarchar(3)) AS nvarchar(9))"),
+        ("\udced\udca0\udcbd", "nvarchar(9)", "CAST(CAST(0x3DD8 AS nvarchar(1)) AS nvarchar(9))"),
+        ("a\0b", "nvarchar(9)", "CAST(CAST(0x610000006200 AS nvarchar(3)) AS nvarchar(9))"),
         ("00ff", "varbinary(9)", "CAST(0x00ff AS varbinary(9))"),
         ("2003", "rowversion", "0x00000000000007d3"),
         (
@@ -406,16 +409,74 @@ def test_sslmode_says_how_a_session_is_encrypted(sslmode: str, encrypt: str, tru
     assert f"Encrypt={{{encrypt}}};TrustServerCertificate={{{trust}}};" in built
 
 
-def test_a_secrets_own_authorities_are_what_openssl_verifies_by(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+NAMES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+@pytest.mark.parametrize(
+    "before", [{}, {"SSL_CERT_FILE": "the system's"}, dict.fromkeys(NAMES, "the system's")]
+)
+def test_a_secrets_own_authorities_are_trusted_while_it_connects_and_no_longer(
+    monkeypatch: pytest.MonkeyPatch, before: dict[str, str]
 ):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setenv("SSL_CERT_FILE", "the system's")
-    for _ in range(2):
-        sqlserver.connection_string(SECRET.model_copy(update={"sslrootcert": "PEM"}), "d")
-        (file,) = tmp_path.iterdir()
-        assert os.environ["SSL_CERT_FILE"] == str(file)
-        assert file.read_text() == "PEM"
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in before.items():
+        monkeypatch.setenv(name, value)
+    trusted: list[tuple[str | None, ...]] = []
+
+    class Refuses:
+        class Error(Exception):
+            pass
+
+        def connect(self, *arguments: object, **options: object) -> None:
+            file, directory = (os.environ.get(name) for name in NAMES)
+            own = file is not None and Path(file).exists() and Path(file).read_text()
+            trusted.append((own or None, *(os.listdir(directory or "/none") if own else [])))
+            raise self.Error
+
+    drivers = SimpleNamespace(pyodbc=Refuses(), arrow_odbc=Refuses())
+    monkeypatch.setattr("tributary.engines.odbc._drivers", lambda: drivers)
+    monkeypatch.setattr("tributary.engines.odbc._is_drivers", lambda error: isinstance(error, Refuses.Error))
+    for authority in ("ONE", None, "TWO"):
+        with pytest.raises(SourceRefused):
+            sqlserver.connect(SECRET.model_copy(update={"sslrootcert": authority}), statement_timeout_s=1)
+        assert {name: os.environ[name] for name in NAMES if name in os.environ} == before
+    assert trusted == [("ONE",), (None,), ("TWO",)]
+
+
+def test_a_statement_for_the_bulk_path_is_ascii_whatever_its_names_and_texts_are():
+    text = query(order=("id",), limit=1)
+    named = replace(
+        text, table=TableName("dbo", "Bücher😀"), columns=(replace(text.columns[1], name="größe"),)
+    )
+    sql = sqlserver.ascii_statement(sqlserver._select(replace(named, order=()), ["t.[größe] AS c0"]))
+    assert sql.isascii()
+    digits = re.fullmatch(
+        r"DECLARE @statement nvarchar\(max\) = CONVERT\(nvarchar\(max\), 0x([0-9A-F]+)\); "
+        r"EXEC sys\.sp_executesql @statement",
+        sql,
+    )
+    assert digits is not None
+    expected = "SELECT TOP (1) t.[größe] AS c0 FROM [dbo].[Bücher😀] AS t"
+    assert bytes.fromhex(digits[1]).decode("utf-16-le") == expected
+    assert sqlserver.ascii_statement("SELECT 1") == "SELECT 1"
+
+
+def test_a_request_that_never_ends_holds_the_watermark_only_for_a_bounded_time(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    assert "r.start_time > DATEADD(minute, -60, GETDATE())" in catalog.OLDEST
+    assert "r.open_transaction_count > 0" in catalog.OLDEST
+    answers = {
+        catalog.CLOCK: ("2024-01-01 12:00:00.0000000", "0", "READ_WRITE"),
+        catalog.OLDEST: (None, "2"),
+    }
+    monkeypatch.setattr(sqlserver, "ask", lambda session, sql: answers[sql])
+    clock = sqlserver.clock(SimpleNamespace(where="db"))  # type: ignore[arg-type]
+    assert (clock.oldest, clock.hidden) == (None, None)
+    assert clock.notes[0].startswith(
+        "2 requests run on the server for more than 60 minutes without a transaction"
+    )
 
 
 @pytest.mark.parametrize(
@@ -423,6 +484,7 @@ def test_a_secrets_own_authorities_are_what_openssl_verifies_by(
     [
         ({"sslmode": "verify-ca"}, "verify-full or require"),
         ({"host": "db\\PROD"}, "port"),
+        ({"dbname": ""}, "dbname"),
     ],
 )
 def test_what_the_driver_cannot_do_is_an_error_of_the_secret(changes: dict[str, str], advice: str):
@@ -466,7 +528,7 @@ def test_bounds_of_a_time_cursor_are_queried_in_t_sql():
     after = "CAST('2024-01-01T10:00:00.1234567' AS datetime2(7))"
     table = "FROM [dbo].[orders]"
     highest = f"SELECT CONVERT(varchar(27), [at], 121) FROM (SELECT MAX([at]) AS [at] {table} WHERE"
-    changed = f"EXISTS (SELECT 1 {table} AS new WHERE new.[id] = one.[id] AND new.[at] > {after})"
+    changed = f"EXISTS (SELECT 1 {table} AS recent WHERE recent.[id] = one.[id] AND recent.[at] > {after})"
     shared = f"SELECT one.[id] {table} AS one WHERE {changed} GROUP BY one.[id] HAVING COUNT(*) > 1"
     assert statements_of_a_plan(("at", "datetime2(7)"), "2024-01-01 10:00:00.1234567", NOON) == [
         f"{highest} [at] > {after}) AS highest",

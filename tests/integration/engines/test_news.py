@@ -18,7 +18,7 @@ from tributary.planning import new_rows
 from tributary.planning.source_probe import SourceProbe
 from tributary.planning.table_spec import TableSpec
 
-TYPES = {"postgresql": "integer", "mysql": "int(11)", "sqlite": "INTEGER"}
+TYPES = {"postgresql": "integer", "mysql": "int(11)", "sqlite": "INTEGER", "sqlserver": "int"}
 
 
 def choices(source: Source, *tables: str) -> list[TableSpec]:

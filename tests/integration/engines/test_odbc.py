@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import time
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
@@ -72,6 +74,14 @@ def test_a_value_longer_than_every_buffer_is_read_row_by_row(
     assert [row["x"] for row in read] == [None, b"\xab" * 400_000, b"\xab" * 400_000, None]
 
 
+def eventually(holds: Callable[[], bool]) -> bool:
+    """Return whether the condition becomes true within ten seconds."""
+    until = time.monotonic() + 10
+    while not holds() and time.monotonic() < until:
+        time.sleep(0.05)
+    return holds()
+
+
 def test_a_session_has_one_connection_for_all_queries(odbc_source: Source) -> None:
     source = odbc_source
     source.execute("CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY)")
@@ -81,7 +91,7 @@ def test_a_session_has_one_connection_for_all_queries(odbc_source: Source) -> No
         for _ in range(2):
             assert source.engine.ask(connection, "SELECT 1") == ("1",)
             assert [page.position for page in source.engine.read(connection, query)] == [("1",)]
-            assert len(session_ids(source)) == 1
+            assert eventually(lambda: len(session_ids(source)) == 1)  # a closed session may still be listed
 
 
 def test_a_password_of_any_characters_is_taken_and_a_wrong_one_refused(odbc_source: Source) -> None:

@@ -5,17 +5,31 @@ Messages name host, port and the kind of failure, and never repeat a foreign err
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import struct
-from contextlib import suppress
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from errno import errorcode
+from pathlib import Path
+from threading import Lock
 
 from tributary.errors import SecretError, SourceRefused, SourceUnavailable
 from tributary.secret import Secret
 
 CONNECT_TIMEOUT_S = 10
 SILENCE_S = 30  # a source may stay silent for its statement time-out and this much longer
+OPENSSL_LOCK = Lock()
+NAME_DIFFERS = (
+    'it is for another name; write a name that it has as "host" in the secret, or set "sslmode" there to '
+    "require"
+)
+UNTRUSTED = (
+    "no trusted authority signed it, or it is not valid now; put its authority's PEM into the secret's "
+    '"sslrootcert", or set "sslmode" there: require, or disable on a network that you trust'
+)
 INSECURE = 'or set "sslmode" in the secret: verify-ca, require, or disable on a network that you trust'
 
 
@@ -85,6 +99,39 @@ def tls_refused(error: ssl.SSLError | None, where: str) -> SourceRefused:
             f"put the authority's PEM into the secret's \"sslrootcert\", {INSECURE}"
         )
     return SourceRefused(f"TLS with {where} failed ({error.reason or 'SSLError'}); check its TLS, {INSECURE}")
+
+
+@contextmanager
+def openssl_authorities(pem: str | None) -> Iterator[None]:
+    """Let a driver that has no option for authorities trust these alone while it connects.
+
+    OpenSSL reads its defaults from the environment, for each context that is made. They are the process's
+    again afterwards, so that no other connection trusts what one source trusts. None changes nothing, and
+    waits for connects that do.
+    """
+    with OPENSSL_LOCK:
+        if pem is None:
+            yield
+            return
+        with tempfile.TemporaryDirectory(prefix="authorities-") as folder:
+            (file := Path(folder, "authorities.pem")).write_text(pem)
+            (directory := Path(folder, "none")).mkdir()
+            with _environment({"SSL_CERT_FILE": str(file), "SSL_CERT_DIR": str(directory)}):
+                yield
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def abort_connection(sock: socket.socket) -> None:

@@ -19,7 +19,7 @@ from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from tributary.engines.network import CONNECT_TIMEOUT_S
+from tributary.engines.network import CONNECT_TIMEOUT_S, NAME_DIFFERS, UNTRUSTED, openssl_authorities
 from tributary.errors import (
     ConfigError,
     InternalError,
@@ -47,7 +47,9 @@ FINER = r"(\.\d{6})\d+"  # the warehouse has six decimals: further ones are trun
 
 BoundType = Literal["int32", "int64", "float64", "decimal", "days", "utf-8", "utf-16", "bytes"]
 NUMBERS = ("int32", "int64", "float64", "decimal", "days")  # days are counted from 1970-01-01
-Meaning = Literal["cancelled", "forbidden", "gone", "unreadable", "broken", "busy", "refused"]
+Meaning = Literal[
+    "cancelled", "forbidden", "gone", "unreadable", "broken", "busy", "refused", "blocked", "no TLS"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class Dialect:
     binding: Callable[[ReadColumn], Binding]
     select: Callable[[Query, Sequence[str]], str]
     meanings: Mapping[str, Meaning]  # of the server's error numbers, and of SQLSTATEs it uses in its own way
+    reasons: Mapping[str, str] = field(default_factory=dict)  # what an error number of a refused login means
+    ascii_statement: Callable[[str], str] = str  # the statement in ASCII alone: see `_in_bulk`
     driver_times_out: bool = True  # whether the driver bounds a statement's time; otherwise the pins must
 
 
@@ -79,6 +83,7 @@ class Session:
     where: str
     pins: tuple[str, ...]  # the statements that set a new connection's settings
     statement_timeout_s: int
+    authorities: str | None = None  # PEM of those that OpenSSL must trust alone, None for the system's
     rows: Any = None  # the pyodbc connection
     bulk: Any = None  # the arrow-odbc connection
     broken: bool = False  # a broken session stays broken
@@ -94,10 +99,16 @@ def connection_string(parts: Mapping[str, str]) -> str:
 
 
 def open_session(
-    dialect: Dialect, connection: str, *, where: str, pins: Sequence[str], statement_timeout_s: int
+    dialect: Dialect,
+    connection: str,
+    *,
+    where: str,
+    pins: Sequence[str],
+    statement_timeout_s: int,
+    authorities: str | None = None,
 ) -> Session:
     """Connect, which checks host, user, database and pins; see `Engine.connect` for what it raises."""
-    session = Session(dialect, connection, where, tuple(pins), statement_timeout_s)
+    session = Session(dialect, connection, where, tuple(pins), statement_timeout_s, authorities)
     by_rows(session)
     return session
 
@@ -167,6 +178,9 @@ NATIVE = re.compile(r"\((-?\d+)\) \(SQL\w+\)")  # as pyodbc words it
 TOO_LARGE = "too large to be written into the allocated buffer"
 NO_DRIVER = re.compile(r"Can't open lib|Data source name not found")
 TLS = re.compile(r"SSL|TLS|certificate", re.IGNORECASE)
+OTHER_NAME = re.compile(r"name does not match|hostname mismatch|IP address mismatch", re.IGNORECASE)
+NOT_VERIFIED = re.compile(r"certificate verify failed", re.IGNORECASE)
+INSECURE = 'or set "sslmode" in the secret: require, or disable on a network that you trust'
 STANDARD: dict[str, Meaning] = {  # SQLSTATEs, or their classes
     "08": "broken",
     "HYT00": "cancelled",
@@ -223,32 +237,53 @@ def _connecting(session: Session) -> Iterator[None]:
     if session.broken:
         raise SourceUnavailable(f"the connection to {session.where} broke")
     try:
-        yield
+        with openssl_authorities(session.authorities):
+            yield
     except Exception as error:
         if not _is_drivers(error):
             raise
         raise _refused(session, error) from None
 
 
+CHECK = "check username, password and dbname"
+CONNECTING: dict[Meaning | None, tuple[type[TributaryError], str]] = {
+    "no TLS": (SourceRefused, "{where} offers no TLS ({codes}); switch it on there, " + INSECURE),
+    "blocked": (SourceRefused, "the firewall of {where} blocks this address ({codes}); allow it there"),
+    **dict.fromkeys(
+        ("refused", "forbidden", "gone"),
+        (SourceRefused, "{where} refused the connection ({codes}); " + CHECK),
+    ),
+    "busy": (SourceUnavailable, "{where} has no connection free ({codes}); lower max_connections"),
+    **dict.fromkeys(
+        ("broken", "cancelled"),
+        (
+            SourceUnavailable,
+            "{where} cannot be reached, or stopped answering ({codes}); check host and port",
+        ),
+    ),
+}
+OTHER_REFUSAL = (SourceRefused, "{where} refused the connection ({codes}); check the secret")
+
+
 def _refused(session: Session, error: Exception) -> TributaryError:
-    where, codes = session.where, error_codes(error)
-    if NO_DRIVER.search(str(error)):
+    where, codes, text = session.where, error_codes(error), str(error)
+    if NO_DRIVER.search(text):
         return ConfigError(NOT_BUILT)
     meant = meaning(session.dialect, codes)
-    if TLS.search(str(error)) and meant != "refused":
-        return SourceRefused(
-            f"TLS with {where} failed ({codes}); put the authority's PEM into the secret's "
-            '"sslrootcert", or set "sslmode" there: require, or disable on a network that you trust'
-        )
-    if meant in ("refused", "forbidden", "gone"):
-        return SourceRefused(f"{where} refused the connection ({codes}); check username, password and dbname")
-    if meant == "busy":
-        return SourceUnavailable(f"{where} has no connection free ({codes}); lower max_connections")
-    if meant in ("broken", "cancelled"):
-        return SourceUnavailable(
-            f"{where} cannot be reached, or stopped answering ({codes}); check host and port"
-        )
-    return SourceRefused(f"{where} refused the connection ({codes}); check the secret")
+    if TLS.search(text) and meant not in ("refused", "blocked", "forbidden", "gone", "no TLS"):
+        return _tls_refused(where, codes, text)
+    reason = session.dialect.reasons.get(codes.native)
+    kind, message = CONNECTING.get(meant, OTHER_REFUSAL)
+    return kind(message.format(where=where, codes=f"{codes}: {reason}" if reason else codes))
+
+
+def _tls_refused(where: str, codes: ErrorCodes, text: str) -> SourceRefused:
+    """Return the error for a failed TLS handshake; the driver's text is only searched, never repeated."""
+    if OTHER_NAME.search(text):
+        return SourceRefused(f"the certificate of {where} could not be verified ({codes}): {NAME_DIFFERS}")
+    if NOT_VERIFIED.search(text):
+        return SourceRefused(f"the certificate of {where} could not be verified ({codes}): {UNTRUSTED}")
+    return SourceRefused(f"TLS with {where} failed ({codes}); check its TLS, {INSECURE}")
 
 
 @contextmanager
@@ -322,7 +357,9 @@ def read(session: Session, query: Query) -> Generator[Page]:
     position, limit = query.position, query.limit
     while True:
         rest = replace(query, position=position, limit=limit)
-        in_bulk = level < len(CAPS_BYTES) and _fits(bindings, CAPS_BYTES[level])
+        in_bulk = (
+            level < len(CAPS_BYTES) and _fits(bindings, CAPS_BYTES[level]) and _connects_in_ascii(session)
+        )
         try:
             for page in (_in_bulk if in_bulk else _by_rows)(session, rest, bindings, level):
                 position = page.position
@@ -334,6 +371,11 @@ def read(session: Session, query: Query) -> Generator[Page]:
                 raise InternalError(f"a value of {query.table} is longer than its type allows") from None
             level += 1
             session.caps[query.table] = level
+
+
+def _connects_in_ascii(session: Session) -> bool:
+    """Return whether arrow-odbc sends the connection string unchanged; see `_in_bulk`."""
+    return session.connection_string.isascii()
 
 
 def _first_level(session: Session, query: Query, bindings: Sequence[Binding]) -> int:
@@ -364,9 +406,11 @@ def _in_bulk(session: Session, query: Query, bindings: Sequence[Binding], level:
     """Yield the query's rows, fetched by columns; a thread of arrow-odbc fetches the next ones ahead.
 
     The driver's time-out ends with the first row, so the time spent waiting for the source is added up here.
+    arrow-odbc sends UTF-8, and unixODBC turns it into UTF-16 character by character, by the locale: all but
+    ASCII may arrive as other characters. So the statement and the names of its columns are ASCII alone.
     """
     cap_bytes = _cap_bytes(bindings, CAPS_BYTES[level])
-    sql = session.dialect.select(query, [binding.sql for binding in bindings])
+    sql = session.dialect.ascii_statement(_select(session, query, bindings))
     connection = in_bulk(session)
     waited_s, started = 0.0, time.monotonic()
     collector = _PageCollector(query, bindings)
@@ -389,6 +433,11 @@ def _in_bulk(session: Session, query: Query, bindings: Sequence[Binding], level:
             yield from collector.add(batch)
             started = time.monotonic()
     yield from collector.rest()
+
+
+def _select(session: Session, query: Query, bindings: Sequence[Binding]) -> str:
+    columns = [f"{binding.sql} AS c{place}" for place, binding in enumerate(bindings)]
+    return session.dialect.select(query, columns)
 
 
 def _schema(query: Query, bindings: Sequence[Binding], described: pyarrow.Schema) -> pyarrow.Schema:
@@ -537,7 +586,7 @@ def _by_rows(session: Session, query: Query, bindings: Sequence[Binding], level:
 
 
 def _one_by_one(session: Session, query: Query, bindings: Sequence[Binding]) -> Generator[Block]:
-    sql = session.dialect.select(query, [binding.sql for binding in bindings])
+    sql = _select(session, query, bindings)
     connection = by_rows(session)
     texts: list[bytes] = []
     size_bytes = 0

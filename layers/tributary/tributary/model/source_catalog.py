@@ -74,3 +74,4 @@ class Clock:
     now: datetime
     oldest: datetime | None
     hidden: str | None = None
+    notes: tuple[str, ...] = ()  # what else the report says about it

@@ -179,7 +179,10 @@ def _time_overlap(spec: TableSpec) -> timedelta | None:
 
 def _notes(spec: TableSpec, now: SourceClock) -> tuple[str, ...]:
     cursor, appends = _cursor(spec), spec.mode == "append"
-    notes = [unknown_zone_note(cursor.kind, spec.settings.cursor_time_zone, cursor.name, waits=appends)]
+    notes = [
+        unknown_zone_note(cursor.kind, spec.settings.cursor_time_zone, cursor.name, waits=appends),
+        *now.clock.notes,
+    ]
     if now.clock.hidden and spec.overlap is None and cursor.kind.orders_time:
         effect = "rows arrive an hour late" if appends else "every run reads the last hour again"
         notes.append(f"{now.clock.hidden}: {effect}")

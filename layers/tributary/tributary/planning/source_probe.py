@@ -65,10 +65,10 @@ class SourceProbe:
         key = ", ".join(f"one.{name}" for name in names)
         of_new_rows = ""
         if watermark is not None and spec.cursor is not None:
-            same = " AND ".join(f"new.{name} = one.{name}" for name in names)
+            same = " AND ".join(f"recent.{name} = one.{name}" for name in names)
             literal = self.engine.literal(watermark, spec.cursor.type)
-            above = f"new.{self.engine.quote(spec.cursor.name)} > {literal}"
-            of_new_rows = f" WHERE EXISTS (SELECT 1 FROM {rows} AS new WHERE {same} AND {above})"
+            above = f"recent.{self.engine.quote(spec.cursor.name)} > {literal}"
+            of_new_rows = f" WHERE EXISTS (SELECT 1 FROM {rows} AS recent WHERE {same} AND {above})"
         if self._exists(f"SELECT {key} FROM {rows} AS one{of_new_rows} GROUP BY {key} HAVING COUNT(*) > 1"):
             raise KeyNotUnique(
                 f"key {', '.join(spec.key)} of {spec.name} is not unique: several rows share one; "

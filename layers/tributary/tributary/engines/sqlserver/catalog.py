@@ -78,19 +78,27 @@ SELECT CONVERT(varchar(27), SYSUTCDATETIME(), 121), DATEPART(tzoffset, SYSDATETI
 # For the whole instance, because a transaction that began in another database may still write here. A
 # distributed transaction may have left its session. A running batch may hold a time that it has not written
 # yet, with or without a transaction. Without VIEW SERVER STATE this is an error. Times are local.
-OLDEST = """
-SELECT CONVERT(varchar(23), MIN(begun), 121)
+# Some requests never end: diagnostics of a cluster, change data capture, a WAITFOR of Service Broker. Without
+# a transaction, a request counts for REQUEST_MINUTES; the second column is how many run for longer.
+REQUEST_MINUTES = 60
+OLDEST = f"""
+SELECT CONVERT(varchar(23), MIN(CASE WHEN running.counts = 1 THEN running.begun END), 121),
+       COALESCE(SUM(1 - running.counts), 0)
 FROM (
-  SELECT a.transaction_begin_time AS begun
+  SELECT a.transaction_begin_time AS begun, 1 AS counts
   FROM sys.dm_tran_active_transactions AS a
   LEFT JOIN sys.dm_tran_session_transactions AS s ON s.transaction_id = a.transaction_id
   WHERE s.session_id <> @@SPID OR (s.session_id IS NULL AND a.transaction_type = 4)
   UNION ALL
-  SELECT r.start_time
+  SELECT r.start_time,
+         CASE WHEN r.open_transaction_count > 0
+                OR r.start_time > DATEADD(minute, -{REQUEST_MINUTES}, GETDATE())
+                OR EXISTS (SELECT 1 FROM sys.dm_tran_session_transactions AS x
+                           WHERE x.session_id = r.session_id) THEN 1 ELSE 0 END
   FROM sys.dm_exec_requests AS r
   JOIN sys.dm_exec_sessions AS e ON e.session_id = r.session_id
   WHERE e.is_user_process = 1 AND r.session_id <> @@SPID
-) AS work
+) AS running
 """
 
 # Every rowversion up to it is committed or rolled back. A read-only copy learns the values of its primary's

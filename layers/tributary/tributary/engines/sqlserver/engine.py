@@ -7,11 +7,8 @@ longer than one short page.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
-import os
 import platform
-import tempfile
 from collections.abc import Collection, Generator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -22,7 +19,7 @@ from tributary.engines import odbc
 from tributary.engines.network import address
 from tributary.engines.odbc import Dialect, Meaning, Session
 from tributary.engines.sqlserver import catalog, types
-from tributary.engines.sqlserver.types import binding, quote, string, text
+from tributary.engines.sqlserver.types import binding, quote, string, text, utf16_hex
 from tributary.errors import InternalError, SecretError, TableRefused
 from tributary.model.query import Page, Query, ReadColumn
 from tributary.model.source_catalog import Clock, Size, SourceColumn, SourceTable, TableName
@@ -38,16 +35,40 @@ LOCK_TIMEOUT_S = 30  # by default the server waits without a limit
 DRIVER = "ODBC Driver 18 for SQL Server"  # the name that Microsoft's package registers
 DRIVER_FILE = "libs/linux/rhel/{machine}/lib/libmsodbcsql-18.*.so.*"  # within mssql_python_odbc
 
+# learn.microsoft.com: "Database engine errors", "Troubleshoot connectivity issues" (Azure SQL), and the list
+# of transient errors of Microsoft.Data.SqlClient.
+REASONS = {
+    "18456": "wrong user name or password",
+    "18452": "the login is of a Windows domain; use one of SQL Server",
+    "18470": "the account is disabled",
+    "18486": "the account is locked",
+    "18487": "the password has expired",
+    "18488": "the password must be changed",
+    "4060": "no such database, or the user may not use it",
+    "911": "no such database",
+    "4064": "the login's default database cannot be used",
+    "40532": "no such server, or it is of another subscription",
+}
 MEANINGS: dict[str, Meaning] = {
-    **dict.fromkeys(("18456", "18452", "4060", "4064", "40532", "18486", "18487", "18488"), "refused"),
-    **dict.fromkeys(("229", "230", "300", "297", "262", "916"), "forbidden"),
+    **dict.fromkeys(REASONS, "refused"),
+    **dict.fromkeys(("40615", "40914", "47073"), "blocked"),
+    "20": "no TLS",  # of the driver itself
+    **dict.fromkeys(("229", "230", "300", "297", "262", "916", "371"), "forbidden"),
     **dict.fromkeys(("208", "207", "3701", "4902"), "gone"),
     **dict.fromkeys(
         ("3952", "3954", "41332"), "unreadable"
     ),  # no snapshot isolation in this database, or not for a memory-optimized table
     **dict.fromkeys(("1222", "3617"), "cancelled"),  # lock time-out; cancelled from outside
-    **dict.fromkeys(("1205", "3960", "3961", "596", "40197", "40501", "40613", "49918"), "broken"),
-    **dict.fromkeys(("17809", "10928", "10929", "49919", "49920"), "busy"),
+    **dict.fromkeys(("1205", "3960", "3961", "3966", "596", "983", "976", "978", "921", "926"), "broken"),
+    **dict.fromkeys(("41301", "41302", "41305", "41325", "41839"), "broken"),  # of memory-optimized tables
+    **dict.fromkeys(("615", "617", "669", "601", "4221", "42108", "42109", "40143", "40166"), "broken"),
+    **dict.fromkeys(("40197", "40501", "40540", "40549", "40550", "40551", "40552", "40553"), "broken"),
+    **dict.fromkeys(("40613", "40648", "45168", "45169", "49918", "49977", "49983"), "broken"),
+    **dict.fromkeys(
+        ("701", "802", "1203", "1204", "8628", "8645", "8651", "17803"), "broken"
+    ),  # memory, locks
+    **dict.fromkeys(("17809", "10922", "10928", "10929", "10936", "49919", "49920", "18401"), "busy"),
+    **dict.fromkeys(("64", "121", "233", "10053", "10054", "10060", "11001"), "broken"),  # of the network
     "01000": "broken",  # the driver's network layer; no server answered
 }
 
@@ -59,11 +80,12 @@ def connect(secret: Secret, *, statement_timeout_s: int) -> Session:
     """Open a pinned session; see the Protocol."""
     where = address(secret, PORT)
     return odbc.open_session(
-        Dialect(binding, _select, MEANINGS),
+        Dialect(binding, _select, MEANINGS, REASONS, ascii_statement),
         connection_string(secret, driver()),
         where=where,
         pins=pins(statement_timeout_s),
         statement_timeout_s=statement_timeout_s,
+        authorities=secret.sslrootcert if secret.sslmode == "verify-full" else None,
     )
 
 
@@ -79,8 +101,8 @@ def connection_string(secret: Secret, driver: str) -> str:
             'a named instance cannot be looked up from Lambda; write the host alone as "host" and the '
             'instance\'s port as "port" in the secret'
         )
-    if secret.sslmode == "verify-full" and secret.sslrootcert:
-        _trust(secret.sslrootcert)
+    if not secret.dbname:  # the server would take the login's default database
+        raise SecretError('the source\'s secret has no "dbname"; write the name of the database there')
     return odbc.connection_string(
         {
             "Driver": driver,
@@ -94,14 +116,6 @@ def connection_string(secret: Secret, driver: str) -> str:
             "APP": "tributary",
         }
     )
-
-
-def _trust(authorities: str) -> None:
-    """Make OpenSSL, which the driver uses, verify with these authorities: it has no option for them."""
-    digest = hashlib.sha256(authorities.encode()).hexdigest()
-    file = Path(tempfile.gettempdir()) / f"authorities-{digest}.pem"  # one file, however often it is needed
-    file.write_text(authorities)
-    os.environ["SSL_CERT_FILE"] = str(file)
 
 
 def driver() -> str:
@@ -146,9 +160,10 @@ def pins(statement_timeout_s: int) -> tuple[str, ...]:
 
 
 # Snapshot isolation, if the database allows it: each statement sees one version of the rows, and waits for no
-# writer. Otherwise READ COMMITTED, which also reads versions if READ_COMMITTED_SNAPSHOT is on.
+# writer. Otherwise READ COMMITTED, which also reads versions if READ_COMMITTED_SNAPSHOT is on. In Azure SQL
+# DB_ID() may differ from sys.databases; the name does not.
 ISOLATION = """
-IF EXISTS (SELECT 1 FROM sys.databases WHERE database_id = DB_ID() AND snapshot_isolation_state = 1)
+IF EXISTS (SELECT 1 FROM sys.databases WHERE name = DB_NAME() AND snapshot_isolation_state = 1)
 BEGIN SET TRANSACTION ISOLATION LEVEL SNAPSHOT END
 ELSE BEGIN SET TRANSACTION ISOLATION LEVEL READ COMMITTED END
 """
@@ -196,6 +211,16 @@ def _select(query: Query, columns: Sequence[str]) -> str:
     )
 
 
+def ascii_statement(sql: str) -> str:
+    """Return the statement in ASCII: itself, or as UTF-16 in hex digits that the server runs."""
+    if sql.isascii():
+        return sql
+    return (
+        f"DECLARE @statement nvarchar(max) = CONVERT(nvarchar(max), 0x{utf16_hex(sql)}); "
+        "EXEC sys.sp_executesql @statement"
+    )
+
+
 # --- reading ------------------------------------------------------------------------------------
 
 
@@ -224,9 +249,25 @@ def clock(session: Session) -> Clock:
         oldest = ask(session, catalog.OLDEST)
     except TableRefused:
         return Clock(now, None, "the user lacks VIEW SERVER STATE, so open transactions cannot be seen")
-    begun = oldest[0] if oldest else None
+    begun, passed_over = oldest if oldest else (None, None)
     ahead = timedelta(minutes=int(row[1]))
-    return Clock(now, earliest(_time(begun), now, ahead) if begun else None)
+    return Clock(
+        now,
+        earliest(_time(begun), now, ahead) if begun else None,
+        notes=_passed_over(int(passed_over or 0)),
+    )
+
+
+def _passed_over(requests: int) -> tuple[str, ...]:
+    """Return the note about requests that run without a transaction for longer than is waited for."""
+    if not requests:
+        return ()
+    count = "1 request runs" if requests == 1 else f"{requests} requests run"
+    note = (
+        f"{count} on the server for more than {catalog.REQUEST_MINUTES} minutes without a transaction, and "
+        "the watermark does not wait for them: a row that they write with an earlier time is not read"
+    )
+    return (note,)
 
 
 def _time(text: str) -> datetime:

@@ -279,5 +279,18 @@ def _moment(match: re.Match[str], word: str) -> str:
 
 
 def string(text: str) -> str:
-    """Return the Unicode literal of a text; a NUL character would end the statement for the driver."""
-    return "N'" + text.replace("'", "''").replace("\0", "' + NCHAR(0) + N'") + "'"
+    """Return the Unicode literal of a text, in ASCII: ``N'it''s'``, ``CAST(0xE900 AS nvarchar(1))``.
+
+    A NUL character would end the statement for the driver; for other characters see `odbc._in_bulk`.
+    """
+    if text.isascii() and "\0" not in text:
+        return "N'" + text.replace("'", "''") + "'"
+    digits = utf16_hex(text)
+    units = len(digits) // 4
+    return f"CAST(0x{digits} AS nvarchar({units if units <= UNITS else 'max'}))"
+
+
+def utf16_hex(text: str) -> str:
+    """Return the text as SQL Server stores it, in hex digits; a lone surrogate stays what it was."""
+    exact = text.encode(errors="surrogateescape").decode(errors="surrogatepass")
+    return exact.encode("utf-16-le", "surrogatepass").hex().upper()
