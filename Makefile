@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-external soak bench cost pictures lint format validate types sources build package-check deploy clean
+.PHONY: help setup demo test fixtures test-external soak bench cost pictures lint format validate types sources build package-check deploy clean
 
 PYTHON := .venv/bin/python
 SAM := .venv-sam/bin/sam
@@ -33,6 +33,11 @@ demo: setup ## Run two sources through the whole pipeline on this machine and co
 
 test: setup ## Run every test, against real databases; PYTEST="-k claim" narrows it
 	$(PYTHON) -m pytest $(PYTEST)
+
+fixtures: setup ## Record again what earlier versions stored, with their own code: tests/fixtures
+	@old=$$(mktemp -d) && trap 'rm -rf "$$old"' EXIT && git archive 52fccad | tar -x -C "$$old" && \
+	  ln -s "$(CURDIR)/.venv" "$$old/.venv" && cd "$$old" && PYTHONPATH="$$old:$$old/layers/tributary" \
+	  .venv/bin/python "$(CURDIR)/tests/fixtures/record_format_3.py" "$(CURDIR)/tests/fixtures/format_3"
 
 test-external: setup ## Run the shared engine suite on servers elsewhere: see compose.yaml
 	@[ -n "$(TRIBUTARY_TEST_SQLSERVER)$(TRIBUTARY_TEST_MYSQL)$(TRIBUTARY_TEST_POSTGRESQL)" ] || \
