@@ -103,7 +103,7 @@ def age_documents(source: Source) -> None:
     bucket, s3 = company.stack.outputs["RawBucketName"], company.client("s3")
     for key in company.keys(f"_runs/{source.name}/"):
         if not key.endswith(("/load.json", "/report.json")):
-            older = {**company.document(key), "format": 1, "of_another_version": [1]}
+            older = {**company.document(key), "format": 99, "of_another_version": [1]}
             s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(older))
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from tributary.config.selection import matching
 from tributary.errors import ConfigError, ReplayRefused
+from tributary.model import format_3
 from tributary.model.own_columns import added
 from tributary.model.plan import Column, Failure, Plan, ReadRequest, ReplayPlan, TablePlan
 from tributary.model.result import ReplayedRun
@@ -58,10 +59,10 @@ class Archive(Bucket):
         if found is None:
             return None
         try:
-            content = json.loads(found[0])
+            content = format_3.upgraded(json.loads(found[0]), kind)
             content.pop("format", None)
             return kind.model_validate(content, extra="ignore")
-        except (ValueError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             return None
 
 

@@ -6,6 +6,7 @@ once (`create`) or replaced only as it was read (`replace`). S3's own refusals b
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ValidationError
 
 from tributary.errors import InternalError, PlanOutdated, StorageUnavailable
+from tributary.model import format_3
 
 DocumentT = TypeVar("DocumentT", bound=BaseModel)
 
@@ -122,10 +124,14 @@ def translated(key: str) -> Iterator[None]:
 
 
 def parse(content: bytes, key: str, kind: type[DocumentT]) -> DocumentT:
-    """Return the document in the content; raises PlanOutdated where it is not of our format."""
+    """Return the document in the content; raises PlanOutdated if neither our format nor format 3 fits."""
     try:
         return kind.model_validate_json(content)
     except ValidationError:
+        pass
+    try:
+        return kind.model_validate(format_3.upgraded(json.loads(content), kind))
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise PlanOutdated(f"{key}: run was planned by another version; start it again") from None
 
 

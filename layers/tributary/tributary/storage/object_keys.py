@@ -59,7 +59,12 @@ def loaded(source: str) -> str:
 
 
 def source_health(source: str) -> str:
-    """Return the key of how the source's tables have fared."""
+    """Return the key of the source's failure counts and pauses."""
+    return f"_leases/{source}.health.json"
+
+
+def source_health_of_format_3(source: str) -> str:
+    """Return the key that the counts had in the first versions: read until the present one exists."""
     return f"_leases/{source}.standing.json"
 
 

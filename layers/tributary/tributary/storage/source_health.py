@@ -1,9 +1,9 @@
-"""How a source's tables have fared: failures in a row, and what is paused because of them.
+"""Failure counts and pauses per source.
 
-`_leases/<source>.standing.json` is only written by compare-and-set, and each run counts once. A
-table that fails `pause_after` times in a row is left out of the next runs; a source whose runs
-loaded nothing at all that many times in a row has its schedule disabled. Only a `resume`, or a
-table's success in a run that asked for it by name, brings them back.
+`_leases/<source>.health.json` is only written by compare-and-set, and each run counts once. A table that
+fails `pause_after` times in a row is left out of the next runs. If the runs of a source load nothing at all
+that many times in a row, its schedule is disabled. Only a `resume`, or a table's success in a run that named
+it, ends a pause.
 """
 
 from __future__ import annotations
@@ -24,42 +24,37 @@ from tributary.storage.run_pace import RunPace
 ATTEMPTS = 5  # a lost race is read again
 PAUSE_AFTER = 3  # until a plan says what the source's file has
 
-# Whoever broke these runs off, the tables are not to blame.
+# The run was broken off: its tables are not to blame.
 BLAMELESS = frozenset({"Unfinished", "LeaseLost", "PlanOutdated", "ReplayRefused"})
-# What a person did by hand says nothing of the source.
+# A person's own mistake or act says nothing about the source.
 BY_HAND = frozenset({"ConfigError", "Aborted"})
 
 
 class TableHealth(Lasting):
-    """A table that failed in its last run: how often in a row, in which run last, by which error."""
+    """A table that failed in its last run."""
 
-    failures: int
-    run_id: str
-    error: str
+    failures: int  # in a row
+    run_id: str  # of the last one
+    error: str  # its class name
     paused: bool = False
 
 
 class SourceHealth(Lasting):
-    """How a source stands. `run_id` is the newest run counted; `ops_item` the open OpsItem's id.
-
-    `barren_runs`: runs in a row that loaded nothing at all; `paused`: its schedule is disabled.
-    `loaded_at`: when the run began that loaded a table last, or the first one that tried;
-    `recent`: what the last runs took.
-    """
+    """The failures and pauses of a source and its tables."""
 
     source: str
-    run_id: str | None = None
+    run_id: str | None = None  # the newest run counted
     pause_after: int = PAUSE_AFTER
-    barren_runs: int = 0
-    paused: bool = False
+    barren_runs: int = 0  # runs in a row that loaded nothing at all
+    paused: bool = False  # the schedule is disabled
     tables: dict[str, TableHealth] = Field(default_factory=dict)
-    ops_item: str | None = None
-    loaded_at: dict[str, str] = Field(default_factory=dict)
+    ops_item: str | None = None  # the id of the open OpsItem
+    loaded_at: dict[str, str] = Field(default_factory=dict)  # start of the run that loaded, or first tried it
     recent: tuple[RunPace, ...] = ()
 
     @property
     def behind_since(self) -> str | None:
-        """Return when the table was loaded that is farthest behind; None where none is known."""
+        """Return when the table that is farthest behind was loaded; None if no table is known."""
         return min(self.loaded_at.values(), key=datetime.fromisoformat, default=None)
 
     @property
@@ -73,19 +68,19 @@ class SourceHealth(Lasting):
 
     @property
     def troubled(self) -> bool:
-        """Say whether anything is paused."""
+        """Return whether anything is paused."""
         return self.paused or any(table.paused for table in self.tables.values())
 
     def after(self, report: RunReport) -> SourceHealth:
-        """Return the standing with one more run counted; the same where it has been, or never began."""
+        """Return the health with the run counted, unless it was counted before or never began."""
         if report.run_id is None or report.status == "skipped" or report.run_id <= (self.run_id or ""):
             return self
         tables = dict(self.tables)
-        for told in usual(report):
-            if told.status == "loaded":
-                tables.pop(told.table, None)
-            elif told.failure and told.failure.error not in BLAMELESS:
-                tables[told.table] = self._failed(told.table, report.run_id, told.failure.error)
+        for table in usual(report):
+            if table.status == "loaded":
+                tables.pop(table.table, None)
+            elif table.failure and table.failure.error not in BLAMELESS:
+                tables[table.table] = self._failed(table.table, report.run_id, table.failure.error)
         barren_runs = self._barren_after(report)
         return self.model_copy(
             update={
@@ -99,16 +94,16 @@ class SourceHealth(Lasting):
         )
 
     def _loaded_after(self, report: RunReport) -> dict[str, str]:
-        """Return when each table was loaded; tables that the source's file has no more are forgotten."""
+        """Return when each table was loaded, without those that the source's file no longer has."""
         if report.started_at is None or not report.tables:
             return self.loaded_at
-        named = {told.table for told in report.tables} | {held.table for held in report.paused}
+        named = {table.table for table in report.tables} | {table.table for table in report.paused}
         left = {name: at for name, at in self.loaded_at.items() if report.partial or name in named}
-        for told in usual(report):
-            if told.status == "loaded":
-                left[told.table] = report.started_at
+        for table in usual(report):
+            if table.status == "loaded":
+                left[table.table] = report.started_at
             else:
-                left.setdefault(told.table, report.started_at)
+                left.setdefault(table.table, report.started_at)
         return left
 
     def _recent_after(self, report: RunReport) -> tuple[RunPace, ...]:
@@ -116,7 +111,7 @@ class SourceHealth(Lasting):
         return (*self.recent, this)[-run_pace.KEPT :] if this else self.recent
 
     def _barren_after(self, report: RunReport) -> int:
-        if any(told.status == "loaded" for told in report.tables):
+        if any(table.status == "loaded" for table in report.tables):
             return 0
         if report.status == "succeeded" and not report.paused:
             return 0
@@ -131,72 +126,80 @@ class SourceHealth(Lasting):
 
 
 def usual(report: RunReport) -> list[TableReport]:
-    """Return the tables of which the run says how they fare; not what a person had read or built again."""
-    return [told for told in report.tables if told.asked not in MOVES_NOTHING]
+    """Return the tables that the run counts for; a window or a replay says nothing of the source."""
+    return [table for table in report.tables if table.asked not in MOVES_NOTHING]
 
 
 def find(bucket: Bucket, source: str) -> SourceHealth:
-    """Return how the source stands; one without a mark where nothing ever failed."""
-    return bucket.document(object_keys.source_health(source), SourceHealth) or SourceHealth(source=source)
+    """Return the source's health; an empty one if nothing was ever counted."""
+    return _read(bucket, source)[0]
 
 
 def change(
     bucket: Bucket, source: str, act: Callable[[SourceHealth], SourceHealth]
 ) -> tuple[SourceHealth, SourceHealth]:
-    """Replace the standing by what the act makes of it; return it before and after."""
+    """Replace the source's health by what the act returns for it; return it before and after."""
     key = object_keys.source_health(source)
     for _ in range(ATTEMPTS):
-        found = bucket.read(key)
-        before = SourceHealth.model_validate_json(found[0]) if found else SourceHealth(source=source)
+        before, etag = _read(bucket, source)
         after = act(before)
         if after == before:
             return before, after
-        if bucket.replace(key, body(after), found[1]) if found else bucket.create(key, body(after)):
+        if bucket.replace(key, body(after), etag) if etag else bucket.create(key, body(after)):
             return before, after
-    raise StorageUnavailable(f"the standing of {source} changed {ATTEMPTS} times while it was being written")
+    raise StorageUnavailable(f"the health of {source} changed {ATTEMPTS} times while it was being written")
+
+
+def _read(bucket: Bucket, source: str) -> tuple[SourceHealth, str | None]:
+    """Return the source's health, and its ETag if it is stored under its present key."""
+    if stored := bucket.read(object_keys.source_health(source)):
+        return SourceHealth.model_validate_json(stored[0]), stored[1]
+    older = bucket.read(object_keys.source_health_of_format_3(source))
+    health = SourceHealth.model_validate_json(older[0]) if older else SourceHealth(source=source)
+    return health, None
 
 
 def expect(bucket: Bucket, source: str, pause_after: int) -> SourceHealth:
-    """Return how the source stands, and keep what its file says of pausing for the runs' ends."""
-    found = find(bucket, source)
-    if found.pause_after == pause_after:
-        return found
-    return change(bucket, source, lambda old: old.model_copy(update={"pause_after": pause_after}))[1]
+    """Return the source's health, with the `pause_after` of its file stored for the runs' ends."""
+    health = find(bucket, source)
+    if health.pause_after == pause_after:
+        return health
+    return change(bucket, source, lambda before: before.model_copy(update={"pause_after": pause_after}))[1]
 
 
 def count(bucket: Bucket, report: RunReport) -> tuple[SourceHealth, SourceHealth]:
-    """Count the run, once however often it is reported; return the standing before and after."""
+    """Count the run, once however often it is reported; return the health before and after."""
     if report.run_id is None:  # it never began, and its source may not exist
-        unmarked = SourceHealth(source=report.source)
-        return unmarked, unmarked
-    return change(bucket, report.source, lambda standing: standing.after(report))
+        empty = SourceHealth(source=report.source)
+        return empty, empty
+    return change(bucket, report.source, lambda health: health.after(report))
 
 
 def keep_ops_item(bucket: Bucket, source: str, ops_item: str | None) -> None:
-    """Note which OpsItem tells of the source."""
-    change(bucket, source, lambda standing: standing.model_copy(update={"ops_item": ops_item}))
+    """Store the id of the OpsItem that is open for the source."""
+    change(bucket, source, lambda health: health.model_copy(update={"ops_item": ops_item}))
 
 
 def pause(bucket: Bucket, source: str, table: str | None) -> tuple[SourceHealth, SourceHealth]:
-    """Pause the source's schedule, or one of its tables; return the standing before and after."""
+    """Pause the source's schedule, or one of its tables; return the health before and after."""
 
-    def hold(standing: SourceHealth) -> SourceHealth:
+    def paused(health: SourceHealth) -> SourceHealth:
         if table is None:
-            return standing.model_copy(update={"paused": True})
-        unmarked = TableHealth(failures=0, run_id=standing.run_id or "none", error="PausedByHand")
-        held = standing.tables.get(table, unmarked).model_copy(update={"paused": True})
-        return standing.model_copy(update={"tables": {**standing.tables, table: held}})
+            return health.model_copy(update={"paused": True})
+        new = TableHealth(failures=0, run_id=health.run_id or "none", error="PausedByHand")
+        held = health.tables.get(table, new).model_copy(update={"paused": True})
+        return health.model_copy(update={"tables": {**health.tables, table: held}})
 
-    return change(bucket, source, hold)
+    return change(bucket, source, paused)
 
 
 def resume(bucket: Bucket, source: str, table: str | None) -> tuple[SourceHealth, SourceHealth]:
-    """Forget every failure of the source, or those of a table; return the standing before and after."""
+    """Forget every failure of the source, or those of a table; return the health before and after."""
 
-    def forget(standing: SourceHealth) -> SourceHealth:
+    def resumed(health: SourceHealth) -> SourceHealth:
         if table is None:
-            return standing.model_copy(update={"tables": {}, "barren_runs": 0, "paused": False})
-        left = {name: found for name, found in standing.tables.items() if name != table}
-        return standing.model_copy(update={"tables": left})
+            return health.model_copy(update={"tables": {}, "barren_runs": 0, "paused": False})
+        left = {name: kept for name, kept in health.tables.items() if name != table}
+        return health.model_copy(update={"tables": left})
 
-    return change(bucket, source, forget)
+    return change(bucket, source, resumed)
