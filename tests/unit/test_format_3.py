@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from tests.recorded_documents import SOURCE, Recording
 from tributary.errors import PlanOutdated
-from tributary.loading.external_tables import ShownTables
+from tributary.loading.external_tables import ExternalTables
 from tributary.model.documents import FORMAT
 from tributary.model.format_3 import LOAD_FIELDS, TABLE_FIELDS
 from tributary.model.ledger import Ledger
@@ -29,7 +29,7 @@ KINDS: dict[str, type[BaseModel]] = {
     "/load.json": Ledger,
     ".begun.json": BegunRuns,
     ".loaded.json": CommittedWatermarks,
-    ".raw_tables.json": ShownTables,
+    ".raw_tables.json": ExternalTables,
     ".standing.json": SourceHealth,
 }
 

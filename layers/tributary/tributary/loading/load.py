@@ -97,7 +97,7 @@ def _open(run: RunLoad, key: str, failed_items: Mapping[int, str]) -> tuple[Ledg
     content = run.bucket.read(key)
     if content is None:
         raise PlanOutdated(f"{key} is missing; start the source's run again")
-    return Ledger.model_validate_json(content[0]), content[1]
+    return parse(content[0], key, Ledger), content[1]
 
 
 def _first_entry(
