@@ -23,7 +23,7 @@ from tributary.model.ledger import Ledger, TableLoad
 from tributary.model.plan import Failure, TablePlan
 from tributary.redshift.data_api import StatementState
 from tributary.storage import object_keys
-from tributary.storage.bucket import body
+from tributary.storage.bucket import body, parse
 
 IN_FLIGHT_AT_MOST = 8  # batches of one run that are under way in the warehouse
 PATIENCE_S = 2.0  # a call continues while tables make progress: a Wait would cost each of them a second
