@@ -52,7 +52,7 @@ class Environment(BaseModel):
             first = error.errors(include_input=False, include_url=False)[0]
             name = first["loc"][0]
             fault = "is not set" if first["type"] == "missing" else f"is wrong ({first['msg']})"
-            raise ConfigError(f"environment variable {name} {fault}; template.yaml sets it") from None
+            raise ConfigError(f"environment variable {name} {fault}; the template declares it") from None
 
     @classmethod
     def variables(cls) -> set[str]:
@@ -85,7 +85,7 @@ class _Warehouse(Environment):
             return {"Database": self.warehouse_database, "WorkgroupName": self.warehouse_workgroup}
         raise ConfigError(
             "environment variables WAREHOUSE_WORKGROUP and WAREHOUSE_CLUSTER are both not set; "
-            "template.yaml sets one of them"
+            "the template declares one of them"
         )
 
 
@@ -99,8 +99,8 @@ class _PipelineWarehouse(_Warehouse):
         if self.warehouse_cluster:
             if not self.warehouse_db_user:
                 raise ConfigError(
-                    "environment variable WAREHOUSE_DB_USER is not set, which a cluster needs; "
-                    "template.yaml sets it from ClusterDbUser"
+                    "environment variable WAREHOUSE_DB_USER is not set; "
+                    "the template declares it, from ClusterDbUser"
                 )
             address["DbUser"] = self.warehouse_db_user
         return Warehouse(client("redshift-data"), address)
