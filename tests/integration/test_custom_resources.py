@@ -155,7 +155,7 @@ def test_a_long_reason_is_cut_to_the_size_that_is_taken(
     assert len(mailbox.bodies[0]) <= custom_resource.BODY_AT_MOST
     *shown, last = answer["Reason"].splitlines()
     assert shown == ["ConfigError: " + lines[0], *lines[1 : len(shown)]]
-    assert last == f"({200 - len(shown)} more lines stand in the function's log)"
+    assert last == f"({200 - len(shown)} more lines are in the function's log)"
     assert "source199.yaml" in capsys.readouterr().out
 
 

@@ -141,7 +141,7 @@ class TestFaults:
             'shop.yaml, line 1, engine: "mssql" is not an engine; use mysql, postgresql, sqlite or sqlserver',
             'shop.yaml, line 1, secret: is missing; write the name of a secret, such as "tributary/shop"',
             'shop.yaml, line 2, sekret: unknown key "sekret"; did you mean "secret"?',
-            "shop.yaml, line 3, max_connections: 0 cannot stand here; write a whole number from 1 to 1000",
+            "shop.yaml, line 3, max_connections: 0 is not valid here; write a whole number from 1 to 1000",
             'shop.yaml, line 6, tables[0].mode: "merg" is not a mode; use merge, append, replace or history',
             'shop.yaml, line 7, tables[1].name: no is read as true or false; write "no" in quotes',
         ]
@@ -152,8 +152,8 @@ class TestFaults:
             ("tabels: []", 'line 3, tabels: unknown key "tabels"; did you mean "tables"?'),
             ("xyz: 1", 'line 3, xyz: unknown key "xyz"; use engine, secret, schedule, max_connections'),
             ("mode: merge", 'line 3, mode: "mode" belongs to tables; write it under defaults'),
-            ("name: shop", "line 3, name: the file's name is the source's name; take this line out"),
-            ("engine: mysql", 'line 3, engine: the key "engine" stands here again, first on line 1'),
+            ("name: shop", "line 3, name: the file's name is the source's name; remove this line"),
+            ("engine: mysql", 'line 3, engine: the key "engine" is here again, first on line 1'),
             ("on: x", 'line 3: the key on is not read as text; write "on" in quotes'),
             ("n: x", 'line 3: the key n is not read as text; write "n" in quotes'),
             ("2024: x", 'line 3: the key 2024 is not read as text; write "2024" in quotes'),
@@ -162,16 +162,19 @@ class TestFaults:
             ("schedule: {crom: x}", 'line 3, schedule.crom: unknown key "crom"; did you mean "cron"?'),
             ('schedule: {cron: "0 7 * * * *"}', "line 3, schedule.cron: write ? for exactly one of"),
             ('max_connections: "4"', 'line 3, max_connections: "4" in quotes is a text; write 4'),
-            ("max_connections: true", "line 3, max_connections: true cannot stand here; write a whole"),
+            ("max_connections: true", "line 3, max_connections: true is not valid here; write a whole"),
             ("max_connections: 1.5", "line 3, max_connections: 1.5 is a number that may be misread"),
             ("max_connections: 010", "line 3, max_connections: 010 is a number that may be misread"),
-            ("pause_after: 0", "line 3, pause_after: 0 cannot stand here; write a whole number from 1"),
-            ("pause_after:", "line 3, pause_after: is empty; write a value, or take the line out"),
+            ("pause_after: 0", "line 3, pause_after: 0 is not valid here; write a whole number from 1"),
+            ("pause_after:", "line 3, pause_after: is empty; write a value, or remove the line"),
             (
                 "defaults: {may_vanish: 101%}",
-                "line 3, defaults.may_vanish: 101% is no share; write 0% to 100%",
+                "line 3, defaults.may_vanish: 101% is not a share; write 0% to 100%",
             ),
-            ("defaults: {may_vanish: 50}", "line 3, defaults.may_vanish: 50 is no share; write 0% to 100%"),
+            (
+                "defaults: {may_vanish: 50}",
+                "line 3, defaults.may_vanish: 50 is not a share; write 0% to 100%",
+            ),
             ("defaults: {target: a.b}", '"target" belongs to an entry of tables; defaults are for all'),
             ("target_schema: pg_shop", 'line 3, target_schema: "pg_shop" belongs to the warehouse'),
             ("target_schema: 2024", 'line 3, target_schema: 2024 is not read as text; write "2024"'),
@@ -181,30 +184,30 @@ class TestFaults:
             ("statement_timeout: 99999999 days", "is longer than 3660 days; write a shorter duration"),
             (
                 "notify: nobody",
-                'line 3, notify: "nobody" is not a choice of whom to tell; use failures or all',
+                'line 3, notify: "nobody" is not a choice of notifications; use failures or all',
             ),
-            ("defaults: merge", 'line 3, defaults: "merge" cannot stand here; write settings for every'),
+            ("defaults: merge", 'line 3, defaults: "merge" is not valid here; write settings for every'),
             ("defaults: {name: a}", 'line 3, defaults.name: "name" belongs to an entry of tables'),
             ("defaults: {cursor: ''}", "line 3, defaults.cursor: is empty; write the name of a column"),
             ("defaults: {key: []}", "line 3, defaults.key: is empty; write the name of a column, or a list"),
-            ("defaults: {key: [a, b, a]}", 'line 3, defaults.key: "a" stands in the list twice'),
+            ("defaults: {key: [a, b, a]}", 'line 3, defaults.key: "a" is in the list twice'),
             ("defaults: {columns: {exclud: a}}", 'unknown key "exclud"; did you mean "exclude"?'),
-            ("defaults: {columns: 3}", "line 3, defaults.columns: 3 cannot stand here; write a list of"),
-            ("defaults: {overlap: -1}", "line 3, defaults.overlap: -1 is no overlap; write a duration"),
-            ('defaults: {comments: "yes"}', 'comments: "yes" cannot stand here; write true or false'),
+            ("defaults: {columns: 3}", "line 3, defaults.columns: 3 is not valid here; write a list of"),
+            ("defaults: {overlap: -1}", "line 3, defaults.overlap: -1 is not an overlap; write a duration"),
+            ('defaults: {comments: "yes"}', 'comments: "yes" is not valid here; write true or false'),
             ("defaults: {encode: {a: gzip}}", 'encode.a: "gzip" is not a choice; use raw, az64, lzo or zstd'),
-            ("defaults: {sortkey: [a, a]}", 'sortkey: "a" stands in the list twice; keep it once'),
-            ("defaults: {access: some}", 'access: "some" is no access; write none, or what is seen'),
-            ("defaults: {access: [a]}", "access: a list cannot stand here; write none, or what analysts"),
+            ("defaults: {sortkey: [a, a]}", 'sortkey: "a" is in the list twice; keep it once'),
+            ("defaults: {access: some}", 'access: "some" is not an access; write none, or what may be seen'),
+            ("defaults: {access: [a]}", "access: a list is not valid here; write none, or what analysts"),
             (
                 "defaults: {access: {colums: [a]}}",
                 'access.colums: unknown key "colums"; did you mean "columns"?',
             ),
             ("defaults: {access: {given: false}}", "access: given is not a setting; write access: none"),
             ("defaults: {access: {mask: {a: star}}}", 'mask.a: "star" is not a choice; use hash or null'),
-            ("defaults: {access: {mask: hash}}", 'mask: "hash" cannot stand here; write columns with what'),
+            ("defaults: {access: {mask: hash}}", 'mask: "hash" is not valid here; write columns with what'),
             ("defaults: {access: {rows: {a: 1, b: 2}}}", "access.rows: write one column with the values"),
-            ("defaults: {overlap: [1]}", "line 3, defaults.overlap: a list cannot stand here; write a dur"),
+            ("defaults: {overlap: [1]}", "line 3, defaults.overlap: a list is not valid here; write a dur"),
             ("defaults: {cursor_time_zone: Madrid}", 'cursor_time_zone: "Madrid" is not a time zone; write'),
             ("defaults: {cursor_time_zone: +10:00}", "cursor_time_zone: +10:00 is a number that may be"),
             ("defaults: {nulls: maybe}", 'line 3, defaults.nulls: "maybe" is not a choice; use include or'),
@@ -213,7 +216,7 @@ class TestFaults:
                 'line 3, defaults.on_new_column: null is not read as text; write "null" in quotes',
             ),
             ("defaults: {engine: mysql}", '"engine" belongs to the source; write it at the left margin'),
-            ("schedule: !vault x", 'line 3, schedule: the tag "!vault" means nothing here; take it out'),
+            ("schedule: !vault x", 'line 3, schedule: the tag "!vault" means nothing here; remove it'),
             ("x: &a [*a]", "an alias contains itself; write the part out"),
         ],
     )
@@ -229,12 +232,15 @@ class TestFaults:
                 "{}",
                 "tables[0]: write exactly one of name (one table) and include (a pattern such as public.*)",
             ),
-            ("{include: a, query: SELECT 1}", "tables[0]: query needs a name: what its rows are called"),
+            ("{include: a, query: SELECT 1}", "tables[0]: query needs a name, by which the warehouse"),
             (
                 "{name: a, query: SELECT 1;}",
-                "tables[0].query: this is a part of a larger statement; take the ;",
+                "tables[0].query: this becomes a part of a larger statement; remove the ;",
             ),
-            ("{name: a, where: 'x = 1 ; '}", "tables[0].where: this is a part of a larger statement; take"),
+            (
+                "{name: a, where: 'x = 1 ; '}",
+                "tables[0].where: this becomes a part of a larger statement; remove",
+            ),
             ("{name: a, rename: {}}", "tables[0].rename: is empty; write names in the source and in the"),
             ("{name: a, target: orders}", 'tables[0].target: "orders" is no table of the warehouse; write'),
             ("{include: a.*, target: x.y}", "tables[0]: target belongs to an entry with a name: one table"),
@@ -247,13 +253,13 @@ class TestFaults:
             ("{name: Off}", 'tables[0].name: Off is read as true or false; write "Off" in quotes'),
             ("{name: y}", 'tables[0].name: y is read as true or false; write "y" in quotes'),
             ("{name: =}", 'tables[0].name: = is not read as text; write "=" in quotes'),
-            ("{include: [a]}", "tables[0].include: a list cannot stand here; write a pattern such as"),
+            ("{include: [a]}", "tables[0].include: a list is not valid here; write a pattern such as"),
             ("{name: a, colums: [x]}", 'tables[0].colums: unknown key "colums"; did you mean "columns"?'),
             ("{name: a, key: [id, 1]}", 'tables[0].key[1]: 1 is not read as text; write "1" in quotes'),
             ("{name: a, columns: [id, no]}", "tables[0].columns[1]: no is read as true or false"),
             (
                 "{name: a, policies: {too_long: clamp}}",
-                'tables[0].policies: "clamp" can do nothing about too_long; use fail, "null" or truncate',
+                'tables[0].policies: "clamp" does not apply to too_long; use fail, "null" or truncate',
             ),
             (
                 "{name: a, policies: {too_lang: clamp}}",
@@ -267,11 +273,11 @@ class TestFaults:
             ),
             (
                 "{name: a, column_policies: {x: {date_out_of_range: truncate}}}",
-                'tables[0].column_policies: "truncate" can do nothing about date_out_of_range; use fail,',
+                'tables[0].column_policies: "truncate" does not apply to date_out_of_range; use fail,',
             ),
             ("{name: a, columns: {exclude: [~]}}", "tables[0].columns.exclude[0]: is empty; write a value"),
             ("{name: a, columns: {take: a, exclude: b}}", "tables[0].columns: write a list of column names"),
-            ("orders", 'tables[0]: "orders" cannot stand here; write a list of tables: - name:'),
+            ("orders", 'tables[0]: "orders" is not valid here; write a list of tables: - name:'),
         ],
     )
     def test_in_an_entry_say_what_to_write_instead(self, tmp_path: Path, entry: str, said: str) -> None:
@@ -280,8 +286,8 @@ class TestFaults:
     def test_say_where_a_target_may_not_be(self, tmp_path: Path) -> None:
         found = fault(tmp_path, "tables: [{name: a, target: shop.a}]\n")
         assert found == (
-            'shop.yaml, line 3, tables: target "shop.a" is in the target_schema, where the other tables of '
-            "this source stand; write a schema that no source has for itself"
+            'shop.yaml, line 3, tables: target "shop.a" is in the target_schema, which is for the other tables '
+            "of this source; write a schema that is no source's target_schema"
         )
 
     def test_name_the_line_of_an_item_in_a_list(self, tmp_path: Path) -> None:
@@ -307,7 +313,10 @@ class TestFaults:
             ("# nothing\n", "shop.yaml, line 1: is empty; write engine, secret and tables"),
             ("- a\n", "shop.yaml, line 1: is not a mapping; write engine, secret and tables"),
             ("engine\n", "shop.yaml, line 1: is not a mapping; write engine, secret and tables"),
-            ("a: 1\n\tb: 2\n", "shop.yaml, line 2: a tab stands where YAML takes spaces only"),
+            (
+                "a: 1\n\tb: 2\n",
+                "shop.yaml, line 2: a tab is used for indentation, where YAML takes spaces only",
+            ),
             ("a: 1\n---\nb: 2\n", 'shop.yaml, line 2: a second document begins here ("---"); one file is'),
             ("a:\n  - include: *\n", "shop.yaml, line 2: a text that begins with * is an alias to YAML"),
             ("a: [*_tmp]\n", "shop.yaml, line 1: a text that begins with * is an alias to YAML"),
@@ -329,7 +338,7 @@ class TestFaults:
     @pytest.mark.parametrize("name", ["2shop", "my shop", "shop.test", "_shop", "s" * 51, "tienda_ñ"])
     def test_of_the_files_name_are_faults_too(self, tmp_path: Path, name: str) -> None:
         (found,) = faults(tmp_path, MINIMAL + TABLES, f"{name}.yaml")
-        assert f'"{name}" cannot name a source; name the file with letters, digits, _ and -' in found
+        assert f'"{name}" is not valid as a name; name the file with letters, digits, _ and -' in found
 
 
 class TestDirectory:
@@ -358,7 +367,8 @@ class TestDirectory:
         read(tmp_path, MINIMAL + TABLES, "web-shop.yaml")
         read(tmp_path, MINIMAL + TABLES, "web_shop.yaml")
         with pytest.raises(
-            ConfigError, match=r'^web_shop.yaml, target_schema: "web_shop" is where web-shop.yaml'
+            ConfigError,
+            match=r'^web_shop.yaml, target_schema: "web_shop" is the target_schema of web-shop.yaml',
         ):
             loader.load_all(tmp_path)
 

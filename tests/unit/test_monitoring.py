@@ -154,7 +154,7 @@ def test_a_run_is_counted(capsys: pytest.CaptureFixture[str], eventful: Run) -> 
         "DurationMs": [60_000],
         "EstimatedCostUsd": [0.25],
     }
-    assert lag == [pytest.approx(10 * 3600, abs=60)]
+    assert lag == [pytest.approx(10 * 3600, abs=600)]
 
 
 def test_the_namespace_is_the_one_that_the_functions_write_to() -> None:
@@ -185,7 +185,7 @@ def test_a_paused_table_falls_behind() -> None:
     )
     [(table, lag_s), *_] = run_metrics.farthest_behind(health)
     assert table == "b"
-    assert lag_s == pytest.approx(9 * 3600, abs=60)
+    assert lag_s == pytest.approx(9 * 3600, abs=600)
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ class TestResolve:
     def test_a_name_that_comes_too_late_is_noted(self) -> None:
         found = resolve(source({"include": "sales.*"}, {"name": "sales.items", "mode": "replace"}), TABLES)
         assert found.selected == {TABLES[4]: TableSettings()}
-        said = "shop.yaml, tables[1]: an earlier entry holds for sales.items; move this one above it"
+        said = "shop.yaml, tables[1]: an earlier entry selects sales.items; move this one above it"
         assert found.notes == (said,)
 
     def test_an_exclude_that_excludes_nothing_is_noted(self) -> None:

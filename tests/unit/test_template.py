@@ -29,7 +29,7 @@ from tributary.planning.execution_input import ExecutionInput
 from tributary.redshift import control, external_tables
 from tributary.reporting.execution_end import ReportEvent
 from tributary.stack import custom_resource
-from tributary.stack.pause import PauseRequest, Which
+from tributary.stack.pause import PauseRequest, PauseTarget
 
 ROOT = Path(__file__).parents[2]
 SOURCE = yaml_parse((ROOT / "template.yaml").read_text())
@@ -588,7 +588,7 @@ def test_a_custom_resources_event_is_the_templates(name: str):
 
 def test_the_event_that_resumes_is_one_that_the_function_takes():
     request = PauseRequest.parse(json.loads((ROOT / "events" / "resume.json").read_text()))
-    assert request.resume == Which(source="shop", table="public.orders")
+    assert request.resume == PauseTarget(source="shop", table="public.orders")
 
 
 def test_the_event_that_gives_access_is_one_that_the_function_takes():

@@ -1,4 +1,4 @@
-"""`python -m tributary DIRECTORY`: check a folder of source files as a deploy does, and say what they are."""
+"""`python -m tributary DIRECTORY`: check a folder of source files as a deploy does, and list the sources."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tributary.errors import ConfigError
 
 
 def main(arguments: list[str]) -> int:
-    """Print a line per source, or every fault of every file; 1 where there is a fault."""
+    """Print a line per source, or every problem of every file; return 1 if there is a problem."""
     if len(arguments) != 1:
         print(__doc__, file=sys.stderr)
         return 2
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
 
 
 def line(source: Source) -> str:
-    """Return the source in a line: `shop: postgresql, secret tributary/shop, rate(1 hour)`."""
+    """Return the source as one line: `shop: postgresql, secret tributary/shop, rate(1 hour)`."""
     when = "started by hand"
     if source.schedule:
         zone = "" if source.schedule.timezone == "UTC" else f" in {source.schedule.timezone}"

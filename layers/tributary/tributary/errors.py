@@ -1,22 +1,22 @@
 """Every error Tributary raises on purpose; one axis decides who acts on it.
 
 TributaryError
- - TransientError            the state machine tries again, three times
-    - SourceUnavailable      the source did not answer, or cut the connection
-    - QueryCancelled         the source cut a query short: a smaller page may pass
+ - TransientError            the state machine retries it, three times
+    - SourceUnavailable      the source did not answer, or closed the connection
+    - QueryCancelled         the source cancelled a query: a smaller page may succeed
     - WarehouseUnavailable   the warehouse or its API was busy, asleep or throttled
     - StorageUnavailable     S3 refused for now
     - SchedulerUnavailable   EventBridge Scheduler was busy or out of reach
  - PermanentError            a person must act
-    - ConfigError            a source file or an execution's input says something impossible
+    - ConfigError            a source file or an execution's input is wrong
     - SecretError            the secret is missing or is not the JSON object it must be
     - SourceRefused          the source refused our user, our TLS or our database name
     - TableRefused           a table cannot be read as configured
     - UnsupportedType        a column's type is not supported yet
     - ValueRefused           a value exists that the warehouse cannot hold
     - KeyNotUnique           the configured key does not identify a row
-    - ImageRefused           a whole image would take away more of a table than is allowed
-    - ReplayRefused          the raw layer does not have all that a table was made of
+    - ImageRefused           a full refresh would remove more of a table than is allowed
+    - ReplayRefused          the raw layer does not have all chunks of a table
     - LoadFailed             COPY, MERGE or another warehouse statement failed
     - ScheduleRefused        EventBridge Scheduler does not take a schedule
     - LeaseLost              another run of the source has taken over
@@ -35,15 +35,15 @@ class TributaryError(Exception):
 
 
 class TransientError(TributaryError):
-    """Trying again may help."""
+    """A retry may succeed."""
 
 
 class SourceUnavailable(TransientError):
-    """The source did not answer, or cut the connection."""
+    """The source did not answer, or closed the connection."""
 
 
 class QueryCancelled(TransientError):
-    """The source cut a query short: a smaller page may pass."""
+    """The source cancelled a query: a smaller page may succeed."""
 
 
 class WarehouseUnavailable(TransientError):
@@ -59,11 +59,11 @@ class SchedulerUnavailable(TransientError):
 
 
 class PermanentError(TributaryError):
-    """Trying again does not help: a person must act."""
+    """A retry does not help: a person must act."""
 
 
 class ConfigError(PermanentError):
-    """A source file or an execution's input says something impossible."""
+    """A source file or an execution's input is wrong."""
 
 
 class SecretError(PermanentError):
@@ -91,11 +91,11 @@ class KeyNotUnique(PermanentError):
 
 
 class ImageRefused(PermanentError):
-    """A whole image would take away more of a table than is allowed."""
+    """A full refresh would remove more of a table than is allowed."""
 
 
 class ReplayRefused(PermanentError):
-    """The raw layer does not have all that a table was made of."""
+    """The raw layer does not have all chunks of a table."""
 
 
 class LoadFailed(PermanentError):

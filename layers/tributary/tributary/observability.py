@@ -1,8 +1,8 @@
 """The logger and the metrics of every function, created here and nowhere else.
 
-A log line is a fixed event with data as fields: never a row's value, a parameter, a secret or a
-whole event. Metrics are dimensioned by source alone: figures per table stand in `etl_control`, the
-report and the logs, where they cost nothing more.
+A log line is a fixed message with data as fields: never a row's value, a parameter, a secret or a whole
+event. Source is the only dimension of metrics: figures per table are in `etl_control`, the report and the
+logs, which cost nothing more.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def guarded(handler: Callable[..., ResultT]) -> Callable[..., ResultT]:
 
 
 def reduced(error: Exception) -> InternalError:
-    """Return what may be said of a foreign exception: its type and place; or that the disk is full."""
+    """Return a foreign exception reduced to its type and place, or the message that the disk is full."""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return InternalError(
             "no room is left in the function's /tmp; give it more EphemeralStorage in template.yaml"
@@ -55,6 +55,6 @@ def reduced(error: Exception) -> InternalError:
 
 
 def place(error: BaseException) -> str:
-    """Return where the error arose, innermost frame first: `at load.py:88, load.py:40, app.py:31`."""
+    """Return where the error was raised, innermost frame first: `at load.py:88, load.py:40, app.py:31`."""
     frames = reversed(extract_tb(error.__traceback__)[-4:])
     return "at " + ", ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)

@@ -1,4 +1,4 @@
-"""A source's secret: the JSON object that Secrets Manager holds, in the shape that RDS uses."""
+"""A source's secret: a JSON object in Secrets Manager, with the fields that RDS uses."""
 
 from __future__ import annotations
 
@@ -13,11 +13,7 @@ SslMode = Literal["verify-full", "verify-ca", "require", "disable"]
 
 
 class Secret(BaseModel):
-    """Where a source is and who reads it. Further keys, as RDS writes them, are left alone.
-
-    `sslmode` has libpq's meanings; `sslrootcert` is the PEM text of the authorities to trust
-    instead of the system's. SQLite needs `dbname` alone: the path of its file.
-    """
+    """Where a source is, and the user that reads it. Other keys, which RDS writes, are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True)
 
@@ -25,9 +21,9 @@ class Secret(BaseModel):
     port: int | None = Field(default=None, ge=1, le=65_535)
     username: str = ""
     password: SecretStr = SecretStr("")
-    dbname: str = ""
-    sslmode: SslMode = "verify-full"
-    sslrootcert: str | None = None
+    dbname: str = ""  # SQLite needs this alone: the path of its file
+    sslmode: SslMode = "verify-full"  # as in libpq
+    sslrootcert: str | None = None  # PEM text of the authorities to trust instead of the system's
 
 
 def parse(text: str, name: str) -> Secret:
@@ -61,7 +57,7 @@ SHAPE = (
 def fetch(client: Any, name: str) -> Secret:
     """Read the secret of that name from Secrets Manager.
 
-    Raises SecretError where it does not exist, is marked for deletion or may not be read.
+    Raises SecretError if it does not exist, is marked for deletion or may not be read.
     """
     from botocore.exceptions import ClientError
 

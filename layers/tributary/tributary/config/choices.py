@@ -1,4 +1,4 @@
-"""Choices as words, for messages."""
+"""Lists of choices in messages."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from collections.abc import Sequence
 
 
 def either(choices: Sequence[str]) -> str:
-    """Return the choices as words: `a, b or c`."""
+    """Return the choices as text: `a, b or c`."""
     return " or ".join(filter(None, (", ".join(choices[:-1]), choices[-1])))

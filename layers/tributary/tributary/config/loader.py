@@ -1,7 +1,7 @@
-"""A source's file: where to read, when, and what. The only thing that users edit.
+"""Reads source files: where to read, when, and what. They are the only thing that users edit.
 
-A file is either valid in every field or refused with every fault that it has, each by file, line
-and field and with what to write instead. A field added later has a default: old files stay valid.
+A file is either valid in every field or refused with all of its problems, each with file, line, field and
+what to write instead.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tributary.model import warehouse_names
 
 
 def load(path: Path) -> Source:
-    """Return the source that the file describes; raises ConfigError, one line per fault."""
+    """Return the source that the file describes; raises ConfigError, one line per problem."""
     try:
         text = path.read_text("utf-8-sig")
     except UnicodeDecodeError:
@@ -38,10 +38,10 @@ def load(path: Path) -> Source:
 
 
 def _validated(name: str, marked: yaml_positions.Marked) -> Source | None:
-    """Return the source, or None and add what is wrong to the problems."""
+    """Return the source, or None after adding what is wrong to the problems."""
     if "name" in marked.value:
-        said = "the file's name is the source's name; take this line out"
-        marked.problems.append(yaml_positions.Problem(marked.line(("name",)), ("name",), said))
+        message = "the file's name is the source's name; remove this line"
+        marked.problems.append(yaml_positions.Problem(marked.line(("name",)), ("name",), message))
     try:
         return Source(**{**marked.value, "name": name})
     except ValidationError as error:
@@ -50,42 +50,42 @@ def _validated(name: str, marked: yaml_positions.Marked) -> Source | None:
 
 
 def load_all(directory: Path) -> dict[str, Source]:
-    """Return the sources of the directory by name, {} where it has no source file.
+    """Return the sources of the directory by name, {} if it has no source file.
 
-    Raises ConfigError with every fault of every file.
+    Raises ConfigError with every problem of every file.
     """
     sources: dict[str, Source] = {}
-    faults: list[str] = []
+    problems: list[str] = []
     for path in _files(directory):
         try:
             sources[path.stem] = load(path)
         except ConfigError as error:
-            faults.append(str(error))
-    faults += _meeting(list(sources.values()))
-    if faults:
-        raise ConfigError("\n".join(faults))
+            problems.append(str(error))
+    problems += _collisions(list(sources.values()))
+    if problems:
+        raise ConfigError("\n".join(problems))
     return sources
 
 
-def _meeting(sources: list[Source]) -> list[str]:
-    """Return the faults of sources whose tables could meet in the warehouse without meaning to."""
-    faults = []
+def _collisions(sources: list[Source]) -> list[str]:
+    """Return a problem for each source whose tables could collide with another's in the warehouse."""
+    problems = []
     for source in sources:
         first = next(one for one in sources if one.target_schema == source.target_schema)
         if first is not source:
-            faults.append(
-                f'{source.name}.yaml, target_schema: "{source.target_schema}" is where {first.name}.yaml '
-                "writes too, and their tables could meet; write another target_schema in one of them"
+            problems.append(
+                f'{source.name}.yaml, target_schema: "{source.target_schema}" is the target_schema of '
+                f"{first.name}.yaml too, so their tables could collide; write another one in one of them"
             )
         for number, entry in enumerate(source.tables):
             owner = next((one for one in sources if entry.target and _within(entry.target, one)), None)
             if owner is not None:
-                faults.append(
+                problems.append(
                     f'{source.name}.yaml, tables[{number}].target: the schema of "{entry.target}" is the '
-                    f"target_schema of {owner.name}.yaml, whose own tables could meet it; "
-                    "write a schema that no source has for itself"
+                    f"target_schema of {owner.name}.yaml, whose own tables could collide "
+                    "with it; write a schema that is no source's target_schema"
                 )
-    return faults
+    return problems
 
 
 def _within(target: str, source: Source) -> bool:
@@ -93,7 +93,7 @@ def _within(target: str, source: Source) -> bool:
 
 
 def find(directory: Path, name: str) -> Source:
-    """Return the source of that name, reading its file alone; raises ConfigError where there is none."""
+    """Return the source of that name, reading its file alone; raises ConfigError if there is none."""
     files = {path.stem: path for path in _files(directory)}
     if not files:
         raise ConfigError(
@@ -107,10 +107,10 @@ def find(directory: Path, name: str) -> Source:
 
 
 def _files(directory: Path) -> list[Path]:
-    """Return the source files in name order; other files may lie there, but no misnamed one."""
-    found = sorted(directory.iterdir()) if directory.is_dir() else []
-    found = [path for path in found if path.is_file() and not path.name.startswith(".")]
-    for path in found:
+    """Return the source files in name order; the folder may hold other files, but no misnamed ones."""
+    entries = sorted(directory.iterdir()) if directory.is_dir() else []
+    files = [path for path in entries if path.is_file() and not path.name.startswith(".")]
+    for path in files:
         if path.suffix != ".yaml" and path.suffix.lower() in (".yaml", ".yml"):
             raise ConfigError(f"{path.name}: a source file ends in .yaml; rename it to {path.stem}.yaml")
-    return [path for path in found if path.suffix == ".yaml"]
+    return [path for path in files if path.suffix == ".yaml"]

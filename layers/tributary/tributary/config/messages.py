@@ -1,6 +1,6 @@
-"""A source file's faults in words: file, line, field, and what to write instead.
+"""Messages for the problems of a source file: file, line, field, and what to write instead.
 
-A value is shown as it was written; that of `secret` never is, since it may be the secret itself.
+A value is shown as it is written, except that of `secret`, which may be the secret itself.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
     from pydantic_core import ErrorDetails
 
-NOUNS = {"mode": "a mode", "notify": "a choice of whom to tell"}
+NOUNS = {"mode": "a mode", "notify": "a choice of notifications"}
 
 
 EXPECTED = {
@@ -54,7 +54,7 @@ EXPECTED = {
     "encode": "columns with their compressions: {note: zstd}",
     "comments": "true or false",
     "access": "none, or what analysts see: {columns: [id, name], mask: {email: hash}}",
-    "mask": "columns with what stands for their values: {email: hash}",
+    "mask": "columns with what is shown for their values: {email: hash}",
     "rows": "one column with the values that may be seen: {region: [EU, US]}",
     "booleans": "the name of a column, or a list of them: [is_active]",
     "take": "a list of column names",
@@ -64,18 +64,18 @@ EXPECTED = {
 
 
 def problems(error: ValidationError, marked: Marked) -> list[Problem]:
-    """Return the validation's errors as problems at their lines, but for places already known as wrong."""
-    found = []
+    """Return the validation's errors as problems at their lines, except at places with a known problem."""
+    problems = []
     for detail in error.errors(include_url=False):
         path = _path(detail["loc"], marked.value)
         follows = any(_within(path, known.path) or _within(known.path, path) for known in marked.problems)
         if not follows and not _consequence(detail):
-            found.append(Problem(marked.line(path), path, _said(detail, path, marked)))
-    return found
+            problems.append(Problem(marked.line(path), path, _message(detail, path, marked)))
+    return problems
 
 
 def _consequence(detail: ErrorDetails) -> bool:
-    """Say whether the error only follows from another: pydantic counts a list without its wrong items."""
+    """Say whether the error only follows from another one: pydantic counts a list without its wrong items."""
     return detail["type"] == "default_factory_not_called" or (
         detail["type"] == "too_short" and bool(detail["input"])
     )
@@ -97,9 +97,9 @@ def _dotted(path: Path) -> str:
 
 
 def _path(loc: tuple[int | str, ...], value: Any) -> Path:
-    """Return the place in the file of pydantic's place in the models.
+    """Return the path in the file for pydantic's path in the models.
 
-    The models have parts that the file does not: a union's members, and what a short form became.
+    The models have parts that the file lacks: a union's members, and the long form of a short one.
     """
     path: list[int | str] = []
     for number, part in enumerate(loc):
@@ -117,9 +117,8 @@ def _field(path: Path) -> str:
     return next((part for part in reversed(path) if isinstance(part, str)), "")
 
 
-def _said(detail: ErrorDetails, path: Path, marked: Marked) -> str:
-    said = SAID.get(detail["type"], _misplaced)
-    return said(detail, path, marked)
+def _message(detail: ErrorDetails, path: Path, marked: Marked) -> str:
+    return MESSAGES.get(detail["type"], _misplaced)(detail, path, marked)
 
 
 def _unknown(detail: ErrorDetails, path: Path, marked: Marked) -> str:
@@ -176,12 +175,12 @@ def _number(detail: ErrorDetails, path: Path, marked: Marked) -> str:
 
 
 def _short(detail: ErrorDetails, path: Path, marked: Marked) -> str:
-    return f"is empty; write {EXPECTED.get(_field(path), 'a value')}, or take the line out"
+    return f"is empty; write {EXPECTED.get(_field(path), 'a value')}, or remove the line"
 
 
 def _misplaced(detail: ErrorDetails, path: Path, marked: Marked) -> str:
     expected = EXPECTED.get(_field(path), "a text")
-    return f"{_shown(path, marked, detail['input'])} cannot stand here; write {expected}"
+    return f"{_shown(path, marked, detail['input'])} is not valid here; write {expected}"
 
 
 def _shown(path: Path, marked: Marked, value: Any) -> str:
@@ -194,7 +193,7 @@ def _shown(path: Path, marked: Marked, value: Any) -> str:
     return f'"{value}"' if isinstance(value, str) else marked.texts.get(path, str(value))
 
 
-SAID: dict[str, Callable[[ErrorDetails, Path, Marked], str]] = {
+MESSAGES: dict[str, Callable[[ErrorDetails, Path, Marked], str]] = {
     "extra_forbidden": _unknown,
     "missing": _missing,
     "literal_error": _choice,

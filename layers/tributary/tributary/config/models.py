@@ -1,4 +1,4 @@
-"""The fields of a source's file. A field added later has a default: old files stay valid."""
+"""The fields of a source's file. A field that is added later has a default, so old files stay valid."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,49}")  # source_system is VARCHAR(50
 SECRET = re.compile(r"[A-Za-z0-9/_+=.@!:-]{1,512}")  # a name in Secrets Manager, or its ARN
 SHARE = re.compile(r"(100|\d{1,2})%")
 RANGES_AT_MOST = 64  # of one table
-LONGEST_STATEMENT = timedelta(minutes=15)  # no Lambda lives longer to wait for it
+LONGEST_STATEMENT = timedelta(minutes=15)  # no Lambda function runs longer
 
 
 def _overlap(value: Any) -> Any:
@@ -44,36 +44,36 @@ def _overlap(value: Any) -> Any:
         return durations.parse(value)
     if isinstance(value, bool | float) or (isinstance(value, int) and value < 0):
         raise ValueError(
-            f"{value} is no overlap; write a duration for a time cursor, 1000 for an integer one"
+            f"{value} is not an overlap; write a duration for a time cursor, 1000 for an integer one"
         )
     return value
 
 
 def _share(value: Any) -> Any:
     if not isinstance(value, str) or not SHARE.fullmatch(value):
-        raise ValueError(f"{value} is no share; write 0% to 100%")
+        raise ValueError(f"{value} is not a share; write 0% to 100%")
     return value
 
 
 def _several(value: Any) -> Any:
-    """Take a single name for a list of one."""
+    """Return a single name as a list of one."""
     return [value] if isinstance(value, str) else value
 
 
 def _listed(value: Any) -> Any:
-    """Take a single value for a list of one."""
+    """Return a single value as a list of one."""
     return value if isinstance(value, list | tuple) else [value]
 
 
 def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
     twice = next((value for value in values if values.count(value) > 1), None)
     if twice is not None:
-        raise ValueError(f'"{twice}" stands in the list twice; keep it once')
+        raise ValueError(f'"{twice}" is in the list twice; keep it once')
     return values
 
 
 def _policies(value: Any) -> Any:
-    """Refuse a policy that can do nothing about its fault, with those that can."""
+    """Refuse a policy that does not apply to its fault, and name those that do."""
     if not isinstance(value, dict):
         raise ValueError("write faults with their policies, such as {too_long: truncate}")
     for fault, policy in value.items():
@@ -83,7 +83,7 @@ def _policies(value: Any) -> Any:
             raise ValueError(f'"{fault}" is not a fault; {hint}')
         if policy not in value_policies.CHOICES[fault]:
             raise ValueError(
-                f'"{policy}" can do nothing about {fault}; use {_quoted(value_policies.CHOICES[fault])}'
+                f'"{policy}" does not apply to {fault}; use {_quoted(value_policies.CHOICES[fault])}'
             )
     return value
 
@@ -109,13 +109,13 @@ POLICIES: tuple[Policy, ...] = get_args(Policy)
 Text = Annotated[str, Field(min_length=1)]
 ColumnPolicy = Policy | dict[Fault, Policy]
 Share = Annotated[str, BeforeValidator(_share)]  # 50%
-Encoding = Literal["raw", "az64", "lzo", "zstd"]  # those of redshift.physical
+Encoding = Literal["raw", "az64", "lzo", "zstd"]  # those of redshift.table_design
 Names = Annotated[tuple[Text, ...], Field(min_length=1), BeforeValidator(_several)]
 Values = Annotated[tuple[StrictInt | StrictStr, ...], Field(min_length=1), BeforeValidator(_listed)]
 
 
 class Columns(BaseModel):
-    """Which columns are read: those in `take`, or all but those in `exclude`."""
+    """Which columns are read: those in `take`, or all except those in `exclude`."""
 
     model_config = FROZEN
 
@@ -141,29 +141,28 @@ class Columns(BaseModel):
         return tuple(name for name in available if name not in (self.exclude or ()))
 
     def absent(self, available: Sequence[str]) -> tuple[str, ...]:
-        """Return the names written here that the table does not have."""
+        """Return the names that the table does not have."""
         return tuple(name for name in self.take or self.exclude or () if name not in available)
 
 
 class AccessSettings(BaseModel):
-    """What the analysts' role may see of a table: columns (left out: all), values unmasked, rows.
-
-    `given` is false where the file says `none`: what was given is taken back.
-    """
+    """What the analysts' role may see of a table."""
 
     model_config = FROZEN
 
-    given: Annotated[StrictBool, Field(exclude=True)] = True
-    columns: Columns | None = None
+    given: Annotated[StrictBool, Field(exclude=True)] = True  # false for `none`: grants are revoked
+    columns: Columns | None = None  # None for all
     mask: dict[Text, Literal["hash", "null"]] = {}
-    rows: dict[Text, Values] | None = None
+    rows: dict[Text, Values] | None = None  # one column with the values that may be seen
 
     @model_validator(mode="before")
     @classmethod
     def _none(cls, value: Any) -> Any:
         if isinstance(value, str):
             if value != "none":
-                raise ValueError(f'"{value}" is no access; write none, or what is seen: {{columns: [id]}}')
+                raise ValueError(
+                    f'"{value}" is not an access; write none, or what may be seen: {{columns: [id]}}'
+                )
             return {"given": False}
         if isinstance(value, dict) and "given" in value:
             raise ValueError("given is not a setting; write access: none")
@@ -178,48 +177,42 @@ class AccessSettings(BaseModel):
 
 
 class TableSettings(BaseModel):
-    """How a table is read; None where nothing is said.
-
-    `key`: the columns that identify a row, in order. `overlap`: a duration before the source's
-    clock for a time cursor, an amount for an integer one. `policies`: what is done about values that
-    the warehouse cannot hold, by fault; `column_policies`: by column, for every fault that the policy
-    can do something about, or by fault too. `booleans`: integer columns that become BOOLEAN.
-    `append`: what mode `append` adds.
-    `rename`: columns' names in the source and in the warehouse. `where`: a condition of the source's SQL.
-    `schema_changes`: what becomes of columns that are not what they were: taken over, refused, or new
-    ones left out.
-    `may_vanish`: the share of a table's rows that one whole image may take away. `distkey`, `sortkey` and
-    `encode`: how a table that is made lies in the warehouse, AUTO where they say nothing. `texts`: how
-    wide those are made that the source does not bound. `comments`: whether the source's are said in the
-    warehouse. `access`: what analysts see there; None leaves all grants alone.
-    """
+    """How a table is read and loaded; a field without a value is None."""
 
     model_config = FROZEN
 
     mode: Mode | None = None
-    append: Literal["rows", "snapshots"] | None = None
+    append: Literal["rows", "snapshots"] | None = None  # what mode `append` adds
+
+    # What is read. `where` is a condition of the source's SQL, `rename` from source to warehouse.
     cursor: Text | None = None
     cursor_time_zone: str | None = None
-    key: Names | None = None
+    key: Names | None = None  # the columns that identify a row, in order
     columns: Columns | None = None
-    overlap: Annotated[timedelta | int, BeforeValidator(_overlap)] | None = None
-    nulls: Literal["include", "refuse"] | None = None
+    where: Text | None = None
+    rename: Annotated[dict[Text, Text], Field(min_length=1)] | None = None
+    booleans: Names | None = None  # integer columns that become BOOLEAN
+    nulls: Literal["include", "refuse"] | None = None  # in the cursor
+    overlap: Annotated[timedelta | int, BeforeValidator(_overlap)] | None = None  # a time, or an amount
+    page_rows: Annotated[StrictInt, Field(ge=1)] | None = None
+    ranges: Literal["auto"] | Annotated[StrictInt, Field(ge=1, le=RANGES_AT_MOST)] | None = None
+
+    # Values that the warehouse cannot hold: by fault; by column, for each fault that a policy applies to.
+    policies: Annotated[dict[Fault, Policy], BeforeValidator(_policies)] | None = None
+    column_policies: Annotated[dict[Text, ColumnPolicy], BeforeValidator(_column_policies)] | None = None
+
+    # What a run may change of a table: its columns, and the share of rows that a full refresh may remove.
     on_new_column: Literal["reread", "null"] | None = None
     schema_changes: Literal["evolve", "freeze", "ignore_new"] | None = None
     may_vanish: Share | None = None
-    page_rows: Annotated[StrictInt, Field(ge=1)] | None = None
-    policies: Annotated[dict[Fault, Policy], BeforeValidator(_policies)] | None = None
-    rename: Annotated[dict[Text, Text], Field(min_length=1)] | None = None
-    where: Text | None = None
-    column_policies: Annotated[dict[Text, ColumnPolicy], BeforeValidator(_column_policies)] | None = None
-    booleans: Names | None = None
-    ranges: Literal["auto"] | Annotated[StrictInt, Field(ge=1, le=RANGES_AT_MOST)] | None = None
+
+    # A new table's design in the warehouse, AUTO by default; `texts`: how wide unbounded ones are.
     distkey: Text | None = None
     sortkey: Names | None = None
     encode: Annotated[dict[Text, Encoding], Field(min_length=1)] | None = None
     texts: Literal["sized", "widest"] | None = None
-    comments: StrictBool | None = None
-    access: AccessSettings | None = None
+    comments: StrictBool | None = None  # whether the source's comments are copied
+    access: AccessSettings | None = None  # what analysts see; None changes no grants
 
     @field_validator("key", "sortkey")
     @classmethod
@@ -234,26 +227,22 @@ class TableSettings(BaseModel):
         return value
 
     def over(self, defaults: TableSettings) -> TableSettings:
-        """Return these settings, with the defaults where nothing is said: of policies, one by one."""
-        said = {
+        """Return these settings, with the defaults for those that are None; policies are merged."""
+        merged = {
             field: getattr(defaults if getattr(self, field) is None else self, field)
             for field in TableSettings.model_fields
         }
         for field in ("policies", "column_policies"):
-            said[field] = {**(getattr(defaults, field) or {}), **(getattr(self, field) or {})} or None
-        return TableSettings(**said)
+            merged[field] = {**(getattr(defaults, field) or {}), **(getattr(self, field) or {})} or None
+        return TableSettings(**merged)
 
 
 class TableEntry(TableSettings):
-    """A line of `tables`: one table by `name`, or those of a pattern (`include` without `exclude`).
-
-    `target`: the warehouse's `schema.table`, which other sources may write to as well. `query`: a SELECT
-    that is read as a table of that name.
-    """
+    """An entry of `tables`: one table by `name`, or those of a pattern, `include` without `exclude`."""
 
     name: Text | None = None
-    target: Text | None = None
-    query: Text | None = None
+    target: Text | None = None  # schema.table in the warehouse, which other sources may write to as well
+    query: Text | None = None  # a SELECT that is read as a table of that name
     include: Text | None = None
     exclude: Annotated[tuple[Text, ...], BeforeValidator(_several)] = ()
 
@@ -268,7 +257,7 @@ class TableEntry(TableSettings):
                 "target belongs to an entry with a name: one table of a source can be written there"
             )
         if self.name is None and self.query is not None:
-            raise ValueError("query needs a name: what its rows are called in the warehouse and in reports")
+            raise ValueError("query needs a name, by which the warehouse and reports know its rows")
         if self.name is not None and "*" in self.name:
             raise ValueError(f'"{self.name}" is a pattern; write it under include')
         return self
@@ -277,7 +266,7 @@ class TableEntry(TableSettings):
     @classmethod
     def _alone(cls, value: str | None) -> str | None:
         if value is not None and value.rstrip().endswith(";"):
-            raise ValueError("this is a part of a larger statement; take the ; at its end out")
+            raise ValueError("this becomes a part of a larger statement; remove the ; at its end")
         return value
 
     @field_validator("target")
@@ -294,14 +283,14 @@ def _default_schema(fields: dict[str, Any]) -> str:
 
 
 class Source(BaseModel):
-    """A source file; `name` is the file's. `schedule` None: runs only when started by hand."""
+    """A source file."""
 
     model_config = FROZEN
 
-    name: str
+    name: str  # the file's
     engine: str
-    secret: str
-    schedule: Schedule | None = None
+    secret: str  # its name in Secrets Manager
+    schedule: Schedule | None = None  # None for runs that are started by hand
     max_connections: Annotated[StrictInt, Field(ge=1, le=1000)] = 4
     target_schema: str = Field(default_factory=_default_schema, validate_default=True)
     statement_timeout: Duration = timedelta(minutes=5)
@@ -326,7 +315,7 @@ class Source(BaseModel):
     def _name(cls, value: str) -> str:
         if not NAME.fullmatch(value):
             raise ValueError(
-                f'"{value}" cannot name a source; name the file with letters, digits, _ and -, '
+                f'"{value}" is not valid as a name; name the file with letters, digits, _ and -, '
                 "beginning with a letter, 50 at most"
             )
         return value
@@ -358,13 +347,13 @@ class Source(BaseModel):
 
     @field_validator("tables")
     @classmethod
-    def _own_schema(cls, value: tuple[TableEntry, ...], told: ValidationInfo) -> tuple[TableEntry, ...]:
-        schema = told.data.get("target_schema")
+    def _own_schema(cls, value: tuple[TableEntry, ...], info: ValidationInfo) -> tuple[TableEntry, ...]:
+        schema = info.data.get("target_schema")
         for entry in value:
             if entry.target and warehouse_names.shared_target(entry.target).schema == schema:
                 raise ValueError(
-                    f'target "{entry.target}" is in the target_schema, where the other tables of this source '
-                    "stand; write a schema that no source has for itself"
+                    f'target "{entry.target}" is in the target_schema, which is for the other tables of this '
+                    "source; write a schema that is no source's target_schema"
                 )
         return value
 

@@ -1,4 +1,4 @@
-"""When a source runs by itself, in the words of EventBridge Scheduler, checked before it is asked.
+"""A source's schedule in the form of EventBridge Scheduler, checked before a deploy.
 
 A cron expression has six fields, and exactly one of day of month and day of week is `?`
 (EventBridge Scheduler User Guide, "Schedule types").
@@ -19,18 +19,14 @@ EXAMPLES = 'rate(1 hour), cron(0 7 * * ? *) or {cron: "0 7 * * ? *", timezone: E
 
 
 class Schedule(BaseModel):
-    """A schedule: exactly one of `cron` (six fields) and `rate` (`1 hour`).
-
-    `timezone` is where cron's hours are; `window`: a start may come late by up to that long,
-    1 to 1440 minutes, None where it must be punctual.
-    """
+    """A schedule: exactly one of `cron` and `rate`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    cron: str | None = None
-    rate: str | None = None
-    timezone: str = "UTC"
-    window: Duration | None = None
+    cron: str | None = None  # six fields
+    rate: str | None = None  # 1 hour
+    timezone: str = "UTC"  # of cron's hours
+    window: Duration | None = None  # a start may be late by up to that; None for punctual starts
 
     @property
     def expression(self) -> str:
@@ -39,7 +35,7 @@ class Schedule(BaseModel):
 
     @property
     def window_minutes(self) -> int | None:
-        """Return the flexible window's length, None where there is none."""
+        """Return the flexible window's length, None if there is none."""
         return self.window // timedelta(minutes=1) if self.window else None
 
     @model_validator(mode="before")
@@ -47,10 +43,10 @@ class Schedule(BaseModel):
     def _from_text(cls, value: Any) -> Any:
         if not isinstance(value, str):
             return value
-        found = re.fullmatch(r"\s*(rate|cron)\((.*)\)\s*", value)
-        if found is None:
+        match = re.fullmatch(r"\s*(rate|cron)\((.*)\)\s*", value)
+        if match is None:
             raise ValueError(f'"{value}" is not a schedule; write {EXAMPLES}')
-        return {found[1]: found[2]}
+        return {match[1]: match[2]}
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Schedule:
@@ -61,10 +57,10 @@ class Schedule(BaseModel):
     @field_validator("rate")
     @classmethod
     def _rate(cls, value: str) -> str:
-        found = re.fullmatch(r"0*([1-9]\d{0,5})\s+(minute|hour|day)s?", value.strip())
-        if found is None:
+        match = re.fullmatch(r"0*([1-9]\d{0,5})\s+(minute|hour|day)s?", value.strip())
+        if match is None:
             raise ValueError(f'"{value}" is not a rate; write a number and minutes, hours or days: 1 hour')
-        return f"{found[1]} {found[2]}" + ("" if found[1] == "1" else "s")
+        return f"{match[1]} {match[2]}" + ("" if match[1] == "1" else "s")
 
     @field_validator("cron")
     @classmethod
@@ -88,7 +84,7 @@ class Schedule(BaseModel):
 
 
 class _Field(NamedTuple):
-    """A field of a cron expression: its bounds, the names for its numbers, and its own signs."""
+    """A field of a cron expression: its bounds, the names of its numbers, and its special forms."""
 
     name: str
     low: int
@@ -118,7 +114,7 @@ def cron(text: str) -> str:
     for field, part in zip(_FIELDS, parts, strict=True):
         if not all(_fits(field, item) for item in part.split(",")):
             raise ValueError(
-                f'"{part}" cannot stand for the {field.name} of a cron expression; '
+                f'"{part}" is not valid as the {field.name} of a cron expression; '
                 f"write {field.low} to {field.high}, or *"
             )
     if (parts[2] == "?") == (parts[4] == "?"):

@@ -1,7 +1,7 @@
-"""YAML as plain values that remember their lines, without YAML 1.1's surprises.
+"""YAML as plain values with their lines, without YAML 1.1's surprises.
 
-What another reader could take for something else (an unquoted `no`, `010`, `2024-01-01`, a key
-that stands twice) is a problem to report, never a value.
+What another reader could understand differently (an unquoted `no`, `010`, `2024-01-01`, a repeated key) is
+a problem to report, never a value.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TAG = "tag:yaml.org,2002:"
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong at a place of the file."""
+    """What is wrong at one place of the file."""
 
     line: int
     path: Path
@@ -29,16 +29,13 @@ class Problem:
 
 @dataclass(slots=True)
 class Marked:
-    """A document's value; `lines` and `texts` (of scalars, as written) by the path of each part.
+    """A document's value, with the line of each part."""
 
-    Where `problems` are there, the value is not to be used.
-    """
-
-    value: Any = None
+    value: Any = None  # not to be used if there are problems
     lines: dict[Path, int] = field(default_factory=dict)
-    texts: dict[Path, str] = field(default_factory=dict)
+    texts: dict[Path, str] = field(default_factory=dict)  # of scalars, as written
     problems: list[Problem] = field(default_factory=list)
-    _open: set[int] = field(default_factory=set)
+    _open: set[int] = field(default_factory=set)  # ids of the nodes around the one that is being built
 
     def line(self, path: Path) -> int:
         """Return the line of the path, or of its nearest parent that has one."""
@@ -59,7 +56,7 @@ class Marked:
             self._refuse(node, path, "an alias contains itself; write the part out")
             return None
         if node.tag not in (f"{_TAG}map", f"{_TAG}seq"):
-            self._refuse(node, path, f'the tag "{node.tag}" means nothing here; take it out')
+            self._refuse(node, path, f'the tag "{node.tag}" means nothing here; remove it')
             return None
         self._open.add(id(node))
         mapping = isinstance(node, yaml.MappingNode)
@@ -84,15 +81,15 @@ class Marked:
                 continue
             line = key_node.start_mark.line + 1
             if key in own:
-                said = f'the key "{key}" stands here again, first on line {own[key]}; keep one of them'
-                self._refuse(key_node, (*path, key), said)
+                message = f'the key "{key}" is here again, first on line {own[key]}; keep one of them'
+                self._refuse(key_node, (*path, key), message)
             own.setdefault(key, line)
             self.lines[(*path, key)] = line
             values[key] = self._build(value_node, (*path, key))
         return values
 
     def _merged(self, node: yaml.Node, path: Path) -> dict[str, Any]:
-        """Return what `<<` brings in: a mapping, or a list of which the first wins."""
+        """Return the keys that `<<` merges: of a mapping, or of a list of them, of which the first wins."""
         parts = node.value if node.tag == f"{_TAG}seq" else [node]
         values: dict[str, Any] = {}
         for part in reversed(parts):
@@ -149,7 +146,7 @@ def read(text: str) -> Marked:
 
 
 def _misread(node: yaml.ScalarNode) -> str | None:
-    """Return why the scalar is not what it seems, None where every reader takes it for the same."""
+    """Return why the scalar may be misread, None if every reader understands it alike."""
     text, tag = node.value, node.tag.removeprefix(_TAG)
     if _boolean(node):
         return f'{text} is read as true or false; write "{text}" in quotes'
@@ -158,14 +155,14 @@ def _misread(node: yaml.ScalarNode) -> str | None:
     if tag in ("int", "float"):
         return f'{text} is a number that may be misread; write "{text}" in quotes, or a whole number'
     if tag == "null" and text != "null":
-        return "is empty; write a value, or take the line out"
+        return "is empty; write a value, or remove the line"
     if tag in ("null", "timestamp", "merge", "value"):
         return f'{text} is not read as text; write "{text}" in quotes'
-    return f'the tag "{node.tag}" means nothing here; take it out'
+    return f'the tag "{node.tag}" means nothing here; remove it'
 
 
 def _boolean(node: yaml.Node) -> bool:
-    """Say whether an unquoted word is a boolean to some YAML reader; only true and false are to all."""
+    """Say whether an unquoted word is a boolean to some YAML readers; only true and false are to all."""
     if node.tag == f"{_TAG}bool":
         return node.value.lower() not in ("true", "false")
     plain = node.tag == f"{_TAG}str" and getattr(node, "style", None) is None
@@ -175,7 +172,7 @@ def _boolean(node: yaml.Node) -> bool:
 def _syntax(error: yaml.MarkedYAMLError) -> str:
     problem = error.problem or "it cannot be read"
     if "'\\t'" in problem:
-        return "a tab stands where YAML takes spaces only; indent with spaces"
+        return "a tab is used for indentation, where YAML takes spaces only; indent with spaces"
     if "alias" in f"{error.context} {problem}":
         return 'a text that begins with * is an alias to YAML; write it in quotes, such as "*_tmp"'
     if "'?'" in problem:

@@ -1,9 +1,9 @@
-"""The assembly line of a range: one thread parses pages, one encodes chunks of them, one stores those.
+"""Turns pages into chunks on S3, in three threads: one parses pages, one encodes chunks, one stores them.
 
-Whoever reads the source hands pages on and reads on. Chunks are stored in order, one at a time; what
-fails in one step is raised where the next thing is handed to it, and nothing after it is stored.
-Memory and disk are bounded: parser and encoder have one thing each and a few that wait, and one chunk grows
-while one is stored.
+So the thread that reads the source never waits for them, unless they are slower. Chunks are stored in
+order, one at a time. A failure in one thread is raised at the next call, and nothing after it is stored.
+Memory and disk are bounded: each thread has one item and a short queue, and one chunk grows while the one
+before it is stored.
 """
 
 from __future__ import annotations
@@ -38,26 +38,26 @@ ItemT = TypeVar("ItemT")
 
 
 class ChunkExists(Exception):
-    """Another attempt created this chunk first: its end is where to go on."""
+    """Another attempt created this chunk first: continue after its last row."""
 
 
 class _Stopped(Exception):
-    """Whoever handed things on has left."""
+    """The caller has left; items that wait are dropped."""
 
 
 class Step(Generic[ItemT]):
-    """A thread that does its work on one thing after the other, until the first failure."""
+    """A thread that works on one item after the other, until the first failure."""
 
     def __init__(self, name: str, work: Callable[[ItemT], object], *, waiting: int = 0) -> None:
         self._work = work
-        self._room = BoundedSemaphore(waiting + 1)  # the one that is being worked on counts too
+        self._room = BoundedSemaphore(waiting + 1)  # the item that is worked on counts too
         self._queue: Queue[ItemT | None] = Queue()
         self._failure: BaseException | None = None
         self._thread = Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def put(self, item: ItemT) -> None:
-        """Hand the next thing on, once there is room for it; raises what failed before it."""
+        """Queue the next item, as soon as there is room; raises what failed before it."""
         self._room.acquire()
         if self._failure is not None:
             self._room.release()
@@ -65,14 +65,14 @@ class Step(Generic[ItemT]):
         self._queue.put(item)
 
     def close(self) -> None:
-        """Wait until everything is done; raises what failed."""
+        """Wait until all items are done; raises what failed."""
         self._queue.put(None)
         self._thread.join()
         if self._failure is not None:
             raise self._failure
 
     def stop(self) -> None:
-        """Wait for what is under way and do nothing more; never raises."""
+        """Wait for the current item and drop the others; never raises."""
         self._failure = self._failure or _Stopped()
         self._queue.put(None)
         self._thread.join()
@@ -90,19 +90,19 @@ class Step(Generic[ItemT]):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a range's chunks go: under the prefix, from this number and this end of rows on."""
+class RangeStart:
+    """Where an attempt at a range starts to write."""
 
     bucket: Bucket
-    prefix: str
+    prefix: str  # of the range's chunks
     range_number: int
-    number: int
-    start: Footer
+    number: int  # of the next chunk
+    footer: Footer  # of the chunk before it
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A page without the text that it was made of."""
+    """A parsed page; its text is gone, which takes more memory."""
 
     position: tuple[str, ...] | None
     table: pyarrow.Table
@@ -113,30 +113,30 @@ class ChunkWriter:
     """Turns the pages of one attempt at a range into chunks on S3."""
 
     def __init__(
-        self, place: Place, columns: tuple[Column, ...], order: Iterable[str], *, chunk_size_bytes: int
+        self, start: RangeStart, columns: tuple[Column, ...], order: Iterable[str], *, chunk_size_bytes: int
     ) -> None:
         memory.keep_small()
-        self.stored = 0  # chunks, so far
-        self._place = place
+        self.stored = 0  # chunks so far
+        self._start = start
         self._columns, self._order = columns, tuple(order)
         self._chunk_size_bytes = chunk_size_bytes
-        self._number = place.number
-        self._position = place.start.position
-        self._total_rows = place.start.total_rows
-        self._altered = counts(place.start.altered)
+        self._number = start.number
+        self._position = start.footer.position
+        self._total_rows = start.footer.total_rows
+        self._altered = counts(start.footer.altered)
         self._measured = text_lengths.places(columns)
-        self._longest = place.start.longest
+        self._longest = start.footer.longest
         self._chunk = self._new_chunk()
         self._storing = Step("chunk-storer", self._put)
         self._encoding = Step("chunk-encoder", self._add, waiting=PAGES_PARSED)
         self._parsing = Step("page-parser", self._parse, waiting=1)
 
     def add(self, page: Page) -> None:
-        """Take the next page; raises what failed on an earlier one, ChunkExists among it."""
+        """Take the next page; raises what failed on an earlier one, such as ChunkExists."""
         self._parsing.put(page)
 
     def finish(self, *, last: bool) -> None:
-        """Store what is left; `last` says that the range has no more rows, even if it had none."""
+        """Store the last rows; `last`: the range has no more, so a chunk is stored even if empty."""
         self._parsing.close()
         self._encoding.close()
         if last or self._chunk.rows:
@@ -144,7 +144,7 @@ class ChunkWriter:
         self._storing.close()
 
     def stop(self) -> None:
-        """Leave what is not stored, after `finish` or instead of it; never raises."""
+        """Drop what is not stored; called after `finish` or instead of it; never raises."""
         self._parsing.stop()
         self._encoding.stop()
         self._storing.stop()
@@ -188,25 +188,25 @@ class ChunkWriter:
         )
 
     def _new_chunk(self) -> ChunkBuilder:
-        return ChunkBuilder(self._columns, self._place.range_number, self._number, ordered_by=self._order)
+        return ChunkBuilder(self._columns, self._start.range_number, self._number, ordered_by=self._order)
 
     def _put(self, finished: tuple[int, int, BinaryIO]) -> None:
         number, rows, content = finished
         with content:
             size_bytes = os.fstat(content.fileno()).st_size
-            if not self._place.bucket.create_raw(object_keys.chunk(self._place.prefix, number), content):
+            if not self._start.bucket.create_raw(object_keys.chunk(self._start.prefix, number), content):
                 raise ChunkExists
         self.stored += 1
         logger.info("chunk stored", extra={"number": number, "rows": rows, "size_bytes": size_bytes})
 
 
 def counts(altered: Iterable[AlteredValues]) -> Counts:
-    """Return a footer's counts of altered values as they are added to."""
+    """Return a footer's counts of altered values as a counter."""
     return Counter({(one.column, one.fault): one.values for one in altered})
 
 
 def listed(counted: Counts) -> tuple[AlteredValues, ...]:
-    """Return the counts of altered values as documents hold them."""
+    """Return the counts of altered values as a document holds them."""
     return tuple(
         AlteredValues(column=column, fault=fault, values=values)
         for (column, fault), values in sorted(counted.items())

@@ -1,8 +1,7 @@
-"""Chunks: Parquet objects whose footer says where their rows end.
+"""Chunks: Parquet objects whose footer holds the position after their last row.
 
-A range's chunks are one immutable sequence: each is created once, and its footer holds the position
-after its last row, so any attempt can carry on after the highest chunk that exists, and two
-attempts at once still build one sequence.
+A range's chunks are one immutable sequence, and each is created once. Any attempt continues after the
+highest chunk that exists, so two attempts at once still build one sequence.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 FOOTER_KEY = b"tributary"
-TAIL_BYTES = 131_072  # more than a footer takes; a longer one is read again whole
+TAIL_BYTES = 131_072  # more than most footers; for a longer one the whole object is read
 ROWS_AT_MOST = 1 << 23  # a row's number within its chunk has 24 bits
 ROW_GROUP_BYTES = 8 << 20  # of Arrow columns, before encoding
 COMPRESSED = 4  # times, about
@@ -35,27 +34,22 @@ SAMPLE_ROWS = 50_000
 
 
 class Footer(BaseModel):
-    """What a chunk says of itself.
-
-    `total_rows` counts its sequence's rows up to its end, `altered` the values that a policy touched
-    in them, `longest` what is measured of them (`lengths.Longest`): as these travel with the rows, no attempt
-    counts anything twice.
-    """
+    """A chunk's own metadata. Totals are stored with the rows, so no attempt counts a row twice."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: int = FORMAT
-    position: tuple[str, ...] | None
-    last: bool
+    position: tuple[str, ...] | None  # of the last row, in the order of reading; None without an order
+    last: bool  # the range has no rows after it
     rows: int
-    total_rows: int
+    total_rows: int  # of the sequence up to this chunk's end, as are the next two
     altered: tuple[AlteredValues, ...] = ()
-    longest: tuple[int, ...] | None = None
+    longest: tuple[int, ...] | None = None  # see text_lengths.Longest
 
 
 @dataclass(frozen=True, slots=True)
 class RangeProgress:
-    """How far a range's sequence is: the chunks that exist and the footer of the last of them."""
+    """How far a range is stored: its chunks that exist, and the footer of the last one."""
 
     chunks: tuple[Stored, ...]
     footer: Footer
@@ -66,7 +60,7 @@ class RangeProgress:
         return len(self.chunks) + 1
 
     def loadable(self) -> tuple[Chunk, ...]:
-        """Return the chunks that hold rows: an empty last one only says that the range is done."""
+        """Return the chunks that hold rows: an empty last one only marks the end of the range."""
         held = self.chunks if self.footer.rows else self.chunks[:-1]
         return tuple(Chunk(key=chunk.key, size_bytes=chunk.size_bytes) for chunk in held)
 
@@ -75,13 +69,13 @@ NOTHING = RangeProgress((), Footer(position=None, last=False, rows=0, total_rows
 
 
 def progress(bucket: Bucket, prefix: str) -> RangeProgress:
-    """Return how far the sequence under the prefix is."""
-    found = tuple(bucket.list(prefix))
-    if not found:
+    """Return how far the range under the prefix is stored."""
+    chunks = tuple(bucket.list(prefix))
+    if not chunks:
         return NOTHING
-    if [object_keys.chunk_number(chunk.key) for chunk in found] != list(range(1, len(found) + 1)):
+    if [object_keys.chunk_number(chunk.key) for chunk in chunks] != list(range(1, len(chunks) + 1)):
         raise InternalError(f"chunks under {prefix} have a gap; start the source's run again")
-    return RangeProgress(found, read_footer(bucket, found[-1]))
+    return RangeProgress(chunks, read_footer(bucket, chunks[-1]))
 
 
 def read_footer(bucket: Bucket, chunk: Stored) -> Footer:
@@ -107,15 +101,10 @@ def schema(columns: Sequence[Column]) -> pyarrow.Schema:
 
 
 class ChunkBuilder:
-    """One chunk under construction, in a file without a name, compressed as it grows.
+    """One chunk under construction, in a temporary file that is compressed as it grows.
 
-    So memory holds a few pages and no chunk, however large chunks are; the file goes when it is closed.
-
-    Rows are gathered until they make a row group: few large ones take less time and space than many.
-    A dictionary is made of columns whose values repeat, and only of them: where they do not, building
-    one is most of the work and makes the column larger; where they are sorted, values that repeat stand
-    beside each other, which zstd sees. Minima and maxima stand where the rows are in order, which is where
-    they tell a reader what to leave out; `ordered_by` names those columns, the most significant first.
+    So memory holds a few pages and never a chunk, however large chunks are. `ordered_by` names the columns
+    by which rows are ordered, the most significant first.
     """
 
     def __init__(
@@ -128,12 +117,12 @@ class ChunkBuilder:
         self._ordered_by = [targets[name] for name in ordered_by if name in targets]
         self._file = TemporaryFile(prefix="chunk-")  # noqa: SIM115 - finish hands it on, drop closes it
         self._writer: Any = None
-        self._waiting: list[pyarrow.Table] = []
+        self._waiting: list[pyarrow.Table] = []  # few large row groups take less time and space than many
         self._waiting_bytes = 0
 
     @property
     def size_bytes(self) -> int:
-        """Return the bytes written so far, and about those that the waiting rows will make."""
+        """Return the size of what is written, and an estimate for the rows that wait."""
         return self._file.tell() + self._waiting_bytes // COMPRESSED
 
     def add(self, rows: pyarrow.Table) -> None:
@@ -160,13 +149,16 @@ class ChunkBuilder:
                 self.schema,
                 compression="zstd",
                 compression_level=1,
+                # Without repeated values a dictionary is most of the work and makes the column larger. In
+                # the first column of the order equal values are neighbours, which zstd compresses alone.
                 use_dictionary=[name for name in repetitive(group) if name not in self._ordered_by[:1]],
+                # Minima and maxima let a reader skip row groups only if the rows are ordered.
                 write_statistics=self._ordered_by,
             )
         self._writer.write_table(group)
 
     def finish(self, footer: Footer) -> BinaryIO:
-        """Return the object's content, to be closed by the caller; its footer says where its rows end."""
+        """Return the object's content with the footer; the caller closes it."""
         if self._waiting or self._writer is None:
             self._write_group()
         self._writer.add_key_value_metadata({FOOTER_KEY.decode(): footer.model_dump_json()})
@@ -175,12 +167,12 @@ class ChunkBuilder:
         return cast(BinaryIO, self._file)
 
     def drop(self) -> None:
-        """Forget a chunk that will not be finished."""
+        """Drop the chunk instead of finishing it."""
         self._file.close()
 
 
 def repetitive(rows: pyarrow.Table) -> list[str]:
-    """Return the columns in which a value comes more than once, twice on average, as the first rows show."""
+    """Return the columns whose values occur twice on average or more often, in a sample of the first rows."""
     import pyarrow.compute as pc
 
     sample = rows.slice(0, SAMPLE_ROWS).drop_columns([SEQUENCE])

@@ -24,7 +24,7 @@ from tributary.errors import (
     TableRefused,
     TransientError,
 )
-from tributary.extraction.chunk_writer import ChunkExists, ChunkWriter, Place, counts, listed
+from tributary.extraction.chunk_writer import ChunkExists, ChunkWriter, RangeStart, counts, listed
 from tributary.extraction.chunks import NOTHING, Footer, RangeProgress, progress
 from tributary.model import text_lengths
 from tributary.model.plan import Failure, Plan, Range, TablePlan
@@ -39,19 +39,19 @@ from tributary.storage.bucket import Bucket, body
 FIRST_PAGE_ROWS = 1_000
 PAGE_ROWS_AT_MOST = 500_000
 PAGE_GROWTH = 16  # how much wider than the last page a page may be
-PAGE_SIZE_BYTES = 32 << 20  # what a page should come to: short for the source, long enough to be fast
-PAGE_SIZE_BYTES_AT_MOST = 4 * PAGE_SIZE_BYTES  # where rows are wider than those before them
+PAGE_SIZE_BYTES = 32 << 20  # of a page, about: short for the source, long enough to be fast
+PAGE_SIZE_BYTES_AT_MOST = 4 * PAGE_SIZE_BYTES  # if rows are wider than those before them
 PAGE_S = 20
 SMALLER_PAGES_AT_MOST = 5
 
 
 class OutOfTime(Exception):
-    """The deadline is near: what is read so far is on S3, and the rest is for the next call."""
+    """The deadline is near: what was read is on S3, and the next call reads the rest."""
 
 
 @dataclass(slots=True)
 class Session:
-    """The connection to the source, opened when first needed and again after it broke."""
+    """The connection to the source, opened when first needed, and again after it broke."""
 
     engine: Engine
     secret: Secret
@@ -73,25 +73,22 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """What the tables of an item share: where to read, where to write and until when.
-
-    `stop_at` is a `time.monotonic()` instant.
-    """
+    """What the tables of an item share: where to read, where to write, and until when."""
 
     plan: Plan
     bucket: Bucket
     session: Session
     chunk_size_bytes: int
-    stop_at: float
+    stop_at: float  # a time.monotonic() instant
 
     def in_time(self) -> None:
-        """Raise OutOfTime where no further page should be begun."""
+        """Raise OutOfTime if no further page should be read."""
         if time.monotonic() >= self.stop_at:
             raise OutOfTime
 
 
 def extract_item(extraction: Extraction, number: int) -> bool:
-    """Extract the item's tables one after the other; say whether all of them are done.
+    """Extract the item's tables one after the other; return whether all of them are done.
 
     Raises a TransientError only after every other table had its turn.
     """
@@ -126,16 +123,16 @@ def extract_table(extraction: Extraction, table: TablePlan) -> None:
         result = _read_table(extraction, table)
     except (OutOfTime, TransientError):
         raise
-    except Exception as error:  # of any kind: it must not be the failure of the tables that come after
-        extraction.session.drop()  # a page that was left early may have cost the connection
+    except Exception as error:  # of any kind: the tables after it must be read
+        extraction.session.drop()  # a page that was left early may have broken the connection
         known = error if isinstance(error, PermanentError) else reduced(error)
         failure = Failure(table=table.name, error=type(known).__name__, message=str(known))
         result = TableResult(number=table.number, table=table.name, failure=failure)
         logger.error("table failed", extra={"error": failure.error, "reason": failure.message})
     result = result.model_copy(update={"duration_s": round(time.monotonic() - started, 3)})
     bucket.create(key, body(result))
-    told = {"rows": result.rows, "size_bytes": result.size_bytes, "extract_s": result.duration_s}
-    logger.info("table extracted", extra=told)
+    figures = {"rows": result.rows, "size_bytes": result.size_bytes, "extract_s": result.duration_s}
+    logger.info("table extracted", extra=figures)
 
 
 def _read_table(extraction: Extraction, table: TablePlan) -> TableResult:
@@ -161,7 +158,7 @@ def _read_table(extraction: Extraction, table: TablePlan) -> TableResult:
 
 
 def read_range(extraction: Extraction, table: TablePlan, part: Range) -> RangeProgress:
-    """Read an ordered range to its end, going on after the chunks that exist."""
+    """Read an ordered range to its end, starting after the chunks that exist."""
     plan = extraction.plan
     run_id = part.run_id or plan.run_id
     prefix = object_keys.chunk_prefix(plan.source, run_id, table.raw_name, str(part.number))
@@ -171,12 +168,12 @@ def read_range(extraction: Extraction, table: TablePlan, part: Range) -> RangePr
         if done.footer.last:
             return done
         reader = RangeReader(extraction, table, part, prefix, page_rows, done.next_number, done.footer)
-        with suppress(ChunkExists):  # then go on after the chunks that are there by now
+        with suppress(ChunkExists):  # then continue after the chunks that exist by now
             reader.run()
 
 
 def read_at_once(extraction: Extraction, table: TablePlan, part: Range) -> RangeProgress:
-    """Read a table without an order in one statement, under a prefix that no other attempt shares."""
+    """Read a table without an order in one statement, under a prefix of this attempt's own."""
     plan = extraction.plan
     name = f"{part.number}-{uuid4().hex[:12]}"
     prefix = object_keys.chunk_prefix(plan.source, plan.run_id, table.raw_name, name)
@@ -184,7 +181,7 @@ def read_at_once(extraction: Extraction, table: TablePlan, part: Range) -> Range
     try:
         reader.run()
     except ChunkExists:
-        # Nobody else writes here: the chunk is ours, and S3's answer to a try before this one was lost.
+        # No other attempt writes here: the chunk is ours, and S3's answer to an earlier try was lost.
         raise StorageUnavailable(f"S3 did not answer when a chunk of {table.name} was stored") from None
     except OutOfTime:
         raise TableRefused(
@@ -196,21 +193,21 @@ def read_at_once(extraction: Extraction, table: TablePlan, part: Range) -> Range
 
 @dataclass(slots=True)
 class PageRows:
-    """How many rows the next page asks for.
+    """The number of rows of the next page, from the width and pace of the last ones.
 
-    As many as come to PAGE_SIZE_BYTES and to PAGE_S at the pace and width of the last ones, and fewer
-    where the call's time is nearly up; a quarter of that after a cancelled query.
+    A page should reach neither PAGE_SIZE_BYTES nor PAGE_S, nor the end of the call's time. After a
+    cancelled query the number is a quarter.
     """
 
-    fixed: int | None
+    fixed: int | None  # by page_rows of the source's file
     rows: int = FIRST_PAGE_ROWS
-    smaller: int = 0
+    smaller: int = 0  # times in a row, after cancelled queries
 
     def __post_init__(self) -> None:
         self.rows = self.fixed or self.rows
 
     def learn(self, rows: int, size_bytes: int, took_s: float, left_s: float) -> None:
-        """Take width and pace of the rows just read into account, and the time that is left."""
+        """Adjust to the width and pace of the rows just read, and to the time that is left."""
         self.smaller = 0
         if not self.fixed and rows:
             fitting = rows * PAGE_SIZE_BYTES / max(size_bytes, 1)
@@ -218,7 +215,7 @@ class PageRows:
             self.rows = max(1, min(int(fitting), int(in_time), self.rows * PAGE_GROWTH, PAGE_ROWS_AT_MOST))
 
     def shrink(self) -> bool:
-        """Ask for less after a cancelled query; say whether another try makes sense."""
+        """Ask for fewer rows after a cancelled query; return whether another try makes sense."""
         self.smaller += 1
         self.rows = max(1, self.rows // 4)
         return self.smaller <= SMALLER_PAGES_AT_MOST
@@ -226,7 +223,7 @@ class PageRows:
 
 @dataclass(slots=True)
 class RangeReader:
-    """One attempt at a range: pages in, chunks out, from a position on."""
+    """One attempt at a range: it reads pages from a position on, and writes chunks."""
 
     extraction: Extraction
     table: TablePlan
@@ -241,41 +238,41 @@ class RangeReader:
         self.position = self.start.position
 
     def run(self) -> None:
-        """Read until the range is done; raises OutOfTime or Overtaken with the chunks so far stored."""
-        place = Place(self.extraction.bucket, self.prefix, self.part.number, self.number, self.start)
+        """Read until the range is done; raises OutOfTime or ChunkExists after storing the chunks so far."""
+        start = RangeStart(self.extraction.bucket, self.prefix, self.part.number, self.number, self.start)
         size_bytes = self.extraction.chunk_size_bytes
-        line = ChunkWriter(place, self.table.columns, self.part.order, chunk_size_bytes=size_bytes)
+        writer = ChunkWriter(start, self.table.columns, self.part.order, chunk_size_bytes=size_bytes)
         try:
             try:
-                while not self._read_page(line):
+                while not self._read_page(writer):
                     self.extraction.in_time()
             except OutOfTime:
                 if self.part.order:
-                    line.finish(last=False)
+                    writer.finish(last=False)
                 raise
-            line.finish(last=True)
+            writer.finish(last=True)
         except BaseException:
-            self.extraction.session.drop()  # it may stand in the middle of an answer: see Engine.read
+            self.extraction.session.drop()  # it may be in the middle of an answer: see Engine.read
             raise
         finally:
-            line.stop()
+            writer.stop()
 
-    def _read_page(self, line: ChunkWriter) -> bool:
-        """Read one page, smaller after a cancelled query; say whether it was the range's last.
+    def _read_page(self, writer: ChunkWriter) -> bool:
+        """Read one page; return whether it was the range's last.
 
-        A page of far more bytes than it should come to is left: the next ones ask for fewer rows.
+        A page that is far too large is left early, and the next ones ask for fewer rows.
         """
         limit = self.page_rows.rows if self.part.order else None
         rows = size_bytes = 0
-        began, stored, left = time.monotonic(), line.stored, False
+        started, stored, left = time.monotonic(), writer.stored, False
         try:
             with closing(self._pages(limit)) as pages:
                 for page in pages:
-                    line.add(page)
+                    writer.add(page)
                     self.position = page.position
                     rows += page.rows
                     size_bytes += page.size_bytes
-                    if line.stored > stored:
+                    if writer.stored > stored:
                         self.extraction.in_time()
                     if limit and rows < limit and size_bytes > PAGE_SIZE_BYTES_AT_MOST:
                         left = True
@@ -288,7 +285,7 @@ class RangeReader:
         if left:
             self.extraction.session.drop()  # see Engine.read
         now = time.monotonic()
-        self.page_rows.learn(rows, size_bytes, now - began, self.extraction.stop_at - now)
+        self.page_rows.learn(rows, size_bytes, now - started, self.extraction.stop_at - now)
         return limit is None or (rows < limit and not left)
 
     def _pages(self, limit: int | None) -> Generator[Page]:
@@ -299,6 +296,6 @@ class RangeReader:
 
 
 def begin(plan: Plan, bucket: Bucket, secret: Secret, *, chunk_size_bytes: int, stop_at: float) -> Extraction:
-    """Return an extraction for the plan; nothing is connected to yet."""
+    """Return an extraction for the plan; it does not connect yet."""
     session = Session(registry.get(plan.engine), secret, plan.statement_timeout_s)
     return Extraction(plan, bucket, session, chunk_size_bytes, stop_at)

@@ -1,8 +1,8 @@
-"""Blocks of CSV text on their way from a source to the parser.
+"""Blocks of CSV text, between a source and the parser.
 
-A block is what is handled at once: small enough that a few of them in memory do no harm, large enough
-that nothing is paid per row. Where a driver insists on calling us (`pumped`), it runs in a thread with
-a short queue, so that a slow reader slows the source down instead of filling memory.
+A block is small enough that a few fit into memory, and large enough that no cost is paid per row. A driver
+that calls us (`pumped`) runs in a thread with a short queue, so a slow reader slows the source down instead
+of filling memory.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ class _End:
 
 
 class _Stopped(BaseException):
-    """The consumer has left; not an Exception, so that no driver takes it for one of its own."""
+    """The consumer has left; not an Exception, so that no driver handles it as one of its own."""
 
 
 class Collector:
-    """Gathers records until they make a block."""
+    """Gathers records into blocks."""
 
     def __init__(self, size_bytes: int = BLOCK_BYTES) -> None:
         self._full_bytes = size_bytes
         self._texts: list[bytes] = []
         self._size_bytes = 0
-        self.taken = 0  # records, in all
+        self.taken = 0  # records in all
 
     def write(self, record: bytes) -> None:
         """Take one record, its line end included."""
@@ -55,7 +55,7 @@ class Collector:
         self.taken += 1
 
     def check(self, sent: int) -> None:
-        """Raise InternalError where the server says that it sent another number of records."""
+        """Raise InternalError if the server reports that it sent another number of records."""
         if sent != self.taken:
             raise InternalError(f"the source sent {sent} rows and {self.taken} arrived")
 
@@ -65,7 +65,7 @@ class Collector:
             yield from self.rest()
 
     def rest(self) -> Generator[Block]:
-        """Yield what is there as a block, if anything is."""
+        """Yield the records that are left as a block, if there are any."""
         if self._texts:
             block = Block(b"".join(self._texts), len(self._texts), self._texts[-1])
             self._texts, self._size_bytes = [], 0
@@ -90,7 +90,7 @@ def pumped(
 ) -> Generator[Block]:
     """Run `fill(write)` in a thread and yield what it writes, one record per call, in blocks.
 
-    `fill` returns how many rows the server says it sent, None where it does not say; another count
+    `fill` returns how many rows the server says it sent, None if it does not; another count
     of records is an InternalError. What `fill` raises is raised here, after the blocks before it.
     Closing the generator early calls `abort`, which must make `fill` stop, and waits for the thread.
     """

@@ -1,8 +1,8 @@
 """CSV text as a source renders it -> Arrow pages, with nothing altered silently.
 
-An unquoted empty field is NULL, a quoted one is ''. A page is parsed straight to its types; only where
-a value does not fit, again as texts, each of which `values` looks at. PyArrow's error texts hold values:
-only the column's number leaves this module.
+An unquoted empty field is NULL, a quoted one is ''. A page is parsed straight to its types. If a value does
+not fit, the page is parsed again as texts, which `values` checks one by one. PyArrow's error messages hold
+values: only the column's number leaves this module.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ def line(texts: Iterable[bytes | None]) -> bytes:
 
 def fields(record: bytes) -> list[str | None]:
     """Return the texts of one CSV record, None for NULL."""
-    found: list[str | None] = []
+    texts: list[str | None] = []
     start = 0
     while match := FIELD.match(record, start):
         quoted, plain, end = match.groups()
         if quoted is not None:
-            found.append(quoted.replace(b'""', b'"').decode(errors="surrogateescape"))
+            texts.append(quoted.replace(b'""', b'"').decode(errors="surrogateescape"))
         else:
-            found.append(plain.decode(errors="surrogateescape") or None)
+            texts.append(plain.decode(errors="surrogateescape") or None)
         if end != b",":
-            return found
+            return texts
         start = match.end()
     raise InternalError("a CSV record of the source is cut off")
 
@@ -53,7 +53,7 @@ def fields(record: bytes) -> list[str | None]:
 def pages(query: Query, blocks: Generator[Block]) -> Generator[Page]:
     """Yield one page per block; leaving early closes the blocks too.
 
-    Raises TableRefused where a column that orders the rows holds NULL.
+    Raises TableRefused if a column that orders the rows holds NULL.
     """
     with closing(blocks):
         for block in blocks:
@@ -73,7 +73,7 @@ def parse(block: Block, query: Query) -> tuple[pyarrow.Table, Counts]:
 
 
 def _straight(block: Block, query: Query) -> list[pyarrow.Array]:
-    """Parse to the kinds at once; raises Unfit where a value does not fit its own."""
+    """Parse straight to the kinds; raises Unfit if a value does not fit its column's."""
     import pyarrow as pa
 
     read = _read(block, [_parsed_as(column) for column in query.columns], query)
@@ -92,7 +92,7 @@ def _straight(block: Block, query: Query) -> list[pyarrow.Array]:
 
 
 def _check_digits(array: pyarrow.Array, column: ReadColumn) -> None:
-    """Refuse numbers that are too large: PyArrow counts the digits before it adds those of the scale."""
+    """Raise Unfit for numbers that are too large: PyArrow counts digits before it adds those of the scale."""
     import pyarrow as pa
 
     try:
@@ -102,7 +102,7 @@ def _check_digits(array: pyarrow.Array, column: ReadColumn) -> None:
 
 
 def _parsed_as(column: ReadColumn) -> pyarrow.DataType:
-    """Return what the parser makes of a column: text where Arrow's own parsing would not be exact."""
+    """Return the type to parse a column as: text if Arrow's own parsing would not be exact."""
     import pyarrow as pa
 
     as_text = column.kind.name == "binary" or (
@@ -117,7 +117,7 @@ def _read(block: Block, types: Sequence[pyarrow.DataType], query: Query) -> pyar
 
     text = block.text
     if text.startswith(BYTE_ORDER_MARK):
-        text = BYTE_ORDER_MARK + text  # PyArrow takes one away, and here it is a value's first character
+        text = BYTE_ORDER_MARK + text  # PyArrow removes one, and here it is a value's first character
     names = [str(number) for number in range(len(types))]
     try:
         read = csv.read_csv(

@@ -1,8 +1,8 @@
-"""Keyset paging: the predicates and the order that make pages touch without overlap or gap.
+"""Keyset paging: predicates and an order by which pages have neither gaps nor overlaps.
 
-Only the source compares: the texts of a position come back as literals of the columns' own types.
-The lexicographic comparison has two forms, since planners differ: PostgreSQL and SQLite turn row values
-into an index range, MySQL and MariaDB the alternatives; each scans the index with the other's.
+Only the source compares values: the texts of a position are sent back as literals of the columns' types.
+The lexicographic comparison has two forms. PostgreSQL and SQLite turn row values into an index range, MySQL
+and MariaDB the alternatives; each scans the whole index with the other form.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ ALTERNATIVES = Form(after_alternatives, up_to_alternatives)
 def order(query: Query) -> tuple[str, ...]:
     """Return the columns that the query's rows are ordered by, the same on every page.
 
-    A cursor that is NULL in every row orders nothing, and a NULL cannot stand in a position.
+    A cursor that is NULL in every row orders nothing, and a position cannot hold NULL.
     """
     return tuple(name for name in query.order if not (query.nulls and name == query.cursor))
 
@@ -87,12 +87,12 @@ def conditions(
     """Return the predicates of the query, to be joined by AND.
 
     `column` gives a column's reference by its name, `literal` a text as a literal of a type.
-    A position lies above the bounds `after` and `since`, which are left out then: two lower bounds cost
-    MariaDB its range.
+    A position is above the bounds `after` and `since`, so these are left out then: with two lower bounds
+    MariaDB does not use an index range.
     """
     types = {known.name: known.type for known in query.columns}
     ordered = order(query)
-    found = [] if query.where is None else [user_condition(query.where)]
+    predicates = [] if query.where is None else [user_condition(query.where)]
     if query.cursor is not None:
         cursor = column(query.cursor)
 
@@ -104,16 +104,16 @@ def conditions(
         bounds = [*lower, ("<=", query.up_to), ("<", query.before)]
         stated = [f"{cursor} {sign} {bound(text)}" for sign, text in bounds if text is not None]
         if query.nulls:
-            found.append(f"{cursor} IS NULL")
+            predicates.append(f"{cursor} IS NULL")
         elif stated or implied:
-            found += stated
+            predicates += stated
         else:
-            found.append(f"{cursor} IS NOT NULL")
+            predicates.append(f"{cursor} IS NOT NULL")
     for compare, key in ((form.after, query.position), (form.up_to, query.end)):
         if key is not None:
             literals = [literal(text, types[name]) for name, text in zip(ordered, key, strict=True)]
-            found.append(compare([column(name) for name in ordered], literals))
-    return found
+            predicates.append(compare([column(name) for name in ordered], literals))
+    return predicates
 
 
 def user_condition(where: str) -> str:
@@ -122,19 +122,19 @@ def user_condition(where: str) -> str:
 
 
 def tail(query: Query, column: Callable[[str], str]) -> str:
-    """Return the ORDER BY and LIMIT clauses, each with a space before it, '' where there are none."""
+    """Return the ORDER BY and LIMIT clauses, each with a space before it, '' if there are none."""
     ordered = ", ".join(column(name) for name in order(query))
     limit = "" if query.limit is None else f" LIMIT {query.limit:d}"
     return (f" ORDER BY {ordered}" if ordered else "") + limit
 
 
 def position(query: Query, texts: Sequence[str | None]) -> tuple[str, ...]:
-    """Return where a row stands in the query's order; `texts` are those of all its columns.
+    """Return a row's position in the query's order; `texts` are those of all its columns.
 
-    Raises TableRefused where a column that orders the rows holds NULL.
+    Raises TableRefused if a column that orders the rows holds NULL.
     """
     places = {column.name: place for place, column in enumerate(query.columns)}
-    found = []
+    ordered = []
     for name in order(query):
         text = texts[places[name]]
         if text is None:
@@ -142,8 +142,8 @@ def position(query: Query, texts: Sequence[str | None]) -> tuple[str, ...]:
                 f'column "{name}" of {query.table} orders its rows and holds NULL; '
                 "choose a key and a cursor column that are NOT NULL"
             )
-        found.append(text)
-    return tuple(found)
+        ordered.append(text)
+    return tuple(ordered)
 
 
 HEX = re.compile(r"(?:[0-9A-Fa-f]{2})*")
@@ -152,7 +152,7 @@ HEX = re.compile(r"(?:[0-9A-Fa-f]{2})*")
 def relation(table: TableName, sql: str | None, quote: Callable[..., str]) -> str:
     """Return what rows are selected from: the table, or the user's query as a derived table.
 
-    The query stands on lines of its own, so that a comment at its end ends there.
+    The query is on lines of its own, so that a comment at its end ends there.
     """
     return quote(table.schema, table.table) if sql is None else f"(\n{sql}\n)"
 

@@ -1,8 +1,8 @@
-"""Values that the warehouse cannot hold, found in the source's text and treated by their policies.
+"""Values that the warehouse cannot hold, found in the source's text and altered by their policies.
 
-A page is parsed straight to its types first. Only where that fails does it come here: each column's
-text is held against patterns as a whole, and only what no pattern vouches for is looked at one by
-one, each distinct text once. Whatever is altered is counted.
+A page comes here only after parsing it straight to its types failed. Patterns are matched against a whole
+column at once. Only texts that match none are checked one by one, each distinct text once. Every altered
+value is counted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation, localcontext
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from tributary.model.query import ReadColumn
@@ -23,10 +23,10 @@ from tributary.model.value_policies import Fault, Policy
 if TYPE_CHECKING:
     import pyarrow
 
-MISFIT = b"\xff\xfemisfit\xff"  # what an engine renders where a value's storage is not its column's
+MISFIT = b"\xff\xfemisfit\xff"  # what an engine renders if a value's storage is not its column's
 JSON_DEPTH = 1_000  # of a SUPER (limitations-super)
 JSON_BYTES = 65_535  # it is staged as a VARCHAR, which is also the limit of a string within a SUPER
-ESCAPES = r"\\u(0000|[dD][89a-fA-F][0-9a-fA-F]{2})"  # of NUL and of halves of characters
+ESCAPES = r"\\u(0000|[dD][89a-fA-F][0-9a-fA-F]{2})"  # of NUL and of lone surrogates
 ESCAPE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u([0-9a-fA-F]{4})|\\[^u]")
 INTEGER_BITS = {"int16": 16, "int32": 32, "int64": 64}
 FIRST, LAST = {"date": b"0001-01-01"}, {"date": b"9999-12-31"}
@@ -45,7 +45,7 @@ DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 class Refused(Exception):
-    """A value has a fault whose policy is `fail`; None where it has no fault that is known."""
+    """A value has a fault whose policy is `fail`; None if its fault is not a known one."""
 
     def __init__(self, fault: Fault | None) -> None:
         super().__init__(fault)
@@ -54,7 +54,7 @@ class Refused(Exception):
 
 @dataclass(slots=True)
 class RepairedValues:
-    """One value on its way: its text now, None for NULL, and the faults that were treated."""
+    """One value: its text so far, None for NULL, and the faults that were treated."""
 
     column: ReadColumn
     text: bytes | None
@@ -66,7 +66,7 @@ class RepairedValues:
         return self.column.kind
 
     def meet(self, fault: Fault, **instead: Callable[[], bytes]) -> None:
-        """Treat the fault by its policy; raises Refused where that is `fail`.
+        """Treat the fault by its policy; raises Refused if that is `fail`.
 
         `instead` gives the text for `clamp` and `truncate`.
         """
@@ -81,7 +81,7 @@ class RepairedValues:
 
 
 def repaired(texts: pyarrow.Array, column: ReadColumn) -> tuple[pyarrow.Array, Counter[Fault]]:
-    """Return the column's texts (binary) with every fault treated, and how often which one was.
+    """Return the column's texts (binary) with every fault treated, and the counts of faults.
 
     Raises Refused at the first value that no policy covers.
     """
@@ -111,22 +111,22 @@ def _treated(column: ReadColumn, text: bytes) -> RepairedValues:
 
 
 def suspects(texts: pyarrow.Array, kind: Kind) -> pyarrow.BooleanArray:
-    """Return which texts (binary) may have a fault: all others are certain to have none."""
+    """Return which texts (binary) may have a fault; all others have none."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if kind.name in ("text", "uuid", "json"):
-        found = pc.greater(pc.binary_length(texts), kind.limit_bytes)
-        found = pc.or_(found, pc.match_substring(texts, "\0"))
+        suspected = pc.greater(pc.binary_length(texts), kind.limit_bytes)
+        suspected = pc.or_(suspected, pc.match_substring(texts, "\0"))
         try:
             texts.cast(pa.string())
         except pa.ArrowInvalid:
             broken = [text is not None and not _is_utf8(text) for text in texts.to_pylist()]
-            found = pc.or_(found, pa.array(broken))
-        return pc.or_(found, odd_json(texts, kind)) if kind.name == "json" else found
+            suspected = pc.or_(suspected, pa.array(broken))
+        return pc.or_(suspected, odd_json(texts, kind)) if kind.name == "json" else suspected
     if kind.name == "binary":
-        found = pc.greater(pc.binary_length(texts), 2 * (kind.limit_bytes or 0))
-        return pc.or_(found, pc.equal(texts, pa.scalar(MISFIT, pa.binary())))
+        too_long = pc.greater(pc.binary_length(texts), 2 * (kind.limit_bytes or 0))
+        return pc.or_(too_long, pc.equal(texts, pa.scalar(MISFIT, pa.binary())))
     return pc.invert(pc.match_substring_regex(texts, f"^(?:{_pattern(kind)})$"))
 
 
@@ -140,7 +140,7 @@ def _is_utf8(text: bytes) -> bool:
 
 @cache
 def _pattern(kind: Kind) -> str:
-    """Return the pattern of texts that the kind holds for certain."""
+    """Return the pattern of texts that surely fit the kind."""
     if kind.name == "decimal":
         return decimal_pattern(kind)
     day_and_clock = f"{DAY}(?:{CLOCK})?"
@@ -165,7 +165,7 @@ def decimal_pattern(kind: Kind) -> str:
 
 
 def odd_json(texts: pyarrow.Array, kind: Kind) -> pyarrow.BooleanArray:
-    """Return which JSON texts must be looked at: all of them where the source does not vouch for them."""
+    """Return which JSON texts must be checked: all of them if the source does not validate JSON."""
     import pyarrow.compute as pc
 
     if kind.loose:
@@ -213,39 +213,39 @@ def _misfit(value: RepairedValues) -> None:
 
 
 def _time(value: RepairedValues) -> None:
-    """Treat a date or a time: infinite, in another era, impossible, or finer than microseconds."""
+    """Treat a date or a time that is infinite, in another era, impossible, or finer than microseconds."""
     text, name = value.text or b"", value.kind.name
-    found = TIME.fullmatch(text)
+    match = TIME.fullmatch(text)
     if text in (b"infinity", b"-infinity"):
         _clamped(value, late=text == b"infinity")
-    elif not found or not _is_written_right(found, name):
+    elif not match or not _is_written_right(match, name):
         value.meet("misfit")
-    elif not _is_in_a_calendar(found):
+    elif not _is_in_a_calendar(match):
         value.meet("impossible_date")
-    elif found["era"] or not 1 <= int(found["year"]) <= 9999:
-        _clamped(value, late=int(found["year"]) > 9999 and not found["era"])
-    elif len((found["fraction"] or b"").rstrip(b"0")) > 6:
-        end = found.start("fraction") + 6  # cut, never rounded: no time may come to lie in the future
-        value.meet("excess_digits", truncate=lambda: text[:end] + (found["zone"] or b""))
+    elif match["era"] or not 1 <= int(match["year"]) <= 9999:
+        _clamped(value, late=int(match["year"]) > 9999 and not match["era"])
+    elif len((match["fraction"] or b"").rstrip(b"0")) > 6:
+        end = match.start("fraction") + 6  # cut, never rounded: no time may end up in the future
+        value.meet("excess_digits", truncate=lambda: text[:end] + (match["zone"] or b""))
 
 
 def _clamped(value: RepairedValues, *, late: bool) -> None:
     value.meet("date_out_of_range", clamp=lambda: (LAST if late else FIRST)[value.kind.name])
 
 
-def _is_written_right(found: re.Match[bytes], name: str) -> bool:
-    """Say whether the text has the parts of its kind, and a clock's hours, minutes and seconds."""
-    if (found["hour"] and name == "date") or (found["zone"] and name != "timestamptz"):
+def _is_written_right(match: re.Match[bytes], name: str) -> bool:
+    """Say whether the text has only the parts of its kind, with valid hours, minutes and seconds."""
+    if (match["hour"] and name == "date") or (match["zone"] and name != "timestamptz"):
         return False
-    return int(found["hour"] or 0) < 24 and int(found["minute"] or 0) < 60 and int(found["second"] or 0) < 60
+    return int(match["hour"] or 0) < 24 and int(match["minute"] or 0) < 60 and int(match["second"] or 0) < 60
 
 
-def _is_in_a_calendar(found: re.Match[bytes]) -> bool:
-    """Say whether the date is one; MySQL's year 0 is, though it is out of range."""
-    year, month, day = (int(found[part]) for part in ("year", "month", "day"))
+def _is_in_a_calendar(match: re.Match[bytes]) -> bool:
+    """Say whether the date exists; MySQL's year 0 does, though it is out of range."""
+    year, month, day = (int(match[part]) for part in ("year", "month", "day"))
     if not 1 <= month <= 12 or not 1 <= day <= DAYS[month - 1]:
         return False
-    year = 1 - year if found["era"] else year  # 1 BC is the year 0
+    year = 1 - year if match["era"] else year  # 1 BC is the year 0
     return (month, day) != (2, 29) or (year % 4 == 0 and (year % 100 != 0 or year % 400 == 0))
 
 
@@ -263,11 +263,11 @@ def _text(value: RepairedValues) -> None:
 
 def _json(value: RepairedValues) -> None:
     while (text := value.text) is not None and (fault := json_fault(text)):
-        value.meet(fault, truncate=lambda t=text, f=fault: _without(t, f))  # type: ignore[misc]
+        value.meet(fault, truncate=partial(_without, text, fault))
 
 
 def json_fault(text: bytes) -> Fault | None:
-    """Return what is wrong with a JSON text, None where SUPER takes it."""
+    """Return the fault of a JSON text, None if SUPER takes it."""
     if not _is_utf8(text):
         return "invalid_text"
     if len(text) > JSON_BYTES or _deeper(text):
@@ -284,17 +284,17 @@ def json_fault(text: bytes) -> Fault | None:
 
 
 def _without(text: bytes, fault: Fault) -> bytes:
-    """Return the JSON without its NUL escapes, or without what is no text in it."""
+    """Return the JSON without its NUL escapes, or without its invalid text."""
 
-    def kept(found: re.Match[bytes]) -> bytes:
-        wrong = _is_wrong(found[1]) and (found[1] == b"0000") == (fault == "nul_character")
-        return b"" if wrong else found[0]
+    def kept(match: re.Match[bytes]) -> bytes:
+        wrong = _is_wrong(match[1]) and (match[1] == b"0000") == (fault == "nul_character")
+        return b"" if wrong else match[0]
 
     return ESCAPE.sub(kept, text.decode(errors="ignore").encode())
 
 
 class _Twice(Exception):
-    """An attribute's name stands twice in one object."""
+    """An object has two attributes of one name."""
 
 
 def _once(pairs: list[tuple[str, Any]]) -> None:
@@ -307,7 +307,7 @@ def _no_constant(name: str) -> None:
 
 
 def _deeper(text: bytes) -> bool:
-    """Say whether arrays and objects stand deeper in each other than SUPER takes them."""
+    """Say whether arrays and objects are nested deeper than SUPER allows."""
     if text.count(b"[") + text.count(b"{") <= JSON_DEPTH:
         return False
     depth = deepest = 0
@@ -318,8 +318,8 @@ def _deeper(text: bytes) -> bool:
 
 
 def _wrong_escapes(text: bytes) -> Iterator[bytes]:
-    """Yield the four digits of every escape that is NUL or half of a character."""
-    return (found[1] for found in ESCAPE.finditer(text) if _is_wrong(found[1]))
+    """Yield the four digits of every escape that is NUL or a lone surrogate."""
+    return (match[1] for match in ESCAPE.finditer(text) if _is_wrong(match[1]))
 
 
 def _is_wrong(digits: bytes | None) -> bool:

@@ -1,7 +1,8 @@
 """The source's own texts, a column at a time -> Arrow values of its kind, with nothing altered silently.
 
-Timestamps with a zone carry it, binaries are hex. A column is taken straight; only where a value does
-not fit, again with a look at each text (`mend`). PyArrow's error texts hold values: none leaves here.
+Timestamps with a zone include it, binaries are hex. A column is converted at once; if a value does not fit,
+it is converted again after a check of each text (`repair`). PyArrow's error messages hold values: none of
+them leaves this module.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ class Unfit(Exception):
 def parse(query: Query, columns: Sequence[pyarrow.Array]) -> tuple[pyarrow.Table, Counts]:
     """Return what was read of the query's columns as values of their kinds, and what was altered.
 
-    A column is read as texts (binary), as numbers, decimals among them, or as dates. Raises ValueRefused
-    where a value does not fit and no policy covers it.
+    A column was read as texts (binary), as numbers, decimals included, or as dates. Raises ValueRefused if a
+    value does not fit and no policy covers it.
     """
     altered: Counts = Counter()
     arrays = []
@@ -47,7 +48,7 @@ def parse(query: Query, columns: Sequence[pyarrow.Array]) -> tuple[pyarrow.Table
         try:
             arrays.append(typed(read, column))
         except Unfit:
-            arrays.append(_mended(_texts(read), query, column, altered))
+            arrays.append(_repaired(_texts(read), query, column, altered))
     return table(query, arrays), altered
 
 
@@ -59,7 +60,7 @@ def table(query: Query, arrays: Sequence[pyarrow.Array]) -> pyarrow.Table:
     return pa.Table.from_arrays(list(arrays), schema=schema)
 
 
-def _mended(texts: pyarrow.Array, query: Query, column: ReadColumn, altered: Counts) -> pyarrow.Array:
+def _repaired(texts: pyarrow.Array, query: Query, column: ReadColumn, altered: Counts) -> pyarrow.Array:
     try:
         treated, counted = repair.repaired(texts, column)
         array = typed(treated, column)
@@ -80,7 +81,7 @@ def _texts(read: pyarrow.Array) -> pyarrow.Array:
 
 
 def typed(read: pyarrow.Array, column: ReadColumn) -> pyarrow.Array:
-    """Return what was read as values of the column's kind; raises Unfit where one is none."""
+    """Return what was read as values of the column's kind; raises Unfit if a value does not fit."""
     import pyarrow as pa
 
     name = column.kind.name
@@ -98,7 +99,7 @@ def typed(read: pyarrow.Array, column: ReadColumn) -> pyarrow.Array:
         elif name == "boolean":
             array = _booleans(texts, column)
         elif name in ("text", "uuid", "json"):
-            array = texts.cast(pa.string())  # which looks whether they are UTF-8
+            array = texts.cast(pa.string())  # which checks that they are UTF-8
         elif name == "decimal":
             array = decimals(_unchecked(texts), column)
         else:
@@ -110,7 +111,7 @@ def typed(read: pyarrow.Array, column: ReadColumn) -> pyarrow.Array:
 
 
 def _unchecked(texts: pyarrow.Array) -> pyarrow.Array:
-    """Return the bytes as text, unseen: whatever is no number or time is no UTF-8 to a parser either."""
+    """Return the bytes as text, unchecked: what is not UTF-8 is no number or time to a parser either."""
     import pyarrow as pa
 
     return pa.Array.from_buffers(pa.string(), len(texts), texts.buffers(), offset=texts.offset)
@@ -120,10 +121,10 @@ def _booleans(texts: pyarrow.Array, column: ReadColumn) -> pyarrow.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    found = pc.index_in(texts, pa.array(TRUTHS, texts.type))
-    if found.null_count != texts.null_count:
+    places = pc.index_in(texts, pa.array(TRUTHS, texts.type))
+    if places.null_count != texts.null_count:
         raise Unfit(column)
-    return pc.greater(found, 1)
+    return pc.greater(places, 1)
 
 
 def unhexed(whole: pyarrow.Array, column: ReadColumn) -> pyarrow.Array:
@@ -173,10 +174,10 @@ def _from_the_start(values: pyarrow.Array) -> pyarrow.Array:
 
 
 def decimals(texts: pyarrow.Array, column: ReadColumn) -> pyarrow.Array:
-    """Return the numbers; raises Unfit where a text is none of the kind.
+    """Return the numbers; raises Unfit if a text is no number of the kind.
 
-    They are cast at once where none can have 39 digits, with those that the scale adds: Arrow would make
-    another number of it.
+    Digits are counted first if a number may have 39 of them, with those that the scale adds: Arrow would
+    make another number of it.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -195,16 +196,16 @@ def decimals(texts: pyarrow.Array, column: ReadColumn) -> pyarrow.Array:
 
 
 def overflows(kind: Kind) -> bool:
-    """Say whether Arrow may take a number that is too large for the decimal for a smaller one.
+    """Say whether Arrow may turn a number that is too large for the decimal into a smaller one.
 
-    It adds the digits of the scale modulo 2^128, and refuses what has more digits than the decimal or became
-    smaller by that: with as many digits as it has bits for in all, a wrong number is always smaller.
+    It adds the digits of the scale modulo 2^128, and refuses numbers with too many digits or that became
+    smaller by that. With 38 digits in all, a wrong number is always smaller.
     """
     return kind.loose or (kind.precision or 0) + (kind.scale or 0) > DIGITS_AT_MOST
 
 
 def _counted(texts: pyarrow.Array, column: ReadColumn) -> pyarrow.Array:
-    """Return the texts once each is known to have no more digits than the decimal; raises Unfit."""
+    """Return the texts, after checking that each has no more digits than the decimal; raises Unfit."""
     import pyarrow.compute as pc
 
     kind = column.kind
@@ -212,12 +213,12 @@ def _counted(texts: pyarrow.Array, column: ReadColumn) -> pyarrow.Array:
         raise Unfit(column)
     if (pc.max(pc.binary_length(texts)).as_py() or 0) > (kind.precision or 38):
         few = rf"^(-?\d+\.\d{{0,{kind.scale}}}?)0+$"
-        texts = pc.replace_substring_regex(texts, few, r"\1")  # noughts that Arrow would count as digits
+        texts = pc.replace_substring_regex(texts, few, r"\1")  # zeros that Arrow would count as digits
     return texts
 
 
 def check(array: pyarrow.Array, column: ReadColumn) -> None:
-    """Refuse what parses and yet cannot be loaded: long values, NUL characters, years before 1."""
+    """Raise Unfit for what parses and cannot be loaded: long values, NUL characters, years before 1."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -256,7 +257,7 @@ def _check_json(array: pyarrow.Array, column: ReadColumn) -> None:
 
 
 def refused(query: Query, column: ReadColumn, fault: Fault | None = None) -> ValueRefused:
-    """Return the error for a value that its column's kind cannot hold: the fault, and what can be done."""
+    """Return the error for a value that its column's kind cannot hold, with what can be done."""
     holds = value_policies.MEANINGS[fault or "misfit"]
     choices = [
         f'"{policy}"' if policy == "null" else policy

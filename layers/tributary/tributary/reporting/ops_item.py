@@ -1,7 +1,6 @@
-"""The OpsItem of a source: one while anything of it is paused, in Systems Manager's OpsCenter.
+"""The OpsItem of a source in Systems Manager's OpsCenter: open while anything of the source is paused.
 
-It is a help and no state of ours: where it cannot be opened or closed, the run goes on, the log says
-so, and the next run's report tries again.
+Best effort: if it cannot be opened or closed, the log has a warning, and the next run's report tries again.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from tributary.storage.bucket import Bucket
 from tributary.storage.source_health import SourceHealth
 
 DESCRIPTION_AT_MOST = 2_048  # characters (CreateOpsItem)
-TABLES_AT_MOST = 20  # named in words; the rest stands in the report
+TABLES_AT_MOST = 20  # named; the report on S3 names all
 RESUME = "sam remote invoke SchedulesFunction --event"
 
 
 def follow(client: Any, bucket: Bucket, before: SourceHealth, after: SourceHealth) -> None:
-    """Open, rewrite or close the source's OpsItem as its standing asks."""
+    """Open, rewrite or close the source's OpsItem as its health demands."""
     try:
         if after.troubled and after.ops_item is None:
             source_health.keep_ops_item(bucket, after.source, _open(client, after))
@@ -37,60 +36,60 @@ def follow(client: Any, bucket: Bucket, before: SourceHealth, after: SourceHealt
         logger.warning("ops item not written", extra={"error": type(error).__name__})
 
 
-def _paused(of: SourceHealth) -> tuple[bool, frozenset[str]]:
-    return of.paused, frozenset(table.table for table in of.paused_tables)
+def _paused(health: SourceHealth) -> tuple[bool, frozenset[str]]:
+    return health.paused, frozenset(table.table for table in health.paused_tables)
 
 
-def _open(client: Any, of: SourceHealth) -> str:
-    """Return the id of a new OpsItem, or of the open one that AWS knows by its dedup string."""
-    dedup = json.dumps({"dedupString": f"tributary-{of.source}"})
+def _open(client: Any, health: SourceHealth) -> str:
+    """Return the id of a new OpsItem, or of the open one with the same dedup string."""
+    dedup = json.dumps({"dedupString": f"tributary-{health.source}"})
     try:
         opened = client.create_ops_item(
-            Title=f"Tributary: {of.source} is paused in part or whole",
-            Description=description(of),
+            Title=f"Tributary: {health.source} is paused in part or whole",
+            Description=description(health),
             Source="Tributary",
             Category="Availability",
             Severity="2",
             OperationalData={
                 "/aws/dedup": {"Value": dedup, "Type": "SearchableString"},
-                "source": {"Value": of.source, "Type": "SearchableString"},
+                "source": {"Value": health.source, "Type": "SearchableString"},
             },
         )
     except client.exceptions.OpsItemAlreadyExistsException as error:
-        found: str = error.response["OpsItemId"]
-        client.update_ops_item(OpsItemId=found, Description=description(of))
-        return found
-    made: str = opened["OpsItemId"]
-    return made
+        open_item: str = error.response["OpsItemId"]
+        client.update_ops_item(OpsItemId=open_item, Description=description(health))
+        return open_item
+    new_item: str = opened["OpsItemId"]
+    return new_item
 
 
 def _close(client: Any, ops_item: str) -> None:
     try:
         client.update_ops_item(OpsItemId=ops_item, Status="Resolved")
     except client.exceptions.OpsItemNotFoundException:
-        return  # somebody took it away: it is closed
+        return  # someone deleted it
 
 
-def description(of: SourceHealth) -> str:
-    """Return what is paused, since when, and the command that brings it back."""
-    return "\n".join(lines(of))[:DESCRIPTION_AT_MOST]
+def description(health: SourceHealth) -> str:
+    """Return what is paused and why, and the command that resumes it, as an OpsItem takes it."""
+    return "\n".join(lines(health))[:DESCRIPTION_AT_MOST]
 
 
-def lines(of: SourceHealth) -> list[str]:
-    """Return what is paused of the source in words, with the commands that bring it back; [] for nothing."""
-    said = []
-    if of.paused:
-        said.append(
-            f"The schedule of {of.source} is disabled: {_runs(of.barren_runs)}. "
-            f"Bring it and its tables back with\n  {_command(of.source)}"
+def lines(health: SourceHealth) -> list[str]:
+    """Return what is paused of the source and the commands that resume it, [] if nothing is paused."""
+    lines = []
+    if health.paused:
+        lines.append(
+            f"The schedule of {health.source} is disabled: {_runs(health.barren_runs)}. "
+            f"Resume it and its tables with\n  {_command(health.source)}"
         )
-    tables = of.paused_tables
+    tables = health.paused_tables
     if tables:
-        said.append(f"Paused tables, which runs leave out: {len(tables)}")
-        said += [f"  {table.table}: {_why(table)}" for table in tables[:TABLES_AT_MOST]]
-        one = {"source": of.source, "table": tables[0].table}
-        said.append(f"Bring one back with\n  {_command(one)}")
-    return said
+        lines.append(f"Paused tables, which runs leave out: {len(tables)}")
+        lines += [f"  {table.table}: {_why(table)}" for table in tables[:TABLES_AT_MOST]]
+        first = {"source": health.source, "table": tables[0].table}
+        lines.append(f"Resume one of them with\n  {_command(first)}")
+    return lines
 
 
 def _command(what: str | dict[str, str]) -> str:
@@ -99,9 +98,9 @@ def _command(what: str | dict[str, str]) -> str:
 
 def _why(table: PausedTable) -> str:
     if not table.failures:
-        return "somebody paused it"
+        return "paused by hand"
     return f"{table.failures} failures in a row, the last by {table.error} in run {table.run_id}"
 
 
 def _runs(barren: int) -> str:
-    return f"{barren} runs in a row loaded nothing at all" if barren else "somebody paused it"
+    return f"{barren} runs in a row loaded nothing at all" if barren else "paused by hand"

@@ -1,7 +1,7 @@
-"""The metrics of a run: each by its name, its unit and how it is taken from the run's report.
+"""The metrics of a run: each with its name, its unit and the function that takes it from the report.
 
-They are dimensioned by source alone. A metric is left out where there is nothing to say: no lag of a
-source that never loaded, no slowdown of a run that cannot be compared.
+Source is their only dimension. A metric without a value is left out: no lag of a source that never
+loaded, no slowdown of a run that cannot be compared.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from tributary.model.report import RunReport
 from tributary.storage import run_pace
 from tributary.storage.source_health import SourceHealth
 
-# Errors that say that the data, and not the way to it, is at fault.
-OF_DATA = frozenset({"ImageRefused", "KeyNotUnique", "ValueRefused"})
-TOLD = 10  # tables that a run logs as farthest behind
+# Errors whose cause is in the data, rather than in reading or loading it.
+DATA_ERRORS = frozenset({"ImageRefused", "KeyNotUnique", "ValueRefused"})
+LOGGED_AT_MOST = 10  # tables that a run logs as farthest behind
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run that has ended, with its source's standing before and after it was counted."""
+    """A run that has ended, with its source's health before and after it was counted."""
 
     report: RunReport
     before: SourceHealth
@@ -52,7 +52,9 @@ def _tables_failed(run: Run) -> float:
 
 
 def _tables_refused(run: Run) -> float:
-    return sum(table.failure is not None and table.failure.error in OF_DATA for table in run.report.tables)
+    return sum(
+        table.failure is not None and table.failure.error in DATA_ERRORS for table in run.report.tables
+    )
 
 
 def _tables_paused(run: Run) -> float:
@@ -80,7 +82,7 @@ def _estimated_cost_usd(run: Run) -> float:
 
 
 def _watermark_lag_seconds(run: Run) -> float | None:
-    """Return the age of what the warehouse has of the table that is farthest behind."""
+    """Return the age of the rows of the table that is farthest behind."""
     oldest = run.after.behind_since
     return None if oldest is None else _age_s(oldest)
 
@@ -108,10 +110,10 @@ MEASURES: dict[str, tuple[MetricUnit, Callable[[Run], float | None]]] = {
 }
 
 
-def farthest_behind(standing: SourceHealth) -> list[tuple[str, float]]:
-    """Return the tables that are farthest behind, at most ten, with the age in seconds of what is loaded."""
-    by_time = sorted(standing.loaded_at.items(), key=lambda loaded: datetime.fromisoformat(loaded[1]))
-    return [(table, _age_s(at)) for table, at in by_time[:TOLD]]
+def farthest_behind(health: SourceHealth) -> list[tuple[str, float]]:
+    """Return the tables that are farthest behind, at most ten, with the age of their rows in seconds."""
+    by_time = sorted(health.loaded_at.items(), key=lambda loaded: datetime.fromisoformat(loaded[1]))
+    return [(table, _age_s(at)) for table, at in by_time[:LOGGED_AT_MOST]]
 
 
 def _age_s(instant: str) -> float:
@@ -119,7 +121,7 @@ def _age_s(instant: str) -> float:
 
 
 def count(run: Run, metrics: Metrics) -> None:
-    """Put every metric that has a value into the metrics that the function writes."""
+    """Add every metric that has a value to those that the function writes."""
     metrics.add_dimension(name="source", value=run.report.source)
     for name, (unit, take) in MEASURES.items():
         value = take(run)

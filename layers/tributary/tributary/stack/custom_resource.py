@@ -1,8 +1,8 @@
-"""The answer that CloudFormation waits for from a custom resource, whatever becomes of the function.
+"""The answer of a custom resource, which CloudFormation gets whatever happens to the function.
 
-A resource that never answers holds its stack for as long as ServiceTimeout says. So nothing but the
-standard library is imported here, and nothing but this is imported before an answer can be given: no
-third party's package that is missing or broken can keep it back.
+A resource that never answers blocks its stack for its whole ServiceTimeout. So this module imports the
+standard library alone, and a handler imports this module alone before it can answer: a missing or broken
+package is answered too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from traceback import extract_tb
 from typing import Any
 
 BODY_AT_MOST = 4096  # bytes of a whole answer (crpg-ref-responses)
-SPARE_S = 20.0  # of the function's time, kept for answering
+SPARE_S = 20.0  # of the function's time, reserved for the answer
 ATTEMPTS = 3
 
 
@@ -28,16 +28,15 @@ def conduct(
     act: Callable[[dict[str, Any]], None],
     undo: Callable[[dict[str, Any]], None] | None = None,
 ) -> None:
-    """Do what the event asks for, and answer it once: at the latest shortly before the time is over.
+    """Act on the event and answer it once, shortly before the function's time is over at the latest.
 
-    `act` gets the resource's properties on Create and Update, and must be repeatable: an event may
-    come twice, and a failed update is followed by one back to the old properties. `undo` gets them on
-    Delete, which without it asks for nothing. The physical id never changes, so that no update replaces
-    the resource.
+    `act` gets the resource's properties on Create and Update. It must be repeatable: an event may come
+    twice, and a failed update is followed by one back to the old properties. `undo` gets them on Delete;
+    without it, Delete changes nothing. The physical id never changes, so no update replaces the resource.
     """
     answer = Answer(event, physical_id)
     left_s = context.get_remaining_time_in_millis() / 1000
-    late = f"not done after {left_s:.0f} s, which is the function's time; deploy again to go on from here"
+    late = f"not done after {left_s:.0f} s, which is the function's time; deploy again to continue"
     alarm = threading.Timer(left_s - min(SPARE_S, left_s / 4), answer.send, ("FAILED", late))
     alarm.daemon = True
     alarm.start()
@@ -47,15 +46,15 @@ def conduct(
             act(event["ResourceProperties"])
         elif undo:
             undo(event["ResourceProperties"])
-    except BaseException as error:  # whatever it is, CloudFormation must hear of it
-        status, reason = "FAILED", told(error)
+    except BaseException as error:  # of any kind: CloudFormation must get an answer
+        status, reason = "FAILED", reason_of(error)
     finally:
         alarm.cancel()
     answer.send(status, reason)
 
 
 class Answer:
-    """The one answer to an event: what is sent first holds."""
+    """The one answer to an event: the first one that is sent counts."""
 
     def __init__(self, event: dict[str, Any], physical_id: str) -> None:
         self._url = event["ResponseURL"]
@@ -69,7 +68,7 @@ class Answer:
         self._sent = False
 
     def send(self, status: str, reason: str) -> None:
-        """Send the answer unless one was sent; raises OSError where it cannot be delivered."""
+        """Send the answer unless one was sent; raises OSError if it cannot be delivered."""
         with self._lock:
             if not self._sent:
                 put(self._url, body({"Status": status, **self._fields}, reason))
@@ -78,17 +77,15 @@ class Answer:
 
 
 def body(fields: dict[str, str], reason: str) -> bytes:
-    """Return the answer in CloudFormation's size: as many of the reason's lines as it takes."""
+    """Return the answer, with as many of the reason's lines as CloudFormation's limit allows."""
     lines = reason.splitlines()
     shown, left = len(lines), len(reason)
     while True:
-        more = (
-            f"\n({len(lines) - shown} more lines stand in the function's log)" if shown < len(lines) else ""
-        )
+        more = f"\n({len(lines) - shown} more lines are in the function's log)" if shown < len(lines) else ""
         text = "\n".join(lines[:shown])[:left] + more
-        found = json.dumps({**fields, "Reason": text}, ensure_ascii=False).encode()
-        if len(found) <= BODY_AT_MOST:
-            return found
+        answer = json.dumps({**fields, "Reason": text}, ensure_ascii=False).encode()
+        if len(answer) <= BODY_AT_MOST:
+            return answer
         if shown > 1:
             shown -= 1
         else:
@@ -96,7 +93,7 @@ def body(fields: dict[str, str], reason: str) -> bytes:
 
 
 def put(url: str, content: bytes) -> None:
-    """Put the content there, trying again where that fails; raises OSError in the end."""
+    """Put the content to the URL, with retries; raises OSError if all of them fail."""
     if not url.startswith(("https://", "http://")):  # a file: would be opened too
         raise OSError("the ResponseURL is not a web address")
     for attempt in range(1, ATTEMPTS + 1):
@@ -111,12 +108,12 @@ def put(url: str, content: bytes) -> None:
             return
 
 
-def told(error: BaseException) -> str:
-    """Return what may be said of the error, and log it: our own words, else its type and place."""
+def reason_of(error: BaseException) -> str:
+    """Return and log the reason: the message of an error of ours, else the error's type and place."""
     name = type(error).__name__
     if any(kind.__name__ == "TributaryError" for kind in type(error).__mro__):
         reason = f"{name}: {error}"
-    else:  # a foreign text may hold anything
+    else:  # a foreign message may hold anything
         frames = reversed(extract_tb(error.__traceback__)[-4:])
         at = ", ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
         reason = f"{name} at {at}; this is a bug, please report it"
@@ -125,5 +122,5 @@ def told(error: BaseException) -> str:
 
 
 def log(line: dict[str, str]) -> None:
-    """Write a line into the function's log."""
+    """Write a line to the function's log."""
     print(json.dumps(line), flush=True)

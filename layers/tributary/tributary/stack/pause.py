@@ -1,6 +1,6 @@
-"""Pause and resume, by a person or by a run's report: a source's schedule, or a table of its runs.
+"""Pause and resume a source's schedule or one of its tables, as a person or a run's report asks.
 
-What is said is checked against the source files first, so that a typing error changes nothing.
+Names are checked against the source files first, so that a typing error changes nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WRITE = (
 )
 
 
-class Which(BaseModel):
+class PauseTarget(BaseModel):
     """A source, or one of its tables."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,27 +41,27 @@ class Which(BaseModel):
 
 
 class PauseRequest(BaseModel):
-    """What the function is called with: exactly one of `pause` and `resume`."""
+    """The event of the function: exactly one of `pause` and `resume`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    pause: Which | None = None
-    resume: Which | None = None
+    pause: PauseTarget | None = None
+    resume: PauseTarget | None = None
 
     @classmethod
     def parse(cls, event: dict[str, Any]) -> PauseRequest:
-        """Return what is asked for; raises ConfigError that says what to write."""
+        """Return the request; raises ConfigError that says what to write."""
         try:
-            asked = cls.model_validate(event)
+            request = cls.model_validate(event)
         except ValidationError:
-            raise ConfigError(f"this is no call of the schedules function; {WRITE}") from None
-        if (asked.pause is None) == (asked.resume is None):
+            raise ConfigError(f"the event of the schedules function is not valid; {WRITE}") from None
+        if (request.pause is None) == (request.resume is None):
             raise ConfigError(f"a call either pauses or resumes; {WRITE}")
-        return asked
+        return request
 
 
 class PauseState(Document):
-    """How it stands after a call. `schedule`: the state of the source's schedule, None where it has none."""
+    """The state after a call. `schedule` is that of the source's schedule, None if it has none."""
 
     source: str
     table: str | None
@@ -70,33 +70,35 @@ class PauseState(Document):
 
 
 def apply(
-    asked: PauseRequest, sources: Path, bucket: Bucket, schedules: Schedules, ops_center: Any
+    request: PauseRequest, sources: Path, bucket: Bucket, schedules: Schedules, ops_center: Any
 ) -> PauseState:
-    """Pause or resume; repeatable. Raises ConfigError for a source or table that is not known."""
-    which = asked.pause or asked.resume
-    assert which is not None
-    source = loader.find(sources, which.source)
-    if which.table is not None:
-        check(source, which.table, to="pause" if asked.pause else "resume")
-    if asked.pause:
-        schedule = _schedule(schedules, which, "DISABLED")  # first: no run begins on a standing half written
-        before, after = source_health.pause(bucket, source.name, which.table)
+    """Pause or resume; repeatable. Raises ConfigError for an unknown source or table."""
+    target = request.pause or request.resume
+    assert target is not None
+    source = loader.find(sources, target.source)
+    if target.table is not None:
+        check(source, target.table, to="pause" if request.pause else "resume")
+    if request.pause:
+        schedule = _schedule(
+            schedules, target, "DISABLED"
+        )  # first, so that no run starts before the pause is stored
+        before, after = source_health.pause(bucket, source.name, target.table)
     else:
-        before, after = source_health.resume(bucket, source.name, which.table)
-        schedule = _schedule(schedules, which, "ENABLED")
+        before, after = source_health.resume(bucket, source.name, target.table)
+        schedule = _schedule(schedules, target, "ENABLED")
     ops_item.follow(ops_center, bucket, before, after)
-    return PauseState(source=source.name, table=which.table, paused=bool(asked.pause), schedule=schedule)
+    return PauseState(source=source.name, table=target.table, paused=bool(request.pause), schedule=schedule)
 
 
-def _schedule(schedules: Schedules, which: Which, state: State) -> State | None:
-    """Return the state of the source's schedule, which only a call about the whole source changes."""
-    return schedules.state(which.source) if which.table else schedules.switch(which.source, state)
+def _schedule(schedules: Schedules, target: PauseTarget, state: State) -> State | None:
+    """Return the state of the source's schedule, after changing it for a call about the whole source."""
+    return schedules.state(target.source) if target.table else schedules.switch(target.source, state)
 
 
 def check(source: Source, table: str, *, to: Literal["pause", "resume"]) -> None:
     """Raise ConfigError unless the source's file selects the table, named as reports name it.
 
-    A failed entry is reported as it is written, so that one may be resumed too.
+    An entry that finds no table is reported as it is written, so it can be resumed by that too.
     """
     written = [str(entry.name or entry.include) for entry in source.tables]
     if to == "resume" and table in written:
@@ -112,10 +114,10 @@ def check(source: Source, table: str, *, to: Literal["pause", "resume"]) -> None
 def _selected(source: Source, table: TableName) -> bool:
     for entry in source.tables:
         if entry.name:
-            found = matching(entry.name, [table], pattern=False)
+            selected = bool(matching(entry.name, [table], pattern=False))
         else:
-            found = matching(str(entry.include), [table])
-            found = [] if any(matching(pattern, [table]) for pattern in entry.exclude) else found
-        if found:
+            excluded = any(matching(pattern, [table]) for pattern in entry.exclude)
+            selected = not excluded and bool(matching(str(entry.include), [table]))
+        if selected:
             return True
     return False

@@ -1,7 +1,7 @@
-"""One EventBridge schedule per source, made to be what the source files say, and switched off and on.
+"""One EventBridge schedule per source, which matches the source's file, and can be disabled and enabled.
 
-Scheduler's own group is the record of what is there: a schedule that no file asks for is deleted, one
-that is as it should be is not written, and a disabled one stays disabled whatever else changes.
+Scheduler's own group is the only record of them. A schedule without a file is deleted, one that matches
+its file is not written, and a disabled one stays disabled whatever else changes.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ UPDATABLE = (
     "FlexibleTimeWindow",
     "ActionAfterCompletion",
 )
-# A start that cannot be made within an hour is given up: the next one is not far, and the queue tells.
+# A start that fails for an hour is given up: it goes to the dead-letter queue, and the next one is near.
 RETRIES = {"MaximumEventAgeInSeconds": 3600, "MaximumRetryAttempts": 60}
-ROLE_WAIT_S = 60  # until Scheduler may assume a role that was made a moment ago
+ROLE_WAIT_S = 60  # until Scheduler can assume a role that was just created
 ROLE_PAUSE_S = 5
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleTarget:
-    """What a schedule starts, as which role, and the queue of the starts that could not be made."""
+    """What a schedule starts, with which role, and the queue of failed starts."""
 
     machine_arn: str
     role_arn: str
@@ -53,7 +53,7 @@ class ScheduleTarget:
 
 @dataclass(slots=True)
 class ScheduleChanges:
-    """The sources whose schedules were made, changed, taken away, or found to be right."""
+    """The sources whose schedules were created, updated, deleted or left as they were."""
 
     created: list[str] = field(default_factory=list)
     updated: list[str] = field(default_factory=list)
@@ -66,12 +66,12 @@ class ScheduleChanges:
 
 
 def fields(source: Source, target: ScheduleTarget) -> Fields:
-    """Return the schedule of a source that has one, all but its name and its state."""
+    """Return the fields of the schedule of a source that has one, except name and state."""
     schedule = source.schedule
     assert schedule is not None
     window = schedule.window_minutes
     return {
-        "Description": f"Runs source {source.name} of Tributary; made from {source.name}.yaml at each deploy",
+        "Description": f"Runs source {source.name} of Tributary; from {source.name}.yaml, at each deploy",
         "ScheduleExpression": schedule.expression,
         "ScheduleExpressionTimezone": schedule.timezone,
         "FlexibleTimeWindow": {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": window}
@@ -89,39 +89,39 @@ def fields(source: Source, target: ScheduleTarget) -> Fields:
 
 @dataclass(frozen=True, slots=True)
 class Schedules:
-    """The schedules of one group behind a boto3 client of Scheduler; a source's has the source's name."""
+    """The schedules of one group; each has its source's name. `client` is boto3's of Scheduler."""
 
     client: Any
     group: str
     sleep: Callable[[float], None] = time.sleep
 
     def reconcile(self, sources: Iterable[Source], target: ScheduleTarget) -> ScheduleChanges:
-        """Make the group hold the sources' schedules and no other; repeatable from wherever it stopped.
+        """Make the group hold the sources' schedules and no other; repeatable, also after a failure.
 
-        Nothing is deleted before all else is written. Raises ScheduleRefused, SchedulerUnavailable.
+        Deletes come last. Raises ScheduleRefused, SchedulerUnavailable.
         """
         changes = ScheduleChanges()
-        there = self._names()
+        existing = self._names()
         wanted = {source.name: fields(source, target) for source in sources if source.schedule}
         for name, schedule in wanted.items():
-            if name not in there and self._create(name, schedule):
+            if name not in existing and self._create(name, schedule):
                 changes.created.append(name)
             elif self._bring_to(name, schedule):
                 changes.updated.append(name)
             else:
                 changes.unchanged.append(name)
-        for name in sorted(there - wanted.keys()):
+        for name in sorted(existing - wanted.keys()):
             self._delete(name)
             changes.deleted.append(name)
         return changes
 
     def state(self, name: str) -> State | None:
-        """Return the state of the source's schedule, None where it has none."""
+        """Return the state of the source's schedule, None if it has none."""
         held = self._find(name)
         return held["State"] if held else None
 
     def switch(self, name: str, state: State) -> State | None:
-        """Enable or disable the source's schedule; return its state now, None where it has none."""
+        """Enable or disable the source's schedule; return its state now, None if it has none."""
         held = self._find(name)
         if held is None:
             return None
@@ -140,13 +140,13 @@ class Schedules:
     def _find(self, name: str) -> Fields | None:
         try:
             with translated(f"schedule {name}"):
-                found: Fields = self.client.get_schedule(GroupName=self.group, Name=name)
-                return found
+                held: Fields = self.client.get_schedule(GroupName=self.group, Name=name)
+                return held
         except _Missing:
             return None
 
     def _create(self, name: str, schedule: Fields) -> bool:
-        """Create the schedule; False where it is there already, by an attempt whose answer was lost."""
+        """Create the schedule; return False if it exists, by an attempt whose answer was lost."""
         try:
             self._write("create_schedule", name, {**schedule, "State": "ENABLED"})
         except SchedulerUnavailable:
@@ -156,7 +156,7 @@ class Schedules:
         return True
 
     def _bring_to(self, name: str, schedule: Fields) -> bool:
-        """Update the schedule where it is another one, keeping its state; say whether it was."""
+        """Update the schedule if it differs, keeping its state; return whether it differed."""
         held = self._find(name)
         if held is None:
             return self._create(name, schedule)
@@ -173,7 +173,7 @@ class Schedules:
             return
 
     def _write(self, operation: str, name: str, schedule: Fields) -> None:
-        """Create or update; a role made a moment ago may not be assumed by Scheduler yet."""
+        """Create or update the schedule, waiting until Scheduler can assume a role that was just created."""
         waited_s = 0.0
         while True:
             try:
@@ -194,7 +194,7 @@ class Schedules:
 
 
 def holds(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Tell whether all that is wanted is held; Scheduler may add defaults of its own."""
+    """Say whether the schedule has all wanted fields; Scheduler may add defaults of its own."""
     return all(
         holds(held.get(key) or {}, value) if isinstance(value, dict) else held.get(key) == value
         for key, value in wanted.items()
@@ -211,7 +211,7 @@ class _Missing(Exception):
 
 @contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Turn Scheduler's refusals into ours. Its text tells of a schedule, so no row's value is in it."""
+    """Turn Scheduler's errors into ours. Their texts are about schedules, so they hold no row's value."""
     try:
         yield
     except ClientError as error:
@@ -220,8 +220,8 @@ def translated(what: str) -> Iterator[None]:
             raise _Missing from None
         if code in BUSY:
             raise SchedulerUnavailable(f"EventBridge Scheduler answered {code} for {what}") from None
-        said = error.response["Error"].get("Message", "")
-        raise ScheduleRefused(f"EventBridge Scheduler refused {what}: {code}: {said}") from None
+        message = error.response["Error"].get("Message", "")
+        raise ScheduleRefused(f"EventBridge Scheduler refused {what}: {code}: {message}") from None
     except BotoCoreError as error:
-        said = type(error).__name__
-        raise SchedulerUnavailable(f"EventBridge Scheduler could not be reached for {what}: {said}") from None
+        name = type(error).__name__
+        raise SchedulerUnavailable(f"EventBridge Scheduler could not be reached for {what}: {name}") from None

@@ -1,7 +1,7 @@
 """The monthly limit of a Redshift Serverless workgroup, for which CloudFormation has no resource.
 
-The workgroup is the stack's own, and so is its monthly limit of compute: there is one at most, which is made,
-changed, or taken away, each time as often as it is asked for.
+The workgroup is the stack's own, and so is its monthly limit of compute, of which there is at most one.
+Every function here is repeatable.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ BUSY = ("InternalServerException", "ThrottlingException", "ConflictException")
 
 
 def keep(client: Any, workgroup_arn: str, *, amount: int, action: str) -> None:
-    """Have the workgroup limited to so many RPU-hours a month; `action`: what Redshift does at the limit.
+    """Limit the workgroup to `amount` RPU-hours a month; `action` is what Redshift does at the limit.
 
-    Raises WarehouseUnavailable where the service is busy, LoadFailed where it refuses.
+    Raises WarehouseUnavailable if the service is busy, LoadFailed if it refuses.
     """
     with _translated():
-        standing = _standing(client, workgroup_arn)
-        if standing is None:
+        existing = _existing(client, workgroup_arn)
+        if existing is None:
             client.create_usage_limit(
                 resourceArn=workgroup_arn,
                 usageType=COMPUTE,
@@ -33,29 +33,29 @@ def keep(client: Any, workgroup_arn: str, *, amount: int, action: str) -> None:
                 amount=amount,
                 breachAction=action,
             )
-        elif (standing["amount"], standing["breachAction"]) != (amount, action):
+        elif (existing["amount"], existing["breachAction"]) != (amount, action):
             client.update_usage_limit(
-                usageLimitId=standing["usageLimitId"], amount=amount, breachAction=action
+                usageLimitId=existing["usageLimitId"], amount=amount, breachAction=action
             )
 
 
 def remove(client: Any, workgroup_arn: str) -> None:
-    """Take the workgroup's monthly limit away, where it and the limit are still there."""
+    """Delete the workgroup's monthly limit if both still exist."""
     with _translated():
-        standing = _standing(client, workgroup_arn)
-        if standing:
-            client.delete_usage_limit(usageLimitId=standing["usageLimitId"])
+        existing = _existing(client, workgroup_arn)
+        if existing:
+            client.delete_usage_limit(usageLimitId=existing["usageLimitId"])
 
 
-def _standing(client: Any, workgroup_arn: str) -> dict[str, Any] | None:
+def _existing(client: Any, workgroup_arn: str) -> dict[str, Any] | None:
     try:
         pages = client.get_paginator("list_usage_limits").paginate(
             resourceArn=workgroup_arn, usageType=COMPUTE
         )
-        found: list[dict[str, Any]] = [limit for page in pages for limit in page["usageLimits"]]
+        limits: list[dict[str, Any]] = [limit for page in pages for limit in page["usageLimits"]]
     except client.exceptions.ResourceNotFoundException:
         return None
-    return next((limit for limit in found if limit["period"] == PERIOD), None)
+    return next((limit for limit in limits if limit["period"] == PERIOD), None)
 
 
 @contextmanager
