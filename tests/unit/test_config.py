@@ -286,8 +286,8 @@ class TestFaults:
     def test_say_where_a_target_may_not_be(self, tmp_path: Path) -> None:
         found = fault(tmp_path, "tables: [{name: a, target: shop.a}]\n")
         assert found == (
-            'shop.yaml, line 3, tables: target "shop.a" is in the target_schema, which is for the other tables '
-            "of this source; write a schema that is no source's target_schema"
+            'shop.yaml, line 3, tables: target "shop.a" is in the target_schema, which is for the other '
+            "tables of this source; write a schema that is no source's target_schema"
         )
 
     def test_name_the_line_of_an_item_in_a_list(self, tmp_path: Path) -> None:

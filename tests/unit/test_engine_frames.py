@@ -24,7 +24,7 @@ from tributary.model.source_catalog import TableName
 from tributary.model.types import Kind
 from tributary.reading import csv_pages
 from tributary.reading.csv_blocks import Block
-from tributary.reading.receive_buffer import Window
+from tributary.reading.receive_buffer import ReceiveBuffer
 
 
 class Pieces(io.RawIOBase):
@@ -152,7 +152,7 @@ def test_postgresql_notices_after_a_responses_end_are_read_but_not_awaited() -> 
 
 def test_postgresql_rows_are_taken_in_one_step() -> None:
     content = b"".join(message(b"d", b'%d,"te""xt\n"\n' % number) for number in range(1_000))
-    window = Window(arriving(content, [1 << 20]))
+    window = ReceiveBuffer(arriving(content, [1 << 20]))
     while window.end < len(content):
         window.read(lambda *_: True)
     block = postgresql_copy.take_rows(window)

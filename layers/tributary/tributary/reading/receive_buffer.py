@@ -13,7 +13,7 @@ ENDING_BYTES = 16  # at least as long as what marks an answer's end
 ROOM_BYTES = 1 << 16  # more than the file's own buffer, so that it reads past that into ours
 
 
-class Window:
+class ReceiveBuffer:
     """`content[start:end]` is what was read and is not used yet."""
 
     def __init__(self, file: Any) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pymysql.protocol import MysqlPacket
 
 from tributary.errors import InternalError
-from tributary.reading.receive_buffer import Window
+from tributary.reading.receive_buffer import ReceiveBuffer
 
 if TYPE_CHECKING:
     import pyarrow
@@ -147,7 +147,7 @@ def rows(driver: Any, result: Any) -> Generator[Rows]:
 
     Raises what the driver would. If it is closed early, the connection is in the middle of a result.
     """
-    window = Window(driver._rfile)
+    window = ReceiveBuffer(driver._rfile)
     while result.unbuffered_active:
         window.read(_ends, at_least=_wanted(window))
         for taken in _take(window):
@@ -182,13 +182,13 @@ def _ends(content: bytearray, start: int, end: int) -> bool:
     return any(content[place] == ERROR and not content[place - 2] for place in last)
 
 
-def _take(window: Window) -> Iterator[Rows]:
+def _take(window: ReceiveBuffer) -> Iterator[Rows]:
     """Take the complete packets in the window."""
     while rows := _complete(window) or _joined(window):
         yield rows
 
 
-def _complete(window: Window) -> Rows:
+def _complete(window: ReceiveBuffer) -> Rows:
     """Take as many complete packets as fit into PACKET_AT_MOST: none of them continues in the next."""
     content, start, end = window.content, window.start, min(window.end, window.start + PACKET_AT_MOST)
     last = end - HEAD_BYTES
@@ -204,7 +204,7 @@ def _complete(window: Window) -> Rows:
     return Rows(bytes(memoryview(content)[start:place]), array("q", heads))
 
 
-def _joined(window: Window) -> Rows | None:
+def _joined(window: ReceiveBuffer) -> Rows | None:
     """Join the window's first packets that make up one row, None if they are not complete."""
     size, start = _wanted(window), window.start
     end = start + size
@@ -219,11 +219,11 @@ def _joined(window: Window) -> Rows | None:
     return Rows(content, array("q", [0]))
 
 
-def _size(window: Window, start: int) -> int:
+def _size(window: ReceiveBuffer, start: int) -> int:
     return int(HEAD.unpack_from(window.content, start)[0]) & PACKET_AT_MOST
 
 
-def _wanted(window: Window) -> int:
+def _wanted(window: ReceiveBuffer) -> int:
     """Return the length of the window's first packets that make up one row, as far as it is known."""
     start = window.start
     while start + HEAD_BYTES <= window.end:

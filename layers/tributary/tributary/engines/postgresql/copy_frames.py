@@ -16,7 +16,7 @@ from typing import Any
 import pg8000.core
 
 from tributary.reading.csv_blocks import Block, Collector
-from tributary.reading.receive_buffer import Window
+from tributary.reading.receive_buffer import ReceiveBuffer
 
 HEAD = Struct("!cI")  # of every message: its code, and its length without the code
 ROW = b"\nd\0"  # a record's end and the next row's head, with the first byte of a length below 16 MiB
@@ -49,7 +49,7 @@ def blocks(driver: Any, sql: str) -> Generator[Block]:
     driver.send_QUERY(sql)
     driver._sock.flush()
     collector = Collector()
-    window, ended = Window(driver._sock), False
+    window, ended = ReceiveBuffer(driver._sock), False
     while not ended:
         window.read(_ends, at_least=_wanted(window))
         if (yield from _take_rows(window, collector)):
@@ -73,7 +73,7 @@ def blocks(driver: Any, sql: str) -> Generator[Block]:
     collector.check(context.row_count)
 
 
-def _take_rows(window: Window, collector: Collector) -> Generator[Block, None, bool]:
+def _take_rows(window: ReceiveBuffer, collector: Collector) -> Generator[Block, None, bool]:
     """Yield the rows that can be taken in one step; return whether more must be read first."""
     block = take_rows(window)
     if block is None:
@@ -84,7 +84,7 @@ def _take_rows(window: Window, collector: Collector) -> Generator[Block, None, b
     return not _ends(window.content, window.start, window.end)
 
 
-def take_rows(window: Window) -> Block | None:
+def take_rows(window: ReceiveBuffer) -> Block | None:
     """Take the rows at the window's start that another row or the end of the copy follows.
 
     None if they are not proven to be rows and nothing else.
@@ -108,7 +108,7 @@ def _ends(content: bytearray, start: int, end: int) -> bool:
     return content.rfind(READY, max(start, end - TRAILER_BYTES), end) >= 0
 
 
-def _messages(window: Window) -> Iterator[tuple[bytes, bytes]]:
+def _messages(window: ReceiveBuffer) -> Iterator[tuple[bytes, bytes]]:
     """Take the complete messages in the window, one by one: their codes and contents."""
     while window.start + HEAD.size <= window.end:
         code, size = HEAD.unpack_from(window.content, window.start)
@@ -119,7 +119,7 @@ def _messages(window: Window) -> Iterator[tuple[bytes, bytes]]:
         yield code, bytes(window.content[start:end])
 
 
-def _wanted(window: Window) -> int:
+def _wanted(window: ReceiveBuffer) -> int:
     """Return the length of the message that the window starts with, 0 if it is not in the window."""
     if window.start + HEAD.size > window.end:
         return 0
