@@ -19,13 +19,13 @@ Format = Literal[4]
 class Document(BaseModel):
     """A frozen JSON document with no unknown fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Lasting(BaseModel):
     """A frozen JSON document that outlives runs, and so versions: new fields have defaults."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class RunEvent(Document):
