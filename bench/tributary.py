@@ -118,7 +118,7 @@ def together(table: TablePlan, words: list[str]) -> None:
             subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             for _ in table.read.ranges
         ]
-        for reader, part in zip(readers, key_ranges.parts(table), strict=True):
+        for reader, part in zip(readers, key_ranges.per_range(table), strict=True):
             _tell(reader, part.model_dump_json())
         for reader in readers:
             _hear(reader)  # that it is ready
@@ -177,7 +177,7 @@ def _plan(engine: protocol.Engine, secret: Secret, table_name: str, count: int) 
         mode="replace",
         columns=columns,
         key=described.primary_key,
-        ranges=key_ranges.cut(whole, cut),
+        ranges=key_ranges.split_at(whole, cut),
         whole_read=True,
         full_refresh=True,
         exists=False,

@@ -22,7 +22,8 @@ from tributary.errors import TributaryError
 from tributary.extraction.extract import Session, begin, extract_item
 from tributary.loading.load import LoadProgress, load_run
 from tributary.loading.run_load import RunLoad
-from tributary.planning.plan import PlanContext, PlanOutcome, RunRequest, plan_run
+from tributary.planning.plan import PlanContext, PlanOutcome, plan_run
+from tributary.planning.run_request import RunRequest
 from tributary.redshift.data_api import Warehouse
 from tributary.storage.bucket import Bucket
 from tributary.storage.lease import held_plan

@@ -45,7 +45,7 @@ def test_a_first_load_that_is_killed_in_the_middle_goes_on_after_its_last_chunk(
     assert len(chunks(company, source)) == 5
     assert {run_of(key) for key in chunks(company, source)} == {old["run_id"]}
     assert ended.table("public.gated")["rows_loaded"] == 9
-    assert any(note.startswith("carried on from run ") for note in ended.table("public.gated")["notes"])
+    assert any(note.startswith("resumed from run ") for note in ended.table("public.gated")["notes"])
 
     source.sql("UPDATE gated SET note = 'changed' WHERE id = 1")
     source.run()

@@ -37,7 +37,7 @@ def test_a_new_column_with_a_default_is_read_in_every_row(source: Source) -> Non
     second = only_table(source.run())
 
     assert (second["whole"], second["rows_read"]) == (True, 3)
-    assert "new columns: colour; the table is read whole again for them" in second["notes"]
+    assert "new columns: colour; the whole table is read again for them" in second["notes"]
     assert in_warehouse(source, "orders", "id, note, colour") == in_source(
         source, "orders", "id, note, colour"
     )

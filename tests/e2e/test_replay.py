@@ -128,7 +128,7 @@ def rebuilt(company: Company, engine: str, tables: Sequence[str]) -> Source:
         assert control(source, table) == (*stood[table][:-1], "replay")
     notes = {table: ended.table(full_name(source, table))["notes"][0] for table in tables}
     runs = {"merge": 2, "append": 3, "history": 3, "snapshots": 3, "replaced": 1, "images": 3}
-    assert {table: int(note.split()[3]) for table, note in notes.items()} == {
+    assert {table: int(note.split()[2]) for table, note in notes.items()} == {
         table: runs[table] for table in tables
     }
     return source
@@ -188,9 +188,46 @@ def spoil_the_raw_layer(source: Source) -> dict[str, str]:
     company.warehouse(f'ALTER TABLE "{source.name}".merge RENAME COLUMN note TO old_note')
     company.warehouse(f'ALTER TABLE "{source.name}".merge ADD COLUMN note DATE')
     return {
-        names["history"]: f"1 of 2 chunks of run {first['history']} are gone from the raw layer, and their",
-        names["images"]: f"what run {first['images']} read is no longer told by _runs/{source.name}/",
-        names["snapshots"]: "no run that etl_control knows read it whole, so nothing says with which rows",
+        names["history"]: f"1 of 2 chunks of run {first['history']} are missing in the raw layer, and",
+        names["images"]: f"no longer shows what run {first['images']} read",
+        names["snapshots"]: "no run in etl_control read the whole table, so its first rows are unknown",
         names["replaced"]: "the replay would remove too many (may_vanish allows 50%)",
         names["merge"]: 'column "note" was INTEGER in run ',
     }
+
+
+WIDENINGS = {  # of a column's type, with a value of the narrow type
+    "bigger": ("int", "bigint", "7"),
+    "decimal": ("int", "numeric(12,2)", "7"),
+    "floating": ("int", "double precision", "7"),
+    "as_text": ("int", "varchar(40)", "7"),
+    "decimal_text": ("numeric(10,2)", "varchar(40)", "7.50"),
+    "integral": ("numeric(9,0)", "bigint", "7"),
+    "digits": ("numeric(10,2)", "numeric(14,4)", "7.50"),
+    "precise": ("real", "double precision", "7.5"),
+    "time": ("date", "timestamp", "'2026-01-02'"),
+    "longer": ("varchar(5)", "varchar(40)", "'seven'"),
+}
+
+
+def test_a_table_whose_column_was_widened_in_any_way_is_replayed_with_the_same_rows(company: Company) -> None:
+    source = company.source("postgresql")
+    for name, (narrow, _, value) in WIDENINGS.items():
+        source.sql(
+            f"CREATE TABLE {name} (id int PRIMARY KEY, v {narrow}, at timestamptz NOT NULL DEFAULT now())",
+            f"INSERT INTO {name} VALUES (1, {value}), (2, NULL)",
+        )
+    source.file("tables: [{include: 'public.*', mode: merge, cursor: at}]")
+    assert source.run().status == "SUCCEEDED"
+    for name, (_, wide, value) in WIDENINGS.items():
+        source.sql(f"ALTER TABLE {name} ALTER v TYPE {wide}", f"INSERT INTO {name} VALUES (3, {value})")
+    assert source.run().status == "SUCCEEDED"
+    before = {name: sorted(source.loaded(name, "id, v")) for name in WIDENINGS}
+    assert all(len(of_table) == 3 for of_table in before.values())
+    for name in WIDENINGS:
+        company.warehouse(f'DELETE FROM "{source.name}".{name}')
+
+    ended = source.run(replay=True)
+
+    assert ended.status == "SUCCEEDED", failures(ended)
+    assert {name: sorted(source.loaded(name, "id, v")) for name in WIDENINGS} == before

@@ -172,7 +172,7 @@ def test_whatever_changes_of_columns_source_and_warehouse_are_equal_after_it(
     assert source.loaded("reordered", "id, amount, note") == [(1, "9.99", None), (2, "-2.50", "two ")]
     assert source.loaded("ignoring", "id, note") == [(1, "new"), (2, "two ")]
     assert "colour" not in types_of(source, "ignoring")
-    assert "new columns left out, as schema_changes says: colour" in told["ignoring"]["notes"]
+    assert "new columns left out because of schema_changes: ignore_new: colour" in told["ignoring"]["notes"]
 
     assert ("id", "type_changed", "INTEGER", "BIGINT") in recorded_changes(source, "widened")
     assert [row[:2] for row in recorded_changes(source, "renamed")] == [

@@ -145,4 +145,4 @@ def test_sources_that_share_a_target_keep_it_in_one_form(company: Company) -> No
     failure = other.run().table(full_name(other))["failure"]
 
     assert failure["error"] == "TableRefused"
-    assert f"is in mode history, and its target {target} is none; use one mode" in failure["message"]
+    assert f"is in mode history, but its target {target} is no history; use one mode" in failure["message"]

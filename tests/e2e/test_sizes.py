@@ -276,7 +276,7 @@ def test_a_type_that_changes_and_columns_that_are_new_are_sized_too(company: Com
         ("late", "added", None, "VARCHAR(256)"),
         ("size", "type_changed", "INTEGER", "VARCHAR(4096)"),
     ]
-    assert "column size: INTEGER → VARCHAR; the values that stand there are kept" in told
+    assert "column size: INTEGER → VARCHAR; existing values are kept" in told
 
     source.sql("ALTER TABLE orders ALTER bounded TYPE varchar(300)")  # 1,200 bytes: a bound again
     source.sql(f"UPDATE orders SET late = '{LONGEST}', at = '{hour(3)}' WHERE id = 1")

@@ -19,7 +19,7 @@ from tributary.model.plan import Column, Failure, Range, TablePlan
 from tributary.model.run_id import run_id_at
 from tributary.model.source_catalog import SourceTable, TableName
 from tributary.model.types import Kind
-from tributary.planning.checkpoint import BegunRuns, Checkpoints, note_begun
+from tributary.planning.checkpoint import BegunRuns, Checkpoints, record_begun
 from tributary.planning.load_method import CommittedLoad
 from tributary.planning.table_spec import TableSpec
 from tributary.storage import object_keys
@@ -58,7 +58,7 @@ class Past:
         for number, part in enumerate(parts):
             put_item(self.bucket, plan, part, number=number)
         self.bucket.put(object_keys.plan(self.source, run_id), body(plan))
-        note_begun(self.bucket, self.source, self.carrier(), parts, run_id)
+        record_begun(self.bucket, self.source, self.carrier(), parts, run_id)
 
     def chunks(self, run_id: str, *numbers: int, part: int = 0) -> None:
         prefix = object_keys.chunk_prefix(self.source, run_id, "orders", str(part))
@@ -80,7 +80,7 @@ class Past:
         """Return the runs whose chunks a fresh plan goes on from, [None] where it begins anew."""
         reader: Any = None  # which is asked of tables with a cursor alone
         now: Any = None
-        plan = self.carrier(loaded).carry_on(fresh, CHOICE, reader, now)
+        plan = self.carrier(loaded).resume(fresh, CHOICE, reader, now)
         return [part.run_id for part in plan.read.ranges]
 
 
@@ -100,7 +100,7 @@ def test_parts_are_joined_where_one_of_them_has_chunks(past: Past) -> None:
     past.run(begun := ago(hours=6), *reversed(parts))
     past.chunks(begun, 1, part=1)
 
-    plan = past.carrier().carry_on(table_plan(), CHOICE, *([None] * 2))  # type: ignore[arg-type]
+    plan = past.carrier().resume(table_plan(), CHOICE, *([None] * 2))  # type: ignore[arg-type]
 
     assert plan.read.ranges == tuple(part.model_copy(update={"run_id": begun}) for part in CUT)
 
@@ -116,7 +116,7 @@ def test_a_run_that_carried_on_is_carried_on_itself(past: Past) -> None:
 def test_a_run_whose_plan_was_never_frozen_hides_no_older_one(past: Past) -> None:
     past.run(begun := ago(hours=6), table_plan())
     past.chunks(begun, 1)
-    note_begun(past.bucket, past.source, past.carrier(), [table_plan()], ago(hours=1))
+    record_begun(past.bucket, past.source, past.carrier(), [table_plan()], ago(hours=1))
     assert past.carried(table_plan()) == [begun]
 
 
@@ -167,7 +167,7 @@ def test_what_was_loaded_since_is_done(past: Past) -> None:
     done = CommittedLoad(run_id=begun, mode="replace", target="shop.orders")
     assert past.carried(table_plan(), done) == [None]
 
-    note_begun(past.bucket, past.source, past.carrier(done), [], ago(hours=1))
+    record_begun(past.bucket, past.source, past.carrier(done), [], ago(hours=1))
     assert past.bucket.document(object_keys.begun(past.source), BegunRuns) == BegunRuns()
 
 

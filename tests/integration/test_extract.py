@@ -91,13 +91,13 @@ class Workshop:
             mode="merge",
             columns=columns,
             cursor="stamp",
-            ranges=key_ranges.cut(Range(number=1, order=order), [(cut,) for cut in cuts]),
+            ranges=key_ranges.split_at(Range(number=1, order=order), [(cut,) for cut in cuts]),
             page_rows=page_rows,
             full_refresh=False,
         )
         plan = run_plan(self.source, RUN)
-        put_item(self.bucket, plan, *key_ranges.parts(planned))
-        self.begun, self.planned = plan, key_ranges.parts(planned)[0]
+        put_item(self.bucket, plan, *key_ranges.per_range(planned))
+        self.begun, self.planned = plan, key_ranges.per_range(planned)[0]
         return plan
 
     def extract(self, plan: Plan, *, chunk_size_bytes: int = 1, seconds: float = 60) -> bool:

@@ -34,17 +34,17 @@ GIB = 1 << 30
 def test_a_table_is_cut_by_its_size_for_the_connections_that_there_are(
     setting: Any, size: Size | None, connections: int, count: int
 ) -> None:
-    assert key_ranges.wanted(setting, size, connections) == count
+    assert key_ranges.range_count(setting, size, connections) == count
 
 
 def test_ranges_meet_at_their_keys_and_are_open_at_both_ends() -> None:
     whole = Range(number=0, order=("a", "b"), up_to="x")
-    assert key_ranges.cut(whole, [("1", "2"), ("5", "6")]) == (
+    assert key_ranges.split_at(whole, [("1", "2"), ("5", "6")]) == (
         Range(number=0, order=("a", "b"), up_to="x", end=("1", "2")),
         Range(number=1, order=("a", "b"), up_to="x", begin=("1", "2"), end=("5", "6")),
         Range(number=2, order=("a", "b"), up_to="x", begin=("5", "6")),
     )
-    assert key_ranges.cut(whole, []) == (whole,)
+    assert key_ranges.split_at(whole, []) == (whole,)
 
 
 @pytest.mark.parametrize(

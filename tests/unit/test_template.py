@@ -167,7 +167,7 @@ def test_every_log_group_forgets():
 
 
 def test_chunks_outlive_the_run_that_carries_them_on():
-    longest = checkpoint.CARRIED_FOR + timedelta(seconds=check.read()["TimeoutSeconds"])
+    longest = checkpoint.RESUMED_FOR + timedelta(seconds=check.read()["TimeoutSeconds"])
     allowed = re.compile(TEMPLATE["Parameters"]["RawRetentionDays"]["AllowedPattern"])
     days = [day for day in range(400) if allowed.fullmatch(str(day))]
     assert days == [0, *range(longest.days + 1, 400)]
@@ -497,8 +497,8 @@ def test_the_sql_for_an_administrator_is_what_the_setup_would_run():
 def test_the_input_of_an_execution_is_one_that_plan_takes(name: str):
     written = json.loads((ROOT / "events" / f"{name}.json").read_text())
     event = ExecutionInput.parse({**written, "execution_arn": "arn", "started_at": "now"})
-    assert event.request.asked is not None
-    assert event.request.asked.what == {"backfill": "window", "replay": "replay"}[name]
+    assert event.request.read_request is not None
+    assert event.request.read_request.what == {"backfill": "window", "replay": "replay"}[name]
 
 
 @pytest.mark.parametrize(

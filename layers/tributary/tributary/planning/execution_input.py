@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, Validat
 from tributary.config.models import Share
 from tributary.errors import ConfigError
 from tributary.model.plan import ReadRequest
-from tributary.planning.plan import RunRequest
+from tributary.planning.run_request import RunRequest
 
 
 class ExecutionInput(BaseModel):
@@ -50,7 +50,7 @@ class ExecutionInput(BaseModel):
             started_at=self.started_at,
             tables=self.tables,
             full_refresh=self.full_refresh,
-            asked=self._read_request,
+            read_request=self._read_request,
             may_vanish=self.may_vanish,
         )
 

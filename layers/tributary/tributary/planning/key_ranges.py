@@ -1,20 +1,20 @@
-"""Ranges: the whole read of a big table, cut at keys of its own into parts that are read side by side.
+"""Split the whole read of a big table into ranges of its key, which are read side by side.
 
-The rule: every row belongs to exactly one range, whatever the keys are, since a range begins after
-the key that the one before it ends with, and the first and the last are open. An estimate that is
-wrong makes ranges unequal, never incomplete. An incremental window is never cut.
+Every row belongs to exactly one range, whatever the keys are: a range begins after the key that the one
+before it ends with, and the first and the last range are open. A wrong estimate makes ranges unequal,
+never incomplete. An incremental read is never split.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from tributary.config.models import RANGES_AT_MOST
-from tributary.engines.protocol import Engine
 from tributary.errors import PermanentError, QueryCancelled
 from tributary.model.plan import Range, TablePlan
 from tributary.model.source_catalog import Size, TableName
+from tributary.planning.source_probe import SourceProbe
 from tributary.planning.table_spec import TableSpec
 
 ROWS_PER_RANGE = 2_000_000
@@ -22,47 +22,46 @@ SIZE_PER_RANGE = 512 << 20
 
 
 def split(
-    engine: Engine,
-    connection: Any,
+    probe: SourceProbe,
     tables: Sequence[TablePlan],
-    chosen: Mapping[TableName, TableSpec],
+    specs: Mapping[TableName, TableSpec],
     max_connections: int,
 ) -> list[TablePlan]:
     """Return the plans, those of big tables with several ranges."""
-    whole = {table.source for table in tables if _is_whole(table, chosen[table.source])}
-    sizes = engine.sizes(connection, whole) if whole else {}
-    done = []
+    candidates = {table.source for table in tables if _can_split(table, specs[table.source])}
+    sizes = probe.engine.sizes(probe.connection, candidates) if candidates else {}
+    plans = []
     for table in tables:
-        choice = chosen[table.source]
         count = 1
-        if table.source in whole:
-            count = wanted(choice.settings.ranges, sizes.get(table.source), max_connections)
-        done.append(_cut(engine, connection, table, count) if count > 1 else table)
-    return done
+        if table.source in candidates:
+            setting = specs[table.source].settings.ranges
+            count = range_count(setting, sizes.get(table.source), max_connections)
+        plans.append(_split(probe, table, count) if count > 1 else table)
+    return plans
 
 
-def _is_whole(table: TablePlan, choice: TableSpec) -> bool:
-    """Say whether every row is read in one range by a key that an index serves."""
-    if len(table.read.ranges) != 1 or choice.settings.ranges == 1 or choice.sql is not None:
+def _can_split(table: TablePlan, spec: TableSpec) -> bool:
+    """Return whether every row is read in one range by a key that an index serves."""
+    if len(table.read.ranges) != 1 or spec.settings.ranges == 1 or spec.sql is not None:
         return False
-    [part] = table.read.ranges
-    if part.run_id is not None:  # frozen, and in part read, by an earlier run
+    [only] = table.read.ranges
+    if only.run_id is not None:  # an earlier run has read a part of it
         return False
-    indexed = any(index[: len(table.key)] == table.key for index in choice.table.indexes)
+    indexed = any(index[: len(table.key)] == table.key for index in spec.table.indexes)
     return (
         bool(table.key)
         and indexed
-        and part.order == table.key
-        and part.after is None
-        and part.since is None
-        and not part.nulls
+        and only.order == table.key
+        and only.after is None
+        and only.since is None
+        and not only.nulls
     )
 
 
-def wanted(setting: Literal["auto"] | int | None, size: Size | None, max_connections: int) -> int:
-    """Return how many ranges a whole read should have.
+def range_count(setting: Literal["auto"] | int | None, size: Size | None, max_connections: int) -> int:
+    """Return how many ranges a whole read gets.
 
-    By itself twice the connections at most: with more, each only waits its turn.
+    Without a setting, at most twice the connections: more ranges would only wait.
     """
     if isinstance(setting, int):
         return setting
@@ -72,20 +71,24 @@ def wanted(setting: Literal["auto"] | int | None, size: Size | None, max_connect
     return max(1, min(int(full), 2 * max_connections, RANGES_AT_MOST))
 
 
-def _cut(engine: Engine, connection: Any, table: TablePlan, count: int) -> TablePlan:
+def _split(probe: SourceProbe, table: TablePlan, count: int) -> TablePlan:
     key = [table.column(name).read() for name in table.key]
     try:
-        keys = engine.key_range_ends(connection, table.source, key, count)
-    except (PermanentError, QueryCancelled):  # such as a view: it is read as it always was
+        keys = probe.engine.key_range_ends(probe.connection, table.source, key, count)
+    except (PermanentError, QueryCancelled):  # of a view, for example: it is read in one range
         keys = []
     [whole] = table.read.ranges
-    ranges = cut(whole, keys)
-    note = f"the table is read in {len(ranges)} ranges" if keys else "the source gives no keys to cut it at"
+    ranges = split_at(whole, keys)
+    note = (
+        f"the table is read in {len(ranges)} ranges"
+        if keys
+        else "the table is read in one range, since the source gives no keys to split it at"
+    )
     return table.with_changes(ranges=ranges, notes=(*table.notes, note))
 
 
-def cut(whole: Range, keys: Sequence[tuple[str, ...]]) -> tuple[Range, ...]:
-    """Return the range in parts that end with the keys, and one more for what follows the last."""
+def split_at(whole: Range, keys: Sequence[tuple[str, ...]]) -> tuple[Range, ...]:
+    """Return one range that ends with each key, and one for the rows after the last key."""
     begins, ends = [whole.begin, *keys], [*keys, whole.end]
     return tuple(
         whole.model_copy(update={"number": whole.number + place, "begin": begin, "end": end})
@@ -93,11 +96,11 @@ def cut(whole: Range, keys: Sequence[tuple[str, ...]]) -> tuple[Range, ...]:
     )
 
 
-def parts(table: TablePlan) -> list[TablePlan]:
-    """Return the plan once for each part that is read on its own, or itself where it is read as one."""
-    if not any(part.begin or part.end for part in table.read.ranges):
+def per_range(table: TablePlan) -> list[TablePlan]:
+    """Return the plan once for each range of a split table, or the plan itself."""
+    if not any(each.begin or each.end for each in table.read.ranges):
         return [table]
     return [
-        table.with_changes(ranges=(part,), range_index=place, range_count=len(table.read.ranges))
-        for place, part in enumerate(table.read.ranges)
+        table.with_changes(ranges=(each,), range_index=place, range_count=len(table.read.ranges))
+        for place, each in enumerate(table.read.ranges)
     ]

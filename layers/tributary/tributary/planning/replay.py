@@ -1,189 +1,145 @@
-"""Replay: a table made anew from the raw layer, without a word to its source.
+"""Replay: a table is rebuilt from the raw layer, and its source is not read.
 
-The rule: only what was committed is replayed, all of it and in its order. A run counts if it has a
-control row; the chain of runs begins with the last one whose rows were all that the table had. Where
-any document or chunk of that chain is gone, or its columns do not fit each other, nothing is done.
+Only committed runs are replayed, all of them and in their order. A run is committed if it has a control
+row. The chain of runs begins with the last one after which the table had no other rows. If any document
+or chunk of the chain is missing, or if its columns do not fit each other, the table is refused.
 
-Documents of other versions are read as far as they say what is needed: the raw layer outlives versions.
+The raw layer outlives versions, so documents of other versions are read for the fields that are needed.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from tributary.config.selection import matching
 from tributary.errors import ConfigError, ReplayRefused
-from tributary.model import format_3
 from tributary.model.own_columns import added
 from tributary.model.plan import Column, Failure, Plan, ReadRequest, ReplayPlan, TablePlan
 from tributary.model.result import ReplayedRun
 from tributary.model.source_catalog import TableName
 from tributary.model.types import warehouse as warehouse_type
 from tributary.planning.load_method import CommittedLoad
+from tributary.planning.type_widening import holds, is_own, is_text, stays
 from tributary.planning.warehouse_state import WarehouseState
 from tributary.redshift import control, text_sizes
 from tributary.redshift.data_api import Row, Warehouse
 from tributary.redshift.publish import NEW_COLUMNS_AT_MOST
 from tributary.storage import object_keys, plans, results
-from tributary.storage.bucket import Bucket, DocumentT, body
+from tributary.storage.bucket import Bucket, DocumentT, Stored, body
 
 READERS = 16
 INSTEAD = 'start a run with "full_refresh": true, which reads the table from its source'
 EXPIRED = f"if it is older than RawRetentionDays, {INSTEAD}"
-WIDER = {"SMALLINT": ("INTEGER", "BIGINT"), "INTEGER": ("BIGINT",), "REAL": ("DOUBLE PRECISION",)}
-DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 
 
 @dataclass(frozen=True, slots=True)
-class Logged:
-    """A run that changed a table, as its control row says; `contents` None: an older version wrote it."""
+class CommittedRun:
+    """A run that changed a table, from its control row."""
 
     run_id: str
     mode: str
     target: str
     rows: int
-    contents: str | None
+    contents: str | None  # None: an older version wrote the row
 
 
 @dataclass(frozen=True, slots=True)
-class Archive(Bucket):
-    """The raw bucket as a replay reads it: documents of whatever version, for what is in them."""
+class Archive:
+    """The raw bucket's documents, read whichever version of Tributary wrote them."""
+
+    bucket: Bucket
 
     def document(self, key: str, kind: type[DocumentT]) -> DocumentT | None:
-        """Return the document, None where it is gone or does not say what is needed."""
-        found = self.read(key)
-        if found is None:
-            return None
-        try:
-            content = format_3.upgraded(json.loads(found[0]), kind)
-            content.pop("format", None)
-            return kind.model_validate(content, extra="ignore")
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return None
+        """Return the document, None if it is missing or lacks what is needed."""
+        return self.bucket.document_of_any_version(key, kind)
+
+    def list(self, folder: str) -> list[Stored]:
+        """Return the objects in the folder."""
+        return list(self.bucket.list(folder))
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """One look at the raw layer: what the warehouse says was committed, and what is left of it.
-
-    Of each run's plan only the `chosen` tables are kept: a source may have hundreds of both.
-    """
+    """What the warehouse's control rows and the raw layer say about the `chosen` tables of a source."""
 
     archive: Archive
     source: str
-    chosen: frozenset[str]
+    chosen: frozenset[str]  # only these tables of each run are kept: a source may have hundreds
     loaded: Mapping[str, CommittedLoad]
     may_vanish: int
     heads: dict[str, tuple[Plan, dict[str, TablePlan]] | None] = field(default_factory=dict)
 
     def table(
-        self, name: str, log: Sequence[Logged], landed: WarehouseState
+        self, name: str, log: Sequence[CommittedRun], state: WarehouseState
     ) -> tuple[TablePlan, list[ReplayedRun]]:
-        """Return the plan that makes a table anew and the runs it is made of; raises ReplayRefused."""
+        """Return the plan that rebuilds a table and the runs it is rebuilt from; raises ReplayRefused."""
         chain = self._chain(name, log)
         with ThreadPoolExecutor(READERS) as readers:
-            runs = list(readers.map(lambda logged: self._run(name, logged), chain))
+            runs = list(readers.map(lambda committed: self._run(name, committed), chain))
         self._check_chunks(name, runs)
-        last, loaded = runs[-1].table, self.loaded[name]
-        known = landed.columns.get((last.target.schema_name, last.target.table_name))
-        columns = together(name, runs, known)
-        all_targets = (*columns, *added(last.mode))
-        new = tuple(target for target in all_targets if known is not None and target not in known)
-        if len(new) > NEW_COLUMNS_AT_MOST:
-            raise ReplayRefused(
-                f"{name}: the warehouse's table lacks {len(new)} of its columns; drop it, and replay again"
-            )
-        texts = [
-            target
-            for target, column in columns.items()
-            if column.kind.sized_by_values and last.texts.sized_by_values and (known is None or target in new)
-        ]
-        rebuilt = ReplayPlan(
-            runs=len(runs),
-            key=None if loaded.key is None else json.dumps(loaded.key, ensure_ascii=False),
-            columns_digest=loaded.columns,
+        last, target = runs[-1].table, runs[-1].table.target
+        known = state.columns.get((target.schema_name, target.table_name))
+        columns = merged_columns(name, runs, known)
+        rebuilt = _without_changes(last).with_changes(
+            columns=tuple(columns.values()),
+            exists=known is not None,
+            key_constraint=state.unique.get((target.schema_name, target.table_name)),
+            new_columns=_new_columns(name, (*columns, *added(last.mode)), known),
+            sizes=_text_sizes(runs, columns, known),
+            may_vanish=self.may_vanish,
+            notes=(f"rebuilt from {len(runs)} runs of the raw layer, the first is {runs[0].run_id}",),
         )
-        changes = {
-            "columns": tuple(columns.values()),
-            "cursor": loaded.cursor,
-            "ranges": (),
-            "range_index": 0,
-            "range_count": 1,
-            "watermark": loaded.value,
-            "next_watermark": loaded.value,
-            "whole_read": True,
-            "full_refresh": True,
-            "request": ReadRequest(what="replay"),
-            "replay": rebuilt,
-            "may_vanish": self.may_vanish,
-            "exists": known is not None,
-            "future_rows": 0,
-            "new_columns": new,
-            "sized_by_values": False,  # their sizes are known already
-            "sizes": text_sizes.of_runs(
-                ((run.table, run.longest) for run in runs), texts, shared=last.target.owner is not None
-            ),
-            "existing_columns": {},
-            "deep_copy": (),  # what the last run changed of the table stands there now
-            "copied_form": None,
-            "changes": (),
-            "comments": (),  # the next usual run says what is missing
-            "comments_of_copy": (),
-            "key_constraint": landed.unique.get((last.target.schema_name, last.target.table_name)),
-            "access": None,
-            "unread_columns": tuple(sorted(loaded.unread)),
-            "notes": (f"made anew of {len(runs)} runs of the raw layer, from {runs[0].run_id} on",),
-        }
-        return last.with_changes(**changes), runs
+        return _as_committed(rebuilt, self.loaded[name], runs=len(runs)), runs
 
-    def _chain(self, name: str, log: Sequence[Logged]) -> list[Logged]:
-        """Return the runs from the last one on whose rows were all that the table had, oldest first.
+    def _chain(self, name: str, log: Sequence[CommittedRun]) -> list[CommittedRun]:
+        """Return the runs since the last one after which the table had no other rows, oldest first.
 
-        A table that other sources write to, too, has no such run, but a first one that read all rows. What
-        an append added before its first known run is not in that run.
+        A table that other sources write to has no such run, but a first one that read all rows. That
+        does not suffice for an append: it may have added rows before its first known run.
         """
-        chain: list[Logged] = []
-        for logged in reversed(log):
-            if logged.target != self.loaded[name].target:  # the table began anew after this run
+        chain: list[CommittedRun] = []
+        for committed in reversed(log):
+            if committed.target != self.loaded[name].target:  # the table was loaded from the start afterwards
                 break
-            chain.insert(0, logged)
-            if self._contents(name, logged) == "image":
+            chain.insert(0, committed)
+            if self._contents(name, committed) == "image":
                 return chain
-        begins = chain and chain[0].mode != "append" and self._contents(name, chain[0]) == "whole"
-        if not begins:
+        if not chain or chain[0].mode == "append" or self._contents(name, chain[0]) != "whole":
             raise ReplayRefused(
-                f"{name}: no run that etl_control knows read it whole, so nothing says with which rows it "
-                f"began; {INSTEAD}"
+                f"{name}: no run in etl_control read the whole table, so its first rows are unknown; "
+                f"{INSTEAD}"
             )
         return chain
 
-    def _contents(self, name: str, logged: Logged) -> str:
-        if logged.contents is not None:
-            return logged.contents
-        table = self._run(name, logged).table
+    def _contents(self, name: str, committed: CommittedRun) -> str:
+        if committed.contents is not None:
+            return committed.contents
+        table = self._run(name, committed).table
         return "image" if table.is_full_load else "whole" if table.read.whole_read else "changes"
 
-    def _run(self, name: str, logged: Logged) -> ReplayedRun:
-        """Return what is kept of a run; raises ReplayRefused where it is not all there."""
-        head = self._head(logged.run_id)
+    def _run(self, name: str, committed: CommittedRun) -> ReplayedRun:
+        """Return a run's plan and result of the table; raises ReplayRefused if a part is missing."""
+        head = self._head(committed.run_id)
         table = head[1].get(name) if head else None
-        found = results.find(self.archive, head[0], table) if head and table else None
-        if table is None or found is None or found.failure or found.rows != logged.rows:
+        result = results.find(self.archive, head[0], table) if head and table else None
+        if table is None or result is None or result.failure or result.rows != committed.rows:
             raise ReplayRefused(
-                f"{name}: what run {logged.run_id} read is no longer told by "
-                f"{object_keys.run(self.source, logged.run_id)}, and its rows are a part of the table; "
-                f"{EXPIRED}"
+                f"{name}: {object_keys.run(self.source, committed.run_id)} no longer shows what run "
+                f"{committed.run_id} read, and the table contains its rows; {EXPIRED}"
             )
         return ReplayedRun(
-            run_id=logged.run_id, table=table, chunks=found.chunks, rows=found.rows, longest=found.longest
+            run_id=committed.run_id,
+            table=table,
+            chunks=result.chunks,
+            rows=result.rows,
+            longest=result.longest,
         )
 
     def _head(self, run_id: str) -> tuple[Plan, dict[str, TablePlan]] | None:
-        """Return a run's plan and its tables by name, None where a part of it is gone; read once."""
+        """Return a run's plan and its tables by name, None if a part of it is missing; read once."""
         if run_id not in self.heads:
             head = self.archive.document(object_keys.plan(self.source, run_id), Plan)
             planned = plans.tables(self.archive, head) if head else []
@@ -192,110 +148,165 @@ class Replay:
         return self.heads[run_id]
 
     def _check_chunks(self, name: str, runs: Sequence[ReplayedRun]) -> None:
-        """Raise ReplayRefused unless every chunk stands there, of the size that it had."""
+        """Raise ReplayRefused unless every chunk exists with its original size."""
         folders = {chunk.key.rpartition("/")[0] + "/" for run in runs for chunk in run.chunks}
         with ThreadPoolExecutor(READERS) as readers:
-            listed = readers.map(lambda folder: list(self.archive.list(folder)), sorted(folders))
-            there = {(stored.key, stored.size_bytes) for found in listed for stored in found}
+            listings = readers.map(self.archive.list, sorted(folders))
+            existing = {(stored.key, stored.size_bytes) for listing in listings for stored in listing}
         for run in runs:
-            gone = sum((chunk.key, chunk.size_bytes) not in there for chunk in run.chunks)
-            if gone:
+            missing = sum((chunk.key, chunk.size_bytes) not in existing for chunk in run.chunks)
+            if missing:
                 raise ReplayRefused(
-                    f"{name}: {gone} of {len(run.chunks)} chunks of run {run.run_id} are gone from the raw "
-                    f"layer, and their rows are a part of the table; {EXPIRED}"
+                    f"{name}: {missing} of {len(run.chunks)} chunks of run {run.run_id} are missing in the "
+                    f"raw layer, and the table contains their rows; {EXPIRED}"
                 )
 
 
-def together(name: str, runs: Sequence[ReplayedRun], known: Mapping[str, str] | None) -> dict[str, Column]:
-    """Return the columns of all runs by their targets, each as the last run had it, texts at their longest.
+def _without_changes(last: TablePlan) -> TablePlan:
+    """Return the last run's plan without what it read and what it changed: both are done already."""
+    return last.with_changes(
+        request=ReadRequest(what="replay"),
+        ranges=(),
+        range_index=0,
+        range_count=1,
+        whole_read=True,
+        full_refresh=True,
+        future_rows=0,
+        sized_by_values=False,  # the sizes are known already
+        existing_columns={},
+        deep_copy=(),
+        copied_form=None,
+        changes=(),
+        comments=(),  # the next usual run adds missing ones
+        comments_of_copy=(),
+        access=None,
+    )
 
-    `known`: the types that stand in the warehouse. Raises ReplayRefused where a run's values do not go
-    into the column as it is now.
+
+def _as_committed(table: TablePlan, loaded: CommittedLoad, *, runs: int) -> TablePlan:
+    """Return the plan with what the newest control row records, which a replay writes again unchanged."""
+    key = None if loaded.key is None else json.dumps(loaded.key, ensure_ascii=False)
+    return table.with_changes(
+        cursor=loaded.cursor,
+        watermark=loaded.value,
+        next_watermark=loaded.value,
+        unread_columns=tuple(sorted(loaded.unread)),
+        replay=ReplayPlan(runs=runs, key=key, columns_digest=loaded.columns),
+    )
+
+
+def _new_columns(name: str, targets: Iterable[str], known: Mapping[str, str] | None) -> tuple[str, ...]:
+    """Return the columns that an existing table lacks; raises ReplayRefused for too many."""
+    new = tuple(target for target in targets if known is not None and target not in known)
+    if len(new) > NEW_COLUMNS_AT_MOST:
+        raise ReplayRefused(
+            f"{name}: the warehouse's table lacks {len(new)} of its columns; drop it, and replay again"
+        )
+    return new
+
+
+def _text_sizes(
+    runs: Sequence[ReplayedRun], columns: Mapping[str, Column], known: Mapping[str, str] | None
+) -> dict[str, int]:
+    """Return the sizes of texts sized by their values, for columns that the replay creates."""
+    last = runs[-1].table
+    texts = [
+        target
+        for target, column in columns.items()
+        if column.kind.sized_by_values and last.texts.sized_by_values and target not in (known or {})
+    ]
+    lengths = ((run.table, run.longest) for run in runs)
+    return text_sizes.of_runs(lengths, texts, shared=last.target.owner is not None)
+
+
+def merged_columns(
+    name: str, runs: Sequence[ReplayedRun], known: Mapping[str, str] | None
+) -> dict[str, Column]:
+    """Return the columns of all runs by their targets, as the last run had them, in their widest types.
+
+    `known`: the types in the warehouse. Raises ReplayRefused if the values of a run do not fit into the
+    column as it is now.
     """
     columns: dict[str, Column] = {}
     for run in runs:
         for column in run.table.columns:
             before = columns.get(column.target)
-            longer = before is not None and _is_longer(before, column)
-            columns[column.target] = before if before and longer else column
+            columns[column.target] = before if before and _is_wider(before, column) else column
     for run in runs:
         for column in run.table.columns:
             was = warehouse_type(column.kind)
             now = (known or {}).get(column.target) or warehouse_type(columns[column.target].kind)
-            if not goes_into(was, now):
+            if not takes(now, was):
                 raise ReplayRefused(
-                    f'{name}: column "{column.target}" was {was} in run {run.run_id} and is {now} now, so '
+                    f'{name}: column "{column.target}" was {was} in run {run.run_id} and is now {now}, so '
                     f"their rows cannot be loaded together; {INSTEAD}"
                 )
     return columns
 
 
-def _is_longer(one: Column, other: Column) -> bool:
-    """Say whether both are texts and the one may be longer."""
-    texts = one.kind.name == other.kind.name == "text"
-    return texts and (one.kind.limit_bytes or 0) > (other.kind.limit_bytes or 0)
+def _is_wider(before: Column, column: Column) -> bool:
+    """Return whether schema evolution would have kept the type of the column before."""
+    wide, narrow = warehouse_type(before.kind), warehouse_type(column.kind)
+    return stays(wide, narrow) and not holds(narrow, wide)
 
 
-def goes_into(was: str, now: str) -> bool:
-    """Say whether every value of one type of the warehouse is one of another, told in the same way.
+def takes(existing: str, was: str) -> bool:
+    """Return whether a warehouse column takes a run's values unchanged, as it did when the run loaded them.
 
-    Of VARCHAR and VARBYTE the lengths are left out: the warehouse's own word for them has none.
+    A run's text type says how long its values may be, not how long they are. They did fit, and one that
+    does not fit any more would fail the load.
     """
-    old, new = DECIMAL.fullmatch(was), DECIMAL.fullmatch(now)
-    if old and new:
-        whole = int(new[1]) - int(new[2]) >= int(old[1]) - int(old[2])
-        return whole and int(new[2]) >= int(old[2])
-    word, wanted = was.partition("(")[0], now.partition("(")[0].upper()
-    if word in ("VARBYTE", "SUPER"):  # SVV_COLUMNS has words of its own for these
-        return wanted not in WIDER and wanted not in ("VARCHAR", "DATE", "TIMESTAMP", "TIMESTAMPTZ")
-    return word == wanted or wanted in WIDER.get(word, ())
+    both_texts = is_text(existing) and is_text(was)
+    return both_texts or not is_own(existing) or holds(existing, was)
 
 
-def wanted(loaded: Iterable[str], tables: Sequence[str] | None) -> list[str]:
-    """Return the tables to make anew among those that etl_control knows; raises ConfigError for others."""
+def choose_tables(loaded: Iterable[str], tables: Sequence[str] | None) -> list[str]:
+    """Return the tables to rebuild among those in etl_control; raises ConfigError for others."""
     known = [TableName(*name.split(".", 1)) if "." in name else TableName("", name) for name in loaded]
     if tables is None:
         return sorted(map(str, known))
     chosen: dict[str, None] = {}
     for name in tables:
-        found = matching(name, known, pattern=False)
-        if len(found) != 1:
-            what = (
-                "is of several tables; write which"
-                if found
+        matches = matching(name, known, pattern=False)
+        if len(matches) != 1:
+            fault = (
+                "matches several tables; write which one"
+                if matches
                 else "has no row in etl_control: it was never loaded"
             )
-            raise ConfigError(f'the input\'s tables: "{name}" {what}')
-        chosen[str(found[0])] = None
+            raise ConfigError(f'the input\'s tables: "{name}" {fault}')
+        chosen[str(matches[0])] = None
     return list(chosen)
 
 
-def logs(rows: Iterable[Row]) -> dict[str, list[Logged]]:
-    """Return the runs of each table, oldest first."""
-    found: dict[str, list[Logged]] = {}
-    for table, run_id, mode, target, count, contents in rows:
-        logged = Logged(str(run_id), str(mode), str(target), int(count or 0), contents)
-        found.setdefault(str(table), []).append(logged)
-    return found
-
-
-def ask(warehouse: Warehouse, source: str, tables: Sequence[str], run_id: str) -> dict[str, list[Logged]]:
-    """Return what etl_control says was committed of the tables."""
+def read_log(
+    warehouse: Warehouse, source: str, tables: Sequence[str], run_id: str
+) -> dict[str, list[CommittedRun]]:
+    """Return the committed runs of each table, oldest first."""
     if not tables:
         return {}
     [rows] = warehouse.run([control.changing_runs(source, tables)], f"tributary/{source}/{run_id}/replay")
-    return logs(rows)
+    return parse_log(rows)
 
 
-def plan(
-    replay: Replay, log: Mapping[str, list[Logged]], landed: WarehouseState
+def parse_log(rows: Iterable[Row]) -> dict[str, list[CommittedRun]]:
+    """Return the runs in the rows by table, in their order."""
+    runs: dict[str, list[CommittedRun]] = {}
+    for table, run_id, mode, target, count, contents in rows:
+        committed = CommittedRun(str(run_id), str(mode), str(target), int(count or 0), contents)
+        runs.setdefault(str(table), []).append(committed)
+    return runs
+
+
+def plan_tables(
+    replay: Replay, log: Mapping[str, list[CommittedRun]], state: WarehouseState
 ) -> tuple[list[tuple[TablePlan, list[ReplayedRun]]], list[Failure]]:
-    """Return the tables that can be made anew, numbered, each with its runs, and why others cannot."""
+    """Return the tables that can be rebuilt, numbered, each with its runs, and the failures of the others."""
     tables: list[tuple[TablePlan, list[ReplayedRun]]] = []
     failures = []
     for name in sorted(replay.chosen):
         try:
-            table, runs = replay.table(name, log.get(name, []), landed)
+            table, runs = replay.table(name, log.get(name, []), state)
         except ReplayRefused as error:
             failures.append(Failure(table=name, error=type(error).__name__, message=str(error)))
         else:
@@ -304,7 +315,7 @@ def plan(
 
 
 def write(bucket: Bucket, prefix: str, tables: Mapping[int, Sequence[ReplayedRun]]) -> None:
-    """Write the runs that the tables, by their numbers, are made of, where Load looks for them."""
+    """Write the runs of each table, by its number, where Load reads them."""
     with ThreadPoolExecutor(READERS) as writers:
         for number, runs in tables.items():
             keys = [object_keys.replayed(prefix, number, place) for place in range(1, len(runs) + 1)]

@@ -1,33 +1,30 @@
-"""What becomes of a table in the warehouse where the columns of its source have changed.
+"""What happens to a table in the warehouse when the columns of its source have changed.
 
-The rule: no value that stands there is lost or altered. A type that holds every value of the old one
-takes its place with the values kept; one whose values still fit into what stands there changes
-nothing; for all others the rows must come from the source again, and where it may not have them all
-any more, the change is refused.
+No value in the warehouse is lost or altered. If the new type holds every value of the old one, a deep
+copy keeps the values. If values of the new type fit into the existing column, nothing changes. In all
+other cases the rows must be read again; if the source may no longer have them all, the change is
+refused.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from tributary.errors import TableRefused
 from tributary.model.own_columns import added
 from tributary.model.plan import Column, DeepCopyColumn, SchemaChange, TablePlan
-from tributary.model.types import VARBYTE_BYTES
 from tributary.model.types import warehouse as warehouse_type
 from tributary.model.warehouse_names import Target
 from tributary.planning.load_method import REFRESH, RENAME, CommittedLoad, LoadMethod
 from tributary.planning.table_spec import TableSpec
+from tributary.planning.type_widening import holds, is_own, is_text, stays
 from tributary.redshift.control import ControlRow
 from tributary.redshift.publish import NEW_COLUMNS_AT_MOST, publish
 from tributary.redshift.sql import STATEMENT_BYTES_AT_MOST
 from tributary.redshift.stage import stage
 from tributary.redshift.text_sizes import with_sizes
 
-DIGITS = {"SMALLINT": 5, "INTEGER": 10, "BIGINT": 19}  # that the largest value has
-DIGITS_AT_MOST = 38  # of a DECIMAL
 COLUMNS_AT_MOST = 1_600  # of a table (c_redshift-limits)
 STAGED_BESIDE = {"history": 3}  # columns of a staging table beside those of the source, 1 in other modes
 WIDE = 200  # columns, below which no statement can be too long
@@ -35,17 +32,13 @@ WIDE = 200  # columns, below which no statement can be too long
 
 @dataclass(frozen=True, slots=True)
 class Retyped:
-    """A column whose type in the warehouse is another than its source's now gives.
-
-    `widened`: the new type holds every value of the old one. `sized`: a VARCHAR whose size is that of its
-    values, which are not read yet.
-    """
+    """A column whose type in the warehouse differs from what its source now needs."""
 
     column: Column
     before: str
     after: str
-    widened: bool = False
-    sized: bool = False
+    widened: bool = False  # the new type holds every value of the old one
+    sized: bool = False  # a VARCHAR whose size is set by its values, which are not read yet
 
     def __str__(self) -> str:
         return f"{self.column.name}: {self.before} → {'VARCHAR' if self.sized else self.after}"
@@ -53,216 +46,180 @@ class Retyped:
 
 @dataclass(frozen=True, slots=True)
 class Evolution:
-    """How a table's columns differ from those that the warehouse has.
-
-    `dropped`: those that the last run still read; `returned`: those that it did not and this one does;
-    `kept`: those whose values still fit into the wider type that stands there; `ignored`: new ones
-    that are left out.
-    """
+    """How a table's columns differ from those of the warehouse's table."""
 
     new: tuple[Column, ...] = ()
-    returned: tuple[Column, ...] = ()
-    dropped: tuple[str, ...] = ()
+    returned: tuple[Column, ...] = ()  # the warehouse has them, the last run did not read them
+    dropped: tuple[str, ...] = ()  # the last run still read them
     retyped: tuple[Retyped, ...] = ()
-    kept: tuple[Retyped, ...] = ()
-    ignored: tuple[Column, ...] = ()
+    kept: tuple[Retyped, ...] = ()  # their values still fit into the wider existing type
+    ignored: tuple[Column, ...] = ()  # new, and left out by the file's settings
 
     @property
     def replaced(self) -> tuple[Retyped, ...]:
-        """Return the columns whose values must come from the source again."""
-        return tuple(one for one in self.retyped if not one.widened)
+        """Return the columns whose values must be read from the source again."""
+        return tuple(each for each in self.retyped if not each.widened)
 
     def changes(self, known: Mapping[str, str]) -> tuple[SchemaChange, ...]:
-        """Return what is done to the warehouse's table, one entry for each column."""
-        named = [SchemaChange(column=name, change="dropped", before=known[name]) for name in self.dropped]
-        named += [
-            SchemaChange(column=one.target, change="added", after=warehouse_type(one.kind))
-            for one in self.new
+        """Return the changes of the warehouse's table, one entry for each column."""
+        dropped = [SchemaChange(column=name, change="dropped", before=known[name]) for name in self.dropped]
+        new = [
+            SchemaChange(column=each.target, change="added", after=warehouse_type(each.kind))
+            for each in self.new
         ]
-        named += [
-            SchemaChange(column=one.target, change="returned", after=warehouse_type(one.kind))
-            for one in self.returned
+        returned = [
+            SchemaChange(column=each.target, change="returned", after=warehouse_type(each.kind))
+            for each in self.returned
         ]
-        named += [
-            SchemaChange(column=one.column.target, change="type_changed", before=one.before, after=one.after)
-            for one in self.retyped
+        retyped = [
+            SchemaChange(
+                column=each.column.target, change="type_changed", before=each.before, after=each.after
+            )
+            for each in self.retyped
         ]
-        return tuple(named)
+        return (*dropped, *new, *returned, *retyped)
 
     def notes(self) -> Iterable[str]:
-        """Yield what there is to say of types and of what is left out."""
-        for one in self.retyped:
-            way = "the values that stand there are kept" if one.widened else "they are read again"
-            yield f"column {one}; {way}"
-        for one in self.kept:
-            yield f"column {one.column.name}: {one.before} stays, which holds every {one.after} of the source"
+        """Yield the notes about types and about columns that are left out."""
+        for each in self.retyped:
+            effect = "existing values are kept" if each.widened else "its values are read again"
+            yield f"column {each}; {effect}"
+        for each in self.kept:
+            yield (
+                f"column {each.column.name} stays {each.before}, which holds every {each.after} of the source"
+            )
         if self.ignored:
             names = ", ".join(column.name for column in self.ignored)
-            yield f"new columns left out, as schema_changes says: {names}"
+            yield f"new columns left out because of schema_changes: ignore_new: {names}"
 
 
 def evolve(
-    choice: TableSpec, target: Target, known: Mapping[str, str] | None, loaded: CommittedLoad | None
+    spec: TableSpec, target: Target, known: Mapping[str, str] | None, loaded: CommittedLoad | None
 ) -> tuple[TableSpec, Evolution]:
-    """Return what is read of the table, and how that differs from what the warehouse has (`known`).
+    """Return what is read of the table, and how that differs from the warehouse's columns (`known`).
 
-    Raises TableRefused where `schema_changes` is `freeze` and anything differs.
+    Raises TableRefused if anything differs and `schema_changes` is `freeze`.
     """
     if known is None:
-        return choice, Evolution()
+        return spec, Evolution()
+    evolution = _compare(spec, target, known, loaded)
+    if spec.settings.schema_changes == "freeze":
+        _check_frozen(spec, known, evolution)
+    if spec.settings.schema_changes == "ignore_new":
+        return _without_new_columns(spec, evolution)
+    return spec, evolution
+
+
+def _compare(
+    spec: TableSpec, target: Target, known: Mapping[str, str], loaded: CommittedLoad | None
+) -> Evolution:
     unread = loaded.unread if loaded else frozenset()
-    given = {column.target for column in choice.columns} | set(added(choice.mode))
-    found = Evolution(
-        new=tuple(column for column in choice.columns if column.target not in known),
-        returned=tuple(c for c in choice.columns if c.target in unread and c.target in known),
-        dropped=()
-        if target.shared
-        else tuple(name for name in known if name not in given and name not in unread),
-        retyped=tuple(_retyped(choice, known)),
-        kept=tuple(_kept(choice, known)),
+    current = {column.target for column in spec.columns} | set(added(spec.mode))
+    dropped = tuple(name for name in known if name not in current and name not in unread)
+    return Evolution(
+        new=tuple(column for column in spec.columns if column.target not in known),
+        returned=tuple(each for each in spec.columns if each.target in unread and each.target in known),
+        dropped=() if target.shared else dropped,  # other sources may still have them
+        retyped=tuple(_retyped(spec, known)),
+        kept=tuple(_kept(spec, known)),
     )
-    if choice.settings.schema_changes == "freeze":
-        _check_frozen(choice, known, found)
-    if choice.settings.schema_changes != "ignore_new":
-        return choice, found
-    needed = {*choice.key, *([choice.cursor.name] if choice.cursor else [])}
-    ignored = tuple(column for column in found.new if column.name not in needed)
-    columns = tuple(column for column in choice.columns if column not in ignored)
-    new = tuple(column for column in found.new if column not in ignored)
-    return replace(choice, columns=columns), replace(found, new=new, ignored=ignored)
 
 
-def sizes_texts(choice: TableSpec) -> bool:
-    """Say whether there are texts that the source does not bound, and the file wants them sized."""
-    return choice.settings.texts != "widest" and any(one.kind.sized_by_values for one in choice.columns)
+def _without_new_columns(spec: TableSpec, evolution: Evolution) -> tuple[TableSpec, Evolution]:
+    needed = {*spec.key, *([spec.cursor.name] if spec.cursor else [])}
+    ignored = tuple(column for column in evolution.new if column.name not in needed)
+    columns = tuple(column for column in spec.columns if column not in ignored)
+    new = tuple(column for column in evolution.new if column not in ignored)
+    return replace(spec, columns=columns), replace(evolution, new=new, ignored=ignored)
 
 
-def _wanted(choice: TableSpec, column: Column, has: str | None) -> str:
-    """Return the type that the column is to have: of a text that its values size, the VARCHAR that it has."""
-    sized = column.kind.sized_by_values and sizes_texts(choice)
-    return has if has and sized and has.startswith("VARCHAR(") else warehouse_type(column.kind)
+def sizes_texts(spec: TableSpec) -> bool:
+    """Return whether texts that the source does not bound are sized by their values."""
+    return spec.settings.texts != "widest" and any(each.kind.sized_by_values for each in spec.columns)
 
 
-def _retyped(choice: TableSpec, known: Mapping[str, str]) -> Iterable[Retyped]:
-    for column in choice.columns:
-        has = known.get(column.target)
-        wants = _wanted(choice, column, has)
-        if has and _is_known(has) and not _stays(has, wants):
-            sized = column.kind.sized_by_values and sizes_texts(choice)
-            yield Retyped(column, has, wants, widened=holds(wants, has), sized=sized)
+def _needed_type(spec: TableSpec, column: Column, existing: str | None) -> str:
+    """Return the type that the column needs; a text sized by its values needs no other VARCHAR."""
+    sized = column.kind.sized_by_values and sizes_texts(spec)
+    return existing if existing and sized and is_text(existing) else warehouse_type(column.kind)
 
 
-def _kept(choice: TableSpec, known: Mapping[str, str]) -> Iterable[Retyped]:
-    for column in choice.columns:
-        has = known.get(column.target)
-        wants = _wanted(choice, column, has)
-        if has and has != wants and _stays(has, wants) and not holds(wants, has):
-            yield Retyped(column, has, wants)
+def _retyped(spec: TableSpec, known: Mapping[str, str]) -> Iterable[Retyped]:
+    for column in spec.columns:
+        existing = known.get(column.target)
+        needed = _needed_type(spec, column, existing)
+        if existing and is_own(existing) and not stays(existing, needed):
+            sized = column.kind.sized_by_values and sizes_texts(spec)
+            yield Retyped(column, existing, needed, widened=holds(needed, existing), sized=sized)
 
 
-def _is_known(type_name: str) -> bool:
-    """Say whether a type is one that Tributary makes: of others nothing can be said."""
-    return _parts(type_name)[0].isupper()
+def _kept(spec: TableSpec, known: Mapping[str, str]) -> Iterable[Retyped]:
+    for column in spec.columns:
+        existing = known.get(column.target)
+        needed = _needed_type(spec, column, existing)
+        if existing and existing != needed and stays(existing, needed) and not holds(needed, existing):
+            yield Retyped(column, existing, needed)
 
 
-def _stays(has: str, wants: str) -> bool:
-    """Say whether values of the type fit as they are into what stands there; a number is no text."""
-    return holds(has, wants) and (not has.startswith("VARCHAR") or wants.startswith("VARCHAR"))
-
-
-def holds(wide: str, narrow: str) -> bool:
-    """Say whether every value of the narrow type is the same value in the wide one, by a plain CAST."""
-    (to, *size), (of, *old) = _parts(wide), _parts(narrow)
-    if of in DIGITS and of != to:
-        return _holds_integers(to, size, of)
-    if of == "DECIMAL":
-        return _holds_decimals(to, size, *old)
-    if to == of:
-        return size >= old
-    return (to, of) in (("DOUBLE PRECISION", "REAL"), ("TIMESTAMP", "DATE"))
-
-
-def _holds_integers(to: str, size: list[int], of: str) -> bool:
-    if to == "DECIMAL":
-        return size[0] - size[1] >= DIGITS[of]
-    if to == "VARCHAR":
-        return size[0] > DIGITS[of]  # and a sign
-    return DIGITS.get(to, 0) > DIGITS[of] or (to == "DOUBLE PRECISION" and of != "BIGINT")
-
-
-def _holds_decimals(to: str, size: list[int], precision: int, scale: int) -> bool:
-    if to == "DECIMAL":
-        return size[1] >= scale and size[0] - size[1] >= precision - scale
-    if to == "VARCHAR":
-        # with a sign, a point and a 0 before it; the widest stands for numbers that state no digits
-        return precision < DIGITS_AT_MOST and size[0] >= precision + 3
-    return scale == 0 and DIGITS.get(to, 0) > precision
-
-
-def _parts(type_name: str) -> tuple[str, *tuple[int, ...]]:
-    """Return a type's word and its sizes: ``DECIMAL(10,2)`` is ``("DECIMAL", 10, 2)``."""
-    word, _, sizes = type_name.partition("(")
-    numbers = tuple(int(number) for number in re.findall(r"\d+", sizes))
-    return (word, *(numbers or ((VARBYTE_BYTES,) if word == "VARBYTE" else ())))
-
-
-def _check_frozen(choice: TableSpec, known: Mapping[str, str], found: Evolution) -> None:
+def _check_frozen(spec: TableSpec, known: Mapping[str, str], evolution: Evolution) -> None:
     """Raise TableRefused with every column that differs, before and after."""
-    lines = [f"{change.column}: {_shown(change)}" for change in found.changes(known)]
+    lines = [
+        f"{change.column}: {change.before or 'not read'} → {change.after or 'dropped'}"
+        for change in evolution.changes(known)
+    ]
     if lines:
         raise TableRefused(
-            f"the columns of {choice.name} have changed, and schema_changes is freeze: {'; '.join(lines)}. "
-            "Undo that in the source, or set schema_changes to evolve for one run, which takes it over"
+            f"the columns of {spec.name} have changed, and schema_changes is freeze: {'; '.join(lines)}. "
+            "Undo the change in the source, or set schema_changes: evolve for one run to accept it"
         )
-
-
-def _shown(change: SchemaChange) -> str:
-    return f"{change.before or 'not read'} → {change.after or 'dropped'}"
 
 
 def with_evolution(
-    way: LoadMethod, choice: TableSpec, target: Target, found: Evolution, *, full_refresh: bool
+    method: LoadMethod, spec: TableSpec, target: Target, evolution: Evolution, *, refresh_requested: bool
 ) -> LoadMethod:
-    """Return the way, with all rows read again and replaced where a type holds none of the old values.
+    """Return the method, with a full refresh if a new type does not hold the old values.
 
-    Raises TableRefused where rows stand there that the source may not have any more.
+    Raises TableRefused if the warehouse may hold rows that the source no longer has.
     """
-    if not found.replaced:
-        return way
-    said = f"{choice.name} has other types now: " + "; ".join(map(str, found.replaced))
+    if not evolution.replaced:
+        return method
+    change = f"columns of {spec.name} have other types now: " + "; ".join(map(str, evolution.replaced))
     if target.shared:
         raise TableRefused(
-            f"{said}; {target} holds rows of other sources too: give the column the same type in every "
+            f"{change}; {target} also holds rows of other sources: give the column the same type in every "
             "source that writes there, leave it out (columns: exclude), or write to another target"
         )
-    if choice.mode == "history" or (choice.mode == "append" and choice.cursor is None):
-        raise TableRefused(f"{said}, and what stands there cannot be read again; {RENAME}")
-    if choice.mode == "append" and not (full_refresh or way.full_refresh):
-        raise TableRefused(f"{said}, and rows may stand there that the source no longer has; {REFRESH}")
-    note = None if way.full_refresh else f"{said}: the whole table is read and replaced"
-    return replace(way, whole_read=True, full_refresh=True, repeated_keys=False, note=way.note or note)
+    if spec.mode == "history" or (spec.mode == "append" and spec.cursor is None):
+        raise TableRefused(f"{change}, and the rows in the warehouse cannot be read again; {RENAME}")
+    if spec.mode == "append" and not (refresh_requested or method.full_refresh):
+        raise TableRefused(
+            f"{change}, and the warehouse may hold rows that the source no longer has; {REFRESH}"
+        )
+    note = None if method.full_refresh else f"{change}: the whole table is read and replaced"
+    return replace(method, whole_read=True, full_refresh=True, repeated_keys=False, note=method.note or note)
 
 
 def deep_copy_columns(
-    choice: TableSpec, known: Mapping[str, str] | None, found: Evolution, own: Iterable[str]
+    spec: TableSpec, known: Mapping[str, str] | None, evolution: Evolution, own: Iterable[str]
 ) -> tuple[DeepCopyColumn, ...]:
-    """Return the columns of the table that takes the old one's place, () where it needs no other.
+    """Return the columns of the deep copy that the table needs, () if it needs none.
 
-    A new table stands for types that changed, since ALTER TABLE can change none but a VARCHAR's, and
-    that in no transaction (r_ALTER_TABLE); and for more new columns than one publish can add.
+    ALTER TABLE can change no type but a VARCHAR's size, and not in a transaction (r_ALTER_TABLE). One
+    publish can add only some columns.
     """
-    missing = {name: added(choice.mode)[name] for name in own}
-    if known is None or (not found.retyped and len(found.new) + len(missing) <= NEW_COLUMNS_AT_MOST):
+    missing = {name: added(spec.mode)[name] for name in own}
+    many = len(evolution.new) + len(missing) > NEW_COLUMNS_AT_MOST
+    if known is None or not (evolution.retyped or many):
         return ()
-    retyped = {one.column.target: one for one in found.retyped}
-    lost = {one.column.target for one in found.replaced}
+    retyped = {each.column.target: each for each in evolution.retyped}
+    lost = {each.column.target for each in evolution.replaced}
     columns = [
         DeepCopyColumn(
             name=name, type=retyped[name].after if name in retyped else type_name, kept=name not in lost
         )
         for name, type_name in known.items()
     ]
-    new = {column.target: warehouse_type(column.kind) for column in found.new} | missing
+    new = {column.target: warehouse_type(column.kind) for column in evolution.new} | missing
     return (
         *columns,
         *(DeepCopyColumn(name=name, type=type_name, kept=False) for name, type_name in new.items()),
@@ -270,16 +227,16 @@ def deep_copy_columns(
 
 
 def check_width(table: TablePlan, known: Mapping[str, str] | None) -> None:
-    """Raise TableRefused where the table has more columns, or longer names, than a load can have."""
-    stands = dict.fromkeys([*(known or ()), *(column.target for column in table.columns)])
-    own = [name for name in added(table.mode) if name not in stands]
-    beside = len(stands) + len(own) - len(table.columns)
-    most = COLUMNS_AT_MOST - max(beside, STAGED_BESIDE.get(table.mode, 1))
-    way = "leave some out with columns: exclude, or read the table in two parts, each by a query of its own"
+    """Raise TableRefused if the table has more columns, or longer names, than one load can have."""
+    existing = dict.fromkeys([*(known or ()), *(column.target for column in table.columns)])
+    own = [name for name in added(table.mode) if name not in existing]
+    other = len(existing) + len(own) - len(table.columns)
+    most = COLUMNS_AT_MOST - max(other, STAGED_BESIDE.get(table.mode, 1))
+    remedy = "leave some out with columns: exclude, or read the table as two, each by a query of its own"
     if len(table.columns) > most:
         raise TableRefused(
             f"{table.name} has {len(table.columns)} columns to read, and {most} can be loaded beside the "
-            f"{COLUMNS_AT_MOST - most} that the warehouse's table has besides; {way}"
+            f"{COLUMNS_AT_MOST - most} other columns of the warehouse's table; {remedy}"
         )
     if len(table.columns) <= WIDE:
         return
@@ -288,12 +245,13 @@ def check_width(table: TablePlan, known: Mapping[str, str] | None) -> None:
     if longest > STATEMENT_BYTES_AT_MOST:
         raise TableRefused(
             f"{table.name} has {len(table.columns)} columns whose names make a statement of {longest} bytes, "
-            f"and the warehouse takes {STATEMENT_BYTES_AT_MOST}; give them shorter names (rename), or {way}"
+            f"and the warehouse accepts {STATEMENT_BYTES_AT_MOST}; give them shorter names (rename), or "
+            f"{remedy}"
         )
 
 
 def _load(table: TablePlan) -> list[str]:
-    """Return the statements of the table's load, with names that are as long as they can be."""
+    """Return the statements of the table's load, with names of the greatest length."""
     name, url = "s" * 80, "s" * 600
-    said = (table.name, "0" * 15, 0, table.mode, "t" * 255, table.read.cursor, None, 0, 0, 0)
-    return [*stage(table, name, url, "s" * 200), *publish(table, name, ControlRow("s" * 50, *said))]
+    row = (table.name, "0" * 15, 0, table.mode, "t" * 255, table.read.cursor, None, 0, 0, 0)
+    return [*stage(table, name, url, "s" * 200), *publish(table, name, ControlRow("s" * 50, *row))]

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ValidationError
@@ -95,6 +95,25 @@ class Bucket:
         """
         found = self.read(key)
         return None if found is None else parse(found[0], key, kind)
+
+    def document_of_any_version(self, key: str, kind: type[DocumentT]) -> DocumentT | None:
+        """Return the document whichever version wrote it, None if it is missing or lacks what is needed."""
+        stored = self.read(key)
+        if stored is None:
+            return None
+        try:
+            content = format_3.upgraded(json.loads(stored[0]), kind)
+            content.pop("format", None)
+            return kind.model_validate(content, extra="ignore")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+
+class Documents(Protocol):
+    """Where the documents of runs are read: the bucket, or the archive of all versions."""
+
+    def document(self, key: str, kind: type[DocumentT]) -> DocumentT | None:
+        """Return the document that the object holds, None if it is missing."""
 
 
 class _Conflict(Exception):

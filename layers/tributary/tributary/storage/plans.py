@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from tributary.errors import PlanOutdated
 from tributary.model.plan import Item, Plan, TablePlan
 from tributary.storage import object_keys
-from tributary.storage.bucket import Bucket
+from tributary.storage.bucket import Bucket, Documents
 
 READERS = 16
 
@@ -20,7 +20,7 @@ def item(bucket: Bucket, plan: Plan, number: int) -> Item:
     return found
 
 
-def tables(bucket: Bucket, plan: Plan) -> list[TablePlan]:
+def tables(bucket: Documents, plan: Plan) -> list[TablePlan]:
     """Return the tables of all items that exist; a table that is read in ranges is in several."""
     with ThreadPoolExecutor(READERS) as readers:
         keys = [object_keys.item(plan.prefix, number) for number in range(plan.items)]

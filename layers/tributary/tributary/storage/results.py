@@ -10,7 +10,7 @@ from tributary.model.plan import Plan, TablePlan
 from tributary.model.result import AlteredValues, TableResult
 from tributary.model.value_policies import Fault
 from tributary.storage import object_keys
-from tributary.storage.bucket import Bucket
+from tributary.storage.bucket import Documents
 
 
 def key(plan: Plan, table: TablePlan, part: int) -> str:
@@ -20,7 +20,7 @@ def key(plan: Plan, table: TablePlan, part: int) -> str:
     )
 
 
-def find(bucket: Bucket, plan: Plan, table: TablePlan) -> TableResult | None:
+def find(bucket: Documents, plan: Plan, table: TablePlan) -> TableResult | None:
     """Return the table's result, its parts' chunks in the order of the parts.
 
     None where a part has none yet. A part's failure is the table's, also where others are not done.

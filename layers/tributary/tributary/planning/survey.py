@@ -1,0 +1,186 @@
+"""Survey: ask a source and the warehouse which tables a run reads, and plan each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from tributary import secret
+from tributary.config.models import Source
+from tributary.config.selection import Resolution, only, resolve
+from tributary.engines import registry
+from tributary.errors import ConfigError, PermanentError, TableRefused
+from tributary.model import warehouse_names
+from tributary.model.plan import Failure, PausedTable, TablePlan, UnchangedTable
+from tributary.model.result import ReplayedRun
+from tributary.model.source_catalog import SourceTable, TableName
+from tributary.model.warehouse_names import Target
+from tributary.planning import integer_horizon, key_ranges, new_rows
+from tributary.planning.checkpoint import Checkpoints, record_begun
+from tributary.planning.run_request import RunRequest
+from tributary.planning.source_probe import SourceProbe
+from tributary.planning.table_plan import TablePlanner
+from tributary.planning.table_spec import TableSpec, specify
+from tributary.planning.warehouse_state import WarehouseState
+from tributary.storage.bucket import Bucket
+from tributary.storage.committed_watermarks import CommittedWatermarks
+
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """What a survey yields: the plans of tables, and what there is to report about the others."""
+
+    tables: Sequence[TablePlan] = ()
+    failures: tuple[Failure, ...] = ()
+    paused: tuple[PausedTable, ...] = ()
+    notes: tuple[str, ...] = ()
+    unchanged: tuple[UnchangedTable, ...] = ()  # all tables, if none has new rows; nothing else is planned
+    runs: Mapping[int, Sequence[ReplayedRun]] = field(default_factory=dict)  # of replays, by table number
+
+
+@dataclass(slots=True)
+class Failures:
+    """Collects the tables that cannot be planned, so that they stop no other."""
+
+    failures: list[Failure]
+
+    def collect(
+        self, tables: Iterable[TableName], act: Callable[[TableName], ResultT]
+    ) -> dict[TableName, ResultT]:
+        """Return the result of the act for each table; a PermanentError becomes the table's failure."""
+        results = {}
+        for table in tables:
+            try:
+                results[table] = act(table)
+            except ConfigError:  # the execution's input is wrong, not a table
+                raise
+            except PermanentError as error:
+                failure = Failure(table=str(table), error=type(error).__name__, message=str(error))
+                self.failures.append(failure)
+        return results
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The tables that a run reads, with their settings and their places in the warehouse."""
+
+    resolution: Resolution
+    targets: dict[TableName, Target]
+    failures: Failures
+    paused: tuple[PausedTable, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Plans one run of a source, without the `paused` tables."""
+
+    source: Source
+    request: RunRequest
+    run_id: str
+    bucket: Bucket
+    read_state: Callable[[], WarehouseState]  # asks the warehouse, which may have to wake up for it
+    kept: CommittedWatermarks | None = None  # what the last publishes committed may spare asking
+    paused: tuple[PausedTable, ...] = ()
+
+    def tables(self, credentials: secret.Secret) -> Surveyed:
+        """Return the plans of the tables, numbered, and what there is to report about the others."""
+        engine = registry.get(self.source.engine)
+        connection = engine.connect(credentials, statement_timeout_s=self.source.statement_timeout_s)
+        try:
+            return self._tables(SourceProbe(engine, connection))
+        finally:
+            engine.close(connection)
+
+    def _tables(self, probe: SourceProbe) -> Surveyed:
+        selection = self._select(probe)
+        specs = self._specify(probe, selection)
+        notes = selection.resolution.notes
+        unchanged = self._unchanged(probe, selection, specs)
+        if unchanged:
+            return Surveyed(notes=notes, unchanged=unchanged)
+        tables = self._plan(probe, selection, specs, self.read_state())
+        return Surveyed(tables, tuple(selection.failures.failures), selection.paused, notes)
+
+    def _select(self, probe: SourceProbe) -> Selection:
+        """Return what the source's file, the execution's input and the pauses leave to read."""
+        resolution = resolve(self.source, probe.engine.list_tables(probe.connection))
+        targets = warehouse_names.table_names(  # of all tables, since names may collide
+            self.source.target_schema, list(resolution.selected), resolution.targets
+        )
+        if self.request.tables is not None:
+            resolution = only(resolution, self.request.tables)
+        resolution, paused = _without_paused(resolution, self.paused)
+        targets = targets.of(resolution.selected)
+        failures = Failures([*resolution.failures, *targets.failures])
+        return Selection(resolution, targets.names, failures, paused)
+
+    def _specify(self, probe: SourceProbe, selection: Selection) -> dict[TableName, TableSpec]:
+        queries = selection.resolution.queries
+        described = probe.engine.describe(probe.connection, set(selection.targets) - set(queries))
+        return selection.failures.collect(
+            selection.targets, lambda name: _specify(probe, selection.resolution, described, name)
+        )
+
+    def _unchanged(
+        self, probe: SourceProbe, selection: Selection, specs: Mapping[TableName, TableSpec]
+    ) -> tuple[UnchangedTable, ...]:
+        """Return all tables if none has new rows and nothing else is due, () if the warehouse is asked."""
+        if not self.kept or selection.failures.failures or selection.paused or not self.request.is_usual:
+            return ()
+        return new_rows.all_unchanged(self.kept, probe, specs, selection.targets)
+
+    def _plan(
+        self,
+        probe: SourceProbe,
+        selection: Selection,
+        specs: Mapping[TableName, TableSpec],
+        state: WarehouseState,
+    ) -> list[TablePlan]:
+        """Return the plans of the tables, numbered, those of big ones with several ranges."""
+        watermarks = state.watermarks(specs, selection.targets)
+        now = integer_horizon.read_source_clock(probe, self.bucket, self.source.name, specs, watermarks)
+        planner = TablePlanner(self.source, self.request, self.run_id, probe, now, state)
+        checkpoints = Checkpoints.of(self.bucket, self.source.name, state.tables)
+
+        def plan(name: TableName) -> TablePlan:
+            table = planner.plan(specs[name], selection.targets[name])
+            return table if table.request else checkpoints.resume(table, specs[name], probe, now)
+
+        plans = list(selection.failures.collect(specs, plan).values())
+        ranged = key_ranges.split(probe, plans, specs, self.source.max_connections)
+        tables = [table.model_copy(update={"number": number}) for number, table in enumerate(ranged)]
+        record_begun(self.bucket, self.source.name, checkpoints, tables, self.run_id)
+        return tables
+
+
+def _without_paused(
+    resolution: Resolution, paused: Iterable[PausedTable]
+) -> tuple[Resolution, tuple[PausedTable, ...]]:
+    """Return the resolution without the paused tables, and those of them that it had selected."""
+    by_name = {table.table: table for table in paused}
+    configured = {str(name) for name in resolution.selected}
+    configured |= {failure.table for failure in resolution.failures}
+    kept = replace(
+        resolution,
+        selected={name: of for name, of in resolution.selected.items() if str(name) not in by_name},
+        failures=tuple(failure for failure in resolution.failures if failure.table not in by_name),
+    )
+    return kept, tuple(table for name, table in by_name.items() if name in configured)
+
+
+def _specify(
+    probe: SourceProbe,
+    resolution: Resolution,
+    described: Mapping[TableName, SourceTable],
+    name: TableName,
+) -> TableSpec:
+    sql = resolution.queries.get(name)
+    table = described.get(name) if sql is None else probe.describe_query(name, sql)
+    if table is None:
+        raise TableRefused(f"table {name} disappeared from the source while it was being planned")
+    spec = specify(probe.engine, table, resolution.selected[name], sql)
+    probe.check_user_sql(spec)
+    return spec
