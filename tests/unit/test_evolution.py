@@ -192,7 +192,7 @@ def test_a_table_is_as_wide_as_the_warehouses_staging_tables_and_statements_let_
         return None
 
     assert [refusal(1597), refusal(1593, mode="history"), refusal(1500, known=97)] == [None] * 3
-    wide = "public.orders has {} columns to read, and {} can be loaded beside the {} that "
+    wide = "public.orders has {} columns to read, and {} can be loaded beside the {} other "
     assert str(refusal(1598)).startswith(wide.format(1598, 1597, 3))
     assert str(refusal(1594, mode="history")).startswith(wide.format(1594, 1593, 7))
     assert str(refusal(1500, known=98)).startswith(wide.format(1500, 1499, 101))
