@@ -23,6 +23,7 @@ import pymysql
 
 from local.databases.mariadb import MariaDB
 from local.databases.postgres import Postgres
+from tests.patience import PATIENCE_S, wait_for
 
 from .written_output import Mailbox, WrittenOutput
 
@@ -106,7 +107,7 @@ class Company:
         )["executionArn"]
         return arn
 
-    def wait(self, arn: str, *, seconds: float = 120) -> Ended:
+    def wait(self, arn: str, *, seconds: float = PATIENCE_S) -> Ended:
         """Return how the execution ended; fails the test where it does not."""
         give_up = time.monotonic() + seconds
         states = self.client("stepfunctions")
@@ -122,12 +123,9 @@ class Company:
             report=self.report(arn),
         )
 
-    def wait_until(self, holds: Callable[[], bool], *, seconds: float = 30) -> None:
+    def wait_until(self, holds: Callable[[], bool], *, seconds: float = PATIENCE_S) -> None:
         """Return once it holds; fails the test where it never does."""
-        give_up = time.monotonic() + seconds
-        while not holds():
-            assert time.monotonic() < give_up, f"it does not hold after {seconds} s"
-            time.sleep(0.05)
+        wait_for(holds, seconds=seconds)
 
     def report(self, arn: str) -> dict[str, Any] | None:
         """Return the report of an execution, None where it wrote none."""

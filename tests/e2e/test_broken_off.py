@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from tests.patience import wait_for
 from tributary.errors import LeaseLost
 from tributary.loading.load import load_run
 
 from .company import Company
 from .failure_points import FailurePoint
 from .steps import Steps
-from .under_way import loads, stop, until, warehouse_session
+from .under_way import loads, stop, warehouse_session
 
 EXAMPLE = Path(__file__).parents[2] / "events" / "stopped.json"
 
@@ -36,7 +37,7 @@ def test_a_stopped_run_is_reported_once_and_the_next_takes_its_place(company: Co
     with warehouse_session(company) as session:
         session.run(f'LOCK TABLE "{source.name}"."orders" IN SHARE ROW EXCLUSIVE MODE')
         arn = source.start()
-        until(lambda: [load["phase"] for load in loads(company, source)] == ["publishing"])
+        wait_for(lambda: [load["phase"] for load in loads(company, source)] == ["publishing"])
         stop(company, arn)
         told = event(company, arn, cause="PLANTED by a person")
         first = company.invoke("ReportFunction", told)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
 import pytest
+
+from tests.patience import wait_for
 
 from .company import Company, PostgresSource
 from .under_way import (
@@ -20,7 +21,6 @@ from .under_way import (
     gated_rows,
     lease,
     readers,
-    until,
 )
 
 ORDERS = "tables: [{name: orders, mode: replace, page_rows: 2}]\n"
@@ -73,9 +73,7 @@ def test_every_step_may_run_twice_after_each_other_and_at_once(
     assert len(chunks(company, source)) == 5
 
     load = {**run, "failed_items": []}
-    give_up = time.monotonic() + 30
-    while not all(answer["done"] for answer in at_once(company, "LoadFunction", load)):
-        assert time.monotonic() < give_up
+    wait_for(lambda: all(answer["done"] for answer in at_once(company, "LoadFunction", load)))
     assert company.invoke("LoadFunction", load) == {"done": True, "wait_s": 0}
     assert source.loaded("orders", "id, note") == gated_rows(9)
     assert len(source.control("public.orders")) == 1
@@ -106,11 +104,11 @@ def test_three_attempts_of_one_extract_at_once_build_one_sequence(
 
     with closed_gate(source) as open_gate, ThreadPoolExecutor(1) as callers:
         arn = source.start()
-        until(lambda: readers(source))
+        wait_for(lambda: readers(source))
         run_id = lease(company, source)["run_id"]
         event = {"source": source.name, "run_id": run_id, "item": 0}
         others = callers.submit(at_once, company, "ExtractFunction", event)
-        until(lambda: len(readers(source)) == 3)
+        wait_for(lambda: len(readers(source)) == 3)
         open_gate()
         answers = others.result()
         ended = company.wait(arn)
@@ -127,7 +125,7 @@ def test_a_run_that_finds_its_source_being_run_is_skipped(company: Company, sour
 
     with closed_gate(source) as open_gate:
         first = source.start()
-        until(lambda: readers(source))
+        wait_for(lambda: readers(source))
         second = source.run()
         open_gate()
         ended = company.wait(first)
@@ -149,10 +147,10 @@ def test_a_run_whose_execution_ended_while_it_extracts_is_taken_over(
 
     with closed_gate(source) as open_gate, ThreadPoolExecutor(1) as callers:
         late = callers.submit(company.invoke, "ExtractFunction", extract)
-        until(lambda: readers(source))
+        wait_for(lambda: readers(source))
         source.sql("DELETE FROM gated WHERE id = 9")
         arn = source.start()
-        until(lambda: len(readers(source)) == 2)
+        wait_for(lambda: len(readers(source)) == 2)
         open_gate()
         assert late.result()["done"]
         ended = company.wait(arn)

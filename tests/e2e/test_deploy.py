@@ -19,9 +19,10 @@ from local.aws.template import DeployError, read
 from local.databases.postgres import Postgres
 from local.pipeline import project
 from local.stack import spawn
+from tests.patience import wait_for
 
 from .company import Company, Row, Source
-from .under_way import loads, until, warehouse_session
+from .under_way import loads, warehouse_session
 from .written_output import Mailbox, WrittenOutput, planted
 
 MADRID = '{cron: "0 7 * * ? *", timezone: Europe/Madrid, window: 15 minutes}'
@@ -181,7 +182,7 @@ def held_at_its_publish(source: Source) -> Iterator[str]:
     with warehouse_session(source.company) as session:
         session.run(f'LOCK TABLE "{source.name}"."orders" IN SHARE ROW EXCLUSIVE MODE')
         arn = source.start()
-        until(lambda: [load["phase"] for load in loads(source.company, source)] == ["publishing"])
+        wait_for(lambda: [load["phase"] for load in loads(source.company, source)] == ["publishing"])
         yield arn
 
 

@@ -8,6 +8,8 @@ from uuid import uuid4
 
 import pytest
 
+from tests.patience import wait_for
+
 from .company import Company, PostgresSource
 from .under_way import (
     chunks,
@@ -20,7 +22,6 @@ from .under_way import (
     loads,
     readers,
     stop,
-    until,
     warehouse_session,
     watched,
 )
@@ -54,9 +55,9 @@ def test_an_extract_that_is_killed_at_its_deadline_goes_on_after_its_chunks(
 
     with configured(company, "ExtractFunction", timeout_s=5), closed_gate(source) as open_gate:
         arn = source.start()
-        until(lambda: readers(source))
-        before = until(lambda: chunks(company, source))  # they are stored beside the reading
-        until(lambda: "Sandbox.Timedout" in failures_of(company, arn))
+        wait_for(lambda: readers(source))
+        before = wait_for(lambda: chunks(company, source))  # they are stored beside the reading
+        wait_for(lambda: "Sandbox.Timedout" in failures_of(company, arn))
         open_gate()
         ended = company.wait(arn)
 
@@ -89,9 +90,9 @@ def test_a_source_whose_sessions_break_is_asked_again(company: Company, source: 
 
     with closed_gate(source) as open_gate:
         arn = source.start()
-        for pid in until(lambda: readers(source)):
+        for pid in wait_for(lambda: readers(source)):
             source.sql(f"SELECT pg_terminate_backend({pid})")
-        until(lambda: "SourceUnavailable" in failures_of(company, arn))
+        wait_for(lambda: "SourceUnavailable" in failures_of(company, arn))
         open_gate()
         ended = company.wait(arn)
 
@@ -126,7 +127,7 @@ def test_tables_that_fail_stop_no_other_and_the_message_names_them_and_why(
 
     with closed_gate(source) as open_gate:
         arn = source.start()
-        until(lambda: readers(source))
+        wait_for(lambda: readers(source))
         source.sql("DROP TABLE dropped")
         open_gate()
         ended = company.wait(arn)
@@ -211,12 +212,12 @@ def test_a_run_aborted_while_it_publishes_is_taken_over_by_the_next(
     with warehouse_session(company) as session:
         session.run(f'LOCK TABLE "{source.name}"."orders" IN SHARE ROW EXCLUSIVE MODE')
         first = source.start()
-        until(lambda: [load["phase"] for load in loads(company, source)] == ["publishing"])
-        [publish] = until(lambda: blocked(company))
+        wait_for(lambda: [load["phase"] for load in loads(company, source)] == ["publishing"])
+        [publish] = wait_for(lambda: blocked(company))
         stop(company, first)
         source.sql("DELETE FROM orders WHERE id = 2", "INSERT INTO orders VALUES (3, 'three')")
         second = source.start()
-        until(lambda: publish not in blocked(company))  # cancelled, and only after the fence was raised
+        wait_for(lambda: publish not in blocked(company))  # cancelled, and only after the fence was raised
         assert fences(company, source) == [2]
         session.run("ROLLBACK")
         ended = company.wait(second)
@@ -240,8 +241,8 @@ def test_a_publish_that_meets_a_conflict_is_sent_again_and_loads_once(
     with warehouse_session(company) as session:
         session.run(f"UPDATE \"{source.name}\".\"orders\" SET note = 'a tool''s own'")
         arn = source.start()
-        until(lambda: [load["phase"] for load in loads(company, source)] == ["publishing"])
-        until(lambda: blocked(company))
+        wait_for(lambda: [load["phase"] for load in loads(company, source)] == ["publishing"])
+        wait_for(lambda: blocked(company))
         session.run("COMMIT")
         ended = company.wait(arn)
 

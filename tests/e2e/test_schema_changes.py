@@ -6,9 +6,11 @@ from decimal import Decimal
 
 import pytest
 
+from tests.patience import wait_for
+
 from .company import Company, PostgresSource, Source
 from .compare import NAIVE, SERVERS, full_name, in_source, in_warehouse
-from .under_way import closed_gate, gated, load_again, newest_run, readers, until
+from .under_way import closed_gate, gated, load_again, newest_run, readers
 from .warehouse_catalog import recorded_changes, types_of
 
 HOUR, LATER = "2026-01-01 10:00:00", "2026-01-01 11:00:00"
@@ -209,7 +211,7 @@ def test_a_table_that_changes_between_plan_and_extract_fails_alone_and_is_right_
     source.file(f"max_connections: 1\ndefaults: {{mode: replace}}\ntables: [{listed}]")
     with closed_gate(source) as open_gate:
         arn = source.start()
-        until(lambda: newest_run(company, source) and readers(source))
+        wait_for(lambda: newest_run(company, source) and readers(source))
         source.sql(
             "ALTER TABLE dropped DROP COLUMN size",
             "ALTER TABLE retyped ALTER size TYPE text",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, TypeVar
+from typing import Any
 
 import pg8000.native
 
@@ -25,17 +24,6 @@ from tributary.storage import object_keys
 from .company import Company, PostgresSource, Source
 
 GATE = 4711  # an advisory lock of the source's own database
-
-FoundT = TypeVar("FoundT")
-
-
-def until(look: Callable[[], FoundT], *, seconds: float = 30) -> FoundT:
-    """Return the first truth that is seen; fails the test where none is in time."""
-    give_up = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < give_up, f"nothing came within {seconds} s"
-        time.sleep(0.05)
-    return found
 
 
 def gated(source: PostgresSource, *, rows: int, gate_at: int, pause_s: float = 0) -> None:

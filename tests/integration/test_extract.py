@@ -19,7 +19,7 @@ from local.databases.postgres import Postgres
 from tests.builders import RUN, changed, column, put_item, run_plan, table_plan
 from tributary.engines import registry
 from tributary.errors import StorageUnavailable
-from tributary.extraction import extract
+from tributary.extraction import chunks, extract
 from tributary.model import text_lengths
 from tributary.model.own_columns import SEQUENCE
 from tributary.model.plan import Plan, Range, TablePlan
@@ -394,3 +394,17 @@ def test_a_value_that_the_warehouse_cannot_hold_fails_the_table_without_showing_
     assert failure.error == "ValueRefused"
     assert "stamp" in failure.message
     assert "infinity" not in failure.message.split("such as")[0]
+
+
+def test_pages_before_one_that_fails_are_stored(postgres: Postgres, bucket: Bucket) -> None:
+    workshop = Workshop(postgres, bucket, rows=9)
+    session = postgres.connect()
+    session.run(f"UPDATE \"{workshop.source}\".orders SET stamp = 'infinity' WHERE id = 8")
+    session.close()
+
+    assert workshop.extract(workshop.plan(order=("id",), page_rows=3), chunk_size_bytes=1 << 20)
+
+    assert workshop.result().failure is not None
+    prefix = object_keys.chunk_prefix(workshop.source, RUN, "orders", "1")
+    stored = chunks.progress(bucket, prefix)
+    assert (stored.footer.position, stored.footer.total_rows, stored.footer.last) == (("6",), 6, False)

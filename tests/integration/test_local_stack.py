@@ -7,7 +7,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 
 from local.pipeline import project
 from local.stack import Spawned, StackDidNotStart, spawn
+from tests.patience import wait_for
 
 TEMPLATE = """
 Transform: AWS::Serverless-2016-10-31
@@ -187,17 +187,11 @@ def processes(directory: Path) -> list[str]:
 
 
 def wait_until_running(stack: Spawned) -> None:
-    deadline = time.monotonic() + 20
-    while not any("START" in log.read_text() for log in stack.logs.glob("tributary-Plan*.log")):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(lambda: any("START" in log.read_text() for log in stack.logs.glob("tributary-Plan*.log")))
 
 
 def wait_until_gone(directory: Path) -> None:
-    deadline = time.monotonic() + 20
-    while left := processes(directory):
-        assert time.monotonic() < deadline, left
-        time.sleep(0.1)
+    wait_for(lambda: not processes(directory))
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from tests.patience import wait_for
 from tributary.extraction import chunks
 from tributary.extraction.chunk_writer import Step
 from tributary.extraction.extract import PAGE_ROWS_AT_MOST, PAGE_S, PAGE_SIZE_BYTES, PageRows
@@ -55,7 +56,8 @@ def test_a_step_takes_no_more_than_there_is_room_for() -> None:
 
     thread = threading.Thread(target=hand_on)
     thread.start()
-    thread.join(0.2)
+    wait_for(lambda: len(taken) == 2)
+    thread.join(0.2)  # it would take a third in this time
     assert taken == [0, 1]
     go_on.set()
     thread.join()

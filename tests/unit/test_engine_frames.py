@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from struct import pack
 from types import SimpleNamespace
 from typing import Any
@@ -132,12 +132,23 @@ def test_postgresql_last_row_is_found_although_its_length_looks_like_an_edge(
     assert taken[-1].last == csv_pages.line(rows[-1:])
 
 
+def processor_s(work: Callable[[Any], None], *arguments: Any) -> float:
+    """Return the least processor time of three tries, which other processes take no part of."""
+    taken = []
+    for _ in range(3):
+        began = time.process_time()
+        work(*arguments)
+        taken.append(time.process_time() - began)
+    return min(taken)
+
+
 def test_postgresql_rows_with_a_notice_each_are_searched_once() -> None:
-    data = [message(b"N", b"SNOTICE\0Mod\0\0"), message(b"d", b"1,some text\n")] * 10_000
-    started = time.monotonic()
-    taken = list(postgresql_copy.blocks(Driver(arriving(copied(data, 10_000), [1 << 22])), "COPY"))
-    assert sum(block.rows for block in taken) == 10_000
-    assert time.monotonic() - started < 2
+    def read(rows: int) -> None:
+        data = [message(b"N", b"SNOTICE\0Mod\0\0"), message(b"d", b"1,some text\n")] * rows
+        taken = list(postgresql_copy.blocks(Driver(arriving(copied(data, rows), [1 << 22])), "COPY"))
+        assert sum(block.rows for block in taken) == rows
+
+    assert processor_s(read, 20_000) < 10 * processor_s(read, 5_000)  # searched again and again: 16 times
 
 
 def test_postgresql_notices_after_a_responses_end_are_read_but_not_awaited() -> None:
@@ -255,11 +266,12 @@ def test_mysql_rows_after_one_of_several_packets_are_taken_in_one_step_too() -> 
 
 @pytest.mark.parametrize("byte", [b"\xfe", b"\xff", b"\0\xff", b"\0"])
 def test_mysql_bytes_that_look_like_an_end_cost_no_step_each(byte: bytes) -> None:
-    rows: list[Row] = [(byte * (1_500_000 // len(byte)),)] * 10
-    driver = SimpleNamespace(_rfile=arriving(answer_of(rows), [1 << 20]))
-    started = time.monotonic()
-    assert sum(map(len, mysql_packets.rows(driver, result()))) == 10
-    assert time.monotonic() - started < 1
+    def read(value: bytes) -> None:
+        driver = SimpleNamespace(_rfile=arriving(answer_of([(value,)] * 10), [1 << 20]))
+        assert sum(map(len, mysql_packets.rows(driver, result()))) == 10
+
+    plain = processor_s(read, b"x" * 1_500_000)
+    assert processor_s(read, byte * (1_500_000 // len(byte))) < 20 * plain  # a step each: hundreds of times
 
 
 @given(TABLES, SIZES, st.sampled_from([b"", b"Query execution was interrupted", b"x" * 512]))

@@ -28,6 +28,7 @@ class Facts:
     drop_column: str = "ALTER TABLE big DROP COLUMN filler"
     escapes: bool = False
     sessions: str = ""
+    running: str = ""  # added to `sessions`: only those that run a query
     cancel: str = ""
     kill: str = ""
     reader: tuple[str, ...] = ()
@@ -43,6 +44,7 @@ FACTS = {
         slow="CREATE VIEW slow AS SELECT 1 AS id FROM (SELECT pg_sleep(30)) AS s",
         sessions="SELECT pid FROM pg_stat_activity "
         "WHERE application_name = 'tributary' AND datname = current_database()",
+        running=" AND state = 'active' AND query LIKE '%slow%'",
         cancel="SELECT pg_cancel_backend({0})",
         kill="SELECT pg_terminate_backend({0})",
         reader=("CREATE ROLE {user} LOGIN PASSWORD 'p'", "GRANT SELECT ON {open} TO {user}"),
@@ -56,6 +58,7 @@ FACTS = {
         escapes=True,
         sessions="SELECT id FROM information_schema.processlist "
         "WHERE id <> connection_id() AND db = '{schema}' AND user = 'root'",
+        running=" AND command <> 'Sleep' AND info LIKE '%slow%'",
         cancel="KILL QUERY {0}",
         kill="KILL CONNECTION {0}",
         reader=("CREATE USER {user} IDENTIFIED BY 'p'", "GRANT SELECT ON {open} TO {user}"),
@@ -81,6 +84,7 @@ FACTS = {
         string="N'{0}'",
         sessions="SELECT session_id FROM sys.dm_exec_sessions "
         "WHERE program_name = 'tributary' AND database_id = DB_ID()",
+        running=" AND status = 'running'",
         kill="KILL {0}",
         reader=(
             "CREATE LOGIN {user} WITH PASSWORD = 'p', CHECK_POLICY = OFF",

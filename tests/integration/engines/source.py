@@ -80,9 +80,11 @@ class Source:
                 position = pages[-1].position
 
 
-def session_ids(source: Source) -> list[int]:
-    """Return the server's ids of the sessions that the engine has open."""
-    return [int(row[0]) for row in source.execute(source.facts.sessions.format(schema=source.schema))]
+def session_ids(source: Source, *, running: bool = False) -> list[int]:
+    """Return the server's ids of the sessions that the engine has open, or only of those running a query."""
+    condition = source.facts.running if running else ""
+    sql = source.facts.sessions.format(schema=source.schema) + condition
+    return [int(row[0]) for row in source.execute(sql)]
 
 
 def create_every_type(source: Source) -> dict[str, str]:

@@ -101,9 +101,9 @@ def test_a_table_that_cannot_be_read_hides_no_other(source: Source) -> None:
 
 
 def test_a_batch_that_takes_too_long_is_split_in_halves(pg: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    naps = dict.fromkeys(range(4), "(SELECT 1 FROM pg_catalog.pg_sleep(0.3))")
+    naps = dict.fromkeys(range(4), "(SELECT 1 FROM pg_catalog.pg_sleep(0.8))")
 
-    with pg.session(timeout_s=1) as connection, counted(pg, monkeypatch) as statements:
+    with pg.session(timeout_s=3) as connection, counted(pg, monkeypatch) as statements:
         assert new_rows.evaluate(pg.engine, connection, naps) == dict.fromkeys(range(4), "1")
     assert len(statements) == 3
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.integration.engines.source import Source, session_ids
+from tests.patience import wait_for
 from tributary.engines.mysql import packets
 from tributary.engines.postgresql import copy_frames
 from tributary.errors import QueryCancelled, SourceUnavailable, TableRefused, TributaryError
@@ -30,18 +31,14 @@ def make_big(source: Source) -> Query:
 
 
 def test_closing_a_read_early_ends_its_thread_and_its_query(source: Source) -> None:
-    query = make_big(source)
+    query = make_big(source)  # more than the buffers between here and the server hold
     before = threading.active_count()
     with source.session() as connection:
         pages: Any = source.engine.read(connection, query)
         next(pages)
-        started = time.monotonic()
         pages.close()
-        assert time.monotonic() - started < 3
         assert threading.active_count() <= before  # one of an earlier test may end at the same time
-    started = time.monotonic()
     source.execute("DROP TABLE big")  # which waits for every query on it
-    assert time.monotonic() - started < 10
 
 
 def test_a_session_outlives_a_page_that_was_read_whole(source: Source) -> None:
@@ -108,16 +105,14 @@ def slow(source: Source) -> Query:
 
 def test_a_statement_that_takes_too_long_is_cancelled_and_says_so(source: Source) -> None:
     query = slow(source)
-    started = time.monotonic()
     with source.session(timeout_s=1) as connection, pytest.raises(QueryCancelled, match="slow"):
-        list(source.engine.read(connection, query))
-    assert time.monotonic() - started < 10
+        list(source.engine.read(connection, query))  # which would end by itself, without an error
 
 
 def in_the_middle(source: Source, query: Query, act: Callable[[int], Any]) -> TributaryError:
     """Run the query, do something to its session while it runs, and return how it ended."""
     with source.session() as connection:
-        timer = threading.Timer(0.5, lambda: act(*session_ids(source)))
+        timer = threading.Thread(target=lambda: act(*wait_for(lambda: session_ids(source, running=True))))
         timer.start()
         with pytest.raises(TributaryError) as caught:
             list(source.engine.read(connection, query))
@@ -146,7 +141,7 @@ def test_a_session_ended_between_two_pages_is_a_source_unavailable(server_source
         list(server_source.engine.read(connection, query))
         (number,) = session_ids(server_source)
         server_source.execute(kill.format(number))
-        time.sleep(0.2)
+        wait_for(lambda: not session_ids(server_source))
         with pytest.raises(SourceUnavailable):
             list(server_source.engine.read(connection, query))
         with pytest.raises(SourceUnavailable):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Queue
 from threading import BoundedSemaphore, Thread
@@ -70,6 +71,16 @@ class Step(Generic[ItemT]):
         self._thread.join()
         if self._failure is not None:
             raise self._failure
+
+    @property
+    def failed(self) -> bool:
+        """Say whether it has failed or was stopped."""
+        return self._failure is not None
+
+    def drain(self) -> None:
+        """Wait until everything handed on before a failure is done; never raises."""
+        self._queue.put(None)
+        self._thread.join()
 
     def stop(self) -> None:
         """Wait for the current item and drop the others; never raises."""
@@ -142,6 +153,19 @@ class ChunkWriter:
         if last or self._chunk.rows:
             self._store(last=last)
         self._storing.close()
+
+    def keep(self) -> None:
+        """Store the pages before the one that failed, so that the next attempt continues after them.
+
+        How far the threads have come then does not matter. An error here changes nothing: the caller
+        raises the one that ended the attempt.
+        """
+        self._parsing.drain()
+        self._encoding.drain()
+        with suppress(Exception):
+            if self._chunk.rows and not self._encoding.failed:
+                self._store(last=False)
+        self._storing.drain()
 
     def stop(self) -> None:
         """Drop what is not stored; called after `finish` or instead of it; never raises."""

@@ -251,8 +251,10 @@ class RangeReader:
                     writer.finish(last=False)
                 raise
             writer.finish(last=True)
-        except BaseException:
+        except BaseException as error:
             self.extraction.session.drop()  # it may be in the middle of an answer: see Engine.read
+            if self.part.order and isinstance(error, Exception) and not isinstance(error, OutOfTime):
+                writer.keep()
             raise
         finally:
             writer.stop()
