@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,24 @@ AWS_ERRORS = frozenset(  # from Lambda, not from our code (SFN:concepts-error-ha
         "Lambda.ServiceException",
         "Lambda.AWSLambdaException",
         "Lambda.SdkClientException",
-        "Lambda.TooManyRequestsException",
         "Lambda.ClientExecutionTimeoutException",
         "Lambda.Unknown",
         "Sandbox.Timedout",
     }
 )
+NO_ROOM = frozenset(  # from Lambda, when the account or the function has no capacity for the call yet
+    {
+        "Lambda.TooManyRequestsException",
+        "Lambda.ResourceNotReadyException",  # after weeks without calls, in a VPC
+        "Lambda.ResourceConflictException",  # a deploy is changing the function
+        "Lambda.ENINotReadyException",
+        "Lambda.ENILimitReachedException",
+        "Lambda.SubnetIPAddressLimitReachedException",
+        "Lambda.EC2ThrottledException",
+        "Lambda.EC2UnexpectedException",
+    }
+)
+LONGEST_EXTRACT_S = 900
 TYPES = frozenset({"Task", "Map", "Choice", "Wait", "Pass", "Succeed", "Fail"})
 TERMINAL = frozenset({"Succeed", "Fail"})
 JSONPATH = frozenset({"InputPath", "OutputPath", "ResultPath", "ResultSelector", "Parameters", "ItemsPath"})
@@ -136,17 +148,37 @@ def _state_faults(name: str, state: State) -> Iterator[str]:
 def _task_faults(name: str, state: State) -> Iterator[str]:
     if state.get("Resource") != "arn:aws:states:::lambda:invoke":
         yield f"{name}: calls {state.get('Resource')}, not a function"
-    expected = {error.__name__ for error in TransientError.__subclasses__()} | AWS_ERRORS
-    retries = state.get("Retry", [])
-    retried = {error for retry in retries for error in retry["ErrorEquals"]}
-    if retried != expected:
-        differing = ", ".join(sorted(retried ^ expected))
-        yield f"{name}: Retry must name exactly the transient errors and AWS's own: {differing}"
-    for retry in retries:
-        if (retry.get("MaxAttempts"), retry.get("JitterStrategy")) != (3, "FULL"):
-            yield f"{name}: Retry must try three times, with full jitter"
+    yield from (f"{name}: {fault}" for fault in _retry_faults(state.get("Retry", [])))
     if not _catches_all(state) and name not in LAST_TASKS:
         yield f"{name}: Catch does not take States.ALL, so a failure would end the run without a report"
+
+
+def _retry_faults(retries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    transient = {error.__name__ for error in TransientError.__subclasses__()}
+    expected = [transient | AWS_ERRORS, NO_ROOM]
+    retried = [set(retry["ErrorEquals"]) for retry in retries]
+    if retried != expected:
+        differing = ", ".join(sorted(set[str]().union(*retried) ^ set[str]().union(*expected)))
+        yield (
+            "Retry must name exactly the transient errors and AWS's own, then the errors of missing room: "
+            + (differing or "each in its entry")
+        )
+        return
+    if any(retry.get("JitterStrategy") != "FULL" for retry in retries):
+        yield "Retry must use full jitter"
+    if retries[0].get("MaxAttempts") != 3:
+        yield "Retry must try three times after a transient error"
+    if expected_wait_s(retries[1]) < 2 * LONGEST_EXTRACT_S:
+        yield "Retry must wait for room twice as long as an extraction may hold its slot"
+
+
+def expected_wait_s(retry: Mapping[str, Any]) -> float:
+    """Return how long a retrier with full jitter waits in all, on average."""
+    delays = (
+        min(retry["MaxDelaySeconds"], retry["IntervalSeconds"] * retry["BackoffRate"] ** attempt)
+        for attempt in range(retry["MaxAttempts"])
+    )
+    return sum(delays) / 2
 
 
 def _catches_all(state: State) -> bool:

@@ -35,5 +35,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         "run_id": outcome.plan.run_id,
         "status": "replaying" if outcome.plan.replay else "planned",
         "items": outcome.plan.items,
-        "max_concurrency": outcome.concurrency,
+        "max_concurrency": min(outcome.concurrency, environment.max_extractions),
     }

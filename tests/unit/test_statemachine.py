@@ -6,6 +6,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
+import botocore.session
 import pytest
 
 from statemachine import check
@@ -43,8 +44,12 @@ def test_an_alias_is_found_since_cloudformation_reads_it_as_text():
         (lambda s: s["Report"].update(Next="Failed"), "Ended is never reached"),
         (lambda s: s["Load"].pop("Next"), "Load: write exactly one of Next and End"),
         (lambda s: s["Load"].pop("Retry"), "Load: Retry must name exactly the transient errors"),
-        (lambda s: s["Load"]["Retry"][0]["ErrorEquals"].append("LoadFailed"), "and AWS's own: LoadFailed"),
+        (lambda s: s["Load"]["Retry"][0]["ErrorEquals"].append("LoadFailed"), "missing room: LoadFailed"),
         (lambda s: s["Load"]["Retry"][0].update(MaxAttempts=9), "Load: Retry must try three times"),
+        (lambda s: s["Load"]["Retry"].reverse(), "errors of missing room: each in its entry"),
+        (lambda s: s["Load"]["Retry"].pop(), "errors of missing room: Lambda.EC2Throttled"),
+        (lambda s: s["Load"]["Retry"][1].update(MaxAttempts=9), "Load: Retry must wait for room"),
+        (lambda s: s["Load"]["Retry"][1].update(JitterStrategy="NONE"), "Load: Retry must use full jitter"),
         (lambda s: s["Load"].pop("Catch"), "Load: Catch does not take States.ALL"),
         (lambda s: s["ExtractItems"].pop("Catch"), "ExtractItems: Catch does not take States.ALL"),
         (lambda s: s["Loaded"].pop("Default"), "Loaded: a choice without Default"),
@@ -68,3 +73,38 @@ def test_a_loop_without_an_end_is_found():
         "States": {"A": {"Type": "Pass", "Next": "B"}, "B": {"Type": "Pass", "Next": "A"}},
     }
     assert {"A never ends", "B never ends"} <= set(check.faults(machine))
+
+
+# Errors of Lambda's Invoke that a person must mend. Every other error of botocore's model is retried.
+PERMANENT = {
+    *(
+        "EC2AccessDenied",
+        "InvalidParameterValue",
+        "InvalidRequestContent",
+        "InvalidRuntime",
+        "InvalidZipFile",
+    ),
+    *("InvalidSecurityGroupID", "InvalidSubnetID", "ResourceNotFound", "UnsupportedMediaType"),
+    *("KMSAccessDenied", "KMSDisabled", "KMSInvalidState", "KMSNotFound", "RecursiveInvocation"),
+    *("RequestTooLarge", "SerializedRequestEntityTooLarge"),
+}
+# Of features that no function here uses.
+UNUSED = ("EFS", "SnapStart", "S3Files", "Durable", "CodeArtifact", "RuntimeAlias", "RuntimeVersion")
+UNUSED_NAMES = {"NoPublishedVersion", "ModeNotSupported", "ServiceQuotaExceeded"}
+
+
+def test_every_error_of_an_invocation_is_retried_or_needs_a_person():
+    model = botocore.session.get_session().get_service_model("lambda")
+    names = {shape.name.removesuffix("Exception") for shape in model.operation_model("Invoke").error_shapes}
+    used = {name for name in names - UNUSED_NAMES if not name.startswith(UNUSED)}
+    retried = {
+        error.removeprefix("Lambda.").removesuffix("Exception") for error in check.AWS_ERRORS | check.NO_ROOM
+    }
+    assert used <= retried | PERMANENT
+    assert not retried & PERMANENT
+
+
+def test_a_run_waits_for_room_for_as_long_as_extractions_hold_their_slots_and_not_for_many_events():
+    [_, patient] = MACHINE["States"]["Load"]["Retry"]
+    assert check.expected_wait_s(patient) == pytest.approx(2857.5)
+    assert 3 * patient["MaxAttempts"] < 100  # events: scheduled, started, failed

@@ -109,6 +109,8 @@ class _PipelineWarehouse(_Warehouse):
 class PlanEnvironment(_RawBucket, _Sources, _PipelineWarehouse):
     """What Plan reads from its environment."""
 
+    max_extractions: int = Field(default=40, ge=1)  # of a run at once, so that they fit the account
+
 
 class ExtractEnvironment(_RawBucket):
     """What Extract reads from its environment."""
