@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test fixtures test-external soak bench cost pictures lint format validate types sources build package-check deploy clean
+.PHONY: help setup demo test fixtures test-external soak bench cost scale pictures lint format validate types sources build package-check deploy clean
 
 PYTHON := .venv/bin/python
 SAM := .venv-sam/bin/sam
@@ -59,6 +59,9 @@ bench: setup bench/.venv/.ready ## Measure extraction beside other tools, on the
 
 cost: setup ## Write the tables of docs/performance.md that are computed from bench/results
 	PYTHONPATH=layers/tributary $(PYTHON) -m bench.tables
+
+scale: setup ## Write the table of docs/scale.md, of how many events a run's history gets
+	PYTHONPATH=layers/tributary $(PYTHON) -m bench.history
 
 pictures: setup bench/.venv/.ready ## Draw docs/dashboard.png from what runs in the local stack emit
 	$(PYTHON) -m bench.dashboard

@@ -178,7 +178,7 @@ def expected_wait_s(retry: Mapping[str, Any]) -> float:
         min(retry["MaxDelaySeconds"], retry["IntervalSeconds"] * retry["BackoffRate"] ** attempt)
         for attempt in range(retry["MaxAttempts"])
     )
-    return sum(delays) / 2
+    return float(sum(delays)) / 2
 
 
 def _catches_all(state: State) -> bool:

@@ -17,6 +17,7 @@ from tributary.loading.control_rows import contents
 from tributary.loading.external_tables import ExternalTableUpdate, LoadedTable
 from tributary.loading.failures import failed
 from tributary.loading.outcomes import after
+from tributary.loading.pacing import CallPace
 from tributary.loading.run_load import RunLoad
 from tributary.loading.submission import submit
 from tributary.model.ledger import Ledger, TableLoad
@@ -26,11 +27,8 @@ from tributary.storage import object_keys
 from tributary.storage.bucket import body, parse
 
 IN_FLIGHT_AT_MOST = 8  # batches of one run that are under way in the warehouse
-PATIENCE_S = 2.0  # a call continues while tables make progress: a Wait would cost each of them a second
-CALL_AT_MOST_S = 60.0  # well below the function's timeout
 EXTERNAL_TABLES_AT_MOST_S = 90.0  # of the same call, after everything is loaded
 PAUSES_S = (0.03, 0.1)  # between two polls: after progress, and at most
-WAIT_AT_MOST_S = 60
 READERS = 16
 
 ENDED = ("loaded", "failed")
@@ -46,7 +44,7 @@ class LoadProgress:
 
 
 def load_run(run: RunLoad, failed_items: Mapping[int, str]) -> LoadProgress:
-    """Advance every table as far as the warehouse allows; return after PATIENCE_S without progress.
+    """Advance every table as far as the warehouse allows; return after a time without progress.
 
     `failed_items`: the error's name of each item whose extraction gave up. Raises LeaseLost if the
     fence of a newer run stops a batch.
@@ -54,11 +52,10 @@ def load_run(run: RunLoad, failed_items: Mapping[int, str]) -> LoadProgress:
     key = object_keys.ledger(run.plan.source, run.plan.run_id)
     ledger, etag = _open(run, key, failed_items)
     began = time.monotonic()
-    ends = began + CALL_AT_MOST_S
-    give_up = began + PATIENCE_S
+    pace = CallPace(began, max(0.0, time.time() - (ledger.opened_at or time.time())))
     pause_s = PAUSES_S[0]
     while not _ended(ledger):
-        late = time.monotonic() > min(give_up, ends)
+        late = pace.is_over(time.monotonic())
         tables = _advance(run, ledger.tables)
         progress = tables != ledger.tables
         if progress or late:
@@ -69,11 +66,10 @@ def load_run(run: RunLoad, failed_items: Mapping[int, str]) -> LoadProgress:
                 return LoadProgress(done=False, wait_s=1)  # another Load works on the same run
             ledger, etag = advanced, written
         if progress:
-            give_up, pause_s = time.monotonic() + PATIENCE_S, PAUSES_S[0]
-        elif late:
-            return LoadProgress(done=False, wait_s=min(WAIT_AT_MOST_S, round(1.3**ledger.idle_calls)))
-        if time.monotonic() > ends:
-            return LoadProgress(done=False, wait_s=1)
+            pace.made_progress(time.monotonic())
+            pause_s = PAUSES_S[0]
+        if (late and not progress) or pace.is_over(time.monotonic()):
+            return LoadProgress(done=False, wait_s=pace.wait_s(time.monotonic(), ledger.idle_calls))
         if not _ended(ledger):
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, PAUSES_S[1])
@@ -93,7 +89,7 @@ def _open(run: RunLoad, key: str, failed_items: Mapping[int, str]) -> tuple[Ledg
                 for table in item.tables:
                     tables.setdefault(table.number, []).append((number, table))
             loads = readers.map(lambda places: _first_entry(run, places, failed_items), tables.values())
-            run.bucket.create(key, body(Ledger(tables=tuple(loads))))
+            run.bucket.create(key, body(Ledger(opened_at=time.time(), tables=tuple(loads))))
     content = run.bucket.read(key)
     if content is None:
         raise PlanOutdated(f"{key} is missing; start the source's run again")

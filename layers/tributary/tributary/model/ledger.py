@@ -34,5 +34,6 @@ class Ledger(Document):
     """The load of a whole run, one object, written by compare-and-set."""
 
     format: Format = FORMAT
+    opened_at: float | None = None  # when the run's first call of Load was, in seconds since 1970
     idle_calls: int = 0  # calls of Load since a table last made progress: the wait grows with them
     tables: tuple[TableLoad, ...] = ()
