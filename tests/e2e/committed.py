@@ -1,4 +1,4 @@
-"""What a source has committed, told by who wrote it: the measure of what the warehouse must hold.
+"""What a source has committed, recorded by who wrote it: the measure of what the warehouse must hold.
 
 Nothing here asks the source or knows how the product reads it. Times are `time.monotonic()`.
 """
@@ -29,7 +29,7 @@ class Row:
 
 @dataclass
 class Change:
-    """A row of a transaction: its new values, None where it is deleted."""
+    """A row of a transaction: its new values, None if it is deleted."""
 
     table: str
     key: int

@@ -78,11 +78,15 @@ class Company:
         api = self.client("redshift-data")
         where = {"WorkgroupName": self.stack.outputs["WarehouseWorkgroup"]}
         sent = api.execute_statement(Sql=sql, Database=self.stack.outputs["WarehouseDatabase"], **where)
-        while (told := api.describe_statement(Id=sent["Id"]))["Status"] in ("SUBMITTED", "PICKED", "STARTED"):
+        while (statement := api.describe_statement(Id=sent["Id"]))["Status"] in (
+            "SUBMITTED",
+            "PICKED",
+            "STARTED",
+        ):
             time.sleep(0.02)
-        assert told["Status"] == "FINISHED", told.get("Error")
+        assert statement["Status"] == "FINISHED", statement.get("Error")
         rows: list[Row] = []
-        if not told["HasResultSet"]:
+        if not statement["HasResultSet"]:
             return rows
         token: dict[str, str] = {}
         while True:
@@ -108,27 +112,27 @@ class Company:
         return arn
 
     def wait(self, arn: str, *, seconds: float = PATIENCE_S) -> Ended:
-        """Return how the execution ended; fails the test where it does not."""
+        """Return how the execution ended; the test fails if it does not."""
         give_up = time.monotonic() + seconds
         states = self.client("stepfunctions")
-        while (told := states.describe_execution(executionArn=arn))["status"] == "RUNNING":
+        while (described := states.describe_execution(executionArn=arn))["status"] == "RUNNING":
             left = give_up - time.monotonic()
             assert left > 0, f"{arn} still runs after {seconds} s"
             self.stack.await_end(arn, min(left, 60))
         return Ended(
             arn=arn,
-            status=told["status"],
-            error=told.get("error"),
-            output=json.loads(told["output"]) if told.get("output") else None,
+            status=described["status"],
+            error=described.get("error"),
+            output=json.loads(described["output"]) if described.get("output") else None,
             report=self.report(arn),
         )
 
     def wait_until(self, holds: Callable[[], bool], *, seconds: float = PATIENCE_S) -> None:
-        """Return once it holds; fails the test where it never does."""
+        """Return when the condition holds; the test fails if it never does."""
         wait_for(holds, seconds=seconds)
 
     def report(self, arn: str) -> dict[str, Any] | None:
-        """Return the report of an execution, None where it wrote none."""
+        """Return the report of an execution, None if it wrote none."""
         bucket, s3 = self.stack.outputs["RawBucketName"], self.client("s3")
         source = json.loads(self.client("stepfunctions").describe_execution(executionArn=arn)["input"]).get(
             "source", ""
@@ -143,8 +147,8 @@ class Company:
     def keys(self, prefix: str) -> list[str]:
         """Return the keys of the raw bucket under a prefix, in order."""
         pages = self.client("s3").get_paginator("list_objects_v2")
-        found = pages.paginate(Bucket=self.stack.outputs["RawBucketName"], Prefix=prefix)
-        return [entry["Key"] for page in found for entry in page.get("Contents", [])]
+        pages_of_keys = pages.paginate(Bucket=self.stack.outputs["RawBucketName"], Prefix=prefix)
+        return [entry["Key"] for page in pages_of_keys for entry in page.get("Contents", [])]
 
     def document(self, key: str) -> Any:
         """Return a JSON object of the raw bucket."""

@@ -50,8 +50,8 @@ def full_name(source: Source, table: str = "orders") -> str:
 
 def failures(ended: Ended) -> list[Any]:
     """Return what failed, for the message of an assertion."""
-    told = [ended.report or {}, *(ended.report or {}).get("tables", [])]
-    return [one["failure"] for one in told if one.get("failure")]
+    parts = [ended.report or {}, *(ended.report or {}).get("tables", [])]
+    return [one["failure"] for one in parts if one.get("failure")]
 
 
 def only_table(ended: Ended) -> dict[str, Any]:

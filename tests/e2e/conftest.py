@@ -28,6 +28,6 @@ def company(
     mariadb = request.getfixturevalue("mariadb") if mariadb_server.available() else None
     with spawn(directory / "stack", sources=sources, environment=ENVIRONMENT) as stack:
         mailbox = Mailbox.open(stack)
-        told = WrittenOutput(stack, mailbox)
-        yield Company(stack, Path(sources), postgres, mariadb, directory, mailbox, told)
-        assert planted(told.new()) == []  # what no test has searched yet
+        output = WrittenOutput(stack, mailbox)
+        yield Company(stack, Path(sources), postgres, mariadb, directory, mailbox, output)
+        assert planted(output.new()) == []  # what no test has searched yet

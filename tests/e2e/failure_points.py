@@ -64,10 +64,10 @@ class FailingClient:
         self._point = point
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._client, name)
+        attribute = getattr(self._client, name)
         if name in ("exceptions", "meta"):
-            return found
-        return lambda *args, **kwargs: self._point.call(found, *args, **kwargs)
+            return attribute
+        return lambda *args, **kwargs: self._point.call(attribute, *args, **kwargs)
 
 
 class Attempt:

@@ -1,4 +1,4 @@
-"""What must hold of the warehouse after each run, told by the driver's own log of commits.
+"""What must hold of the warehouse after each run, computed from the driver's own log of commits.
 
 A usual run brings what was committed before it began. A window brings what lies in it, and harms
 nothing else. A replay brings nothing: it asks no source, so all that it promises is the state that the
@@ -45,8 +45,8 @@ class Asked:
         return not (self.replay or self.before)
 
     def __str__(self) -> str:
-        said = {name: value for name, value in vars(self).items() if value}
-        return f"run {said}" if said else "run"
+        fields = {name: value for name, value in vars(self).items() if value}
+        return f"run {fields}" if fields else "run"
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Run:
     """
 
     arn: str
-    asked: Asked
+    request: Asked
     began: float
     settled: float
     columns: dict[str, set[str]]
@@ -87,42 +87,42 @@ class Judge:
     gone: set[str] = field(default_factory=set)
     first: float | None = None  # when the first run began
 
-    def begin(self, arn: str, asked: Asked) -> Run:
+    def begin(self, arn: str, request: Asked) -> Run:
         """Return a run that begins now."""
         began = time.monotonic()
         self.first = self.first or began
         settled = min([began, *(one.began for one in self.made.open), *(one.began for one in self.zombies)])
         columns = {name: set(table.columns) for name, table in self.made.tables.items()}
-        return Run(arn, asked, began, settled, columns)
+        return Run(arn, request, began, settled, columns)
 
     def check(self, run: Run, report: dict[str, Any] | None, before: State | None = None) -> None:
         """Check what a run that was reported has done; `before` is what stood there, of a replay."""
         assert report is not None, "the run has no report"
-        if run.asked.since and report.get("failure"):
+        if run.request.since and report.get("failure"):
             self.check_refused(run, report["failure"])
             return
         assert report.get("failure") is None, report["failure"]
-        told = {table["table"]: table for table in report["tables"]}
-        failed = {name for name in self.made.tables if told.get(self._name(name), {}).get("failure")}
+        table_reports = {table["table"]: table for table in report["tables"]}
+        failed = {name for name in self.made.tables if table_reports.get(self._name(name), {}).get("failure")}
         for name in failed:
-            self.made.tell(f"  {name} fails: {told[self._name(name)]['failure']['error']}")
-        if run.asked.replay:
-            self.check_replay(run, failed, told, before)
+            self.made.tell(f"  {name} fails: {table_reports[self._name(name)]['failure']['error']}")
+        if run.request.replay:
+            self.check_replay(run, failed, table_reports, before)
             return
-        assert failed <= run.altered, told
-        for name in run.asked.tables or self.made.tables:
+        assert failed <= run.altered, table_reports
+        for name in run.request.tables or self.made.tables:
             if name in failed:
                 continue
             since = self._since(run, name)
-            if run.asked.usual or not (run.asked.part or name in APPENDED):
+            if run.request.usual or not (run.request.part or name in APPENDED):
                 self.brought[name] = Brought(run, since)
             self.made.tables[name].missed &= run.columns[name]
-            if name == "images" or (run.asked.full_refresh and name != "versions"):
+            if name == "images" or (run.request.full_refresh and name != "versions"):
                 self.gone.discard(name)  # a history's older versions are in the raw layer alone
         self.check_all()
 
     def check_all(self) -> None:
-        """Check that what the runs have brought so far stands there."""
+        """Check that the warehouse has what the runs have loaded so far."""
         for name, brought in self.brought.items():
             self.check_table(brought, name, self.made.tables[name])
 
@@ -131,24 +131,26 @@ class Judge:
         assert failure["error"] == "ConfigError", failure
         assert "must be read whole" in failure["message"], failure
         self.made.tell(f"  refused: {failure['message']}")
-        assert any(map(self._is_to_be_read_whole, run.asked.tables or ())), failure
+        assert any(map(self._is_to_be_read_whole, run.request.tables or ())), failure
         self.check_all()
 
     def _is_to_be_read_whole(self, name: str) -> bool:
         brought = self.brought.get(name)
         if brought is None or (self.made.tables[name].altered or 0) > brought.run.began:
             return True
-        asked = f"SELECT watermark FROM public.etl_control WHERE table_name = '{self._name(name)}' "
+        query = f"SELECT watermark FROM public.etl_control WHERE table_name = '{self._name(name)}' "
         with self.warehouse() as session:
-            rows = session.run(f"{asked} AND source_name = '{self.made.source.name}' ORDER BY run_id")
+            rows = session.run(f"{query} AND source_name = '{self.made.source.name}' ORDER BY run_id")
         return bool(rows) and rows[-1][0] is None
 
-    def check_replay(self, run: Run, failed: set[str], told: Any, before: State | None) -> None:
+    def check_replay(self, run: Run, failed: set[str], reported: Any, before: State | None) -> None:
         """Check that a replay has changed nothing, and was refused only where the raw layer is not whole."""
-        assert failed <= self.gone, told
-        assert {told[self._name(name)]["failure"]["error"] for name in failed} <= {"ReplayRefused"}, told
-        for name in run.asked.tables or self.brought:
-            assert self._name(name) in told, f"{name} was loaded, and is not replayed: {told}"
+        assert failed <= self.gone, reported
+        assert {reported[self._name(name)]["failure"]["error"] for name in failed} <= {"ReplayRefused"}, (
+            reported
+        )
+        for name in run.request.tables or self.brought:
+            assert self._name(name) in reported, f"{name} was loaded, and is not replayed: {reported}"
         after = self.state() if before is not None else {}
         for name, (columns, rows) in (before or {}).items():
             assert name in after, f"a replay has lost {name}"
@@ -174,16 +176,16 @@ class Judge:
         versions = name == "versions"
         shown = ", ".join(["id", *columns])
         rows = self.ask(f"SELECT {shown} FROM {{}}{' WHERE is_current' if versions else ''}", name)
-        found = {row[0]: row[1:] for row in rows}
-        assert len(found) == len(rows), f"{name} has rows twice: {rows}"
+        loaded = {row[0]: row[1:] for row in rows}
+        assert len(loaded) == len(rows), f"{name} has rows twice: {rows}"
         if name != "events":  # a counter's horizon is known a run later
             for key, row in table.unchanged_since(brought.since):
                 wanted = tuple(row.values[column] for column in columns)
-                assert found.get(key) == wanted, f"{name}, row {key}: {found.get(key)}, not {wanted}"
+                assert loaded.get(key) == wanted, f"{name}, row {key}: {loaded.get(key)}, not {wanted}"
         base = self.ask(f"SELECT id, {', '.join(BASE)} FROM {{}}", name)
         assert set(base) <= table.ever, f"{name} has what was never committed: {set(base) - table.ever}"
-        if brought.run.asked.full_refresh or name == "images":
-            left = set(found) & table.gone_before(brought.since)
+        if brought.run.request.full_refresh or name == "images":
+            left = set(loaded) & table.gone_before(brought.since)
             assert not left, f"{name} has rows that were deleted: {left}"
         if versions:
             self.check_versions()
@@ -216,9 +218,9 @@ class Judge:
         return sorted(self.ask(f"SELECT {shown}, {stamp} FROM {{}} WHERE is_current", "versions"), key=repr)
 
     def state(self) -> State:
-        """Return all that stands in the source's tables, but for when it was loaded."""
+        """Return all rows of the source's tables, except when they were loaded."""
         name = self.made.source.name
-        found: State = {}
+        rows_of_tables: State = {}
         with self.warehouse() as session:
             listed = session.run(
                 "SELECT table_name, string_agg(quote_ident(column_name), ', ' ORDER BY column_name) "
@@ -227,8 +229,8 @@ class Judge:
             )
             for table, columns in listed:
                 rows = session.run(f'SELECT {columns} FROM "{name}"."{table}"')
-                found[table] = (columns, sorted(map(tuple, rows), key=repr))
-        return found
+                rows_of_tables[table] = (columns, sorted(map(tuple, rows), key=repr))
+        return rows_of_tables
 
     def ask(self, sql: str, table: str) -> list[tuple[Any, ...]]:
         """Return rows of a table, `{}` in the statement, from the warehouse's own server."""

@@ -115,14 +115,14 @@ class RandomRuns:
 
     # --- runs -----------------------------------------------------------------------------------
 
-    def run(self, asked: Asked, *, faults: bool) -> None:
+    def run(self, request: Asked, *, faults: bool) -> None:
         """Run the source once, in one way or another, and check what it must have brought."""
         by_machine = self.chance.random() < 0.15
-        run = self.judge.begin(self.steps.execution(), asked)
+        run = self.judge.begin(self.steps.execution(), request)
         if by_machine:
-            self.made.tell(f"the state machine's {asked}")
-            before = self.judge.state() if asked.replay and not self.zombies else None
-            ended = self.made.source.run(**self._input(asked))
+            self.made.tell(f"the state machine's {request}")
+            before = self.judge.state() if request.replay and not self.zombies else None
+            ended = self.made.source.run(**self._input(request))
             self.judge.check(run, ended.report, before)
             return
         self.steps.running.add(run.arn)
@@ -133,28 +133,38 @@ class RandomRuns:
         finally:
             self.steps.running.discard(run.arn)
 
-    def _names(self, asked: Asked) -> tuple[str, ...] | None:
-        tables = asked.tables
+    def _names(self, request: Asked) -> tuple[str, ...] | None:
+        tables = request.tables
         return None if tables is None else tuple(full_name(self.made.source, name) for name in tables)
 
-    def _input(self, asked: Asked) -> dict[str, Any]:
+    def _input(self, request: Asked) -> dict[str, Any]:
         """Return the execution's input."""
-        fields = {"full_refresh": asked.full_refresh, "replay": asked.replay}
-        bounds = {"tables": self._names(asked), "from": asked.since, "to": asked.before}
+        fields = {"full_refresh": request.full_refresh, "replay": request.replay}
+        bounds = {"tables": self._names(request), "from": request.since, "to": request.before}
         return {**fields, **{name: value for name, value in bounds.items() if value is not None}}
 
-    def _request(self, asked: Asked) -> dict[str, Any]:
+    def _request(self, read_request: Asked) -> dict[str, Any]:
         """Return the fields of Plan's request."""
         what: RequestKind | None = (
-            "replay" if asked.replay else "window" if asked.before else "from" if asked.since else None
+            "replay"
+            if read_request.replay
+            else "window"
+            if read_request.before
+            else "from"
+            if read_request.since
+            else None
         )
-        bounds = Bounds(what=what, since=asked.since, before=asked.before) if what else None
-        return {"tables": self._names(asked), "full_refresh": asked.full_refresh, "asked": bounds}
+        bounds = Bounds(what=what, since=read_request.since, before=read_request.before) if what else None
+        return {
+            "tables": self._names(read_request),
+            "full_refresh": read_request.full_refresh,
+            "asked": bounds,
+        }
 
     def _steps(self, run: Run, *, faults: bool) -> None:
         broken = self.chance.choice([None, "plan", "extract", "extract", "load", "load"]) if faults else None
-        self.made.tell(f"{run.asked}, broken {broken}")
-        request = self._request(run.asked)
+        self.made.tell(f"{run.request}, broken {broken}")
+        request = self._request(run.request)
         try:
             outcome = self._step(
                 "plan", broken, lambda point: self.steps.plan(run.arn, point, **request), faults=faults
@@ -165,7 +175,7 @@ class RandomRuns:
             return
         plan = outcome.plan
         assert plan is not None, "the lease is held by an execution that runs"
-        before = self.judge.state() if run.asked.replay else None
+        before = self.judge.state() if run.request.replay else None
         self._read(run, plan, broken, faults=faults)
         self._meanwhile(run, faults=faults)
         load = partial(self.steps.load, plan.run_id)

@@ -53,7 +53,7 @@ class RandomSource:
     open: list[Open] = field(default_factory=list)
     keys: int = 0
     notes: int = 0
-    told: list[str] = field(default_factory=list)  # what happened, for a failure's message
+    happened: list[str] = field(default_factory=list)  # what happened, for a failure's message
 
     @classmethod
     def make(cls, source: Source, chance: random.Random) -> RandomSource:
@@ -121,7 +121,7 @@ class RandomSource:
 
     def tell(self, what: str) -> None:
         """Note what happened, and when."""
-        self.told.append(f"{time.monotonic():.3f} {what}")
+        self.happened.append(f"{time.monotonic():.3f} {what}")
 
     def change(self) -> None:
         """Commit a transaction of one to three rows."""
@@ -148,7 +148,7 @@ class RandomSource:
         time.sleep({"postgresql": 1.2, "mysql": 3.2}[self.source.engine])  # ages are in whole seconds there
 
     def alter(self) -> set[str]:
-        """Alter, empty or remake a table, and return its name; where somebody is in the way, leave it."""
+        """Alter, empty or recreate a table and return its name; leave it if a lock is in the way."""
         name = self.chance.choice(sorted(self.tables))
         if any(change.table == name for opened in self.open for change in opened.changes):
             return set()

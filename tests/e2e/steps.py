@@ -69,7 +69,7 @@ class Steps:
         machine: str = self.company.stack.outputs["StateMachineArn"]
         return machine.replace(":stateMachine:", ":execution:") + f":{uuid4()}"
 
-    def plan(self, arn: str, point: FailurePoint, **asked: Any) -> PlanOutcome:
+    def plan(self, arn: str, point: FailurePoint, **request_fields: Any) -> PlanOutcome:
         """Plan a run; `asked` are more fields of the request."""
         around = PlanContext(
             sources=self.company.sources,
@@ -78,7 +78,9 @@ class Steps:
             secrets=self.company.client("secretsmanager"),
             is_running=self.running.__contains__,
         )
-        return plan_run(RunRequest(self.source.name, arn, "2026-01-01T00:00:00.000Z", **asked), around)
+        return plan_run(
+            RunRequest(self.source.name, arn, "2026-01-01T00:00:00.000Z", **request_fields), around
+        )
 
     def extract(self, run_id: str, item: int, point: FailurePoint, turn: Turn | None = None) -> bool:
         """Extract an item, every page a chunk."""
@@ -126,7 +128,7 @@ def role_client(company: Company, service: str, function: str) -> Any:
     """Return the one client of a service with the rights of a function's role."""
     key = f"{service} of {function}"
     if key not in company.clients:
-        found = company.client("lambda").get_function_configuration(
+        configuration = company.client("lambda").get_function_configuration(
             FunctionName=company.stack.functions[function]
         )
         made = client(service, company.stack.endpoint_url)
@@ -134,7 +136,7 @@ def role_client(company: Company, service: str, function: str) -> Any:
             service,
             endpoint_url=company.stack.endpoint_url,
             region_name=REGION,
-            aws_access_key_id=access_key(found["Role"].rpartition("/")[2]),
+            aws_access_key_id=access_key(configuration["Role"].rpartition("/")[2]),
             aws_secret_access_key="local",
             config=made.meta.config,
         )

@@ -48,8 +48,8 @@ def not_given(company: Company) -> Iterator[None]:
 
 
 def read(source: Source, access: str | None) -> None:
-    said = f", access: {access}" if access else ""
-    source.file(f"tables: [{{name: public.people, mode: replace{said}}}]")
+    setting = f", access: {access}" if access else ""
+    source.file(f"tables: [{{name: public.people, mode: replace{setting}}}]")
 
 
 def test_access_is_given_after_the_load_changed_with_the_file_and_taken_back(company: Company) -> None:
@@ -60,7 +60,7 @@ def test_access_is_given_after_the_load_changed_with_the_file_and_taken_back(com
     )
     read(source, None)
     only_table(source.run())
-    assert seen(source) == []  # what a file says nothing of is granted to nobody
+    assert seen(source) == []  # what a file says nothing of is granted to no one
 
     read(source, "{columns: {exclude: [region]}, mask: {email: hash, born: 'null'}, rows: {region: [EU]}}")
     only_table(source.run())
@@ -77,7 +77,7 @@ def test_access_is_given_after_the_load_changed_with_the_file_and_taken_back(com
     company.wait_until(lambda: seen(source) == ["id", "email", "born"])
     assert protected(source) == ["", "born", "email"]
 
-    source.sql("ALTER TABLE people ALTER id TYPE bigint")  # the table is made anew, and nothing stays on it
+    source.sql("ALTER TABLE people ALTER id TYPE bigint")  # the table is recreated, and nothing stays on it
     with not_given(company):
         changed = only_table(source.run())
         assert "id: INTEGER → BIGINT" in str(changed["notes"])
@@ -96,7 +96,7 @@ def test_access_is_given_after_the_load_changed_with_the_file_and_taken_back(com
         only_table(source.run())
         assert seen(source) == list(COLUMNS)
     company.wait_until(lambda: seen(source) == [*COLUMNS, "phone"])
-    assert protected(source) == ["email", "phone"]  # the old addresses still stand there
+    assert protected(source) == ["email", "phone"]  # the old addresses are still in the table
 
     read(source, "none")
     only_table(source.run())

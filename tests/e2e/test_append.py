@@ -52,11 +52,11 @@ def test_settled_rows_are_appended_once_and_unsettled_ones_later(
     add(source, 4, 5, since="90 MINUTE")
     source.sql("INSERT INTO events VALUES (6, 'n', '2999-01-01 10:00:00')")
 
-    told = only_table(source.run())
+    table = only_table(source.run())
 
-    assert told["rows_read"] == 2
+    assert table["rows_read"] == 2
     assert (
-        "1 rows are dated beyond the source's clock; they are appended when it reaches them" in told["notes"]
+        "1 rows are dated beyond the source's clock; they are appended when it reaches them" in table["notes"]
     )
     assert in_warehouse(source, "events", "id") == [(1,), (2,), (3,), (4,), (5,)]
     source.sql("UPDATE events SET stamp = " + ago(engine, "80 MINUTE") + " WHERE id = 6")
@@ -135,7 +135,7 @@ def test_snapshots_stand_beside_each_other(company: Company, engine: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "note"),
     [
         ("cursor: stamp, overlap: 1 hour", "has an overlap, but an append reads each row once"),
         ("cursor: maybe, nulls: include", 'cursor column "maybe" of main.events is nullable, and rows'),
@@ -144,7 +144,7 @@ def test_snapshots_stand_beside_each_other(company: Company, engine: str) -> Non
     ],
 )
 def test_an_append_that_could_lose_or_repeat_rows_is_refused(
-    company: Company, settings: str, said: str
+    company: Company, settings: str, note: str
 ) -> None:
     source = events(company, "sqlite")
     add(source, 1)
@@ -154,4 +154,4 @@ def test_an_append_that_could_lose_or_repeat_rows_is_refused(
     failure = source.run().table("main.events")["failure"]
 
     assert failure["error"] == "TableRefused"
-    assert said in failure["message"]
+    assert note in failure["message"]

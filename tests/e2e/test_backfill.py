@@ -1,4 +1,4 @@
-"""Rows read again because somebody asked for them: from a value on, or within a window, and nothing else."""
+"""Rows read again on request: from a value on, or within a window, and nothing else."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ def test_a_window_leaves_the_watermark_and_from_a_value_on_it_goes_on(company: C
     assert notes(source, "history") == changed
     assert notes(source, "append") == [(n, "old") for n in range(1, 6)] + [(33, "late")]
     assert {mode: source.watermark(names[mode]) for mode in MODES} == before
-    asked = company.warehouse(
+    requests = company.warehouse(
         "SELECT asked_for, SUBSTRING(asked_from, 1, 10), SUBSTRING(asked_to, 1, 10), records_processed "
         f"FROM public.etl_control WHERE source_name = '{source.name}' AND table_name = '{names['merge']}' "
         "ORDER BY run_id"
     )
-    assert asked == [(None, None, None, 5), *[("window", "2026-01-02", "2026-01-04", 3)] * 2]
+    assert requests == [(None, None, None, 5), *[("window", "2026-01-02", "2026-01-04", 3)] * 2]
 
     for mode in MODES:
         source.sql(f"INSERT INTO {mode} VALUES (6, 'next', '{DAY.format(6)}')")
@@ -101,9 +101,9 @@ def test_a_window_leaves_the_watermark_and_from_a_value_on_it_goes_on(company: C
     beyond = source.run(tables=list(names.values()), **{"from": DAY.format(9)})
     assert beyond.status == "SUCCEEDED"  # and skips nothing
     for name in names.values():
-        told = beyond.table(name)
-        assert (told["rows_read"], told["asked"]) == (1, "from")
-        assert "from is above the watermark, so the run reads what is new and nothing again" in told["notes"]
+        table = beyond.table(name)
+        assert (table["rows_read"], table["asked"]) == (1, "from")
+        assert "from is above the watermark, so the run reads what is new and nothing again" in table["notes"]
     assert [in_warehouse(source, mode, "id", "at") for mode in MODES] == [
         in_source(source, mode, "id", "at") for mode in MODES
     ]
@@ -140,10 +140,10 @@ def test_what_cannot_be_read_again_is_refused_before_anything_is(company: Compan
         ),
         ({"tables": ["counted"], "from": "1.5"}, "which is integer; write one such as 41"),
     ]
-    for fields, said in refusals:
+    for fields, expected in refusals:
         ended = source.run(**fields)
         assert ended.report is not None
         failure = ended.report["failure"]
         assert failure["error"] == "ConfigError", (fields, ended.report)
-        assert said in failure["message"]
+        assert expected in failure["message"]
         assert day not in failure["message"]

@@ -32,7 +32,7 @@ def told(company: Company, ended: Ended) -> str:
 
 
 def is_free(source: Source) -> bool:
-    """Say whether nobody holds the source's lease."""
+    """Return whether the source's lease is free."""
     key = f"_leases/{source.name}.json"
     return key not in source.company.keys(key) or source.company.document(key).get("execution_arn") is None
 
@@ -42,7 +42,7 @@ FILES = {
         "sekret: x\n" + TABLES,
         'line 3, sekret: unknown key "sekret"; did you mean "secret"?',
     ),
-    "a key that stands twice": (
+    "a key that is written twice": (
         TABLES + "max_connections: 2\nmax_connections: 3\n",
         "max_connections: ",
     ),
@@ -57,14 +57,14 @@ FILES = {
 def test_a_faulty_file_is_refused_by_line_and_field(company: Company, fault: str) -> None:
     source = shop(company)
     assert source.run().status == "SUCCEEDED"
-    text, said = FILES[fault]
+    text, expected = FILES[fault]
     source.file(text)
 
     message = told(company, source.run())
 
     assert "ConfigError" in message
     assert f"{source.name}.yaml, line" in message
-    assert said in message
+    assert expected in message
     assert source.loaded("things", "id") == [(1,), (2,)]
     assert is_free(source)
 
@@ -98,12 +98,12 @@ INPUTS: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("fault", INPUTS)
 def test_a_faulty_input_is_refused_by_field(company: Company, fault: str) -> None:
     source = shop(company)
-    given, said = INPUTS[fault]
+    given, expected = INPUTS[fault]
 
     message = told(company, source.run(**given))
 
     assert "ConfigError" in message
-    assert said in message
+    assert expected in message
     assert is_free(source)
     assert source.run().status == "SUCCEEDED"
 
@@ -131,7 +131,7 @@ class Fault:
 
     change: dict[str, Any] | str | None
     error: str
-    said: str
+    expected: str
 
 
 SECRETS = {
@@ -164,7 +164,7 @@ def test_a_secret_that_cannot_be_used_says_so(company: Company, engine: str, fau
 
     message = told(company, ended)
     assert wrong.error in message
-    assert wrong.said in message
+    assert wrong.expected in message
     assert ended.report is not None
     assert ended.report["failure"]["error"] == wrong.error
     assert is_free(source)
@@ -215,7 +215,7 @@ def test_a_host_that_does_not_answer_is_tried_again_and_then_reported(company: C
     assert source.run().status == "SUCCEEDED"
 
 
-STATED = {  # a table each, next to one that is right: how it is made, how it is configured, what is said
+STATED = {  # a table each, next to one that is right: how it is made, how it is configured, the message
     "without_key": (
         "id int, at timestamp NOT NULL",
         "mode: merge, cursor: at",
@@ -284,13 +284,13 @@ def test_a_table_that_cannot_be_read_fails_by_name(
     company: Company, faulty: tuple[Source, Ended, Ended], table: str
 ) -> None:
     _, _, ended = faulty
-    error, said = STATED[table][2:] if table in STATED else ENTRIES[table][1:]
+    error, expected = STATED[table][2:] if table in STATED else ENTRIES[table][1:]
     name = f"public.{table}" if table in STATED else table
 
     failure = ended.table(name)["failure"]
 
     assert failure["error"] == error
-    assert said in failure["message"]
+    assert expected in failure["message"]
     assert f"{name}: {error}: {failure['message']}" in told(company, ended)
 
 

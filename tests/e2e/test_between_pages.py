@@ -1,4 +1,4 @@
-"""Tables that are altered, emptied or made anew between two pages of one read: no row is lost or wrong."""
+"""Tables that are altered, emptied or recreated between two pages of one read: no row is lost or wrong."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ROWS = [(number, Decimal(f"{number}.25"), f"note {number}") for number in range(
 class Change:
     """What happens to a table of which the first three rows are read, and what becomes of the run's table.
 
-    `error` is the one it fails with, None where it is loaded; `columns` are those that it has afterwards.
+    `error` is the one it fails with, None if it is loaded; `columns` are those that it has afterwards.
     """
 
     statements: tuple[str, ...]
@@ -135,8 +135,8 @@ class Tables:
         while not steps.load(plan.run_id, FailurePoint()).done:
             time.sleep(0.05)
         steps.report(arn, plan.run_id)
-        told = company.document(f"_runs/{plan.source}/{plan.run_id}/report.json")["tables"]
-        self.failed = {one["table"]: one["failure"]["error"] for one in told if one.get("failure")}
+        reported = company.document(f"_runs/{plan.source}/{plan.run_id}/report.json")["tables"]
+        self.failed = {one["table"]: one["failure"]["error"] for one in reported if one.get("failure")}
 
     def check_failures(self, changed: Iterable[str]) -> None:
         """Assert that those tables failed which could not be read on, and no other."""
@@ -144,7 +144,7 @@ class Tables:
         assert self.failed == {full_name(self.source, name): error for name, error in errors.items() if error}
 
     def loaded(self, name: str, columns: str) -> list[Row]:
-        """Return the rows of the warehouse, None where it has no such table."""
+        """Return the rows of the warehouse, None if it has no such table."""
         with warehouse_session(self.source.company) as session:
             return [tuple(row) for row in session.run(f'SELECT {columns} FROM "{self.source.name}".{name}')]
 
@@ -152,10 +152,10 @@ class Tables:
         """Assert that the warehouse has the source's rows, and no other but those that a merge keeps."""
         change = CHANGES[name.partition("_")[2]]
         there = self.source.sql(f"SELECT {change.columns} FROM {name}")
-        found = self.loaded(name, change.columns)
-        assert len({row[0] for row in found}) == len(found), name
-        assert set(there) <= set(found), name
-        others = set(found) - set(there)
+        loaded_rows = self.loaded(name, change.columns)
+        assert len({row[0] for row in loaded_rows}) == len(loaded_rows), name
+        assert set(there) <= set(loaded_rows), name
+        others = set(loaded_rows) - set(there)
         if change.emptied and not name.startswith("image"):
             assert others <= {*ROWS, *((number, amount, "again") for number, amount, _ in ROWS)}, name
             assert not {row[0] for row in others} & {row[0] for row in there}, name

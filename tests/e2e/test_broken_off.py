@@ -23,9 +23,11 @@ EXAMPLE = Path(__file__).parents[2] / "events" / "stopped.json"
 def event(company: Company, arn: str, **changed: Any) -> dict[str, Any]:
     """Return what EventBridge says of the execution: its detail is what DescribeExecution answers."""
     made: dict[str, Any] = json.loads(EXAMPLE.read_text())
-    found = company.client("stepfunctions").describe_execution(executionArn=arn)
-    told = {key: found.get(key) for key in ("executionArn", "stateMachineArn", "name", "status", "input")}
-    return {**made, "detail": {**made["detail"], **told, **changed}}
+    described = company.client("stepfunctions").describe_execution(executionArn=arn)
+    event_detail = {
+        key: described.get(key) for key in ("executionArn", "stateMachineArn", "name", "status", "input")
+    }
+    return {**made, "detail": {**made["detail"], **event_detail, **changed}}
 
 
 def test_a_stopped_run_is_reported_once_and_the_next_takes_its_place(company: Company) -> None:
@@ -39,10 +41,10 @@ def test_a_stopped_run_is_reported_once_and_the_next_takes_its_place(company: Co
         arn = source.start()
         wait_for(lambda: [load["phase"] for load in loads(company, source)] == ["publishing"])
         stop(company, arn)
-        told = event(company, arn, cause="PLANTED by a person")
-        first = company.invoke("ReportFunction", told)
+        failed_event = event(company, arn, cause="PLANTED by a person")
+        first = company.invoke("ReportFunction", failed_event)
         assert (first["source"], first["status"]) == (source.name, "failed")
-        assert company.invoke("ReportFunction", told) == first
+        assert company.invoke("ReportFunction", failed_event) == first
     report = company.report(arn)
     assert report is not None
     assert (report["run_id"], report["failure"]["error"]) == (first["run_id"], "Aborted")

@@ -10,7 +10,7 @@ from .warehouse_catalog import comments_of
 
 
 def told_keys(source: Source, table: str) -> int:
-    """Return how many keys of the table the planner was told."""
+    """Return how many key constraints the table has."""
     there = f"table_schema = '{source.name}' AND table_name = '{table}' AND constraint_name LIKE 'tributary%'"
     rows = source.company.warehouse(f"SELECT 1 FROM information_schema.table_constraints WHERE {there}")
     return len(rows)
@@ -22,7 +22,7 @@ def test_a_table_is_made_explained_and_analysed_and_its_key_told_while_it_holds(
         "CREATE TABLE orders (id bigint PRIMARY KEY, note text, updated_at timestamptz NOT NULL)",
         "INSERT INTO orders SELECT n, NULL, '2026-01-01' FROM generate_series(1, 100000) AS n",
         "COMMENT ON TABLE orders IS 'what was bought'",
-        "COMMENT ON COLUMN orders.note IS 'it''s said \\ by \"them\"'",
+        "COMMENT ON COLUMN orders.note IS 'it''s called \\ by \"them\"'",
     )
     source.file("""
         tables:
@@ -34,14 +34,14 @@ def test_a_table_is_made_explained_and_analysed_and_its_key_told_while_it_holds(
     """)
     only_table(source.run())
 
-    first = {None: "what was bought", "note": 'it\'s said \\ by "them"'}
+    first = {None: "what was bought", "note": 'it\'s called \\ by "them"'}
     company.wait_until(lambda: comments_of(source, "orders") == first)
     counted = f'SELECT reltuples FROM pg_class WHERE oid = \'"{source.name}"."orders"\'::regclass'
     company.wait_until(lambda: float(company.warehouse(counted)[0][0]) >= 90_000)
     assert told_keys(source, "orders") == 1
 
     source.sql("COMMENT ON COLUMN orders.note IS NULL", "COMMENT ON COLUMN orders.id IS 'number'")
-    source.sql("ALTER TABLE orders ALTER id TYPE numeric(20)")  # so the table is made anew
+    source.sql("ALTER TABLE orders ALTER id TYPE numeric(20)")  # so the table is recreated
     source.sql("INSERT INTO orders VALUES (0, 'new', '2026-01-02')")
     company.warehouse(f'COMMENT ON COLUMN "{source.name}"."orders"."run_id" IS \'by hand\'')
     only_table(source.run())

@@ -1,4 +1,4 @@
-"""What a broken run has read is carried on by the next, and nothing that changed meanwhile is missed."""
+"""The next run continues after what a broken run has read, and misses no change in between."""
 
 from __future__ import annotations
 

@@ -29,10 +29,10 @@ def test_another_key_mode_or_cursor_does_what_is_exact_or_says_what_to_do(compan
 
     source.sql("UPDATE lines SET region = 'as' WHERE number = 1", "INSERT INTO lines VALUES ('us', 1, 'c')")
     configure(source, "mode: merge, cursor: at, key: [region, number]")
-    told = only_table(source.run())
+    table_report = only_table(source.run())
     assert (
         "key of public.lines was number and is now region, number: the whole table is read and replaced"
-    ) in told["notes"]
+    ) in table_report["notes"]
     now = [("as", 1, "a"), ("us", 1, "c"), ("us", 2, "b")]
     assert rows(source) == now
 

@@ -39,7 +39,7 @@ def source(company: Company) -> PostgresSource:
 
 
 def execution(company: Company) -> str:
-    """Return the ARN of an execution that is nobody's."""
+    """Return the ARN of an execution that no one started."""
     machine: str = company.stack.outputs["StateMachineArn"]
     return machine.replace(":stateMachine:", ":execution:") + f":{uuid4()}"
 
@@ -79,10 +79,10 @@ def test_every_step_may_run_twice_after_each_other_and_at_once(
     assert len(source.control("public.orders")) == 1
 
     report = {**run, "status": "planned", "execution_arn": arn, "error": None}
-    told = [*at_once(company, "ReportFunction", report), company.invoke("ReportFunction", report)]
-    assert told == [{**run, "status": "succeeded"}] * 3
-    found = [key for key in company.keys(f"_runs/{source.name}/") if key.endswith("report.json")]
-    assert len(found) == 1
+    report_answers = [*at_once(company, "ReportFunction", report), company.invoke("ReportFunction", report)]
+    assert report_answers == [{**run, "status": "succeeded"}] * 3
+    reports = [key for key in company.keys(f"_runs/{source.name}/") if key.endswith("report.json")]
+    assert len(reports) == 1
     assert lease(company, source).get("execution_arn") is None
 
 
@@ -164,7 +164,9 @@ def test_a_run_whose_execution_ended_while_it_extracts_is_taken_over(
 def test_steps_of_a_run_that_was_taken_over_are_stopped_by_the_lease(
     company: Company, source: PostgresSource
 ) -> None:
-    assert source.run().status == "SUCCEEDED"  # an image stands there, so the next one is read anew
+    assert (
+        source.run().status == "SUCCEEDED"
+    )  # the table has rows of a full read, so the next run reads all again
     old = company.invoke("PlanFunction", planned(source, execution(company)))
     run = {"source": source.name, "run_id": old["run_id"]}
     company.invoke("ExtractFunction", {**run, "item": 0})
@@ -184,7 +186,9 @@ def test_steps_of_a_run_that_was_taken_over_are_stopped_by_the_lease(
 def test_a_publish_that_passed_the_lease_before_the_take_over_is_stopped_by_the_fence(
     company: Company, source: PostgresSource
 ) -> None:
-    assert source.run().status == "SUCCEEDED"  # an image stands there, so the next one is read anew
+    assert (
+        source.run().status == "SUCCEEDED"
+    )  # the table has rows of a full read, so the next run reads all again
     old = company.invoke("PlanFunction", planned(source, execution(company)))
     company.invoke("ExtractFunction", {"source": source.name, "run_id": old["run_id"], "item": 0})
     source.sql("DELETE FROM orders WHERE id > 4")

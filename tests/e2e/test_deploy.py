@@ -37,8 +37,8 @@ def island(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iter
     sources.mkdir()
     with spawn(directory / "stack", sources=sources) as stack:
         mailbox = Mailbox.open(stack)
-        told = WrittenOutput(stack, mailbox)
-        yield Company(stack, sources, postgres, None, directory, mailbox, told)
+        output = WrittenOutput(stack, mailbox)
+        yield Company(stack, sources, postgres, None, directory, mailbox, output)
 
 
 def orders(island: Company, schedule: str | None = "rate(1 hour)", rows: int = 2) -> Source:
@@ -61,8 +61,8 @@ def schedules(island: Company) -> set[str]:
 
 
 def schedule(island: Company, source: Source) -> dict[str, Any]:
-    found: dict[str, Any] = island.client("scheduler").get_schedule(GroupName=GROUP, Name=source.name)
-    return found
+    described: dict[str, Any] = island.client("scheduler").get_schedule(GroupName=GROUP, Name=source.name)
+    return described
 
 
 def command(island: Company, *words: str) -> subprocess.CompletedProcess[str]:
@@ -74,8 +74,8 @@ def test_a_source_is_added_paused_changed_resumed_and_removed(island: Company) -
     source = orders(island, MADRID)
     assert source.name not in schedules(island)
 
-    said = command(island, "deploy")
-    assert (said.returncode, said.stdout) == (0, "deployed\n  Schedules: Update\n"), said.stderr
+    printed = command(island, "deploy")
+    assert (printed.returncode, printed.stdout) == (0, "deployed\n  Schedules: Update\n"), printed.stderr
     made = schedule(island, source)
     assert {key: made[key] for key in ("ScheduleExpression", "ScheduleExpressionTimezone", "State")} == {
         "ScheduleExpression": "cron(0 7 * * ? *)",
@@ -116,10 +116,10 @@ def test_a_faulty_file_fails_the_deploy_by_line_and_changes_nothing(island: Comp
     describe(source, "rate(2 hours)")
     new = orders(island, "hourly")
 
-    said = command(island, "deploy")
-    assert said.returncode == 1
+    printed = command(island, "deploy")
+    assert printed.returncode == 1
     fault = f'Schedules: Update failed: ConfigError: {new.name}.yaml, line 3, schedule: "hourly" is not a'
-    assert f"not deployed, the stack is as before: {fault}" in said.stderr
+    assert f"not deployed, the stack is as before: {fault}" in printed.stderr
     assert schedules(island) == names
     after = schedule(island, source)
     assert {**after, "ResponseMetadata": None} == {**before, "ResponseMetadata": None}
@@ -158,8 +158,8 @@ def test_a_run_goes_on_over_a_deploy_unless_its_plan_is_of_another_format(
 
     source.sql("INSERT INTO orders VALUES (4)")
     with held_at_its_publish(source) as arn:
-        told = island.stack.deploy(template=other_version(tmp_path))
-        assert sorted(told) == ["Schedules: Update", "WarehouseSetup: Update"]
+        changes = island.stack.deploy(template=other_version(tmp_path))
+        assert sorted(changes) == ["Schedules: Update", "WarehouseSetup: Update"]
         met = island.wait(arn)
     assert (met.status, met.error) == ("FAILED", "Reported")
     assert met.report is not None
@@ -212,8 +212,8 @@ def test_a_network_and_a_usage_limit_come_change_and_go_with_their_parameters(is
         return [vpc["CidrBlock"] for vpc in ec2.describe_vpcs()["Vpcs"] if not vpc["IsDefault"]]
 
     def limits() -> list[tuple[int, str, str]]:
-        found = serverless.list_usage_limits(usageType="serverless-compute")["usageLimits"]
-        return [(limit["amount"], limit["period"], limit["breachAction"]) for limit in found]
+        all_limits = serverless.list_usage_limits(usageType="serverless-compute")["usageLimits"]
+        return [(limit["amount"], limit["period"], limit["breachAction"]) for limit in all_limits]
 
     assert (networks(), limits()) == ([], [])
     made = {
@@ -305,8 +305,8 @@ def test_the_events_in_the_folder_are_taken_and_what_is_deleted_keeps_its_data(i
     assert source.run().status == "SUCCEEDED"
     bucket, chunks = island.stack.outputs["RawBucketName"], island.keys(f"{source.name}/")
     assert planted(island.output.new()) == []  # while there still are histories to search
-    said = command(island, "delete")
-    assert said.returncode == 0, said.stderr
+    printed = command(island, "delete")
+    assert printed.returncode == 0, printed.stderr
     assert [group["Name"] for group in scheduler.list_schedule_groups()["ScheduleGroups"]] == ["default"]
     assert island.client("lambda").list_functions()["Functions"] == []
     assert island.client("stepfunctions").list_state_machines()["stateMachines"] == []

@@ -119,8 +119,8 @@ def test_a_column_that_was_dropped_and_made_again_brings_its_new_values(source: 
     only_table(source.run())
     source.sql("ALTER TABLE orders ADD COLUMN note varchar(20)")
 
-    told = only_table(source.run())
+    table = only_table(source.run())
 
-    assert (told["whole"], told["rows_read"]) == (True, 2)
+    assert (table["whole"], table["rows_read"]) == (True, 2)
     assert in_warehouse(source, "orders", "id, note") == [(1, None), (2, None)]
     assert only_table(source.run())["rows_read"] == 0

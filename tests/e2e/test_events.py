@@ -69,9 +69,9 @@ def test_env_json_has_every_variable_as_the_local_stack_has_it(company: Company)
     for name, variables in given.items():
         assert variables.pop("AWS_ENDPOINT_URL") == STACK_FROM_A_CONTAINER
         deployed = company.client("lambda").get_function_configuration(FunctionName=company.function(name))
-        found = deployed["Environment"]["Variables"]
+        environment = deployed["Environment"]["Variables"]
         of_the_session = {"AWS_ENDPOINT_URL", "CHUNK_SIZE_BYTES"}  # the tests' own
         assert {key: value for key, value in variables.items() if key not in of_the_session} == {
-            key: value for key, value in found.items() if key not in constant | of_the_session
+            key: value for key, value in environment.items() if key not in constant | of_the_session
         }, name
-        assert variables.keys() | {"AWS_ENDPOINT_URL"} == found.keys() - constant, name
+        assert variables.keys() | {"AWS_ENDPOINT_URL"} == environment.keys() - constant, name

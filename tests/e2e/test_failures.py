@@ -1,4 +1,4 @@
-"""What breaks in the middle of a run: it is tried again, or told, and nothing is lost or doubled."""
+"""What breaks in the middle of a run: it is retried or reported, and nothing is lost or doubled."""
 
 from __future__ import annotations
 
@@ -134,8 +134,8 @@ def test_tables_that_fail_stop_no_other_and_the_message_names_them_and_why(
 
     assert (ended.status, ended.error) == ("FAILED", "Reported")
     assert ended.report is not None
-    told = {table["table"]: table["status"] for table in ended.report["tables"]}
-    assert told == {
+    statuses = {table["table"]: table["status"] for table in ended.report["tables"]}
+    assert statuses == {
         "public.gated": "loaded",
         "public.dropped": "failed",
         "public.endless": "failed",
@@ -297,7 +297,9 @@ def subscribed(company: Company, source: str) -> Any:
             {
                 "subject": body["Subject"],
                 "text": body["Message"],
-                "attributes": {name: told["Value"] for name, told in body["MessageAttributes"].items()},
+                "attributes": {
+                    name: attribute["Value"] for name, attribute in body["MessageAttributes"].items()
+                },
             }
             for body in bodies
         ]

@@ -97,11 +97,11 @@ def test_without_a_cursor_images_are_compared_and_what_is_gone_is_closed(
     only_table(source.run())
     source.sql("UPDATE prices SET price = 2 WHERE id = 'a'", "DELETE FROM prices WHERE id = 'b'")
 
-    told = only_table(source.run())
+    table_report = only_table(source.run())
     load_again(company, source)
 
-    assert (told["whole"], told["rows_read"]) == (True, 1)
-    assert "no cursor: the whole table is read and compared in every run" in told["notes"]
+    assert (table_report["whole"], table_report["rows_read"]) == (True, 1)
+    assert "no cursor: the whole table is read and compared in every run" in table_report["notes"]
     assert [(key, price, until is None) for key, price, _, until in versions(source)] == [
         ("a", 1, False),
         ("a", 2, True),

@@ -272,8 +272,8 @@ def test_a_role_that_sees_no_other_session_reads_the_last_hour_again_and_says_so
     second = only_table(source.run())
 
     missing = {"postgresql": "pg_read_all_stats", "mysql": "PROCESS"}[engine]
-    for told in (first, second):
-        (note,) = [note for note in told["notes"] if missing in note]
+    for ended in (first, second):
+        (note,) = [note for note in ended["notes"] if missing in note]
         assert note.endswith(": every run reads the last hour again")
     assert second["rows_read"] == 2
     assert in_warehouse(source, "orders", "id, note", "stamp") == in_source(

@@ -150,8 +150,8 @@ def test_keys_of_any_type_page_and_merge(company: Company, engine: str) -> None:
         assert ended.status == "SUCCEEDED", failures(ended)
         for number, kind in enumerate(keys):
             name = f"things_{number}"
-            told = ended.table(full_name(source, name))
-            assert told["rows_read"] == len(kind.values[changes] or kind.values), kind
+            table_report = ended.table(full_name(source, name))
+            assert table_report["rows_read"] == len(kind.values[changes] or kind.values), kind
             assert in_warehouse(source, name, f"{kind.arrived}, note", "stamp") == in_source(
                 source, name, f"{kind.shown}, note", "stamp"
             ), kind

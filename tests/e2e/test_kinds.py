@@ -35,10 +35,10 @@ def arrived(source: Source, columns: dict[str, tuple[str, list[tuple[str, object
     only_table(source.run())
     for name, (_, values) in columns.items():
         expected = [value for _, value in values] + [None] * (count + 1 - len(values))
-        found = [row[0] for row in source.loaded("kinds", f"{name}, id", "id")]
+        cells = [row[0] for row in source.loaded("kinds", f"{name}, id", "id")]
         if name == "document":
-            found = [None if value is None else json.loads(value) for value in found]
-        assert (name, found) == (name, expected)
+            cells = [None if value is None else json.loads(value) for value in cells]
+        assert (name, cells) == (name, expected)
 
 
 def test_postgresqls_values_arrive_exactly(company: Company) -> None:

@@ -46,8 +46,8 @@ def test_a_table_that_is_refused_counts_as_that_and_falls_behind_while_its_neigh
     assert ended.report
     assert ended.report["cost_usd"] == second["EstimatedCostUsd"][0]
     assert ended.table("public.fine")["cost_usd"] > 0
-    [told] = company.mailbox.about(ended.arn)
-    assert f"Estimated cost: {ended.report['cost_usd']:.4f} USD" in told["Message"]
+    [expected] = company.mailbox.about(ended.arn)
+    assert f"Estimated cost: {ended.report['cost_usd']:.4f} USD" in expected["Message"]
     assert second["WatermarkLagSeconds"][0] > second["DurationMs"][0] / 1000 >= 0
 
     by_message: dict[str, list[dict[str, Any]]] = {}

@@ -63,8 +63,12 @@ def test_a_query_is_read_incrementally_like_a_table(company: Company, engine: st
         """
     )
 
-    told = only_table(source.run())
-    assert (told["table"], told["target"], told["rows_read"]) == ("totals", f"{source.name}.totals", 2)
+    table_report = only_table(source.run())
+    assert (table_report["table"], table_report["target"], table_report["rows_read"]) == (
+        "totals",
+        f"{source.name}.totals",
+        2,
+    )
     source.sql(
         f"UPDATE orders SET region = 'AS', at = {RECENT[engine].replace('2', '1')} WHERE id = 2",
         f"UPDATE orders SET region = 'AS', at = {RECENT[engine].replace('2', '1')} WHERE id = 3",
@@ -126,10 +130,10 @@ def test_own_sql_that_cannot_be_read_is_refused_by_name(company: Company, engine
 
     ended = source.run()
 
-    for number, said in enumerate(REFUSED.values()):
+    for number, expected in enumerate(REFUSED.values()):
         failure = ended.table(f"q{number}")["failure"]
         assert failure["error"] in ("TableRefused", "KeyNotUnique")
-        assert said in failure["message"]
+        assert expected in failure["message"]
 
 
 def test_a_query_has_the_types_that_its_server_says(company: Company) -> None:

@@ -1,4 +1,4 @@
-"""What fails again and again is paused, told once in OpsCenter, and comes back by one call."""
+"""What fails again and again is paused, reported once in OpsCenter, and comes back by one call."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def scheduled(company: Company, name: str) -> None:
 
 
 def schedule(company: Company, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = company.client("scheduler").get_schedule(GroupName="tributary", Name=name)
-    return found
+    described: dict[str, Any] = company.client("scheduler").get_schedule(GroupName="tributary", Name=name)
+    return described
 
 
 def ops_items(company: Company, source: Source) -> list[tuple[str, str]]:
@@ -54,9 +54,9 @@ def ops_items(company: Company, source: Source) -> list[tuple[str, str]]:
         OpsItemFilters=[{"Key": "Title", "Values": [source.name], "Operator": "Contains"}]
     )
     ids = [item["OpsItemId"] for page in pages for item in page["OpsItemSummaries"]]
-    found = [ssm.get_ops_item(OpsItemId=item)["OpsItem"] for item in ids]
+    items = [ssm.get_ops_item(OpsItemId=item)["OpsItem"] for item in ids]
     return [
-        (item["Status"], item["Description"]) for item in sorted(found, key=lambda item: item["CreatedTime"])
+        (item["Status"], item["Description"]) for item in sorted(items, key=lambda item: item["CreatedTime"])
     ]
 
 

@@ -56,15 +56,15 @@ def test_a_table_fails_by_name_until_a_policy_says_what_to_do_and_then_every_val
     assert source.loaded("visits", "until, OCTET_LENGTH(note), amount, JSON_SERIALIZE(tags)", "id")[-1:] == [
         ("9999-12-31 23:59:59.999999", 65_534, None, '["a",null]')
     ]
-    [told] = company.mailbox.about(ended.arn)
-    assert "public.visits.until: 10 values (date_out_of_range)" in told["Message"]
+    [expected] = company.mailbox.about(ended.arn)
+    assert "public.visits.until: 10 values (date_out_of_range)" in expected["Message"]
     metrics = [
         json.loads(line)
         for log in company.stack.directory.rglob("*.log")
         for line in log.read_text(errors="replace").splitlines()
         if '"_aws"' in line and f'"source":"{source.name}"' in line
     ]
-    assert [found["ValuesAltered"] for found in metrics] == [[0.0], [16.0]]
+    assert [metric["ValuesAltered"] for metric in metrics] == [[0.0], [16.0]]
 
 
 def test_a_decimal_that_arrow_would_misread_is_refused_and_never_another_number(company: Company) -> None:

@@ -75,8 +75,10 @@ def test_a_quiet_run_of_many_tables_wakes_no_warehouse_and_asks_the_source_littl
     assert calls == []
     assert statements(source) - before < STATEMENTS_AT_MOST
     assert quiet.report is not None
-    told = [(table["table"], table["status"], table["rows_read"]) for table in quiet.report["tables"]]
-    assert told == [(f"public.{table}", "loaded", 0) for table in tables]
+    table_reports = [
+        (table["table"], table["status"], table["rows_read"]) for table in quiet.report["tables"]
+    ]
+    assert table_reports == [(f"public.{table}", "loaded", 0) for table in tables]
     assert quiet.report["notes"] == ["no table has anything new; the warehouse was not asked"]
     assert lease(company, source).get("execution_arn") is None
 

@@ -37,7 +37,7 @@ def history(company: Company, engine: str, seed: int) -> None:
         runs.live(chance.randint(2, RUNS))
     except BaseException as error:
         again = f"TRIBUTARY_SEED={seed} make test PYTEST='-k \"random_histories and {engine}\"'"
-        error.add_note("\n".join([f"seed {seed}; to run it again: {again}", *judge.made.told]))
+        error.add_note("\n".join([f"seed {seed}; to run it again: {again}", *judge.made.happened]))
         raise
     finally:
         for zombie in judge.zombies:
@@ -47,7 +47,7 @@ def history(company: Company, engine: str, seed: int) -> None:
 
 
 def asked(seeds: str) -> Iterable[int]:
-    """Return the seeds that somebody names: `3`, or `20-39`."""
+    """Return the seeds of the setting: `3`, or `20-39`."""
     first, _, last = seeds.partition("-")
     return range(int(first), int(last or first) + 1)
 

@@ -1,4 +1,4 @@
-"""Tables made anew from the raw layer: the same rows as before, and not a word to their source."""
+"""Tables replayed from the raw layer: the same rows as before, without a connection to their source."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def lived(company: Company, engine: str, tables: Sequence[str]) -> Source:
     modes = {name: f"mode: {name}, cursor: at" for name in STAMPED}
     modes |= {"snapshots": "mode: append, append: snapshots", "replaced": "mode: replace"}
     modes |= {"images": "mode: history, columns: {exclude: [at]}"}
-    for table in ("merge", tables[-1]):  # one that stands when it is made anew, and one that is missing
+    for table in ("merge", tables[-1]):  # one that exists when it is replayed, and one that is missing
         modes[table] += ", access: {mask: {note: 'null'}}"
     listed = ", ".join(
         f"{{name: {full_name(source, table)}, {mode}, {common}}}"
@@ -62,7 +62,7 @@ def lived(company: Company, engine: str, tables: Sequence[str]) -> Source:
 
 
 def rows(source: Source, tables: Sequence[str] = TABLES) -> dict[str, list[Row]]:
-    """Return all that stands in the tables, but for when it was loaded."""
+    """Return all rows of the tables, except when they were loaded."""
     own = {"history": ", valid_from, valid_to, is_current, row_digest, more", "merge": ", more"}
     own["images"] = ", valid_from, valid_to, is_current, row_digest"
     return {
@@ -82,10 +82,10 @@ def control(source: Source, table: str) -> Row:
 
 
 def changed(source: Source) -> list[Row]:
-    """Return what the warehouse says of columns that changed, and which table stands there."""
-    said = f"SELECT * FROM public.etl_schema_change WHERE source_name = '{source.name}'"
+    """Return what the warehouse says of columns that changed, and the table's number."""
+    changes = f"SELECT * FROM public.etl_schema_change WHERE source_name = '{source.name}'"
     number = f"SELECT '\"{source.name}\".merge'::regclass::oid"
-    return [*source.company.warehouse(said), *source.company.warehouse(number)]
+    return [*source.company.warehouse(changes), *source.company.warehouse(number)]
 
 
 def wreck(source: Source, tables: Sequence[str]) -> None:
@@ -108,7 +108,7 @@ def age_documents(source: Source) -> None:
 
 
 def rebuilt(company: Company, engine: str, tables: Sequence[str]) -> Source:
-    """Return a source whose tables were spoilt and made anew, while nothing of it could be read."""
+    """Return a source whose tables were damaged and replayed while the source was out of reach."""
     source = lived(company, engine, tables)
     before, stood = rows(source, tables), {table: control(source, table) for table in tables}
     company.wait_until(lambda: is_masked(source, "merge"))
@@ -150,14 +150,16 @@ def test_a_replay_makes_the_same_rows_and_refuses_what_is_no_longer_whole(compan
     assert [usual.table(full_name(source, table))["rows_read"] for table in STAMPED] == [3, 3, 3]
     then = rows(source)
 
-    said = spoil_the_raw_layer(source)
+    messages = spoil_the_raw_layer(source)
     source.put_secret(OUT_OF_REACH)
     refused = source.run(replay=True)
     assert refused.report is not None
-    told = {one["table"]: one["failure"] for one in refused.report["tables"] if one["status"] == "failed"}
-    assert told.keys() == said.keys()
-    for table, failure in told.items():
-        assert said[table] in failure["message"], failure
+    failures_of = {
+        one["table"]: one["failure"] for one in refused.report["tables"] if one["status"] == "failed"
+    }
+    assert failures_of.keys() == messages.keys()
+    for table, failure in failures_of.items():
+        assert messages[table] in failure["message"], failure
         assert failure["error"] == ("ImageRefused" if table.endswith(".replaced") else "ReplayRefused")
     assert refused.table(full_name(source, "append"))["status"] == "loaded"
     assert rows(source, ["append", "history"]) == {name: then[name] for name in ("append", "history")}

@@ -30,13 +30,13 @@ def make(source: Source) -> list[str]:
 
 def notes(company: Company, source: Source, names: list[str]) -> list[str]:
     """Return the note of the first row of each table in the warehouse."""
-    found: list[str] = []
+    table_notes: list[str] = []
     for start in range(0, len(names), MADE_AT_ONCE):
         some = (
             f'SELECT note FROM "{source.name}"."{name}" WHERE id = 1' for name in names[start:][:MADE_AT_ONCE]
         )
-        found += [note for (note,) in company.warehouse(" UNION ALL ".join(some))]
-    return sorted(found)
+        table_notes += [note for (note,) in company.warehouse(" UNION ALL ".join(some))]
+    return sorted(table_notes)
 
 
 def test_a_source_of_very_many_tables_arrives_within_the_bounds_of_one_execution(company: Company) -> None:
@@ -48,8 +48,8 @@ def test_a_source_of_very_many_tables_arrives_within_the_bounds_of_one_execution
 
     assert ended.status == "SUCCEEDED", ended.report
     assert ended.report is not None
-    told = {table["table"]: (table["status"], table["rows_loaded"]) for table in ended.report["tables"]}
-    assert told == {f"public.{name}": ("loaded", 2) for name in names}
+    outcomes = {table["table"]: (table["status"], table["rows_loaded"]) for table in ended.report["tables"]}
+    assert outcomes == {f"public.{name}": ("loaded", 2) for name in names}
     assert notes(company, source, names) == names
     events = history(company, ended.arn)
     assert max(len(text.encode()) for event in events for text in payloads(event)) < PAYLOAD_BYTES_AT_MOST

@@ -41,10 +41,12 @@ OLD = (
 
 def configure(source: Source, **changes: str) -> None:
     """Write the source's file, with other settings for some of its tables."""
-    said = SETTINGS | changes
+    table_settings = SETTINGS | changes
     source.file(
         "tables: ["
-        + ", ".join(f"{{name: {full_name(source, name)}, {settings}}}" for name, settings in said.items())
+        + ", ".join(
+            f"{{name: {full_name(source, name)}, {settings}}}" for name, settings in table_settings.items()
+        )
         + "]"
     )
 
@@ -132,8 +134,8 @@ def test_whatever_changes_of_columns_source_and_warehouse_are_equal_after_it(
 
     second = source.run()
 
-    told = {table: second.table(full_name(source, table)) for table in SETTINGS}
-    failed = {table: one["failure"]["message"] for table, one in told.items() if one.get("failure")}
+    reported = {table: second.table(full_name(source, table)) for table in SETTINGS}
+    failed = {table: one["failure"]["message"] for table, one in reported.items() if one.get("failure")}
     assert sorted(failed) == ["frozen", "loosened", "retyped_log", "viewed"], failed
     assert "colour: not read → VARCHAR(" in failed["frozen"]
     assert "note: VARCHAR(" in failed["retyped_log"]
@@ -145,7 +147,7 @@ def test_whatever_changes_of_columns_source_and_warehouse_are_equal_after_it(
 
     everything = "id, small, amount, code, note"
     for table in ("widened", "log", "image"):
-        assert told[table]["rows_read"] == (3 if table == "image" else 1), table
+        assert reported[table]["rows_read"] == (3 if table == "image" else 1), table
         assert equal(source, table, everything, "day at"), table
     assert company.warehouse(f"SELECT id, amount FROM {place}.late ORDER BY id") == [
         (1, "1.2500"),
@@ -163,7 +165,7 @@ def test_whatever_changes_of_columns_source_and_warehouse_are_equal_after_it(
     assert equal(source, "narrowed", "id, small, code, note")
     held = types_of(source, "narrowed")
     assert (held["code"], held["amount"]) == ("integer(32,0)", "numeric(10,2)")
-    assert any(note.startswith("column code: INTEGER stays") for note in told["narrowed"]["notes"])
+    assert any(note.startswith("column code: INTEGER stays") for note in reported["narrowed"]["notes"])
     for table, columns in (
         ("retyped", "id, amount, note"),
         ("renamed", "id, remark"),
@@ -174,7 +176,9 @@ def test_whatever_changes_of_columns_source_and_warehouse_are_equal_after_it(
     assert source.loaded("reordered", "id, amount, note") == [(1, "9.99", None), (2, "-2.50", "two ")]
     assert source.loaded("ignoring", "id, note") == [(1, "new"), (2, "two ")]
     assert "colour" not in types_of(source, "ignoring")
-    assert "new columns left out because of schema_changes: ignore_new: colour" in told["ignoring"]["notes"]
+    assert (
+        "new columns left out because of schema_changes: ignore_new: colour" in reported["ignoring"]["notes"]
+    )
 
     assert ("id", "type_changed", "INTEGER", "BIGINT") in recorded_changes(source, "widened")
     assert [row[:2] for row in recorded_changes(source, "renamed")] == [

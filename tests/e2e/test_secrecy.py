@@ -1,4 +1,4 @@
-"""No secret and no value of a row is told anywhere but in the raw bucket's data and the warehouse."""
+"""No secret and no value of a row appears anywhere but in the raw bucket's data and the warehouse."""
 
 from __future__ import annotations
 
@@ -166,16 +166,16 @@ def test_the_search_sees_logs_metrics_payloads_reports_and_messages(company: Com
     source.file("tables: [{name: letters, mode: replace}, {name: missing}]")
     arn = source.run().arn
 
-    told = list(company.output.new())
+    output = list(company.output.new())
 
-    assert planted(told) == []
-    places = {where for where, text in told if source.name in text}
+    assert planted(output) == []
+    places = {where for where, text in output if source.name in text}
     assert {"a message", arn} <= places
     for function in ("extract", "load", "report"):  # Plan tells of failures only
         assert any(where.endswith(".log") and function in where.lower() for where in places)
     assert any(where.endswith("/report.json") for where in places)
-    assert any('"_aws"' in text and "RowsLoaded" in text for where, text in told if where.endswith(".log"))
-    assert "stack.log" in dict(told)
+    assert any('"_aws"' in text and "RowsLoaded" in text for where, text in output if where.endswith(".log"))
+    assert "stack.log" in dict(output)
 
 
 def test_the_search_finds_what_is_told() -> None:

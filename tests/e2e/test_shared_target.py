@@ -53,10 +53,10 @@ def rows(
 ) -> list[Row]:
     """Return the rows of the target, with the number of their source."""
     names = [source.name for source in made]
-    found = made[0].company.warehouse(
+    versions = made[0].company.warehouse(
         f"SELECT source_system, {columns} FROM {target} WHERE {where} ORDER BY 1, 2, 3"
     )
-    return sorted((names.index(name), *rest) for name, *rest in found)
+    return sorted((names.index(name), *rest) for name, *rest in versions)
 
 
 def test_equal_keys_of_two_sources_are_two_rows_in_every_mode(company: Company) -> None:
@@ -118,10 +118,10 @@ def test_a_column_that_another_source_brought_before_is_read_in_every_row(compan
     with pytest.raises(LoadFailed):  # its plan saw the narrower column: as if another source had been faster
         load_again(company, one)
     other.sql("UPDATE orders SET at = '2026-01-01 11:00:00' WHERE id = 1")
-    told = only_table(other.run())
+    table = only_table(other.run())
     both = [(0, 1, "of 0, at length"), (0, 2, "of 0"), (1, 1, "of 1"), (1, 2, "of 1")]
     assert rows((one, other), target) == both
-    assert any(note.startswith("column note: VARCHAR(") for note in told["notes"])  # it stays wide
+    assert any(note.startswith("column note: VARCHAR(") for note in table["notes"])  # it stays wide
 
 
 def test_a_table_that_gets_another_target_is_read_whole_into_it(company: Company) -> None:
@@ -131,9 +131,9 @@ def test_a_table_that_gets_another_target_is_read_whole_into_it(company: Company
     run(one)
     one.path.write_text(shared)
 
-    told = only_table(one.run())
+    table = only_table(one.run())
 
-    assert (told["whole"], told["target"]) == (True, target)
+    assert (table["whole"], table["target"]) == (True, target)
     assert rows((one,), target) == [(0, 1, "of 0"), (0, 2, "of 0")]
 
 

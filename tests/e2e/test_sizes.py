@@ -27,7 +27,7 @@ SETTINGS = {
 }
 SIZED = [table for table in SETTINGS if table != "widest"]
 TEXT = {"postgresql": "text", "mysql": "longtext"}
-GIVES_ALL = ("merged", "imaged", "frozen", "widest", "logged")  # what stands there is what the source has
+GIVES_ALL = ("merged", "imaged", "frozen", "widest", "logged")  # the warehouse has what the source has
 LONG, LONGEST = "é" * 150, "é" * 32_767 + "x"  # 300 and 65,535 bytes
 
 
@@ -60,7 +60,7 @@ def made(company: Company, engine: str) -> Source:
             f"at {NAIVE[engine]} NOT NULL)",
             f"INSERT INTO {table} VALUES (1, 'short', 'a', '{hour(1)}'), (2, NULL, 'b', '{hour(1)}')",
         )
-    entries = (f"{{name: {full_name(source, table)}, {said}}}" for table, said in SETTINGS.items())
+    entries = (f"{{name: {full_name(source, table)}, {settings}}}" for table, settings in SETTINGS.items())
     source.file(f"tables: [{', '.join(entries)}]")
     return source
 
@@ -72,7 +72,7 @@ def grow(source: Source, number: int, note: str) -> None:
 
 
 def run(source: Source) -> dict[str, list[str]]:
-    """Run the source, which must succeed; return what is told of each table."""
+    """Run the source, which must succeed; return the notes on each table."""
     ended = source.run()
     assert ended.status == "SUCCEEDED", failures(ended)
     return {table: ended.table(full_name(source, table))["notes"] for table in SETTINGS}
@@ -83,9 +83,9 @@ def size(source: Source, table: str) -> str:
 
 
 def numbers(source: Source) -> dict[str, Row]:
-    """Return by table the number that the warehouse has for it, which a table that is made anew has not."""
-    asked = "SELECT '\"{}\".{}'::regclass::oid"
-    return {table: source.company.warehouse(asked.format(source.name, table))[0] for table in SETTINGS}
+    """Return by table the number that the warehouse has for it, which a recreated table does not keep."""
+    query = "SELECT '\"{}\".{}'::regclass::oid"
+    return {table: source.company.warehouse(query.format(source.name, table))[0] for table in SETTINGS}
 
 
 def landed(source: Source) -> dict[str, list[Row]]:
@@ -119,11 +119,11 @@ def test_a_text_gets_the_size_of_its_values_and_grows_before_one_would_not_fit(
     steps = [(LONG, "VARCHAR(256)", "VARCHAR(1024)"), (LONGEST, "VARCHAR(1024)", "VARCHAR(65535)")]
     for number, (note, before, after) in enumerate(steps, start=4):
         grow(source, number, note)
-        told = run(source)
+        table_notes = run(source)
 
         for table in SIZED:
             assert size(source, table) == after.replace("VARCHAR", "character varying"), table
-            assert f"column note: {before} → {after}; a value is longer than the column" in told[table]
+            assert f"column note: {before} → {after}; a value is longer than the column" in table_notes[table]
             assert ("note", "type_changed", before, after) in recorded_changes(source, table), table
         assert [recorded_changes(source, "widest"), size(source, "widest")] == [
             [],
@@ -141,7 +141,7 @@ def test_a_text_gets_the_size_of_its_values_and_grows_before_one_would_not_fit(
 
         company.wait_until(lambda: is_masked(source, "merged"))
 
-    assert numbers(source) == first  # no table was made anew: what hangs on it stays
+    assert numbers(source) == first  # no table was recreated, so dependent objects stay
     stood = landed(source)
     company.warehouse(f"DROP TABLE {place}.merged")
     ended = source.run(replay=True)
@@ -261,7 +261,7 @@ def test_a_type_that_changes_and_columns_that_are_new_are_sized_too(company: Com
         "ALTER TABLE orders ALTER size TYPE text, ALTER bounded TYPE text, ADD late text",
         f"INSERT INTO orders VALUES (3, '{'s' * 600}', '{LONG}', '{hour(2)}', 'late')",
     )
-    told = only_table(source.run())["notes"]
+    table_notes = only_table(source.run())["notes"]
 
     assert in_warehouse(source, "orders", "id, size, bounded, late") == in_source(
         source, "orders", "id, size, bounded, late"
@@ -276,7 +276,7 @@ def test_a_type_that_changes_and_columns_that_are_new_are_sized_too(company: Com
         ("late", "added", None, "VARCHAR(256)"),
         ("size", "type_changed", "INTEGER", "VARCHAR(4096)"),
     ]
-    assert "column size: INTEGER → VARCHAR; existing values are kept" in told
+    assert "column size: INTEGER → VARCHAR; existing values are kept" in table_notes
 
     source.sql("ALTER TABLE orders ALTER bounded TYPE varchar(300)")  # 1,200 bytes: a bound again
     source.sql(f"UPDATE orders SET late = '{LONGEST}', at = '{hour(3)}' WHERE id = 1")

@@ -21,7 +21,7 @@ WRITERS = {"postgresql": 3, "mysql": 3, "sqlite": 1}
 
 
 def write(source: Source, seed: int, stop: threading.Event) -> None:
-    """Insert and update until told to stop, in transactions that stay open for a moment."""
+    """Insert and update until stopped, in transactions that stay open for a moment."""
     chance = random.Random(seed)
     session = source.connect()
     execute = session.run if source.engine == "postgresql" else session.cursor().execute

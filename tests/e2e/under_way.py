@@ -54,7 +54,7 @@ def gated(source: PostgresSource, *, rows: int, gate_at: int, pause_s: float = 0
 
 
 def gated_rows(rows: int) -> list[tuple[int, str]]:
-    """Return what stands in a gated table."""
+    """Return the rows of a gated table."""
     return [(number, f"note {number}") for number in range(1, rows + 1)]
 
 
@@ -75,16 +75,16 @@ def closed_gate(source: PostgresSource) -> Iterator[Callable[[], None]]:
 
 def readers(source: PostgresSource) -> list[int]:
     """Return the source's sessions that wait at the gate."""
-    asked = (
+    query = (
         f"SELECT pid FROM pg_stat_activity WHERE datname = '{source.name}' AND wait_event_type = 'Lock' "
         "AND wait_event = 'advisory'"
     )
-    return [pid for (pid,) in source.sql(asked)]
+    return [pid for (pid,) in source.sql(query)]
 
 
 @contextmanager
 def warehouse_session(company: Company) -> Iterator[pg8000.native.Connection]:
-    """Open a transaction in the warehouse, as somebody else's tool would."""
+    """Open a transaction in the warehouse, as another tool would."""
     session = company.warehouse_server()
     try:
         session.run("BEGIN")
@@ -176,12 +176,12 @@ def chunks(company: Company, source: Source) -> list[str]:
 
 def lease(company: Company, source: Source) -> dict[str, Any]:
     """Return the source's lease."""
-    found: dict[str, Any] = company.document(f"_leases/{source.name}.json")
-    return found
+    document: dict[str, Any] = company.document(f"_leases/{source.name}.json")
+    return document
 
 
 def fences(company: Company, source: Source) -> list[Any]:
-    """Return the generations that stand in the source's fence."""
+    """Return the generations in the source's fence."""
     rows = company.warehouse(
         f"SELECT generation FROM public.etl_fence WHERE source_name = '{source.name}' ORDER BY 1"
     )

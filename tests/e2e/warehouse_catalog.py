@@ -16,11 +16,11 @@ def comments_of(source: Source, table: str) -> dict[str | None, str]:
 def is_masked(source: Source, table: str) -> bool:
     """Say whether analysts may select the table, and do not see its values."""
     named = f"'\"{source.name}\".{table}'::regclass"
-    [[said]] = source.company.warehouse(
+    [[masked]] = source.company.warehouse(
         f"SELECT has_column_privilege('tributary_analyst', {named}, 'note', 'SELECT') AND EXISTS "
         f"(SELECT 1 FROM stand_in.attached_policy WHERE relation = {named} AND column_name = 'note')"
     )
-    return bool(said)
+    return bool(masked)
 
 
 def types_of(source: Source, table: str) -> dict[str, str]:

@@ -1,7 +1,7 @@
-"""All that runs tell outside of the raw bucket's data and the warehouse: messages, logs, payloads, reports.
+"""All that runs write outside the raw bucket's data and the warehouse: messages, logs, payloads, reports.
 
-A value that must never be told begins with PLANTED, or stands in PLANTED_OTHERWISE where its type takes
-no such text. What a session told is searched for them at its end.
+A value that must never be written begins with PLANTED, or is in PLANTED_OTHERWISE if its type takes no
+such text. At the end of a session, all of its output is searched for them.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Mailbox:
         """Subscribe a new queue to the topic: messages sent from now on arrive in it."""
         queue = stack.client("sqs")
         url = queue.create_queue(QueueName="mailbox")["QueueUrl"]
-        found = queue.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        attributes = queue.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
         stack.client("sns").subscribe(
-            TopicArn=stack.outputs["TopicArn"], Protocol="sqs", Endpoint=found["Attributes"]["QueueArn"]
+            TopicArn=stack.outputs["TopicArn"], Protocol="sqs", Endpoint=attributes["Attributes"]["QueueArn"]
         )
         return cls(queue, url)
 
@@ -51,12 +51,12 @@ class Mailbox:
 
     def about(self, execution_arn: str) -> list[dict[str, Any]]:
         """Return the messages about one execution."""
-        return [told for told in self.collect() if f"Execution: {execution_arn}" in told["Message"]]
+        return [message for message in self.collect() if f"Execution: {execution_arn}" in message["Message"]]
 
 
 @dataclass
 class WrittenOutput:
-    """What a stack has told, in pieces: each is given once, since what was told stays as it is."""
+    """What a stack has written, in pieces: each is returned once, since it does not change later."""
 
     stack: Any
     mailbox: Mailbox
@@ -65,7 +65,7 @@ class WrittenOutput:
     _messages: int = 0
 
     def new(self) -> Iterator[tuple[str, str]]:
-        """Yield where and what of all that was told since this was asked before."""
+        """Yield place and text of all that was written since the last call."""
         yield from self._new_in_logs()
         yield from self._new_payloads()
         yield from self._new_reports()
@@ -93,10 +93,10 @@ class WrittenOutput:
             for execution in page["executions"]:
                 arn = execution["executionArn"]
                 if arn not in self._known:
-                    told = [self._states(question, arn) for question in QUESTIONS]
+                    answers = [self._states(question, arn) for question in QUESTIONS]
                     if execution["status"] != "RUNNING":  # as it was before its history was read
                         self._known.add(arn)
-                    yield arn, "\n".join(told)
+                    yield arn, "\n".join(answers)
 
     def _states(self, question: str, arn: str) -> str:
         """Return Step Functions' answer as it is: boto3 takes 20 ms for the times in it."""
@@ -123,11 +123,11 @@ class WrittenOutput:
                     yield key, s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
 
 
-def planted(told: Iterable[tuple[str, str]]) -> list[str]:
-    """Return the places that hold a planted value, with what stands around it."""
+def planted(pieces: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the places that hold a planted value, with the text around it."""
     return [
         f"{where}: ...{text[max(at - 100, 0) : at + 100]}..."
-        for where, text in told
+        for where, text in pieces
         for value in (PLANTED, *PLANTED_OTHERWISE)
         if (at := text.find(value)) >= 0
     ]

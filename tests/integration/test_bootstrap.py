@@ -142,5 +142,5 @@ def test_who_is_no_administrator_bootstraps_nothing(warehouse: Warehouse) -> Non
 
 def test_columns_that_a_later_version_adds_may_be_null() -> None:
     for table, columns in control.TABLES.items():
-        found = {table: [name for name, type in columns.items() if type.endswith("NOT NULL")]}
-        assert not any("NOT NULL" in sql for sql in control.upgrade(found)), table
+        required = {table: [name for name, type in columns.items() if type.endswith("NOT NULL")]}
+        assert not any("NOT NULL" in sql for sql in control.upgrade(required)), table

@@ -77,7 +77,7 @@ class Past:
         return Checkpoints.of(self.bucket, self.source, {"public.orders": loaded} if loaded else {})
 
     def carried(self, fresh: TablePlan, loaded: CommittedLoad | None = None) -> list[str | None]:
-        """Return the runs whose chunks a fresh plan goes on from, [None] where it begins anew."""
+        """Return the runs whose chunks a fresh plan continues from, [None] if it starts again."""
         reader: Any = None  # which is asked of tables with a cursor alone
         now: Any = None
         plan = self.carrier(loaded).resume(fresh, CHOICE, reader, now)

@@ -37,7 +37,7 @@ class Context:
 
 
 class Mailbox:
-    """The place that a ResponseURL points to; `refuse`: so many answers are turned away first."""
+    """The place that a ResponseURL points to; `refuse`: how many answers are turned away first."""
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
@@ -99,14 +99,14 @@ def failing(error: BaseException) -> Callable[[dict[str, Any]], None]:
 
 
 def test_an_answer_is_what_cloudformation_asks_for(mailbox: Mailbox) -> None:
-    asked = event(mailbox, "schedules")
+    request = event(mailbox, "schedules")
     assert act(mailbox, lambda properties: None) == [
         {
             "Status": "SUCCESS",
             "Reason": "",
             "PhysicalResourceId": "id",
-            "StackId": asked["StackId"],
-            "RequestId": asked["RequestId"],
+            "StackId": request["StackId"],
+            "RequestId": request["RequestId"],
             "LogicalResourceId": "Schedules",
         }
     ]
@@ -133,16 +133,16 @@ def test_whatever_is_raised_is_answered_and_no_foreign_text(
 
 def test_what_takes_too_long_is_answered_before_the_function_is_killed(mailbox: Mailbox) -> None:
     started = time.monotonic()
-    found: list[dict[str, Any]] = []
+    sent: list[dict[str, Any]] = []
 
     def hang(properties: dict[str, Any]) -> None:
         while not mailbox.bodies and time.monotonic() < started + 5:
             time.sleep(0.01)
-        found.extend(mailbox.answers)
+        sent.extend(mailbox.answers)
         assert time.monotonic() < started + 1.0
 
     answers = act(mailbox, hang, left_s=1.0)
-    assert answers == found  # and its end, a moment later, is not answered once more
+    assert answers == sent  # and its end, a moment later, is not answered once more
     assert [answer["Status"] for answer in answers] == ["FAILED"]
     assert "not done after 1 s" in answers[0]["Reason"]
 
@@ -193,8 +193,8 @@ def test_a_handler_needs_nothing_but_the_standard_library_before_it_can_answer(
         "app.handler(json.loads(sys.argv[3]), Context())"
     )
     folders = [str(ROOT / "functions" / name), str(ROOT / "layers" / "tributary")]
-    asked = json.dumps(event(mailbox, name))
-    subprocess.run([sys.executable, "-I", "-S", "-c", program, *folders, asked], check=True)
+    request = json.dumps(event(mailbox, name))
+    subprocess.run([sys.executable, "-I", "-S", "-c", program, *folders, request], check=True)
     [answer] = mailbox.answers
     assert (answer["Status"], answer["PhysicalResourceId"]) == ("FAILED", f"tributary-{name}")
     assert answer["Reason"].startswith("ModuleNotFoundError at ")

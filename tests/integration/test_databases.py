@@ -1,4 +1,4 @@
-"""The private servers: reachable, bounded, and gone with whoever started them."""
+"""The private servers: reachable, bounded, and gone with the process that started them."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from local.demo import compare, crm
 from local.demo.compare import Fingerprint
 
 COLUMNS = {"k": "INTEGER", "amount": "DECIMAL(15,2)", "day": "DATE", "said": "VARCHAR(40)"}
-DDL = "CREATE TABLE t (k INTEGER, amount DECIMAL(15,2), day DATE, said VARCHAR(40))"
+DDL = "CREATE TABLE t (k INTEGER, amount DECIMAL(15,2), day DATE, remark VARCHAR(40))"
 ROWS = (
     "(1, 0.50, '2024-02-29', 'plain')",
     "(2, -1234567.89, '1999-12-31', '')",
@@ -81,9 +81,9 @@ def servers(request: pytest.FixtureRequest) -> Servers:
 
 
 def test_equal_rows_have_one_fingerprint_on_every_server_in_any_order(servers: Servers) -> None:
-    found = {servers.fingerprint(server, rows) for server in SERVERS for rows in (ROWS, ROWS[::-1])}
-    assert len(found) == 1
-    assert found.pop().rows == len(ROWS)
+    fingerprints = {servers.fingerprint(server, rows) for server in SERVERS for rows in (ROWS, ROWS[::-1])}
+    assert len(fingerprints) == 1
+    assert fingerprints.pop().rows == len(ROWS)
 
 
 @pytest.mark.parametrize(
@@ -115,13 +115,13 @@ def demo(directory: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 def processes_of(directory: Path) -> Iterator[str]:
-    """Yield the commands of processes that were told of the directory."""
+    """Yield the commands of processes that were given the directory."""
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            told = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
+            given = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
         except OSError:
             continue
-        if str(directory).encode() in told and process.name != str(os.getpid()):
+        if str(directory).encode() in given and process.name != str(os.getpid()):
             yield (process / "cmdline").read_text().replace("\0", " ")
 
 

@@ -108,18 +108,18 @@ class Workshop:
         return extract.extract_item(begun, 0)
 
     def result(self) -> TableResult:
-        found = results.find(self.bucket, self.begun, self.planned)
-        assert found is not None
-        return found
+        stored = results.find(self.bucket, self.begun, self.planned)
+        assert stored is not None
+        return stored
 
     def rows(self) -> list[tuple[object, ...]]:
         """Return the rows of the result's chunks in manifest order."""
         rows: list[tuple[object, ...]] = []
         for chunk in self.result().chunks:
-            found = self.bucket.read(chunk.key)
-            assert found is not None
-            assert len(found[0]) == chunk.size_bytes
-            table = pq.read_table(pa.BufferReader(found[0]))
+            content = self.bucket.read(chunk.key)
+            assert content is not None
+            assert len(content[0]) == chunk.size_bytes
+            table = pq.read_table(pa.BufferReader(content[0]))
             rows += zip(*(column.to_pylist() for column in table.columns), strict=True)
         return rows
 

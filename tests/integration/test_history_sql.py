@@ -79,16 +79,16 @@ class History:
         names = ", ".join(f'"{column.target}"' for column in self.columns)
         insert = f'INSERT INTO etl_staging."{name}" ({names}, "_tributary_seq") VALUES {rows}'
         *before, count = stage(plan, name, None, "role")
-        found = []
+        states_after = []
         for _ in range(2):
             self.warehouse.run(*before, *([insert] if states else []), *mark(plan, name), count)
             self.warehouse.run(*publish(plan, name, committed))
-            found.append(self.versions())
-        assert found[0] == found[1]  # loading a run again changes nothing
-        return found[0]
+            states_after.append(self.versions())
+        assert states_after[0] == states_after[1]  # loading a run again changes nothing
+        return states_after[0]
 
     def versions(self) -> list[Row]:
-        """Return key, note, first and last minute of every version, None where it stands open."""
+        """Return key, note, first and last minute of every version, None if it is open."""
         rows = self.warehouse.run(
             "SELECT code, note, TO_CHAR(valid_from, 'MI'), TO_CHAR(valid_to, 'MI'), is_current "
             f'FROM shop."{self.name}" ORDER BY code, OCTET_LENGTH(code), valid_from'
@@ -215,14 +215,14 @@ def test_a_digest_tells_every_value_of_every_kind_from_every_other(warehouse: Wa
     names = ", ".join(f'"{name}"' for name in kinds)
 
     *before, _ = stage(table, "kinds", None, "role")
-    told = warehouse.run(
+    digests = warehouse.run(
         *before,
         f'INSERT INTO etl_staging.kinds ({names}, "_tributary_seq") VALUES {values}',
         *mark(table, "kinds"),
         'SELECT COUNT(DISTINCT "_tributary_digest"), MAX(LEN("_tributary_digest")) FROM etl_staging.kinds',
     )
 
-    assert told == [(len(rows), 32)]
+    assert digests == [(len(rows), 32)]
 
 
 @pytest.mark.parametrize("seed", range(4))

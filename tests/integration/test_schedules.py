@@ -68,8 +68,8 @@ def reconcile(schedules: Schedules, folder: Path) -> ScheduleChanges:
 
 
 def held(schedules: Schedules, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = schedules.client.get_schedule(GroupName=schedules.group, Name=name)
-    return found
+    schedule: dict[str, Any] = schedules.client.get_schedule(GroupName=schedules.group, Name=name)
+    return schedule
 
 
 def names(schedules: Schedules) -> set[str]:
@@ -78,8 +78,8 @@ def names(schedules: Schedules) -> set[str]:
 
 
 def test_a_source_gets_all_that_its_file_says(schedules: Schedules, tmp_path: Path) -> None:
-    said = '{cron: "0 7 * * ? *", timezone: Europe/Madrid, window: 15 minutes}'
-    write(tmp_path, shop=said, crm="rate(1 hours)", byhand=None)
+    schedule = '{cron: "0 7 * * ? *", timezone: Europe/Madrid, window: 15 minutes}'
+    write(tmp_path, shop=schedule, crm="rate(1 hours)", byhand=None)
     assert reconcile(schedules, tmp_path).counts() == {
         "created": 2,
         "updated": 0,
@@ -169,7 +169,7 @@ def test_more_schedules_than_a_page_holds_are_all_kept(schedules: Schedules, tmp
 
 
 class Stumbling:
-    """Scheduler's client, of which one operation fails as told before it works, or after it has."""
+    """Scheduler's client, of which one operation fails as configured before it works, or after it has."""
 
     def __init__(self, real: Any, operation: str, *errors: tuple[str, str], after: bool = False) -> None:
         self._real, self._operation, self._errors, self._after = real, operation, list(errors), after
@@ -271,7 +271,7 @@ def test_a_table_is_paused_without_its_neighbours(
 
 
 @pytest.mark.parametrize(
-    ("event", "said"),
+    ("event", "message"),
     [
         ({"pause": "shpo"}, 'source "shpo" is not known; did you mean "shop"? the sources are crm, shop'),
         (
@@ -291,11 +291,11 @@ def test_a_table_is_paused_without_its_neighbours(
     ],
 )
 def test_what_is_not_known_changes_nothing(
-    schedules: Schedules, bucket: Bucket, tmp_path: Path, event: dict[str, Any], said: str
+    schedules: Schedules, bucket: Bucket, tmp_path: Path, event: dict[str, Any], message: str
 ) -> None:
     write(tmp_path, shop="rate(1 hour)", crm="rate(1 hour)")
     reconcile(schedules, tmp_path)
     with pytest.raises(ConfigError) as refused:
         ask(event, tmp_path, bucket, schedules)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert held(schedules, "shop")["State"] == "ENABLED"

@@ -54,14 +54,14 @@ def main() -> int:
 
 def compiled_patterns() -> Iterator[tuple[str, str]]:
     """Yield the compiled expressions in the globals of each module, with the module's name."""
-    for found in pkgutil.walk_packages(tributary.__path__, "tributary."):
-        if found.name == "tributary.__main__":
+    for info in pkgutil.walk_packages(tributary.__path__, "tributary."):
+        if info.name == "tributary.__main__":
             continue
-        module = importlib.import_module(found.name)
+        module = importlib.import_module(info.name)
         source = Path(str(module.__file__)).read_text()
         for name, value in vars(module).items():
             if re.search(rf"^(?:\w+, )*{name}\b", source, re.MULTILINE):  # not imported
-                yield from ((found.name, anchored(text, methods(name))) for text in texts(value))
+                yield from ((info.name, anchored(text, methods(name))) for text in texts(value))
 
 
 def methods(name: str) -> set[str]:

@@ -84,7 +84,7 @@ def test_access_that_ends_takes_everything_back() -> None:
     assert steps[:-2] == [
         *REVOKED,
         f'DETACH MASKING POLICY {MASKS[0]} ON "shop"."people" ("email") FROM {ANALYST}',
-        # born was made anew since, and has no mask that could be taken off
+        # born was recreated since, and has no mask that could be taken off
         f'DETACH RLS POLICY {POLICY} ON "shop"."people" FROM {ANALYST}',
         'ALTER TABLE "shop"."people" ROW LEVEL SECURITY OFF',
         f'REVOKE ALL ON "shop"."people" FROM {ADMIN}',
@@ -112,17 +112,17 @@ def test_the_roles_are_made_once_and_the_one_that_loads_sees_every_row() -> None
     ]
 
 
-def asked(said: Said | str, **changes: object) -> TableAccess | None:
-    choice = specify(get("postgresql"), PEOPLE, TableSettings.model_validate({"access": said}))
+def asked(settings: Said | str, **changes: object) -> TableAccess | None:
+    choice = specify(get("postgresql"), PEOPLE, TableSettings.model_validate({"access": settings}))
     table = orders(table_name="people", columns=choice.columns, mode=choice.mode, **changes)
     return access(changed(table, source=TableName("public", "people")), choice.settings.access)
 
 
 def test_a_files_access_is_of_the_warehouses_columns() -> None:
-    said = Said(
+    settings = Said(
         columns=Columns(exclude=("region",)), mask={"email": "hash", "born": "null"}, rows={"region": ("EU",)}
     )
-    assert asked(said) == TableAccess(
+    assert asked(settings) == TableAccess(
         schema_name="shop",
         table_name="people",
         access=Access(
@@ -149,7 +149,7 @@ def test_a_column_that_is_no_longer_read_keeps_its_mask_or_stays_unseen() -> Non
 
 
 @pytest.mark.parametrize(
-    ("said", "message"),
+    ("settings", "message"),
     [
         (Said(columns=Columns(take=("gone",))), 'access.columns: public.people has no column "gone"'),
         (Said(mask={"gone": "null"}), 'access.mask: public.people has no column "gone"'),
@@ -159,9 +159,9 @@ def test_a_column_that_is_no_longer_read_keeps_its_mask_or_stays_unseen() -> Non
         (Said(rows={"born": ("2000-01-01",)}), "rows can be chosen by texts and by integers"),
     ],
 )
-def test_what_a_table_cannot_be_asked_for_is_refused_by_name(said: Said, message: str) -> None:
+def test_what_a_table_cannot_be_asked_for_is_refused_by_name(settings: Said, message: str) -> None:
     with pytest.raises(TableRefused) as refused:
-        asked(said)
+        asked(settings)
     assert message in str(refused.value)
 
 
@@ -177,9 +177,9 @@ class Lambda:
 
     payloads: list[bytes] = field(default_factory=list)
 
-    def invoke(self, **asked: Any) -> None:
-        assert (asked["FunctionName"], asked["InvocationType"]) == ("keeper", "Event")
-        self.payloads.append(asked["Payload"])
+    def invoke(self, **fields: Any) -> None:
+        assert (fields["FunctionName"], fields["InvocationType"]) == ("keeper", "Event")
+        self.payloads.append(fields["Payload"])
 
 
 def test_many_wide_tables_are_asked_for_in_calls_that_can_carry_them() -> None:

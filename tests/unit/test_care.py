@@ -1,4 +1,4 @@
-"""How tables are made and kept: where rows lie, what the planner and people are told, what is analysed."""
+"""How tables are made and kept: where rows lie, what the planner and people know, what is analysed."""
 
 import pytest
 
@@ -74,7 +74,7 @@ def test_what_redshift_cannot_do_with_a_column_is_refused_by_its_name() -> None:
         (SourceColumn("id", "bigint", False), SourceColumn("doc", "jsonb", True)),
         ("id",),
     )
-    asked = {
+    refused_settings = {
         "distkey": (
             TableSettings(distkey="doc"),
             'column "doc" of public.orders is jsonb, which Redshift can',
@@ -82,10 +82,10 @@ def test_what_redshift_cannot_do_with_a_column_is_refused_by_its_name() -> None:
         "sortkey": (TableSettings(sortkey=("id", "gone")), 'public.orders has no column "gone"'),
         "encode": (TableSettings(encode={"doc": "az64"}), "cannot be az64; use raw, lzo, zstd"),
     }
-    for field, (settings, said) in asked.items():
+    for field, (settings, message) in refused_settings.items():
         with pytest.raises(TableRefused, match=rf"^{field}: ") as refused:
             specify(get("postgresql"), table, settings)
-        assert said in str(refused.value)
+        assert message in str(refused.value)
 
 
 def test_the_planner_learns_the_key_in_the_publish_that_makes_or_replaces_the_table() -> None:
@@ -101,7 +101,7 @@ def test_the_planner_learns_the_key_in_the_publish_that_makes_or_replaces_the_ta
 @pytest.mark.parametrize(
     "change",
     [
-        {"exists": True},  # what stands there may be older than the mode
+        {"exists": True},  # the existing rows may be older than the mode
         {"key_constraint": CONSTRAINT},  # it knows
         {"mode": "append", "cursor": None},
         {"mode": "history", "opens_at": "2026-11-23 23:39:01"},
@@ -125,9 +125,9 @@ def test_a_key_that_a_publish_makes_untrue_is_taken_back_before_its_rows(change:
 
 
 def test_a_table_that_takes_anothers_place_is_told_the_key_that_was_told_of_that() -> None:
-    told = changed(DEEP_COPY, key_constraint=CONSTRAINT)
-    assert publish(told, NAME, control_row())[-4:-3] == [ADDED]
-    other = changed(told, mode="append")  # the constraint went with the old table
+    table_report = changed(DEEP_COPY, key_constraint=CONSTRAINT)
+    assert publish(table_report, NAME, control_row())[-4:-3] == [ADDED]
+    other = changed(table_report, mode="append")  # the constraint went with the old table
     assert not any("CONSTRAINT" in sql for sql in publish(other, NAME, control_row()))
 
 

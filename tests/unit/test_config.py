@@ -28,9 +28,9 @@ def faults(directory: Path, text: str, name: str = "shop.yaml") -> list[str]:
 
 
 def fault(directory: Path, text: str) -> str:
-    """Return the only fault of a source that has this text besides engine and secret (lines 1, 2)."""
-    (found,) = faults(directory, MINIMAL + text)
-    return found
+    """Return the only fault of a source that has this text in addition to engine and secret (lines 1, 2)."""
+    (message,) = faults(directory, MINIMAL + text)
+    return message
 
 
 class TestFile:
@@ -147,7 +147,7 @@ class TestFaults:
         ]
 
     @pytest.mark.parametrize(
-        ("text", "said"),
+        ("text", "message"),
         [
             ("tabels: []", 'line 3, tabels: unknown key "tabels"; did you mean "tables"?'),
             ("xyz: 1", 'line 3, xyz: unknown key "xyz"; use engine, secret, schedule, max_connections'),
@@ -183,8 +183,8 @@ class TestFaults:
             ("statement_timeout: 1 hour", "line 3, statement_timeout: a statement's time-out is 1 second"),
             ("statement_timeout: 99999999 days", "is longer than 3660 days; write a shorter duration"),
             (
-                "notify: nobody",
-                'line 3, notify: "nobody" is not a choice of notifications; use failures or all',
+                "notify: hardly-ever",
+                'line 3, notify: "hardly-ever" is not a choice of notifications; use failures or all',
             ),
             ("defaults: merge", 'line 3, defaults: "merge" is not valid here; write settings for every'),
             ("defaults: {name: a}", 'line 3, defaults.name: "name" belongs to an entry of tables'),
@@ -220,13 +220,13 @@ class TestFaults:
             ("x: &a [*a]", "an alias contains itself; write the part out"),
         ],
     )
-    def test_say_what_to_write_instead(self, tmp_path: Path, text: str, said: str) -> None:
-        found = faults(tmp_path, f"{MINIMAL}{text}\n{TABLES}")
-        assert said in found[0]
-        assert found[0].startswith("shop.yaml, line 3")
+    def test_say_what_to_write_instead(self, tmp_path: Path, text: str, message: str) -> None:
+        lines = faults(tmp_path, f"{MINIMAL}{text}\n{TABLES}")
+        assert message in lines[0]
+        assert lines[0].startswith("shop.yaml, line 3")
 
     @pytest.mark.parametrize(
-        ("entry", "said"),
+        ("entry", "message"),
         [
             (
                 "{}",
@@ -280,19 +280,21 @@ class TestFaults:
             ("orders", 'tables[0]: "orders" is not valid here; write a list of tables: - name:'),
         ],
     )
-    def test_in_an_entry_say_what_to_write_instead(self, tmp_path: Path, entry: str, said: str) -> None:
-        assert fault(tmp_path, f"tables:\n  - {entry}\n").startswith(f"shop.yaml, line 4, {said}")
+    def test_in_an_entry_say_what_to_write_instead(self, tmp_path: Path, entry: str, message: str) -> None:
+        assert fault(tmp_path, f"tables:\n  - {entry}\n").startswith(f"shop.yaml, line 4, {message}")
 
     def test_say_where_a_target_may_not_be(self, tmp_path: Path) -> None:
-        found = fault(tmp_path, "tables: [{name: a, target: shop.a}]\n")
-        assert found == (
+        message = fault(tmp_path, "tables: [{name: a, target: shop.a}]\n")
+        assert message == (
             'shop.yaml, line 3, tables: target "shop.a" is in the target_schema, which is for the other '
             "tables of this source; write a schema that is no source's target_schema"
         )
 
     def test_name_the_line_of_an_item_in_a_list(self, tmp_path: Path) -> None:
-        found = fault(tmp_path, "tables:\n- include: a.*\n  exclude:\n  - b\n  - 3\n")
-        assert found == 'shop.yaml, line 7, tables[0].exclude[1]: 3 is not read as text; write "3" in quotes'
+        message = fault(tmp_path, "tables:\n- include: a.*\n  exclude:\n  - b\n  - 3\n")
+        assert (
+            message == 'shop.yaml, line 7, tables[0].exclude[1]: 3 is not read as text; write "3" in quotes'
+        )
 
     def test_in_quotes_there_is_none(self, tmp_path: Path) -> None:
         names = ["no", "2024", "true", "y", "~", "*", "1.5", "010"]
@@ -302,12 +304,12 @@ class TestFaults:
 
     def test_never_show_what_stands_under_secret(self, tmp_path: Path) -> None:
         for secret in ('{password: "hunter2"}', '"hunter2 "', '\'{"password": "hunter2"}\'', "[hunter2]"):
-            (found,) = faults(tmp_path, f"engine: mysql\nsecret: {secret}\n{TABLES}")
-            assert found.startswith("shop.yaml, line 2, secret: ")
-            assert "hunter2" not in found
+            (fault_line,) = faults(tmp_path, f"engine: mysql\nsecret: {secret}\n{TABLES}")
+            assert fault_line.startswith("shop.yaml, line 2, secret: ")
+            assert "hunter2" not in fault_line
 
     @pytest.mark.parametrize(
-        ("text", "said"),
+        ("text", "message"),
         [
             ("", "shop.yaml, line 1: is empty; write engine, secret and tables"),
             ("# nothing\n", "shop.yaml, line 1: is empty; write engine, secret and tables"),
@@ -326,9 +328,9 @@ class TestFaults:
             ("a: 1\nb: \x01\n", "shop.yaml, line 2: holds a character that YAML does not allow"),
         ],
     )
-    def test_of_yaml_itself_name_the_line(self, tmp_path: Path, text: str, said: str) -> None:
-        (found,) = faults(tmp_path, text)
-        assert found.startswith(said)
+    def test_of_yaml_itself_name_the_line(self, tmp_path: Path, text: str, message: str) -> None:
+        (fault_line,) = faults(tmp_path, text)
+        assert fault_line.startswith(message)
 
     def test_of_encoding_are_faults_too(self, tmp_path: Path) -> None:
         (tmp_path / "shop.yaml").write_bytes(b"engine: \xff\n")
@@ -337,8 +339,8 @@ class TestFaults:
 
     @pytest.mark.parametrize("name", ["2shop", "my shop", "shop.test", "_shop", "s" * 51, "tienda_ñ"])
     def test_of_the_files_name_are_faults_too(self, tmp_path: Path, name: str) -> None:
-        (found,) = faults(tmp_path, MINIMAL + TABLES, f"{name}.yaml")
-        assert f'"{name}" is not valid as a name; name the file with letters, digits, _ and -' in found
+        (line,) = faults(tmp_path, MINIMAL + TABLES, f"{name}.yaml")
+        assert f'"{name}" is not valid as a name; name the file with letters, digits, _ and -' in line
 
 
 class TestDirectory:
@@ -382,9 +384,9 @@ class TestDirectory:
         read(tmp_path, MINIMAL + TABLES, "company.yaml")
         with pytest.raises(ConfigError) as refused:
             loader.load_all(tmp_path)
-        said = 'tables[0].target: the schema of "company.orders" is the target_schema of company.yaml'
+        message = 'tables[0].target: the schema of "company.orders" is the target_schema of company.yaml'
         assert [line[:7] for line in str(refused.value).splitlines()] == ["crm.yam", "shop.ya"]
-        assert str(refused.value).count(said) == 2
+        assert str(refused.value).count(message) == 2
 
     def test_finds_a_good_source_beside_a_faulty_one(self, tmp_path: Path) -> None:
         shop = read(tmp_path, MINIMAL + TABLES, "shop.yaml")
@@ -403,8 +405,8 @@ class TestDirectory:
     def test_without_a_source_is_no_fault_until_one_is_asked_for(self, tmp_path: Path) -> None:
         for directory in (tmp_path, tmp_path / "missing"):
             assert loader.load_all(directory) == {}
-            said = f"there is no source file in {directory.name}/; copy shop.yaml.example to <name>.yaml"
-            with pytest.raises(ConfigError, match=said):
+            message = f"there is no source file in {directory.name}/; copy shop.yaml.example to <name>.yaml"
+            with pytest.raises(ConfigError, match=message):
                 loader.find(directory, "shop")
 
     @pytest.mark.parametrize("name", ["shop.yml", "shop.YAML"])

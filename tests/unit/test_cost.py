@@ -1,4 +1,4 @@
-"""What a run cost is told from its seconds, its objects and the list prices, and from nothing else."""
+"""What a run cost is computed from its seconds, its objects and the list prices, and from nothing else."""
 
 from __future__ import annotations
 

@@ -36,8 +36,8 @@ def values(text: str | bytes, *kinds: KindName | Kind, rows: int = 1) -> list[li
 @given(st.lists(st.tuples(st.none() | TEXTS, st.none() | TEXTS), min_size=1, max_size=5))
 def test_any_texts_and_nulls_come_back_from_their_csv(rows: list[tuple[str | None, str | None]]) -> None:
     lines = [csv_pages.line(None if v is None else v.encode() for v in row) for row in rows]
-    asked = query("text", "text")
-    (page,) = csv_pages.pages(asked, collected(line for line in lines))
+    page_query = query("text", "text")
+    (page,) = csv_pages.pages(page_query, collected(line for line in lines))
     assert [tuple(row.values()) for row in page.table.to_pylist()] == rows
     assert [csv_pages.fields(line) for line in lines] == [list(row) for row in rows]
 
@@ -57,10 +57,10 @@ def test_binaries_come_back_from_their_hex(data: list[bytes | None]) -> None:
 def test_every_kind_is_parsed_to_its_own_type() -> None:
     kinds: list[KindName | Kind] = ["boolean", "int16", "int64", Kind("decimal", 5, 2), "float32", "date"]
     text = "t,-32768,9223372036854775807,1.5,0.1,2024-02-29,2024-01-01 00:00:00.1,2024-01-01 00:00:00+00\n"
-    found = [column[0] for column in values(text, *kinds, "timestamp", "timestamptz")]
-    assert [str(value) for value in found[3:5]] == ["1.50", "0.10000000149011612"]
-    assert found[:3] == [True, -32768, 2**63 - 1]
-    assert found[5:] == [
+    firsts = [column[0] for column in values(text, *kinds, "timestamp", "timestamptz")]
+    assert [str(value) for value in firsts[3:5]] == ["1.50", "0.10000000149011612"]
+    assert firsts[:3] == [True, -32768, 2**63 - 1]
+    assert firsts[5:] == [
         date(2024, 2, 29),
         datetime(2024, 1, 1, microsecond=100_000),
         datetime(2024, 1, 1, tzinfo=UTC),
@@ -110,9 +110,9 @@ def test_a_byte_order_mark_belongs_to_the_value() -> None:
 
 
 def test_a_position_is_the_servers_own_text_of_the_last_row() -> None:
-    asked = query("timestamptz", Kind("decimal", 5, 2), "text", order=("c2", "c0", "c1"))
+    page_query = query("timestamptz", Kind("decimal", 5, 2), "text", order=("c2", "c0", "c1"))
     text = '2024-01-01 00:00:00.10+00,01.50,"a,""\n"\n'
-    (page,) = csv_pages.pages(asked, collected(line for line in [text.encode()]))
+    (page,) = csv_pages.pages(page_query, collected(line for line in [text.encode()]))
     assert page.position == ('a,"\n', "2024-01-01 00:00:00.10+00", "01.50")
     assert page.size_bytes == len(text)
 

@@ -41,10 +41,10 @@ COLUMNS = (
 
 
 def choice(columns: Sequence[Column] = COLUMNS, mode: str = "merge", **settings: object) -> TableSpec:
-    said = TableSettings(mode=mode, **settings)  # type: ignore[arg-type]
+    given = TableSettings(mode=mode, **settings)  # type: ignore[arg-type]
     cursor = None if mode == "replace" else column("id", Kind("int32"))
     table = SourceTable(TableName("public", "orders"), ())
-    return TableSpec(table, said, said.mode or "merge", tuple(columns), ("id",), True, cursor, ())
+    return TableSpec(table, given, given.mode or "merge", tuple(columns), ("id",), True, cursor, ())
 
 
 def loaded(*unread: str) -> CommittedLoad:
@@ -71,20 +71,20 @@ def test_every_change_is_told_with_the_types_before_and_after() -> None:
         column("colour", Kind("text", size_bytes=9)),
     )[:-1]
     known = {**KNOWN, "gone": "DATE", "left": "DATE"}
-    _, found = evolve(
+    _, evolution = evolve(
         choice((*now, column("back", Kind("date")))),
         TARGET,
         {**known, "back": "DATE"},
         loaded("left", "back"),
     )
 
-    assert found.changes(known) == (
+    assert evolution.changes(known) == (
         SchemaChange(column="gone", change="dropped", before="DATE"),
         SchemaChange(column="back", change="returned", after="DATE"),
         SchemaChange(column="id", change="type_changed", before="INTEGER", after="BIGINT"),
         SchemaChange(column="amount", change="type_changed", before="DECIMAL(10,2)", after="INTEGER"),
     )
-    assert [*found.notes()] == [
+    assert [*evolution.notes()] == [
         "column id: INTEGER → BIGINT; existing values are kept",
         "column amount: DECIMAL(10,2) → INTEGER; its values are read again",
     ]
@@ -94,16 +94,16 @@ def test_a_text_that_its_values_size_is_of_the_type_that_stands_there() -> None:
     now = changed(column("note", Kind("text")), column("amount", Kind("text")))
     known = {**KNOWN, "amount": "INTEGER"}
 
-    _, found = evolve(choice(now), TARGET, known, loaded())
-    assert [*found.notes()] == ["column amount: INTEGER → VARCHAR; existing values are kept"]
+    _, evolution = evolve(choice(now), TARGET, known, loaded())
+    assert [*evolution.notes()] == ["column amount: INTEGER → VARCHAR; existing values are kept"]
     evolve(choice(now, schema_changes="freeze"), TARGET, {**KNOWN, "amount": "VARCHAR(256)"}, loaded())
 
     wide = [
         "column amount: INTEGER → VARCHAR(65535); existing values are kept",
         "column note: VARCHAR(20) → VARCHAR(65535); existing values are kept",
     ]
-    _, found = evolve(choice(now, texts="widest"), TARGET, known, loaded())
-    assert [*found.notes()] == wide
+    _, evolution = evolve(choice(now, texts="widest"), TARGET, known, loaded())
+    assert [*evolution.notes()] == wide
 
 
 def test_freeze_shows_the_whole_difference_and_takes_what_still_fits() -> None:
@@ -120,8 +120,10 @@ def test_freeze_shows_the_whole_difference_and_takes_what_still_fits() -> None:
         "schema_changes: evolve for one run to accept it"
     )
     narrower = changed(column("note", Kind("text", size_bytes=9)))
-    _, found = evolve(choice(narrower, schema_changes="freeze"), TARGET, KNOWN, loaded())
-    assert [*found.notes()] == ["column note stays VARCHAR(20), which holds every VARCHAR(9) of the source"]
+    _, evolution = evolve(choice(narrower, schema_changes="freeze"), TARGET, KNOWN, loaded())
+    assert [*evolution.notes()] == [
+        "column note stays VARCHAR(20), which holds every VARCHAR(9) of the source"
+    ]
     evolve(choice(COLUMNS[:2], schema_changes="freeze"), TARGET, KNOWN, loaded("note"))  # taken over before
 
 
@@ -129,22 +131,22 @@ def test_ignore_new_leaves_new_columns_out_but_not_those_that_a_read_needs() -> 
     known = {name: kind for name, kind in KNOWN.items() if name != "id"}
     now = changed(column("colour", Kind("date")))
 
-    taken, found = evolve(choice(now, schema_changes="ignore_new"), TARGET, known, loaded())
+    taken, evolution = evolve(choice(now, schema_changes="ignore_new"), TARGET, known, loaded())
 
-    assert (taken.columns, [one.name for one in found.new]) == (COLUMNS, ["id"])
-    assert [*found.notes()] == ["new columns left out because of schema_changes: ignore_new: colour"]
+    assert (taken.columns, [one.name for one in evolution.new]) == (COLUMNS, ["id"])
+    assert [*evolution.notes()] == ["new columns left out because of schema_changes: ignore_new: colour"]
 
 
 def test_values_that_no_cast_carries_are_read_again_where_the_source_has_them_all() -> None:
     now = changed(column("note", Kind("int32")))
 
     def way(mode: str, before: LoadMethod, target: Target = TARGET, *, refreshed: bool = False) -> LoadMethod:
-        taken, found = evolve(choice(now, mode), target, KNOWN, loaded())
-        return with_evolution(before, taken, target, found, refresh_requested=refreshed)
+        taken, evolution = evolve(choice(now, mode), target, KNOWN, loaded())
+        return with_evolution(before, taken, target, evolution, refresh_requested=refreshed)
 
-    said = "columns of public.orders have other types now: note: VARCHAR(20) → INTEGER"
+    expected_note = "columns of public.orders have other types now: note: VARCHAR(20) → INTEGER"
     assert way("merge", LoadMethod("41")) == LoadMethod(
-        "41", True, True, note=f"{said}: the whole table is read and replaced"
+        "41", True, True, note=f"{expected_note}: the whole table is read and replaced"
     )
     assert way("replace", LoadMethod(full_refresh=True)) == LoadMethod(whole_read=True, full_refresh=True)
     assert way("append", LoadMethod("41", full_refresh=True), refreshed=True) == LoadMethod("41", True, True)
@@ -155,14 +157,14 @@ def test_values_that_no_cast_carries_are_read_again_where_the_source_has_them_al
     ):
         with pytest.raises(TableRefused) as refused:
             way(mode, LoadMethod("41"), target)
-        assert str(refused.value).startswith(said)
+        assert str(refused.value).startswith(expected_note)
         assert str(refused.value).endswith(advice)
 
 
 def test_a_table_is_made_anew_for_another_type_and_for_more_columns_than_can_be_added() -> None:
     def form(*now: Column, own: Sequence[str] = ()) -> tuple[DeepCopyColumn, ...]:
-        taken, found = evolve(choice(changed(*now)), TARGET, KNOWN, loaded())
-        return deep_copy_columns(taken, KNOWN, found, own)
+        taken, evolution = evolve(choice(changed(*now)), TARGET, KNOWN, loaded())
+        return deep_copy_columns(taken, KNOWN, evolution, own)
 
     def stands(**types: str) -> list[DeepCopyColumn]:
         return [

@@ -82,14 +82,14 @@ def test_what_is_there_is_asked_of_system_views_and_of_the_control_table() -> No
 
 def test_names_of_external_tables_never_meet() -> None:
     assert external_tables.table_name("shop", "orders") == "shop__orders"
-    told = [("a", "b__c"), ("a__b", "c"), ("shop", "ord-ers"), ("shop", "ord_ers"), ("shop", "x" * 200)]
-    told += [
+    targets = [("a", "b__c"), ("a__b", "c"), ("shop", "ord-ers"), ("shop", "ord_ers"), ("shop", "x" * 200)]
+    targets += [
         ("shop", "x" * 201),
         ("shop", "company!orders"),
         ("shop", "company_orders"),
         ("a_", "_b"),
         ("a", "__b"),
     ]
-    names = [external_tables.table_name(*one) for one in told]
+    names = [external_tables.table_name(*one) for one in targets]
     assert len(set(names)) == len(names)
     assert all(len(name.encode()) <= 127 for name in names)

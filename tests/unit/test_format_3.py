@@ -1,4 +1,4 @@
-"""Every document that commit 52fccad stored is read, and says what it said."""
+"""Every document that commit 52fccad stored is read with the same content."""
 
 from __future__ import annotations
 

@@ -47,20 +47,20 @@ def cut(written: datetime, digits: int) -> datetime:
 
 class TestHorizon:
     def test_without_open_transactions_it_is_the_clock_less_the_margin(self) -> None:
-        found = horizon.horizon(clock("2026-03-01 10:00:00"), margin=timedelta(seconds=2))
-        assert found == at("2026-03-01 09:59:58")
+        result = horizon.horizon(clock("2026-03-01 10:00:00"), margin=timedelta(seconds=2))
+        assert result == at("2026-03-01 09:59:58")
 
     def test_the_oldest_open_transaction_holds_it_back(self) -> None:
-        found = horizon.horizon(clock("2026-03-01 10:00:00", oldest="2026-03-01 07:30:00"), margin=NONE)
-        assert found == at("2026-03-01 07:30:00")
+        result = horizon.horizon(clock("2026-03-01 10:00:00", oldest="2026-03-01 07:30:00"), margin=NONE)
+        assert result == at("2026-03-01 07:30:00")
 
     def test_a_transaction_that_claims_to_begin_later_than_the_clock_does_not_move_it_on(self) -> None:
-        found = horizon.horizon(clock("2026-03-01 10:00:00", oldest="2026-03-01 10:05:00"), margin=NONE)
-        assert found == at("2026-03-01 10:00:00")
+        result = horizon.horizon(clock("2026-03-01 10:00:00", oldest="2026-03-01 10:05:00"), margin=NONE)
+        assert result == at("2026-03-01 10:00:00")
 
     def test_hidden_transactions_cost_an_hour(self) -> None:
-        found = horizon.horizon(clock("2026-03-01 10:00:00", hidden="no right"), margin=NONE)
-        assert found == at("2026-03-01 09:00:00")
+        result = horizon.horizon(clock("2026-03-01 10:00:00", hidden="no right"), margin=NONE)
+        assert result == at("2026-03-01 09:00:00")
 
     def test_a_configured_overlap_holds_where_transactions_are_hidden(self) -> None:
         hidden = clock("2026-03-01 10:00:00", hidden="no right")
@@ -69,8 +69,8 @@ class TestHorizon:
 
     def test_an_overlap_never_moves_past_an_open_transaction(self) -> None:
         seen = clock("2026-03-01 10:00:00", oldest="2026-03-01 07:30:00", hidden="not all")
-        found = horizon.horizon(seen, margin=NONE, overlap=timedelta(minutes=1))
-        assert found == at("2026-03-01 07:30:00")
+        result = horizon.horizon(seen, margin=NONE, overlap=timedelta(minutes=1))
+        assert result == at("2026-03-01 07:30:00")
 
 
 class TestText:
@@ -204,16 +204,16 @@ def test_what_is_no_zone_is_refused(name: str) -> None:
 
 
 def test_an_unknown_zone_is_said_aloud() -> None:
-    said = horizon.unknown_zone_note(TIMESTAMP, None, "updated_at")
-    assert "set cursor_time_zone" in cast(str, said)
-    assert '"updated_at"' in cast(str, said)
+    note = horizon.unknown_zone_note(TIMESTAMP, None, "updated_at")
+    assert "set cursor_time_zone" in cast(str, note)
+    assert '"updated_at"' in cast(str, note)
     assert horizon.unknown_zone_note(DATE, "UTC", "day") is None
     assert horizon.unknown_zone_note(TIMESTAMPTZ, None, "updated_at") is None
 
 
 @pytest.mark.parametrize(
-    ("type", "found"),
+    ("type", "digits"),
     [("timestamp(3) without time zone", 3), ("datetime(6)", 6), ("datetime", 0), ("timestamp(0)", 0)],
 )
-def test_the_decimals_of_a_second_are_read_from_the_type(type: str, found: int) -> None:
-    assert horizon.fraction_digits(type, default=0) == found
+def test_the_decimals_of_a_second_are_read_from_the_type(type: str, digits: int) -> None:
+    assert horizon.fraction_digits(type, default=0) == digits

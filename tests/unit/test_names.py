@@ -15,9 +15,9 @@ def test_ascii_letters_are_folded_and_no_others() -> None:
 
 class TestColumns:
     def test_keep_their_order_under_their_folded_names(self) -> None:
-        found = warehouse_names.column_names(["Id", "order", "Übung", 'a "b"', " c"])
-        assert found == {"Id": "id", "order": "order", "Übung": "Übung", 'a "b"': 'a "b"', " c": " c"}
-        assert list(found) == ["Id", "order", "Übung", 'a "b"', " c"]
+        names = warehouse_names.column_names(["Id", "order", "Übung", 'a "b"', " c"])
+        assert names == {"Id": "id", "order": "order", "Übung": "Übung", 'a "b"': 'a "b"', " c": " c"}
+        assert list(names) == ["Id", "order", "Übung", 'a "b"', " c"]
 
     def test_that_meet_after_folding_are_refused_by_name(self) -> None:
         with pytest.raises(TableRefused) as refused:
@@ -31,7 +31,7 @@ class TestColumns:
         assert warehouse_names.column_names(["Ä", "ä"]) == {"Ä": "Ä", "ä": "ä"}
 
     @pytest.mark.parametrize(
-        ("name", "said"),
+        ("name", "message"),
         [
             ("Run_ID", 'column "Run_ID" has the name of a column that Tributary adds'),
             ("source_system", 'column "source_system" has the name of a column that Tributary adds'),
@@ -44,17 +44,17 @@ class TestColumns:
             ("é" * 64, "has a name of 128 bytes, and the warehouse takes 127"),
         ],
     )
-    def test_that_the_warehouse_cannot_have_are_refused(self, name: str, said: str) -> None:
+    def test_that_the_warehouse_cannot_have_are_refused(self, name: str, message: str) -> None:
         with pytest.raises(TableRefused) as refused:
             warehouse_names.column_names(["id", name])
-        assert said in str(refused.value)
+        assert message in str(refused.value)
         assert str(refused.value).endswith(
             "; leave it out (columns: exclude) or give it another name (rename)"
         )
 
     def test_may_be_given_other_names(self) -> None:
-        found = warehouse_names.column_names(["a", "A", "run_id"], renamed={"A": "Other", "run_id": "run"})
-        assert found == {"a": "a", "A": "other", "run_id": "run"}
+        names = warehouse_names.column_names(["a", "A", "run_id"], renamed={"A": "Other", "run_id": "run"})
+        assert names == {"a": "a", "A": "other", "run_id": "run"}
         with pytest.raises(TableRefused, match='columns "a" and "b" are both "a"'):
             warehouse_names.column_names(["a", "b"], renamed={"b": "A"})
 
@@ -68,39 +68,39 @@ def table(name: str) -> TableName:
 
 class TestTables:
     def test_stand_in_the_target_schema_under_their_folded_names(self) -> None:
-        found = warehouse_names.table_names("shop", [table("public.Orders"), table("sales.items")])
-        assert found == warehouse_names.Targets(
+        names = warehouse_names.table_names("shop", [table("public.Orders"), table("sales.items")])
+        assert names == warehouse_names.Targets(
             {table("public.Orders"): Target("shop", "orders"), table("sales.items"): Target("shop", "items")}
         )
 
     def test_of_two_schemas_that_meet_all_fail_and_no_other(self) -> None:
-        found = warehouse_names.table_names("shop", [table("public.a"), table("public.b"), table("sales.A")])
-        said = (
+        names = warehouse_names.table_names("shop", [table("public.a"), table("public.b"), table("sales.A")])
+        message = (
             'tables "public.a" and "sales.A" are all "shop"."a" in the warehouse; read each schema as a '
             "source of its own, with its own target_schema, or exclude all but one"
         )
-        assert found.names == {table("public.b"): Target("shop", "b")}
-        assert found.failures == (
-            Failure(table="public.a", error="TableRefused", message=said),
-            Failure(table="sales.A", error="TableRefused", message=said),
+        assert names.names == {table("public.b"): Target("shop", "b")}
+        assert names.failures == (
+            Failure(table="public.a", error="TableRefused", message=message),
+            Failure(table="sales.A", error="TableRefused", message=message),
         )
 
     def test_of_one_schema_that_meet_after_folding_all_fail(self) -> None:
-        found = warehouse_names.table_names("shop", [table("public.Aa"), table("public.aA")])
-        assert found.names == {}
-        assert [failure.table for failure in found.failures] == ["public.Aa", "public.aA"]
-        assert "knows no upper case" in found.failures[0].message
+        names = warehouse_names.table_names("shop", [table("public.Aa"), table("public.aA")])
+        assert names.names == {}
+        assert [failure.table for failure in names.failures] == ["public.Aa", "public.aA"]
+        assert "knows no upper case" in names.failures[0].message
 
     def test_with_a_name_that_is_too_long_fail_with_its_length(self) -> None:
-        found = warehouse_names.table_names("shop", [TableName("public", "x" * 128), table("public.b")])
-        assert found.names == {table("public.b"): Target("shop", "b")}
-        assert "has a name of 128 bytes, and the warehouse takes 127" in found.failures[0].message
+        names = warehouse_names.table_names("shop", [TableName("public", "x" * 128), table("public.b")])
+        assert names.names == {table("public.b"): Target("shop", "b")}
+        assert "has a name of 128 bytes, and the warehouse takes 127" in names.failures[0].message
 
     def test_never_stand_among_our_own(self) -> None:
         tables = [table("public.ETL_control"), table("public.etl"), table("public.orders")]
-        found = warehouse_names.table_names("public", tables)
-        assert list(found.names) == tables[1:]
-        assert "Tributary's own tables" in found.failures[0].message
+        names = warehouse_names.table_names("public", tables)
+        assert list(names.names) == tables[1:]
+        assert "Tributary's own tables" in names.failures[0].message
         assert warehouse_names.table_names("shop", tables).failures == ()
         (failed,) = warehouse_names.table_names("shop", [table("public._Tributary_stage")]).failures
         assert "as only Tributary's own may" in failed.message
@@ -108,8 +108,8 @@ class TestTables:
     def test_may_share_a_place_with_those_of_other_sources_but_not_of_their_own(self) -> None:
         company = warehouse_names.shared_target("Company.Orders")
         places = {table("public.a"): company, table("sales.a"): company, table("public.c"): company}
-        found = warehouse_names.table_names("shop", [table("public.a"), table("sales.b")], places)
-        assert found.names == {
+        names = warehouse_names.table_names("shop", [table("public.a"), table("sales.b")], places)
+        assert names.names == {
             table("public.a"): Target("company", "orders", shared=True),
             table("sales.b"): Target("shop", "b"),
         }

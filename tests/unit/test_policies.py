@@ -119,14 +119,14 @@ def test_a_policy_treats_its_fault_and_every_value_is_counted(
     for policy in CHOICES[fault]:
         if policy in ("fail", "text"):
             continue
-        found, altered = parse(kind, text, {fault: policy})
+        values, altered = parse(kind, text, {fault: policy})
         expected = treated.get(policy)
         assert altered == {("odd", fault): 2}
-        assert found[1:2] == [None]
-        assert [str(value) for value in found[2:]] == [
+        assert values[1:2] == [None]
+        assert [str(value) for value in values[2:]] == [
             str(expected) + "+00:00" * _is_zoned(kind, expected)
         ] * 2
-        assert parse(kind, GOOD[kind.name], {fault: policy}) == ([found[0], None, found[0], found[0]], {})
+        assert parse(kind, GOOD[kind.name], {fault: policy}) == ([values[0], None, values[0], values[0]], {})
     assert set(treated) <= set(CHOICES[fault])
 
 
@@ -150,10 +150,10 @@ def test_without_a_policy_the_value_is_refused_by_its_fault_with_what_can_be_don
 
 
 def test_a_value_with_two_faults_is_counted_under_both() -> None:
-    found, altered = parse(
+    values, altered = parse(
         Kind("text", size_bytes=4), b"\0abcdef", {"too_long": "truncate", "nul_character": "truncate"}
     )
-    assert found == ["good", None, "abcd", "abcd"]
+    assert values == ["good", None, "abcd", "abcd"]
     assert altered == {("odd", "too_long"): 2, ("odd", "nul_character"): 2}
 
 
@@ -171,7 +171,7 @@ def test_a_json_text_is_no_fault_for_what_only_looks_like_one() -> None:
 
 def test_every_fault_has_a_kind_and_every_kind_can_be_null_instead() -> None:
     assert (
-        {fault for found in OF_KIND.values() for fault in found}
+        {fault for faults in OF_KIND.values() for fault in faults}
         == set(CHOICES)
         == set(value_policies.MEANINGS)
     )
@@ -197,11 +197,11 @@ def chosen(**settings: Any) -> dict[str, tuple[str, dict[Fault, Policy]]]:
 
 
 def test_policies_of_a_table_reach_the_columns_that_can_have_their_fault_and_a_columns_own_win() -> None:
-    found = chosen(
+    policies = chosen(
         policies={"date_out_of_range": "clamp", "too_long": "truncate", "not_a_number": "null"},
         column_policies={"day": {"date_out_of_range": "null"}, "amount": "fail", "note": "null"},
     )
-    assert found == {
+    assert policies == {
         "id": ("int32", {}),
         "amount": ("decimal", {}),
         "day": ("date", {"date_out_of_range": "null"}),
@@ -211,12 +211,12 @@ def test_policies_of_a_table_reach_the_columns_that_can_have_their_fault_and_a_c
 
 
 def test_text_makes_the_whole_column_a_text() -> None:
-    found = chosen(
+    policies = chosen(
         policies={"date_out_of_range": "text", "too_long": "truncate"}, column_policies={"amount": "text"}
     )
-    assert found["day"] == ("text", {"too_long": "truncate"})
-    assert found["amount"] == ("text", {"too_long": "truncate", "misfit": "text"})
-    assert found["flag"][0] == "int16"
+    assert policies["day"] == ("text", {"too_long": "truncate"})
+    assert policies["amount"] == ("text", {"too_long": "truncate", "misfit": "text"})
+    assert policies["flag"][0] == "int16"
 
 
 def test_booleans_are_integers_that_are_read_as_true_and_false() -> None:
@@ -226,7 +226,7 @@ def test_booleans_are_integers_that_are_read_as_true_and_false() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"column_policies": {"nope": "null"}}, 'column_policies: public.t has no column "nope"'),
         ({"column_policies": {"id": "null"}}, 'column "id" of public.t belongs to its key or cursor'),
@@ -240,10 +240,12 @@ def test_booleans_are_integers_that_are_read_as_true_and_false() -> None:
         ),
     ],
 )
-def test_a_policy_that_does_not_fit_its_column_fails_the_table(settings: dict[str, Any], said: str) -> None:
+def test_a_policy_that_does_not_fit_its_column_fails_the_table(
+    settings: dict[str, Any], message: str
+) -> None:
     with pytest.raises(TableRefused) as caught:
         chosen(**settings)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_policy_may_make_a_text_of_a_type_that_has_no_form() -> None:

@@ -15,7 +15,7 @@ from tests.integration.engines import odbc_engines
 from tributary import __version__
 
 ROOT = Path(__file__).parents[2]
-HOSTS = {  # of documents and examples; packages come from wherever pip is told to get them
+HOSTS = {  # of documents and examples; packages come from wherever pip is configured to get them
     "127.0.0.1",
     "aws.amazon.com",
     "docs.airbyte.com",
@@ -54,12 +54,12 @@ def test_no_engine_that_is_required_is_left_out():
 
 
 def test_addresses_in_the_project_are_of_documents_and_of_this_machine():
-    found = {
+    matches = {
         (name, host)
         for name, text in tracked().items()
         for host in re.findall(r"https?://([A-Za-z0-9.-]+[A-Za-z0-9])", text)
     }
-    assert {(name, host) for name, host in found if host not in HOSTS} == set()
+    assert {(name, host) for name, host in matches if host not in HOSTS} == set()
 
 
 def test_pip_is_told_of_no_index():

@@ -89,7 +89,7 @@ def test_postgresql_ends_a_range_if_the_sample_fills_another_one() -> None:
 
 
 def test_mysql_asks_for_a_key_near_the_middle_and_how_many_lie_on_both_sides() -> None:
-    asked = []
+    statements = []
     answers = iter(
         [
             ("1", "1"),  # the first key, and the last
@@ -102,14 +102,14 @@ def test_mysql_asks_for_a_key_near_the_middle_and_how_many_lie_on_both_sides() -
     )
 
     def ask(sql: str) -> tuple[str | None, ...] | None:
-        asked.append(sql)
+        statements.append(sql)
         return next(answers, None)
 
     table = mysql_ranges.KeyedTable("`t`", ("t.a", "t.b"), ("t.a", "t.b"), ("int", "int"), mysql.literal)
     mysql_ranges.range_ends(ask, table, 2)
 
     inside = "(t.a > 1 OR (t.a = 1 AND t.b > 1)) AND (t.a < 9 OR (t.a = 9 AND t.b <= 8))"
-    assert asked[:6] == [
+    assert statements[:6] == [
         "SELECT t.a, t.b FROM `t` AS t ORDER BY t.a, t.b LIMIT 1",
         "SELECT t.a, t.b FROM `t` AS t ORDER BY t.a DESC, t.b DESC LIMIT 1",
         f"EXPLAIN FORMAT=JSON SELECT 1 FROM `t` AS t WHERE {inside}",

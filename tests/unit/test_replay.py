@@ -38,7 +38,7 @@ def test_the_columns_of_all_runs_stand_side_by_side_with_texts_at_their_longest(
     long, short = Kind("text", size_bytes=40), Kind("text", size_bytes=10)
     runs = [run("1", long, Kind("int32"), Kind("date")), run("2", short, Kind("int64"))]
 
-    assert {name: found.kind for name, found in merged_columns("public.orders", runs, None).items()} == {
+    assert {name: merged.kind for name, merged in merged_columns("public.orders", runs, None).items()} == {
         "a": long,
         "b": Kind("int64"),
         "c": Kind("date"),
@@ -67,7 +67,7 @@ def logged(run_id: str, contents: str, *, mode: str = "merge", target: str = "sh
     ],
 )
 def test_a_table_is_made_of_the_runs_since_its_last_image(log, chain):
-    assert [found.run_id for found in replay()._chain("public.orders", log)] == chain
+    assert [run.run_id for run in replay()._chain("public.orders", log)] == chain
 
 
 @pytest.mark.parametrize(

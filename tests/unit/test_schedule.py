@@ -37,7 +37,7 @@ def test_a_plain_schedule_is_punctual_in_utc() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("written", "message"),
     [
         ("hourly", '"hourly" is not a schedule; write rate(1 hour), cron(0 7 * * ? *) or'),
         ("at(2026-01-01T00:00:00)", "is not a schedule"),
@@ -63,7 +63,7 @@ def test_a_plain_schedule_is_punctual_in_utc() -> None:
         ({"rate": "1 hour", "window": 15}, "a duration needs its unit"),
     ],
 )
-def test_what_scheduler_would_refuse_is_refused_before(written: object, said: str) -> None:
+def test_what_scheduler_would_refuse_is_refused_before(written: object, message: str) -> None:
     with pytest.raises(ValidationError) as refused:
         Schedule.model_validate(written)
-    assert said in str(refused.value)
+    assert message in str(refused.value)

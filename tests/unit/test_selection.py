@@ -27,8 +27,8 @@ def selected(*entries: dict[str, Any]) -> list[str]:
 
 
 def failure(*entries: dict[str, Any]) -> Failure:
-    (found,) = resolve(source(*entries), TABLES).failures
-    return found
+    (selection_failure,) = resolve(source(*entries), TABLES).failures
+    return selection_failure
 
 
 class TestResolve:
@@ -37,15 +37,15 @@ class TestResolve:
             {"name": "public.countries", "mode": "replace"},
             {"include": "public.*", "page_rows": 5},
         ]
-        found = resolve(source(*entries, defaults={"mode": "merge", "cursor": "updated_at"}), TABLES)
+        selection = resolve(source(*entries, defaults={"mode": "merge", "cursor": "updated_at"}), TABLES)
         rest = TableSettings(mode="merge", cursor="updated_at", page_rows=5)
-        assert found.selected == {
+        assert selection.selected == {
             TABLES[2]: TableSettings(mode="replace", cursor="updated_at"),
             TABLES[0]: rest,
             TABLES[1]: rest,
             TABLES[3]: rest,
         }
-        assert (found.failures, found.notes) == ((), ())
+        assert (selection.failures, selection.notes) == ((), ())
 
     def test_an_entry_wins_over_the_defaults_field_by_field(self) -> None:
         entry = {"name": "public.items", "key": "id", "columns": ["id", "at"], "nulls": "refuse"}
@@ -61,17 +61,17 @@ class TestResolve:
             {"name": "totals", "query": "SELECT 1"},
             {"name": "public.items", "target": "company.items"},
         ]
-        found = resolve(source(*entries, {"include": "sales.*"}), TABLES)
-        assert list(map(str, found.selected)) == ["totals", "public.items", "sales.items"]
-        assert found.queries == {totals: "SELECT 1"}
-        assert {str(table): str(target) for table, target in found.targets.items()} == {
+        selection = resolve(source(*entries, {"include": "sales.*"}), TABLES)
+        assert list(map(str, selection.selected)) == ["totals", "public.items", "sales.items"]
+        assert selection.queries == {totals: "SELECT 1"}
+        assert {str(table): str(target) for table, target in selection.targets.items()} == {
             "public.items": "company.items"
         }
-        some = only(found, ["totals"])
-        assert (list(some.selected), some.queries) == ([totals], found.queries)
+        some = only(selection, ["totals"])
+        assert (list(some.selected), some.queries) == ([totals], selection.queries)
 
     @pytest.mark.parametrize(
-        ("pattern", "found"),
+        ("pattern", "names"),
         [
             ("*", ["public.Orders", "public.audit_log", "public.countries", "public.items", "sales.items"]),
             ("public.*", ["public.Orders", "public.audit_log", "public.countries", "public.items"]),
@@ -81,8 +81,8 @@ class TestResolve:
             ("PUBLIC.orders", ["public.Orders"]),
         ],
     )
-    def test_a_pattern_is_about_schema_and_table(self, pattern: str, found: list[str]) -> None:
-        assert selected({"include": pattern}) == found
+    def test_a_pattern_is_about_schema_and_table(self, pattern: str, names: list[str]) -> None:
+        assert selected({"include": pattern}) == names
 
     def test_only_star_and_question_mark_are_wild(self) -> None:
         tables = [TableName("main", "a[b]"), TableName("main", "ab"), TableName("main", "a.b")]
@@ -109,59 +109,61 @@ class TestResolve:
         )
 
     def test_a_name_that_is_not_there_fails_alone(self) -> None:
-        found = resolve(source({"name": "public.ordres"}, {"name": "sales.items"}), TABLES)
-        assert list(found.selected) == [TABLES[4]]
-        said = (
+        selection = resolve(source({"name": "public.ordres"}, {"name": "sales.items"}), TABLES)
+        assert list(selection.selected) == [TABLES[4]]
+        message = (
             'shop.yaml, tables[0].name: table "public.ordres" is not in the source, or its user may not '
             "read it; did you mean public.Orders?"
         )
-        assert found.failures == (Failure(table="public.ordres", error="TableRefused", message=said),)
+        assert selection.failures == (Failure(table="public.ordres", error="TableRefused", message=message),)
 
     def test_a_pattern_that_matches_nothing_fails(self) -> None:
-        said = (
+        message = (
             'shop.yaml, tables[0].include: the pattern "crm.*" matches no table; '
             "the user sees the schemas public, sales"
         )
-        assert failure({"include": "crm.*"}) == Failure(table="crm.*", error="ConfigError", message=said)
+        assert failure({"include": "crm.*"}) == Failure(table="crm.*", error="ConfigError", message=message)
 
     def test_a_pattern_of_which_everything_is_excluded_fails(self) -> None:
-        found = failure({"include": "sales.*", "exclude": ["items"]})
-        assert "every table of the pattern" in found.message
+        message = failure({"include": "sales.*", "exclude": ["items"]})
+        assert "every table of the pattern" in message.message
 
     def test_a_source_without_tables_fails_every_entry(self) -> None:
-        found = resolve(source({"include": "*"}, {"name": "a"}), [])
-        assert [failed.table for failed in found.failures] == ["*", "a"]
-        assert found.failures[0].message.endswith("the user sees no table at all")
+        selection = resolve(source({"include": "*"}, {"name": "a"}), [])
+        assert [failed.table for failed in selection.failures] == ["*", "a"]
+        assert selection.failures[0].message.endswith("the user sees no table at all")
 
     def test_the_rest_may_be_empty_where_earlier_entries_took_everything(self) -> None:
-        found = resolve(source({"name": "sales.items"}, {"include": "sales.*"}), TABLES)
-        assert (list(found.selected), found.failures) == ([TABLES[4]], ())
+        selection = resolve(source({"name": "sales.items"}, {"include": "sales.*"}), TABLES)
+        assert (list(selection.selected), selection.failures) == ([TABLES[4]], ())
 
     def test_a_name_that_comes_too_late_is_noted(self) -> None:
-        found = resolve(source({"include": "sales.*"}, {"name": "sales.items", "mode": "replace"}), TABLES)
-        assert found.selected == {TABLES[4]: TableSettings()}
-        said = "shop.yaml, tables[1]: an earlier entry selects sales.items; move this one above it"
-        assert found.notes == (said,)
+        selection = resolve(
+            source({"include": "sales.*"}, {"name": "sales.items", "mode": "replace"}), TABLES
+        )
+        assert selection.selected == {TABLES[4]: TableSettings()}
+        message = "shop.yaml, tables[1]: an earlier entry selects sales.items; move this one above it"
+        assert selection.notes == (message,)
 
     def test_an_exclude_that_excludes_nothing_is_noted(self) -> None:
-        found = resolve(source({"include": "sales.*", "exclude": "sales.audit_*"}), TABLES)
-        assert found.notes == ('shop.yaml, tables[0].exclude: "sales.audit_*" excludes no table',)
+        selection = resolve(source({"include": "sales.*", "exclude": "sales.audit_*"}), TABLES)
+        assert selection.notes == ('shop.yaml, tables[0].exclude: "sales.audit_*" excludes no table',)
 
 
 class TestOnly:
-    found = resolve(source({"include": "public.*"}, {"name": "sales.item"}, {"name": "crm.x"}), TABLES)
+    selection = resolve(source({"include": "public.*"}, {"name": "sales.item"}, {"name": "crm.x"}), TABLES)
 
     def test_keeps_the_tables_named(self) -> None:
-        kept = only(self.found, ["countries", "public.orders"])
+        kept = only(self.selection, ["countries", "public.orders"])
         assert [str(table) for table in kept.selected] == ["public.Orders", "public.countries"]
         assert kept.failures == ()
 
     def test_keeps_the_failure_of_a_table_named(self) -> None:
-        kept = only(self.found, ["crm.x"])
+        kept = only(self.selection, ["crm.x"])
         assert (kept.selected, [failed.table for failed in kept.failures]) == ({}, ["crm.x"])
 
     @pytest.mark.parametrize(
-        ("names", "said"),
+        ("names", "message"),
         [
             (
                 ["public.contries"],
@@ -172,10 +174,10 @@ class TestOnly:
             ([], "the input's tables is an empty list; name tables, or leave it out to run all"),
         ],
     )
-    def test_refuses_what_is_not_selected(self, names: list[str], said: str) -> None:
+    def test_refuses_what_is_not_selected(self, names: list[str], message: str) -> None:
         with pytest.raises(ConfigError) as refused:
-            only(self.found, names)
-        assert said in str(refused.value)
+            only(self.selection, names)
+        assert message in str(refused.value)
 
     def test_refuses_a_bare_name_of_two_schemas(self) -> None:
         with pytest.raises(ConfigError, match=r"is one of public.items, sales.items; write which"):

@@ -26,8 +26,8 @@ def test_every_fault_of_every_file_is_told_by_its_line(tmp_path: Path, capsys: p
     (tmp_path / "crm.yaml").write_text("engine: postgres\nsecret: tributary/x\ntables: [{name: a}]\n")
     (tmp_path / "shop.yaml").write_text("engine: mysql\nsecret: tributary/x\n")
     assert main([str(tmp_path)]) == 1
-    told = capsys.readouterr().err.splitlines()
-    assert [line.partition(":")[0] for line in told] == [
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(":")[0] for line in lines] == [
         "crm.yaml, line 1, engine",
         "shop.yaml, line 1, tables",
     ]

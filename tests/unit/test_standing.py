@@ -14,7 +14,7 @@ from tributary.storage.source_health import SourceHealth, TableHealth
 
 def report(number: int, *, partial: bool = False, failure: str | None = None, **tables: str) -> RunReport:
     """Return the report of a run: its tables by how they ended, `loaded` or an error's name."""
-    told = tuple(
+    reports = tuple(
         TableReport(
             table=name,
             status="loaded" if ended == "loaded" else "failed",
@@ -22,7 +22,7 @@ def report(number: int, *, partial: bool = False, failure: str | None = None, **
         )
         for name, ended in tables.items()
     )
-    failed = failure or any(table.status == "failed" for table in told)
+    failed = failure or any(table.status == "failed" for table in reports)
     return RunReport(
         version="1",
         source="shop",
@@ -31,14 +31,14 @@ def report(number: int, *, partial: bool = False, failure: str | None = None, **
         status="failed" if failed else "succeeded",
         partial=partial,
         failure=Failure(table="shop", error=failure, message="why") if failure else None,
-        tables=told,
+        tables=reports,
     )
 
 
 def after(*reports: RunReport, pause_after: int = 3) -> SourceHealth:
     standing = SourceHealth(source="shop", pause_after=pause_after)
-    for told in reports:
-        standing = standing.after(told)
+    for each in reports:
+        standing = standing.after(each)
     return standing
 
 
@@ -54,8 +54,8 @@ def test_a_table_is_paused_when_it_failed_that_often_in_a_row():
 def test_what_a_person_had_read_or_built_again_says_nothing_of_how_a_table_fares():
     failing = [report(number, a="LoadFailed") for number in (1, 2)]
     by_hand = report(3, partial=True, a="LoadFailed")
-    for asked in ("window", "replay"):
-        tables = tuple(told.model_copy(update={"asked": asked}) for told in by_hand.tables)
+    for kind in ("window", "replay"):
+        tables = tuple(table.model_copy(update={"asked": kind}) for table in by_hand.tables)
         standing = after(*failing, by_hand.model_copy(update={"tables": tables}))
         assert (standing.paused_tables, standing.tables["a"].failures) == ((), 2)
 
@@ -97,10 +97,10 @@ def test_a_source_is_paused_only_when_that_many_runs_in_a_row_loaded_nothing():
 
 
 def test_runs_whose_every_table_is_paused_load_nothing():
-    told = report(1).model_copy(
+    run = report(1).model_copy(
         update={"paused": (PausedTable(table="a", failures=3, run_id="0", error="LoadFailed"),)}
     )
-    assert after(told).barren_runs == 1
+    assert after(run).barren_runs == 1
     assert after(report(1)).barren_runs == 0
 
 
@@ -120,10 +120,10 @@ def test_what_is_paused_is_said_with_the_command_that_brings_it_back():
         paused=True,
         tables={"it's": TableHealth(failures=4, run_id="20260101_000004", error="KeyNotUnique", paused=True)},
     )
-    said = ops_item.lines(standing)
-    assert said[0].startswith("The schedule of shop is disabled: 3 runs in a row loaded nothing at all.")
-    assert said[2] == "  it's: 4 failures in a row, the last by KeyNotUnique in run 20260101_000004"
-    commands = [line for text in said for line in text.splitlines() if "sam remote invoke" in line]
+    lines = ops_item.lines(standing)
+    assert lines[0].startswith("The schedule of shop is disabled: 3 runs in a row loaded nothing at all.")
+    assert lines[2] == "  it's: 4 failures in a row, the last by KeyNotUnique in run 20260101_000004"
+    commands = [line for text in lines for line in text.splitlines() if "sam remote invoke" in line]
     assert [json.loads(shlex.split(command)[-1]) for command in commands] == [
         {"resume": "shop"},
         {"resume": {"source": "shop", "table": "it's"}},

@@ -282,8 +282,8 @@ def check(source: Source, warehouse: Warehouse, *, seed: int) -> None:
     assert (moved.result.failure, moved.result.rows, moved.result.altered) == (None, len(rows), ())
     loaded = moved.rows(", ".join(f"c{place}" for place in range(len(types))))
     for place, (type, drawn) in enumerate(types.items()):
-        for row, found in zip(rows, loaded, strict=True):
-            value, cell = row[place], found[place]
+        for row, cells in zip(rows, loaded, strict=True):
+            value, cell = row[place], cells[place]
             expected = None if value is None else drawn.arrived(value)
             arrived = None if cell is None else drawn.read(cell)
             assert (type, value, arrived) == (type, value, expected)
