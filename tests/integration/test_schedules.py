@@ -286,8 +286,8 @@ def test_a_table_is_paused_without_its_neighbours(
         ({"pause": {"source": "shop", "table": "main.a*"}}, '"main.a*" is not a table of shop'),
         ({}, 'a call either pauses or resumes; write {"pause": "shop"}'),
         ({"pause": "shop", "resume": "shop"}, "a call either pauses or resumes"),
-        ({"stop": "shop"}, 'this is no call of the schedules function; write {"pause": "shop"}'),
-        ({"pause": 1}, "this is no call of the schedules function"),
+        ({"stop": "shop"}, 'the event of the schedules function is not valid; write {"pause": "shop"}'),
+        ({"pause": 1}, "the event of the schedules function is not valid"),
     ],
 )
 def test_what_is_not_known_changes_nothing(

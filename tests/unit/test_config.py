@@ -332,9 +332,47 @@ class TestFaults:
         (fault_line,) = faults(tmp_path, text)
         assert fault_line.startswith(message)
 
+    def test_of_nesting_are_found_before_the_parser_gives_up(self, tmp_path: Path) -> None:
+        for nested in ("[" * 3_000, "[" * 3_000 + "]" * 3_000, "{a: " * 3_000, "- " * 3_000):
+            (found,) = faults(tmp_path, f"{MINIMAL}x:\n  {nested}\n")
+            assert found == (
+                "shop.yaml, line 4: more than 50 lists and mappings are nested here; write fewer"
+            )
+
+    def test_of_aliases_that_multiply_are_found_before_they_take_memory(self, tmp_path: Path) -> None:
+        levels = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
+        found = faults(tmp_path, "\n".join([MINIMAL + "a0: &a0 [x]", *levels]))
+        assert [one for one in found if "aliases repeat more than 10000 parts; write the parts out" in one]
+
+    def test_of_merge_keys_that_multiply_are_found_before_they_take_time(self, tmp_path: Path) -> None:
+        levels = [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}" for n in range(1, 10)]
+        found = faults(tmp_path, "\n".join([MINIMAL + "a0: &a0 {x: y}", *levels]))
+        assert [one for one in found if "aliases repeat more than 10000 parts; write the parts out" in one]
+
+    def test_of_size_are_found_before_the_file_is_parsed(self, tmp_path: Path) -> None:
+        assert faults(tmp_path, "#" * (3 << 20)) == [
+            "shop.yaml: has more than 2 MiB; use include with patterns"
+        ]
+
+    @pytest.mark.parametrize(
+        "secret", ["shop", "prod/shop", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop-AbCdEf"]
+    )
+    def test_of_a_secret_that_no_function_may_read_are_found_by_the_deploy(
+        self, tmp_path: Path, secret: str
+    ) -> None:
+        (found,) = faults(tmp_path, f"engine: mysql\nsecret: {secret}\n{TABLES}")
+        assert found == (
+            "shop.yaml, line 2, secret: functions may only read secrets whose name begins with tributary/; "
+            "rename the secret"
+        )
+
+    def test_a_secret_may_be_given_by_its_arn(self, tmp_path: Path) -> None:
+        arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:tributary/shop-AbCdEf"
+        assert read(tmp_path, f"engine: mysql\nsecret: {arn}\n{TABLES}").secret == arn
+
     def test_of_encoding_are_faults_too(self, tmp_path: Path) -> None:
-        (tmp_path / "shop.yaml").write_bytes(b"engine: \xff\n")
-        with pytest.raises(ConfigError, match=r"shop.yaml: is not UTF-8 text; save it as UTF-8"):
+        (tmp_path / "shop.yaml").write_bytes(b"engine: mysql\nsecret: tributary/\xff\n")
+        with pytest.raises(ConfigError, match=r"shop.yaml, line 2: is not UTF-8 text; save it as UTF-8"):
             loader.load(tmp_path / "shop.yaml")
 
     @pytest.mark.parametrize("name", ["2shop", "my shop", "shop.test", "_shop", "s" * 51, "tienda_ñ"])
@@ -414,6 +452,21 @@ class TestDirectory:
         (tmp_path / name).write_text(MINIMAL + TABLES)
         with pytest.raises(ConfigError, match=f"{name}: a source file ends in .yaml; rename it to shop.yaml"):
             loader.load_all(tmp_path)
+        with pytest.raises(ConfigError, match=f"{name}: a source file ends in .yaml"):
+            loader.find(tmp_path, "shop")
+
+    def test_a_misnamed_source_hides_no_other_problem_and_stops_no_other_source(self, tmp_path: Path) -> None:
+        (tmp_path / "crm.yml").write_text(MINIMAL + TABLES)
+        (tmp_path / "erp.yaml").write_text("engine: x\n" + TABLES)
+        (tmp_path / "shop.yaml").write_text(MINIMAL + TABLES)
+        with pytest.raises(ConfigError) as refused:
+            loader.load_all(tmp_path)
+        assert [line.partition(":")[0] for line in str(refused.value).splitlines()] == [
+            "crm.yml",
+            "erp.yaml, line 1, engine",
+            "erp.yaml, line 1, secret",
+        ]
+        assert loader.find(tmp_path, "shop").name == "shop"
 
 
 class TestColumns:

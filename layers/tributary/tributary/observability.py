@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import json
 from collections.abc import Callable
 from pathlib import Path
 from traceback import extract_tb
@@ -17,8 +18,15 @@ from typing import Any, TypeVar
 from aws_lambda_powertools import Logger
 
 from tributary.errors import InternalError, TributaryError
+from tributary.model.visible_text import visible
 
-logger = Logger(service="tributary", utc=True, log_uncaught_exceptions=False)
+
+def log_line(fields: dict[str, Any]) -> str:
+    """Return a log line: JSON escapes line breaks, and hidden characters are escaped on top."""
+    return visible(json.dumps(fields, default=str, separators=(",", ":"), ensure_ascii=False))
+
+
+logger = Logger(service="tributary", utc=True, log_uncaught_exceptions=False, json_serializer=log_line)
 
 ResultT = TypeVar("ResultT")
 

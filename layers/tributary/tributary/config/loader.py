@@ -18,47 +18,65 @@ from tributary.config.models import Source
 from tributary.errors import ConfigError
 from tributary.model import warehouse_names
 
+SIZE_BYTES_AT_MOST = 2 << 20  # of a file: 20,000 tables by name
+READABLE_SECRETS = "tributary/"  # how the names of secrets begin that functions may read
 
-def load(path: Path) -> Source:
+
+def load(path: Path, *, secret_prefix: str = READABLE_SECRETS) -> Source:
     """Return the source that the file describes; raises ConfigError, one line per problem."""
-    try:
-        text = path.read_text("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path.name}: is not UTF-8 text; save it as UTF-8") from None
-    marked = yaml_positions.read(text)
+    marked = yaml_positions.read(_text(path))
     if not marked.problems and not isinstance(marked.value, dict):
         marked.problems.append(
             yaml_positions.Problem(1, (), "is not a mapping; write engine, secret and tables")
         )
     if isinstance(marked.value, dict):
-        source = _validated(path.stem, marked)
+        source = _validated(path.stem, marked, secret_prefix)
         if source is not None and not marked.problems:
             return source
     raise ConfigError("\n".join(messages.lines(path.name, marked.problems)))
 
 
-def _validated(name: str, marked: yaml_positions.Marked) -> Source | None:
+def _text(path: Path) -> str:
+    content = path.read_bytes()
+    if len(content) > SIZE_BYTES_AT_MOST:
+        raise ConfigError(
+            f"{path.name}: has more than {SIZE_BYTES_AT_MOST >> 20} MiB; use include with patterns"
+        )
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{path.name}, line {line}: is not UTF-8 text; save it as UTF-8") from None
+
+
+def _validated(name: str, marked: yaml_positions.Marked, secret_prefix: str) -> Source | None:
     """Return the source, or None after adding what is wrong to the problems."""
     if "name" in marked.value:
         message = "the file's name is the source's name; remove this line"
         marked.problems.append(yaml_positions.Problem(marked.line(("name",)), ("name",), message))
     try:
-        return Source(**{**marked.value, "name": name})
+        source = Source(**{**marked.value, "name": name})
+        if not source.may_read_secret(secret_prefix):
+            message = (
+                f"functions may only read secrets whose name begins with {secret_prefix}; rename the secret"
+            )
+            marked.problems.append(yaml_positions.Problem(marked.line(("secret",)), ("secret",), message))
+        return source
     except ValidationError as error:
         marked.problems += messages.problems(error, marked)
         return None
 
 
-def load_all(directory: Path) -> dict[str, Source]:
+def load_all(directory: Path, *, secret_prefix: str = READABLE_SECRETS) -> dict[str, Source]:
     """Return the sources of the directory by name, {} if it has no source file.
 
     Raises ConfigError with every problem of every file.
     """
     sources: dict[str, Source] = {}
-    problems: list[str] = []
-    for path in _files(directory):
+    files, problems = _files(directory)
+    for path in files:
         try:
-            sources[path.stem] = load(path)
+            sources[path.stem] = load(path, secret_prefix=secret_prefix)
         except ConfigError as error:
             problems.append(str(error))
     problems += _collisions(list(sources.values()))
@@ -94,7 +112,10 @@ def _within(target: str, source: Source) -> bool:
 
 def find(directory: Path, name: str) -> Source:
     """Return the source of that name, reading its file alone; raises ConfigError if there is none."""
-    files = {path.stem: path for path in _files(directory)}
+    entries, misnamed = _files(directory)
+    files = {path.stem: path for path in entries}
+    if name not in files and misnamed:
+        raise ConfigError("\n".join(misnamed))
     if not files:
         raise ConfigError(
             f"there is no source file in {directory.name}/; copy shop.yaml.example to <name>.yaml and edit it"
@@ -106,11 +127,13 @@ def find(directory: Path, name: str) -> Source:
     return load(files[name])
 
 
-def _files(directory: Path) -> list[Path]:
-    """Return the source files in name order; the folder may hold other files, but no misnamed ones."""
+def _files(directory: Path) -> tuple[list[Path], list[str]]:
+    """Return the source files in name order, and a problem for each one that is misnamed."""
     entries = sorted(directory.iterdir()) if directory.is_dir() else []
     files = [path for path in entries if path.is_file() and not path.name.startswith(".")]
-    for path in files:
-        if path.suffix != ".yaml" and path.suffix.lower() in (".yaml", ".yml"):
-            raise ConfigError(f"{path.name}: a source file ends in .yaml; rename it to {path.stem}.yaml")
-    return [path for path in files if path.suffix == ".yaml"]
+    misnamed = [
+        f"{path.name}: a source file ends in .yaml; rename it to {path.stem}.yaml"
+        for path in files
+        if path.suffix != ".yaml" and path.suffix.lower() in (".yaml", ".yml")
+    ]
+    return [path for path in files if path.suffix == ".yaml"], misnamed

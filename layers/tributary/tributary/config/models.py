@@ -33,7 +33,10 @@ from tributary.model.value_policies import Fault, Policy
 
 FROZEN = ConfigDict(frozen=True, extra="forbid")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,49}")  # source_system is VARCHAR(50)
-SECRET = re.compile(r"[A-Za-z0-9/_+=.@!:-]{1,512}")  # a name in Secrets Manager, or its ARN
+SECRET = re.compile(  # a name in Secrets Manager, or its ARN
+    r"arn:aws[a-z-]{0,20}:secretsmanager:[a-z0-9-]{1,30}:\d{12}:secret:[A-Za-z0-9/_+=.@!-]{1,519}"
+    r"|[A-Za-z0-9/_+=.@!-]{1,512}"
+)
 SHARE = re.compile(r"(100|\d{1,2})%")
 RANGES_AT_MOST = 64  # of one table
 LONGEST_STATEMENT = timedelta(minutes=15)  # no Lambda function runs longer
@@ -304,6 +307,11 @@ class Source(BaseModel):
         """Return the schemas of the warehouse that the source writes to, its own first."""
         shared = {warehouse_names.shared_target(entry.target).schema for entry in self.tables if entry.target}
         return [self.target_schema, *sorted(shared - {self.target_schema})]
+
+    def may_read_secret(self, prefix: str) -> bool:
+        """Say whether functions may read the secret, which is named or given by its ARN."""
+        name = self.secret.split(":", 6)[6] if self.secret.startswith("arn:") else self.secret
+        return name.startswith(prefix)
 
     @property
     def statement_timeout_s(self) -> int:

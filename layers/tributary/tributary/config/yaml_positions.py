@@ -7,6 +7,7 @@ a problem to report, never a value.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 Path = tuple[str | int, ...]
 
+NESTED_AT_MOST = 50  # collections within each other: the parser's own recursion ends at some 300
+REPEATED_AT_MOST = 10_000  # parts that aliases and merge keys repeat: nine of nine would be a billion
 _TAG = "tag:yaml.org,2002:"
 
 
@@ -36,6 +39,8 @@ class Marked:
     texts: dict[Path, str] = field(default_factory=dict)  # of scalars, as written
     problems: list[Problem] = field(default_factory=list)
     _open: set[int] = field(default_factory=set)  # ids of the nodes around the one that is being built
+    _built: set[int] = field(default_factory=set)  # ids of the nodes that were built before
+    _repeated: int = 0
 
     def line(self, path: Path) -> int:
         """Return the line of the path, or of its nearest parent that has one."""
@@ -49,6 +54,7 @@ class Marked:
     def _build(self, node: yaml.Node, path: Path) -> Any:
         import yaml
 
+        self._count(node, path)
         if isinstance(node, yaml.ScalarNode):
             self.texts[path] = node.value
             return self._scalar(node, path)
@@ -63,6 +69,16 @@ class Marked:
         value = self._mapping(node, path) if mapping else self._sequence(node, path)
         self._open.discard(id(node))
         return value
+
+    def _count(self, node: yaml.Node, path: Path) -> None:
+        """Count a part that an alias or a merge key repeats; raises _Endless when there are too many."""
+        self._repeated += id(node) in self._built
+        self._built.add(id(node))
+        if self._repeated > REPEATED_AT_MOST:
+            self._refuse(
+                node, path, f"aliases repeat more than {REPEATED_AT_MOST} parts; write the parts out"
+            )
+            raise _Endless
 
     def _sequence(self, node: yaml.Node, path: Path) -> list[Any]:
         values = []
@@ -123,12 +139,20 @@ class Marked:
         return int(node.value) if node.tag == f"{_TAG}int" else str(node.value)
 
 
+class _Endless(Exception):
+    """The document repeats too many parts."""
+
+
 def read(text: str) -> Marked:
     """Return the only document of the text; never raises for what is written in it."""
     import yaml  # a function that reads no source file need not load it
 
     marked = Marked()
     try:
+        if line := _too_deep(text):
+            message = f"more than {NESTED_AT_MOST} lists and mappings are nested here; write fewer"
+            marked.problems.append(Problem(line, (), message))
+            return marked
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -141,8 +165,22 @@ def read(text: str) -> Marked:
             marked.problems.append(Problem(1, (), "is empty; write engine, secret and tables"))
         else:
             marked.lines[()] = node.start_mark.line + 1
-            marked.value = marked._build(node, ())
+            with suppress(_Endless):
+                marked.value = marked._build(node, ())
     return marked
+
+
+def _too_deep(text: str) -> int | None:
+    """Return the line of the first collection that is nested too deep, None if there is none."""
+    import yaml
+
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > NESTED_AT_MOST:
+            return event.start_mark.line + 1 if event.start_mark else 1
+    return None
 
 
 def _misread(node: yaml.ScalarNode) -> str | None:

@@ -41,6 +41,8 @@ TIME = re.compile(
     rb"(?:[ T](?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:\.(?P<fraction>\d*))?)?)?"
     rb"(?P<zone>Z|\+00(?::?00)?)?(?P<era> BC)?"
 )
+# A string without an end goes to the end of the text: looking for one from each quote would be quadratic.
+MARKS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
@@ -311,7 +313,7 @@ def _deeper(text: bytes) -> bool:
     if text.count(b"[") + text.count(b"{") <= JSON_DEPTH:
         return False
     depth = deepest = 0
-    for mark in re.findall(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', text):
+    for mark in MARKS.findall(text):
         depth += (mark in b"[{") - (mark in b"]}")
         deepest = max(deepest, depth)
     return deepest > JSON_DEPTH

@@ -32,7 +32,7 @@ CONFLICT = re.compile(
     r"\b1023\b|\b1018\b|Serializable isolation violation|deadlock detected|\b40001\b|\b40P01\b"
 )
 DIVISION_BY_ZERO = re.compile(r"\bdivi(?:sion|de) by zero\b", re.IGNORECASE)
-CODE = re.compile(r"ERROR:\s*(?:\[?SQL ?state:?)?\s*(\d{4,5}\b|[0-9A-Z]{5}\b(?=:))")
+CODE = re.compile(r"ERROR:\s*+(?:\[?SQL ?state:?\s*+)?(\d{4,5}\b|[0-9A-Z]{5}\b(?=:))")
 CAUSES = (  # phrases of Redshift that contain no value, so they may be repeated
     "permission denied",
     "does not exist",

@@ -7,14 +7,16 @@ execution status changes"). Its events may come twice, late, or not at all.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from tributary.model.documents import Document
 
+SOURCE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,49}")  # names of source files (config.models.NAME)
 UNFINISHED = {
     "ABORTED": ("Aborted", "the execution was stopped; start the source again, or wait for its schedule"),
     "TIMED_OUT": ("TimedOut", "the execution was running for longer than the state machine allows"),
@@ -89,6 +91,8 @@ class Detail(BaseModel):
 
 def parse(event: dict[str, Any]) -> ExecutionEnd:
     """Return how the execution ended, from the event of the state machine or of EventBridge."""
-    if "detail" in event:
-        return Detail.model_validate(event["detail"]).end
-    return ReportEvent.model_validate(event).end
+    model = Detail.model_validate(event["detail"]) if "detail" in event else ReportEvent.model_validate(event)
+    end = model.end
+    if end.source is not None and not SOURCE.fullmatch(end.source):
+        return replace(end, source=None)  # no source has that name, and no key, metric or subject can
+    return end

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from tributary.model.report import RunReport, TableReport
+from tributary.model.visible_text import visible
 
 SUBJECT_AT_MOST = 100  # characters of an SNS subject (API_Publish)
 TABLES_AT_MOST = 50  # named in one section; the report on S3 names all
@@ -16,7 +17,8 @@ def subject(report: RunReport) -> str:
     """Return the subject: ASCII in one line, as SNS demands."""
     failed = sum(table.status == "failed" for table in report.tables)
     what = f"{failed} of {len(report.tables)} tables failed" if failed else f"run {report.status}"
-    return f"Tributary {report.source}: {what}"[:SUBJECT_AT_MOST]
+    source = visible(report.source).encode("ascii", "backslashreplace").decode()
+    return f"Tributary {source}: {what}"[:SUBJECT_AT_MOST]
 
 
 def attributes(report: RunReport) -> dict[str, str]:
@@ -30,9 +32,11 @@ def message(report: RunReport, paused: Sequence[str] = ()) -> str:
 
 
 def _lines(report: RunReport) -> Iterator[str]:
-    yield f"Run {report.run_id or '(not begun)'} of source {report.source} {report.status}."
+    yield f"Run {report.run_id or '(not begun)'} of source {visible(report.source)} {report.status}."
     if report.failure:
-        yield f"{report.failure.error}: {report.failure.message}"
+        # A wrong source file has a line for each problem; indented, none can pass for one of ours.
+        lines = [visible(line) for line in report.failure.message.splitlines()]
+        yield f"{report.failure.error}: " + "\n  ".join(lines)
     failed = [table for table in report.tables if table.failure]
     yield from _section(f"Failed, {len(failed)} of {len(report.tables)} tables:", map(_why, failed))
     loaded = [table for table in report.tables if table.status == "loaded"]
@@ -52,7 +56,7 @@ def _section(title: str, entries: Iterator[str] | Sequence[str]) -> Iterator[str
     lines = list(entries)
     if lines:
         yield f"\n{title}"
-        yield from (f"  {line}" for line in lines[:TABLES_AT_MOST])
+        yield from (f"  {visible(line)}" for line in lines[:TABLES_AT_MOST])
         if len(lines) > TABLES_AT_MOST:
             yield f"  and {len(lines) - TABLES_AT_MOST} more, which the report on S3 names"
 

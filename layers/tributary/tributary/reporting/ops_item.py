@@ -12,6 +12,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tributary.model.plan import PausedTable
+from tributary.model.visible_text import visible
 from tributary.observability import logger
 from tributary.storage import source_health
 from tributary.storage.bucket import Bucket
@@ -86,7 +87,7 @@ def lines(health: SourceHealth) -> list[str]:
     tables = health.paused_tables
     if tables:
         lines.append(f"Paused tables, which runs leave out: {len(tables)}")
-        lines += [f"  {table.table}: {_why(table)}" for table in tables[:TABLES_AT_MOST]]
+        lines += [f"  {visible(table.table)}: {_why(table)}" for table in tables[:TABLES_AT_MOST]]
         first = {"source": health.source, "table": tables[0].table}
         lines.append(f"Resume one of them with\n  {_command(first)}")
     return lines
