@@ -14,10 +14,10 @@ from tributary.config.selection import matching
 from tributary.model.plan import Failure
 from tributary.model.report import RunReport, TableReport
 from tributary.model.source_catalog import TableName
-from tributary.model.visible_text import visible
 from tributary.reading import repair
 from tributary.redshift.data_api import StatementState
 from tributary.reporting import execution_end, message
+from tributary.visible_text import visible
 
 FORGED = "public.x\nFailed, 0 of 1 tables:\u202e\u2066\x1b[2J\u2028"
 

@@ -12,7 +12,13 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "layers/tributary/tributary"
 
-SHARED = {"errors", "observability", "secret", "__init__"}  # modules at the root that every room may import
+SHARED = {
+    "errors",
+    "observability",
+    "secret",
+    "visible_text",
+    "__init__",
+}  # modules at the root that every room may import
 MAY_IMPORT: dict[str, set[str]] = {
     "model": set(),
     "config": {"model"},

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from aws_lambda_powertools import Logger
 
 from tributary.errors import InternalError, TributaryError
-from tributary.model.visible_text import visible
+from tributary.visible_text import visible
 
 
 def log_line(fields: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from tributary.model.report import RunReport, TableReport
-from tributary.model.visible_text import visible
+from tributary.visible_text import visible
 
 SUBJECT_AT_MOST = 100  # characters of an SNS subject (API_Publish)
 TABLES_AT_MOST = 50  # named in one section; the report on S3 names all

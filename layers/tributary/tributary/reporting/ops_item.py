@@ -12,11 +12,11 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tributary.model.plan import PausedTable
-from tributary.model.visible_text import visible
 from tributary.observability import logger
 from tributary.storage import source_health
 from tributary.storage.bucket import Bucket
 from tributary.storage.source_health import SourceHealth
+from tributary.visible_text import visible
 
 DESCRIPTION_AT_MOST = 2_048  # characters (CreateOpsItem)
 TABLES_AT_MOST = 20  # named; the report on S3 names all
