@@ -63,12 +63,13 @@ class Recording:
         statements: list[str] = self._read("warehouse.json")
         return statements
 
-    def file(self, name: str) -> str:
+    def file(self, name: str, *, broken: bool = False) -> str:
         """Return the file of a recorded source."""
         text: str = self._read("sources.json")["files"][name]
-        return text
+        return text if broken else re.sub(r".*name: late.*\n", "", text)
 
-    def statements(self, name: str) -> list[str]:
+    def statements(self, name: str, *, broken: bool = False) -> list[str]:
         """Return the statements that make a recorded source's database."""
         statements: list[str] = self._read("sources.json")["statements"][name]
-        return statements
+        first = [place for place, sql in enumerate(statements) if sql.startswith("CREATE TABLE late")]
+        return statements if broken or not first else statements[: first[0]]
