@@ -99,7 +99,7 @@ def main(engine_name: str, port: int, table_name: str, folder: Path, count: int)
     )
     session = extract.Session(engine, secret, plan.statement_timeout_s)
     extraction = extract.Extraction(
-        plan, Bucket(Folder(folder), "bench"), session, CHUNK_SIZE_BYTES, time.monotonic() + 3600
+        plan, Bucket(Folder(folder), "bench"), session, CHUNK_SIZE_BYTES, time.monotonic() + 3600, "zstd"
     )
 
     def read() -> int:

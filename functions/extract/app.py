@@ -32,6 +32,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         environment.bucket,
         secret.fetch(client("secretsmanager"), plan.secret),
         chunk_size_bytes=environment.chunk_size_bytes,
+        codec=environment.chunk_codec,
         stop_at=time.monotonic() + left_s - min(60, left_s / 4),
     )
     return {"item": call.item, "done": extract_item(extraction, call.item)}

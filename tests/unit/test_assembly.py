@@ -5,9 +5,12 @@ import time
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.patience import wait_for
+from tributary.environment import ExtractEnvironment
+from tributary.errors import ConfigError
 from tributary.extraction import chunks
 from tributary.extraction.chunk_writer import Step
 from tributary.extraction.extract import PAGE_ROWS_AT_MOST, PAGE_S, PAGE_SIZE_BYTES, PageRows
@@ -118,3 +121,25 @@ def test_a_full_disk_is_told_with_what_helps(monkeypatch: pytest.MonkeyPatch) ->
             chunk.finish(chunks.NOTHING.footer)
     assert "EphemeralStorage" in str(reduced(caught.value))
     assert "bug" in str(reduced(OSError(5, "another")))
+
+
+@pytest.mark.parametrize("codec", ["snappy", "zstd"])
+def test_a_chunk_is_compressed_by_the_codec_of_the_stack(codec: chunks.Codec) -> None:
+    column = Column(name="n", type="bigint", kind=Kind("int64"), nullable=False, target="n")
+    chunk = chunks.ChunkBuilder([column], 1, 1, codec=codec)
+    chunk.add(pa.table({"n": [1, 2]}))
+    with chunk.finish(chunks.NOTHING.footer) as file:
+        group = pq.ParquetFile(file).metadata.row_group(0)
+        assert {group.column(number).compression for number in range(2)} == {codec.upper()}
+
+
+def test_chunks_are_snappy_unless_the_stack_asks_for_zstd(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAW_BUCKET", "raw")
+    monkeypatch.setenv("CHUNK_SIZE_BYTES", "1")
+    monkeypatch.delenv("CHUNK_CODEC", raising=False)
+    assert ExtractEnvironment.read().chunk_codec == "snappy"
+    monkeypatch.setenv("CHUNK_CODEC", "zstd")
+    assert ExtractEnvironment.read().chunk_codec == "zstd"
+    monkeypatch.setenv("CHUNK_CODEC", "lz4")
+    with pytest.raises(ConfigError, match="CHUNK_CODEC is wrong"):
+        ExtractEnvironment.read()

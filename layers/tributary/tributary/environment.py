@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -116,6 +116,7 @@ class ExtractEnvironment(_RawBucket):
     """What Extract reads from its environment."""
 
     chunk_size_bytes: int = Field(gt=0)  # of a chunk on S3, about
+    chunk_codec: Literal["snappy", "zstd"] = "snappy"
 
 
 class LoadEnvironment(_RawBucket, _PipelineWarehouse):

@@ -18,7 +18,7 @@ from threading import BoundedSemaphore, Thread
 from typing import TYPE_CHECKING, BinaryIO, Generic, TypeVar
 
 from tributary.extraction import memory
-from tributary.extraction.chunks import ChunkBuilder, Footer
+from tributary.extraction.chunks import ChunkBuilder, Codec, Footer
 from tributary.model import text_lengths
 from tributary.model.plan import Column
 from tributary.model.query import Page
@@ -124,13 +124,19 @@ class ChunkWriter:
     """Turns the pages of one attempt at a range into chunks on S3."""
 
     def __init__(
-        self, start: RangeStart, columns: tuple[Column, ...], order: Iterable[str], *, chunk_size_bytes: int
+        self,
+        start: RangeStart,
+        columns: tuple[Column, ...],
+        order: Iterable[str],
+        *,
+        chunk_size_bytes: int,
+        codec: Codec = "snappy",
     ) -> None:
         memory.keep_small()
         self.stored = 0  # chunks so far
         self._start = start
         self._columns, self._order = columns, tuple(order)
-        self._chunk_size_bytes = chunk_size_bytes
+        self._chunk_size_bytes, self._codec = chunk_size_bytes, codec
         self._number = start.number
         self._position = start.footer.position
         self._total_rows = start.footer.total_rows
@@ -212,7 +218,8 @@ class ChunkWriter:
         )
 
     def _new_chunk(self) -> ChunkBuilder:
-        return ChunkBuilder(self._columns, self._start.range_number, self._number, ordered_by=self._order)
+        range_number, codec = self._start.range_number, self._codec
+        return ChunkBuilder(self._columns, range_number, self._number, ordered_by=self._order, codec=codec)
 
     def _put(self, finished: tuple[int, int, BinaryIO]) -> None:
         number, rows, content = finished

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -30,6 +30,10 @@ TAIL_BYTES = 131_072  # more than most footers; for a longer one the whole objec
 ROWS_AT_MOST = 1 << 23  # a row's number within its chunk has 24 bits
 ROW_GROUP_BYTES = 8 << 20  # of Arrow columns, before encoding
 COMPRESSED = 4  # times, about
+# Redshift's pages on COPY and Spectrum name snappy for Parquet, and never zstd: "COPY from columnar data
+# formats", "Data files for queries in Amazon Redshift Spectrum".
+Codec = Literal["snappy", "zstd"]
+LEVELS: dict[Codec, int | None] = {"snappy": None, "zstd": 1}
 SAMPLE_ROWS = 50_000
 
 
@@ -108,13 +112,20 @@ class ChunkBuilder:
     """
 
     def __init__(
-        self, columns: Sequence[Column], range_number: int, number: int, *, ordered_by: Sequence[str] = ()
+        self,
+        columns: Sequence[Column],
+        range_number: int,
+        number: int,
+        *,
+        ordered_by: Sequence[str] = (),
+        codec: Codec = "snappy",
     ) -> None:
         self.schema = schema(columns)
         self.rows = 0
         self._first = (range_number << 48) | (number << 24)
         targets = {column.name: column.target for column in columns}
         self._ordered_by = [targets[name] for name in ordered_by if name in targets]
+        self._codec: Codec = codec
         self._file = TemporaryFile(prefix="chunk-")  # noqa: SIM115 - finish hands it on, drop closes it
         self._writer: Any = None
         self._waiting: list[pyarrow.Table] = []  # few large row groups take less time and space than many
@@ -147,10 +158,10 @@ class ChunkBuilder:
             self._writer = pq.ParquetWriter(
                 self._file,
                 self.schema,
-                compression="zstd",
-                compression_level=1,
+                compression=self._codec,
+                compression_level=LEVELS[self._codec],
                 # Without repeated values a dictionary is most of the work and makes the column larger. In
-                # the first column of the order equal values are neighbours, which zstd compresses alone.
+                # the first column of the order equal values are neighbours, which both codecs compress alone.
                 use_dictionary=[name for name in repetitive(group) if name not in self._ordered_by[:1]],
                 # Minima and maxima let a reader skip row groups only if the rows are ordered.
                 write_statistics=self._ordered_by,

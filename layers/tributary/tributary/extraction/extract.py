@@ -25,7 +25,7 @@ from tributary.errors import (
     TransientError,
 )
 from tributary.extraction.chunk_writer import ChunkExists, ChunkWriter, RangeStart, counts, listed
-from tributary.extraction.chunks import NOTHING, Footer, RangeProgress, progress
+from tributary.extraction.chunks import NOTHING, Codec, Footer, RangeProgress, progress
 from tributary.model import text_lengths
 from tributary.model.plan import Failure, Plan, Range, TablePlan
 from tributary.model.query import Page
@@ -80,6 +80,7 @@ class Extraction:
     session: Session
     chunk_size_bytes: int
     stop_at: float  # a time.monotonic() instant
+    codec: Codec = "snappy"  # of chunks
 
     def in_time(self) -> None:
         """Raise OutOfTime if no further page should be read."""
@@ -240,8 +241,13 @@ class RangeReader:
     def run(self) -> None:
         """Read until the range is done; raises OutOfTime or ChunkExists after storing the chunks so far."""
         start = RangeStart(self.extraction.bucket, self.prefix, self.part.number, self.number, self.start)
-        size_bytes = self.extraction.chunk_size_bytes
-        writer = ChunkWriter(start, self.table.columns, self.part.order, chunk_size_bytes=size_bytes)
+        writer = ChunkWriter(
+            start,
+            self.table.columns,
+            self.part.order,
+            chunk_size_bytes=self.extraction.chunk_size_bytes,
+            codec=self.extraction.codec,
+        )
         try:
             try:
                 while not self._read_page(writer):
@@ -297,7 +303,15 @@ class RangeReader:
         return pages
 
 
-def begin(plan: Plan, bucket: Bucket, secret: Secret, *, chunk_size_bytes: int, stop_at: float) -> Extraction:
+def begin(
+    plan: Plan,
+    bucket: Bucket,
+    secret: Secret,
+    *,
+    chunk_size_bytes: int,
+    stop_at: float,
+    codec: Codec = "snappy",
+) -> Extraction:
     """Return an extraction for the plan; it does not connect yet."""
     session = Session(registry.get(plan.engine), secret, plan.statement_timeout_s)
-    return Extraction(plan, bucket, session, chunk_size_bytes, stop_at)
+    return Extraction(plan, bucket, session, chunk_size_bytes, stop_at, codec)
