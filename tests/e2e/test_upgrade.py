@@ -1,4 +1,4 @@
-"""The documents of commit 52fccad in the middle of a schedule: the present code goes on where it stopped."""
+"""The documents of commit 52fccad in the middle of a schedule: the present code goes on from there."""
 
 from __future__ import annotations
 
@@ -159,5 +159,5 @@ def test_a_paused_table_stays_paused_until_it_is_asked_for_by_name(company: Comp
     source.sql("UPDATE never SET day = '2026-01-01'")
     assert source.run(tables=["public.never"]).status == "SUCCEEDED"
     assert company.document(f"_leases/{name}.health.json")["tables"] == {}
-    assert company.document(f"_leases/{name}.standing.json")["tables"] != {}  # nobody writes it any more
+    assert company.document(f"_leases/{name}.standing.json")["tables"] != {}  # no longer written
     assert source.run().table("public.never")["status"] == "loaded"

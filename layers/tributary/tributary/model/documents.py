@@ -1,9 +1,10 @@
 """The documents that a run's steps hand to each other through S3, and nothing else does.
 
 A state's input and output only point at them: so state payloads stay small however many tables a
-run has, and positions and bounds, which are values of rows, stand in S3 objects alone. Each
-document carries `format`; code that meets another format refuses it (`PlanOutdated`). What outlives
-runs (`Lasting`) is read by older and newer versions alike: a field that they do not know is no fault.
+run has, and positions and bounds, which are values of rows, are in S3 objects alone. Each document
+carries `format`: those of format 3 are upgraded as they are read (`format_3`), and those of a later one are
+refused (`PlanOutdated`). What outlives runs (`Lasting`) is read by older and newer versions alike, which
+ignore fields that they do not know.
 """
 
 from __future__ import annotations

@@ -21,74 +21,57 @@ Mode = Literal["merge", "append", "replace", "history"]
 RequestKind = Literal["full_refresh", "from", "window", "replay"]
 
 
-MOVES_NOTHING: Final = ("window", "replay")  # what leaves a table no further than it was
+MOVES_NOTHING: Final = ("window", "replay")  # requests that leave the watermark as it was
 
 
 class Column(Document):
-    """A column to move: `name` and `type` in the source, `target` in the warehouse.
+    """A column to move."""
 
-    `policies`: what is done about values that the warehouse cannot hold, `fail` where it says nothing.
-    """
-
-    name: str
-    type: str
+    name: str  # in the source
+    type: str  # in the source
     kind: Kind
     nullable: bool
-    target: str
-    policies: dict[Fault, Policy] = Field(default_factory=dict)
+    target: str  # its name in the warehouse
+    policies: dict[Fault, Policy] = Field(default_factory=dict)  # for values that it cannot hold; else `fail`
 
     def read(self) -> ReadColumn:
-        """Return what the engine needs to know of the column."""
+        """Return the column as the engine reads it."""
         return ReadColumn(self.name, self.type, self.kind, self.policies, self.nullable)
 
 
 class ReadRequest(Document):
-    """What a person asked of a run: all rows, those of a part of the cursor's values, or the raw layer's.
-
-    `from` reads every row from `since` on, `window` those of `since <= cursor < before` and no others.
-    """
+    """What a person asked of a run: all rows, those of some values of the cursor, or the raw layer's."""
 
     what: RequestKind
-    since: str | None = None
-    before: str | None = None
+    since: str | None = None  # `from` and `window` read the rows from this value on
+    before: str | None = None  # and `window` those below this one
 
 
 class Range(Document):
-    """A part of a table, read on its own as one chunk sequence.
-
-    `order`: the columns to read by, () where the table has none and is read in one go.
-    `nulls`: only the rows without a cursor value; otherwise `after < cursor <= up_to` and
-    `since <= cursor < before`, where None means no bound. `begin` and `end` bound the order itself as
-    `after` and `up_to` do the cursor: texts of its columns.
-    `run_id`: the earlier run that froze the range, under whose name its chunks stand.
-    """
+    """A part of a table's key space, read on its own as one chunk sequence; None means no bound."""
 
     number: int
-    order: tuple[str, ...]
-    nulls: bool = False
-    after: str | None = None
-    up_to: str | None = None
-    since: str | None = None
-    before: str | None = None
-    begin: tuple[str, ...] | None = None
-    end: tuple[str, ...] | None = None
-    run_id: str | None = None
+    order: tuple[str, ...]  # the columns to read by; () if the table is read in one go
+    nulls: bool = False  # only the rows without a cursor value; the bounds of the cursor do not apply
+    after: str | None = None  # after < cursor
+    up_to: str | None = None  # cursor <= up_to
+    since: str | None = None  # since <= cursor
+    before: str | None = None  # cursor < before
+    begin: tuple[str, ...] | None = None  # begin < order columns: their texts in the row before
+    end: tuple[str, ...] | None = None  # order columns <= end
+    run_id: str | None = None  # the earlier run that froze the range: its chunks carry that run's name
 
 
 class Access(Document):
-    """What the analysts' role sees of a table, by targets.
+    """What the analysts' role sees of a table; columns by their names in the warehouse."""
 
-    `columns`: None for all; `mask`: what stands in the place of a column's values; `rows`: a column and
-    the values of the rows that it sees, None for all rows.
-    """
-
-    columns: tuple[str, ...] | None = None
-    mask: dict[str, Literal["hash", "null"]] = Field(default_factory=dict)
-    rows: tuple[str, tuple[str | int, ...]] | None = None
+    columns: tuple[str, ...] | None = None  # None: all
+    mask: dict[str, Literal["hash", "null"]] = Field(default_factory=dict)  # shown instead of the values
+    rows: tuple[str, tuple[str | int, ...]] | None = None  # a column, and its values in visible rows
 
 
 class TableAccess(Document):
-    """A table of the warehouse with the access that it is to have; None: nobody but the pipeline's user."""
+    """A table of the warehouse with the access to grant; None: none but the pipeline's user has any."""
 
     schema_name: str
     table_name: str
@@ -96,21 +79,21 @@ class TableAccess(Document):
 
 
 class AccessEvent(Document):
-    """What the keeper of the warehouse is asked: to give tables their access."""
+    """The input of the warehouse function: tables with the access to grant."""
 
     access: tuple[TableAccess, ...]
 
 
 class DeepCopyColumn(Document):
-    """A column of the table that takes the old one's place; `kept`: with the values that stand there."""
+    """A column of the table that replaces the old one in a deep copy."""
 
     name: str
     type: str
-    kept: bool
+    kept: bool  # its values are copied from the old table
 
 
 class SchemaChange(Document):
-    """What a publish changes of a column in the warehouse: its type before and after, where it has one."""
+    """A column of the warehouse that a publish changes, with its types before and after, if it has them."""
 
     column: str
     change: Literal["added", "returned", "dropped", "type_changed"]
@@ -119,9 +102,9 @@ class SchemaChange(Document):
 
 
 class ReplayPlan(Document):
-    """That a table is made anew from the raw layer: of how many runs, and what its control row said."""
+    """A table is rebuilt from the raw layer; the control row keeps its key and columns."""
 
-    runs: int
+    runs: int  # how many of them are loaded again
     key: str | None = None
     columns_digest: str | None = None
 
@@ -307,16 +290,16 @@ class Failure(Document):
 
 
 class PausedTable(Document):
-    """A table that runs leave out: it failed that often in a row, last in that run, by that error."""
+    """A table that runs leave out."""
 
     table: str
-    failures: int
-    run_id: str
-    error: str
+    failures: int  # in a row
+    run_id: str  # of the last one
+    error: str  # its class name
 
 
 class UnchangedTable(Document):
-    """A table of which the source had nothing new, so that there was nothing to plan."""
+    """A table without changes in the source, so that there was nothing to plan."""
 
     table: str
     target: str
@@ -324,14 +307,7 @@ class UnchangedTable(Document):
 
 
 class Plan(Document):
-    """The head of a run's plan; its tables stand in `items` objects of TablePlans.
-
-    `prefix` is where the items of the attempt that won stand; `partial`: the execution's input named
-    its tables; `warehouse` names the one that the run was planned for.
-    `failures` are the tables that could not be planned, `paused` those that the run leaves out;
-    `quiet` are all of a run's tables where none had anything new, and there is no item then.
-    `replay`: the tables are made anew from the raw layer, and none is read.
-    """
+    """The head of a run's plan; its tables are in items."""
 
     format: Format = FORMAT
     version: str
@@ -342,17 +318,17 @@ class Plan(Document):
     generation: int
     execution_arn: str
     started_at: str
-    prefix: str
+    prefix: str  # of the keys of its items: each attempt to plan has its own
     items: int
     max_connections: int
     statement_timeout_s: int
     notify: Literal["failures", "all"]
-    warehouse: str = ""
-    partial: bool = False
-    replay: bool = False
-    failures: tuple[Failure, ...] = ()
-    paused: tuple[PausedTable, ...] = ()
-    unchanged: tuple[UnchangedTable, ...] = ()
+    warehouse: str = ""  # the name of the one that the run was planned for
+    partial: bool = False  # the execution's input named its tables
+    replay: bool = False  # tables are rebuilt from the raw layer, and the source is not read
+    failures: tuple[Failure, ...] = ()  # of tables that could not be planned
+    paused: tuple[PausedTable, ...] = ()  # left out
+    unchanged: tuple[UnchangedTable, ...] = ()  # all tables, if none has changes: there is no item then
     notes: tuple[str, ...] = ()
 
 
@@ -364,5 +340,5 @@ class Item(Document):
 
 
 def columns_digest(targets: Iterable[str]) -> str:
-    """Return a digest of the names of columns, in whatever order."""
+    """Return a digest of the names of columns; their order does not matter."""
     return hashlib.sha256(json.dumps(sorted(targets)).encode()).hexdigest()[:32]

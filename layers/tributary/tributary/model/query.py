@@ -16,66 +16,50 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReadColumn:
-    """A column to read: its name and type in the source, and the kind that its values have.
-
-    `policies`: what is done about values that the kind does not hold; they are refused where it says
-    nothing. `nullable`: False where the source declares that it holds no NULL.
-    """
+    """A column to read."""
 
     name: str
-    type: str
+    type: str  # in the source
     kind: Kind
-    policies: Policies = field(default_factory=dict)
-    nullable: bool = True
+    policies: Policies = field(default_factory=dict)  # for values that the kind cannot hold; else refused
+    nullable: bool = True  # False if the source declares that it holds no NULL
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One SELECT over a table.
-
-    `order`: names of the columns to read by, all of them among `columns`; () means one unordered
-    read of everything. `cursor` with `after` (exclusive) and `up_to` (inclusive) bounds an
-    incremental read, `since` (inclusive) and `before` (exclusive) one that a person asked for;
-    `nulls` asks for the rows whose cursor is NULL instead.
-    `position`: the texts of the `order` columns in the last row read; only rows strictly after it.
-    `end`: the same of the last row to read.
-    `limit`: rows at most, None for no bound. `sql`: the user's query that is read in the table's place;
-    `where`: the user's condition on its rows, in which the table is called `t`.
-    """
+    """One SELECT over a table; None means no bound."""
 
     table: TableName
     columns: tuple[ReadColumn, ...]
-    order: tuple[str, ...] = ()
-    cursor: str | None = None
-    after: str | None = None
-    up_to: str | None = None
-    since: str | None = None
-    before: str | None = None
-    nulls: bool = False
-    position: tuple[str, ...] | None = None
-    end: tuple[str, ...] | None = None
-    limit: int | None = None
-    sql: str | None = None
-    where: str | None = None
+    order: tuple[str, ...] = ()  # names of columns to read by; () means one unordered read of everything
+    cursor: str | None = None  # bounded by the next four
+    after: str | None = None  # after < cursor, of an incremental read
+    up_to: str | None = None  # cursor <= up_to
+    since: str | None = None  # since <= cursor, of a read that a person asked for
+    before: str | None = None  # cursor < before
+    nulls: bool = False  # the rows whose cursor is NULL instead
+    position: tuple[str, ...] | None = None  # texts of the order columns: only rows strictly after them
+    end: tuple[str, ...] | None = None  # the same of the last row to read
+    limit: int | None = None  # rows
+    sql: str | None = None  # the user's query that is read instead of the table
+    where: str | None = None  # the user's condition on rows, in which the table is called `t`
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows in reading order, parsed when asked for: so one thread can read on while another parses.
+    """Rows in reading order, parsed on request: so one thread can read on while another parses.
 
-    `position`: the source's own text of the `order` columns in the last row, None without order.
-    `size_bytes`: of the text that the source sent.
     `parse` returns the Arrow columns in the query's order and types (`types.arrow`), and how many of
-    their values a policy touched, by column and fault; it raises ValueRefused where a value does not
+    their values a policy altered, by column and fault. It raises ValueRefused for a value that does not
     fit its kind.
     """
 
     rows: int
-    position: tuple[str, ...] | None
-    size_bytes: int
+    position: tuple[str, ...] | None  # the source's own text of the order columns in the last row
+    size_bytes: int  # of the text that the source sent
     parse: Callable[[], tuple[pyarrow.Table, Mapping[tuple[str, Fault], int]]]
 
     @property
     def table(self) -> pyarrow.Table:
-        """Return the rows, parsed anew at each call."""
+        """Return the rows; each call parses them again."""
         return self.parse()[0]

@@ -10,12 +10,12 @@ from tributary.model.result import AlteredValues
 
 
 class TableReport(Document):
-    """What a run did with one table, for a person; `asked`: what somebody asked beside the usual."""
+    """What a run did with one table, for a person."""
 
     table: str
     target: str | None = None
     mode: Mode | None = None
-    asked: RequestKind | None = None
+    asked: RequestKind | None = None  # what a person requested beyond the usual
     status: Literal["loaded", "failed"]
     whole: bool = False
     rows_read: int = 0
@@ -32,11 +32,7 @@ class TableReport(Document):
 
 
 class RunReport(Document):
-    """What a run did, as stored and as told by SNS: no watermark, no value of a row.
-
-    `cost_usd` is an estimate, and not the sum of the tables': these share the warehouse's time.
-    `paused`: the tables that the next runs leave out; `schedule_paused`: no next run comes by itself.
-    """
+    """What a run did, as stored and as sent by SNS: without watermarks and values of rows."""
 
     format: Format = FORMAT
     version: str
@@ -46,10 +42,10 @@ class RunReport(Document):
     status: Literal["succeeded", "failed", "skipped"]
     started_at: str | None = None
     duration_s: float = 0.0
-    cost_usd: float = 0.0
+    cost_usd: float = 0.0  # an estimate, not the sum of the tables': they share the warehouse's time
     partial: bool = False
     failure: Failure | None = None
     notes: tuple[str, ...] = ()
     tables: tuple[TableReport, ...] = ()
-    paused: tuple[PausedTable, ...] = ()
-    schedule_paused: bool = False
+    paused: tuple[PausedTable, ...] = ()  # left out by the next runs
+    schedule_paused: bool = False  # the schedule starts no further run

@@ -8,7 +8,7 @@ from tributary.model.value_policies import Fault
 
 
 class AlteredValues(Document):
-    """How many values of a column had a fault and were treated by its policy."""
+    """How many values of a column had a fault and were altered by its policy."""
 
     column: str
     fault: Fault
@@ -23,7 +23,7 @@ class Chunk(Document):
 
 
 class ReplayedRun(Document):
-    """What a run had read of a table and loaded: its own plan and chunks, to be loaded once more."""
+    """What an earlier run read of a table and loaded: its own plan and chunks, to be loaded again."""
 
     format: Format = FORMAT
     run_id: str
@@ -34,10 +34,7 @@ class ReplayedRun(Document):
 
 
 class TableResult(Document):
-    """What Extract did with a table, or with a part of it: its chunks in order, or the failure.
-
-    `longest`: see `lengths.Longest`.
-    """
+    """What Extract did with a table or one of its ranges: its chunks in order, or the failure."""
 
     format: Format = FORMAT
     number: int
@@ -47,5 +44,5 @@ class TableResult(Document):
     size_bytes: int = 0
     duration_s: float = 0.0
     altered: tuple[AlteredValues, ...] = ()
-    longest: tuple[int, ...] | None = None
+    longest: tuple[int, ...] | None = None  # see `text_lengths.Longest`
     failure: Failure | None = None

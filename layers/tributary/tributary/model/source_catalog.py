@@ -37,7 +37,7 @@ class SourceColumn:
 class SourceTable:
     """A table as the source's catalog has it.
 
-    `columns` in the source's order; `primary_key` in key order, () where there is none;
+    `columns` in the source's order; `primary_key` in key order, () if it has none;
     `unique_keys`: further column tuples that the source keeps unique (whole-table, no expression);
     `indexes`: column tuples of every usable index, the primary key's included.
     """
@@ -50,13 +50,13 @@ class SourceTable:
     comment: str | None = None
 
     def column(self, name: str) -> SourceColumn | None:
-        """Return the column of that exact name, None where there is none."""
+        """Return the column of that exact name, None if it is missing."""
         return next((column for column in self.columns if column.name == name), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large the source's catalog takes a table to be: an estimate, 0 rows where it has no idea."""
+    """A table's size by the source's catalog: an estimate, 0 rows if the catalog has none."""
 
     rows: int
     size_bytes: int
@@ -67,8 +67,8 @@ class Clock:
     """The source's clock, read before its list of transactions.
 
     `now` and `oldest` (start of the oldest transaction or statement still open in this database,
-    writing yet or not, ours left out; None where there is none) are aware UTC datetimes.
-    `hidden` says why the open transactions cannot all be seen, None where they can.
+    writing yet or not, without ours; None if there is none) are aware UTC datetimes.
+    `hidden` says why the open transactions cannot all be seen; None if they can.
     """
 
     now: datetime

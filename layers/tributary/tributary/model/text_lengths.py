@@ -1,7 +1,7 @@
-"""How long texts are that their source does not bound, measured where rows are read.
+"""The lengths of texts that their source does not bound, measured as rows are read.
 
-The lengths travel with the rows, in the footers of their chunks: so they are right however often an
-attempt broke off, and whoever took its chunks over.
+The lengths travel with the rows, in the footers of their chunks. So they are right however often an
+attempt was broken off, and when another attempt takes its chunks over.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 # Bytes of the longest value of each text that is sized by its values, in the order of the columns; () before
-# there is a row, None where an earlier version read some of the rows.
+# there is a row, None if an earlier version read some of the rows.
 Longest = tuple[int, ...] | None
 
 
@@ -33,7 +33,7 @@ def measured(rows: pyarrow.Table, of: Sequence[int]) -> tuple[int, ...]:
 
 
 def longer(one: Longest, other: Longest) -> Longest:
-    """Return the longest of both; None, which is not known, where one of them is that."""
+    """Return the longest of both; None, which is unknown, if either is unknown."""
     if one is None or other is None:
         return None
     return tuple(max(pair) for pair in zip_longest(one, other, fillvalue=0))

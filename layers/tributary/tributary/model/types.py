@@ -42,9 +42,9 @@ class Kind:
     """What a column's values are, whatever the engine.
 
     `precision` and `scale` belong to decimals (at most 38 digits, scale at most 37);
-    `size_bytes` bounds texts and binaries in UTF-8 bytes, None where they are unbounded.
+    `size_bytes` bounds texts and binaries in UTF-8 bytes, None if they are unbounded.
     `loose`: the source's type holds more than the kind does (a decimal's digits, JSON's syntax), so
-    that every value is looked at before it is taken.
+    that every value is checked.
     """
 
     name: KindName
@@ -55,22 +55,22 @@ class Kind:
 
     @property
     def orders_time(self) -> bool:
-        """Say whether values of this kind are dates or times, and so can be held against a clock."""
+        """Return whether values of this kind are dates or times, and so comparable with a clock."""
         return self.name in ("date", "timestamp", "timestamptz")
 
     @property
     def orders_serials(self) -> bool:
-        """Say whether values of this kind are integers."""
+        """Return whether values of this kind are integers."""
         return self.name in ("int16", "int32", "int64")
 
     @property
     def sized_by_values(self) -> bool:
-        """Say whether the source bounds a text no closer than the widest VARCHAR does, or not at all."""
+        """Return whether this is a text that the source does not bound closer than the widest VARCHAR."""
         return self.name == "text" and self.limit_bytes == VARCHAR_BYTES
 
     @property
     def limit_bytes(self) -> int | None:
-        """Return the most bytes one value may have in the warehouse, None where its type bounds it."""
+        """Return the most bytes one value may have in the warehouse, None if its type bounds it."""
         if self.name in ("text", "json"):
             return min(self.size_bytes or VARCHAR_BYTES, VARCHAR_BYTES)
         if self.name == "uuid":
@@ -145,9 +145,9 @@ def warehouse(kind: Kind) -> str:
 
 
 def decimal(precision: int, scale: int) -> Kind:
-    """Return the decimal of so many digits; where Redshift's has fewer, a loose one of its 38.
+    """Return the decimal of that precision and scale; if Redshift's has fewer digits, a loose one of its 38.
 
-    Digits before the point give way to those behind it: numeric(50,10) is a DECIMAL(38,10).
+    The digits behind the point are kept at the cost of those before it: numeric(50,10) is a DECIMAL(38,10).
     """
     if precision <= 38 and scale <= 37:
         return Kind("decimal", precision=precision, scale=scale)

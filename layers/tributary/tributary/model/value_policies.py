@@ -1,7 +1,7 @@
 """What a value can have that its column in the warehouse cannot hold, and what may be done about it.
 
-`fail` stands everywhere and is what happens unless a source file says otherwise: the table fails,
-and the column is named. Every other policy alters a value, so each one that it touches is counted.
+`fail` is the policy of every fault unless a source file sets another: the table fails, and the message
+names the column. Every other policy alters values, so each altered value is counted.
 """
 
 from __future__ import annotations

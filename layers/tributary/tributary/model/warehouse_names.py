@@ -1,9 +1,9 @@
-"""Names in the warehouse: what Redshift makes of a source's names, and where two of them meet.
+"""Names in the warehouse: what Redshift makes of a source's names, and which of them collide.
 
 Redshift folds ASCII letters to lower case even in quotes, takes 1 to 127 bytes of UTF-8 and
 printable characters only (Database Developer Guide, "Names and identifiers"), and cuts a longer
-name without a word. So everything is folded and held against that before the first row is read;
-where two names meet, neither is taken: which one a person meant is never guessed.
+name silently. So every name is folded and checked before the first row is read. If two names collide,
+neither is taken: which one a person meant is never guessed.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ STAGING_SCHEMA = "etl_staging"
 OWN_SCHEMAS = frozenset({STAGING_SCHEMA})
 RAW_SCHEMA_PREFIX = "etl_raw_"  # of the schema of a stack's external tables
 SYSTEM_SCHEMAS = frozenset({"information_schema", "catalog_history", "sys"})
-CONTROL_SCHEMA, CONTROL_PREFIX = "public", "etl_"  # our control tables stand there
+CONTROL_SCHEMA, CONTROL_PREFIX = "public", "etl_"  # of our control tables
 
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A table's place in the warehouse; `shared`: other sources write there too."""
+    """A table's name in the warehouse; `shared`: other sources write to it too."""
 
     schema: str
     table: str
@@ -45,13 +45,13 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """The warehouse's place of each table that can have one, and a failure for each that cannot."""
+    """The name in the warehouse of each table that can have one, and a failure for each that cannot."""
 
     names: dict[TableName, Target] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
 
     def of(self, tables: Collection[TableName]) -> Targets:
-        """Return what is said of these tables alone."""
+        """Return the names and failures of these tables alone."""
         named = {str(table) for table in tables}
         return Targets(
             {table: name for table, name in self.names.items() if table in tables},
@@ -95,9 +95,9 @@ def column_names(
 def table_names(
     target_schema: str, tables: Sequence[TableName], shared: Mapping[TableName, Target] | None = None
 ) -> Targets:
-    """Return the places of a source's tables: in its target schema, or where `shared` says.
+    """Return the names of a source's tables: in its target schema, or as `shared` has them.
 
-    All tables that would share a place fail, not only the later ones: a table that appears in the
+    All tables that would share a name fail, not only the later ones: a table that appears in the
     source must never take over the rows of another.
     """
     meeting: dict[Target, list[TableName]] = defaultdict(list)
@@ -119,7 +119,7 @@ def table_names(
 
 
 def shared_target(text: str) -> Target:
-    """Return the place of a table that several sources write to; raises ConfigError for one that can't be."""
+    """Return the table that several sources write to; raises ConfigError for an impossible name."""
     schema, dot, table = text.partition(".")
     if not schema or not dot or not table:
         raise ConfigError(f'"{text}" is no table of the warehouse; write schema and table: company.orders')
@@ -131,7 +131,7 @@ def shared_target(text: str) -> Target:
 
 
 def schema_name(name: str) -> str:
-    """Return the warehouse's name of a target schema; raises ConfigError for one that cannot be."""
+    """Return the warehouse's name of a target schema; raises ConfigError for an impossible one."""
     if wrong := _wrong_schema(name):
         raise ConfigError(f'"{name}" {wrong}; write another target_schema')
     return fold(name)
@@ -139,14 +139,14 @@ def schema_name(name: str) -> str:
 
 def _wrong_schema(name: str) -> str | None:
     if fold(name) in OWN_SCHEMAS or fold(name).startswith(RAW_SCHEMA_PREFIX):
-        return "is where Tributary keeps what is its own"
+        return "is a schema of Tributary's own"
     if fold(name) in SYSTEM_SCHEMAS or fold(name).startswith("pg_"):
         return "belongs to the warehouse itself"
     return _wrong(name)
 
 
 def _wrong(name: str) -> str | None:
-    """Return what makes the name impossible in Redshift, None where nothing does."""
+    """Return what makes the name impossible in Redshift, None if it is possible."""
     size_bytes = len(name.encode("utf-8", "surrogatepass"))
     if not name:
         return "has no name"
@@ -169,7 +169,7 @@ def _own_table(target_schema: str, folded: str) -> str | None:
     if folded.startswith(PREFIX):  # the publish's statements use such names
         return f"has a name that begins with {PREFIX}, as only Tributary's own may"
     if target_schema == CONTROL_SCHEMA and folded.startswith(CONTROL_PREFIX):
-        return f"would stand among Tributary's own tables, {CONTROL_PREFIX}* in {CONTROL_SCHEMA}"
+        return f"would be among Tributary's own tables, {CONTROL_PREFIX}* in {CONTROL_SCHEMA}"
     return None
 
 
@@ -177,7 +177,7 @@ def _meeting(target: Target, tables: Sequence[TableName]) -> str:
     listed = " and ".join(f'"{table}"' for table in tables)
     schemas = {table.schema for table in tables}
     if target.shared:
-        way = "rows there are told by their source, so only one table of a source may have this target"
+        way = "its rows are identified by their source, so only one table of a source may have this target"
     elif len(schemas) == len(tables):
         way = "read each schema as a source of its own, with its own target_schema, or exclude all but one"
     else:

@@ -41,7 +41,7 @@ class Bucket:
     name: str
 
     def create(self, key: str, body: bytes) -> bool:
-        """Write the object unless one is there already; say whether it was written."""
+        """Write the object unless it exists; return whether it was written."""
         return self._put(key, body, IfNoneMatch="*") is not None
 
     def create_raw(self, key: str, body: BinaryIO) -> bool:
@@ -49,11 +49,11 @@ class Bucket:
         return self._put(key, body, IfNoneMatch="*", Tagging="layer=raw") is not None
 
     def replace(self, key: str, body: bytes, etag: str) -> str | None:
-        """Write the object if it still is the one that was read; return its new ETag, None if it is not."""
+        """Write the object if it is still the one that was read; return its new ETag, None if it is not."""
         return self._put(key, body, IfMatch=etag)
 
     def put(self, key: str, body: bytes) -> None:
-        """Write an object whose content is the same whoever writes it."""
+        """Write an object whose content is the same by every writer."""
         self._put(key, body)
 
     def _put(self, key: str, body: bytes | BinaryIO, **condition: str) -> str | None:
@@ -65,7 +65,7 @@ class Bucket:
         return str(answer["ETag"])
 
     def read(self, key: str) -> tuple[bytes, str] | None:
-        """Return the object's content and its ETag, None where there is no such object."""
+        """Return the object's content and its ETag, None if it is missing."""
         try:
             with translated(key):
                 answer = self.client.get_object(Bucket=self.name, Key=key)
@@ -85,16 +85,16 @@ class Bucket:
         with translated(prefix):
             pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
             for page in pages:
-                for found in page.get("Contents", []):
-                    yield Stored(found["Key"], found["Size"])
+                for entry in page.get("Contents", []):
+                    yield Stored(entry["Key"], entry["Size"])
 
     def document(self, key: str, kind: type[DocumentT]) -> DocumentT | None:
-        """Return the document that the object holds, None where there is none.
+        """Return the document in the object, None if it is missing.
 
-        Raises PlanOutdated where another version of Tributary wrote it.
+        Raises PlanOutdated if a version of Tributary wrote it whose documents are not known.
         """
-        found = self.read(key)
-        return None if found is None else parse(found[0], key, kind)
+        content = self.read(key)
+        return None if content is None else parse(content[0], key, kind)
 
     def document_of_any_version(self, key: str, kind: type[DocumentT]) -> DocumentT | None:
         """Return the document whichever version wrote it, None if it is missing or lacks what is needed."""

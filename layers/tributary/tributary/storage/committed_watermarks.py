@@ -1,9 +1,9 @@
-"""What the last publishes of a source committed, kept so that a quiet run wakes no warehouse.
+"""The watermarks that the last publishes of a source committed: a run without changes wakes no warehouse.
 
-`_leases/<source>.loaded.json` is a copy, and answers one question alone: is there anything to do?
-`etl_control` decides whenever there is. The copy is written where a run ends, before its lease is
-given back, and holds for that lease's generation, version and warehouse. After a day the warehouse
-is asked again, so that what somebody changed there by hand is seen.
+`_leases/<source>.loaded.json` is a copy that answers one question: is there anything to do? If there is,
+`etl_control` decides. The copy is written at the end of a run, before its lease is released, and is valid
+for that lease's generation, version and warehouse. After a day the warehouse is asked again, so that
+changes made there by hand are seen.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ TRUSTED_FOR = timedelta(hours=24)
 
 
 class CommittedTable(Lasting):
-    """A table as its last publish left it: by which run, up to where, and what it rested on (`shape`)."""
+    """A table as its last publish left it."""
 
-    run_id: str
+    run_id: str  # of that publish
     watermark: str
-    shape: str
+    shape: str  # a digest of what its plan rests on: see `shape`
 
 
 class CommittedWatermarks(Lasting):
@@ -43,10 +43,10 @@ class CommittedWatermarks(Lasting):
     tables: dict[str, CommittedTable] = Field(default_factory=dict)
 
     def watermark(self, table: str, shape: str) -> str | None:
-        """Return up to where a table of that shape is loaded; None where only the warehouse can say."""
-        found = self.tables.get(table)
-        fresh = found is not None and run_age(found.run_id) < TRUSTED_FOR
-        return found.watermark if found and fresh and found.shape == shape else None
+        """Return the watermark of a table of that shape; None if the warehouse must be asked."""
+        committed = self.tables.get(table)
+        fresh = committed is not None and run_age(committed.run_id) < TRUSTED_FOR
+        return committed.watermark if committed and fresh and committed.shape == shape else None
 
 
 def shape(
@@ -66,20 +66,20 @@ def shape(
 
 
 def find(bucket: Bucket, held: Lease, warehouse: str) -> CommittedWatermarks | None:
-    """Return the copy where it holds for the lease; None where the warehouse must be asked."""
-    found = bucket.document(object_keys.loaded(held.source), CommittedWatermarks)
-    if found is None or held.taken_over:
+    """Return the copy if it is valid for the lease; None if the warehouse must be asked."""
+    copy = bucket.document(object_keys.loaded(held.source), CommittedWatermarks)
+    if copy is None or held.taken_over:
         return None
-    same = (found.generation, found.version, found.warehouse) == (held.generation, __version__, warehouse)
-    return found if same else None
+    same = (copy.generation, copy.version, copy.warehouse) == (held.generation, __version__, warehouse)
+    return copy if same else None
 
 
 def remember(bucket: Bucket, plan: Plan, tables: Iterable[TablePlan], loaded: Collection[int]) -> None:
-    """Bring the copy to what the run's publishes committed: `loaded` are the numbers of its tables."""
-    found = bucket.document(object_keys.loaded(plan.source), CommittedWatermarks)
+    """Update the copy with what the run's publishes committed: `loaded` are the numbers of its tables."""
+    copy = bucket.document(object_keys.loaded(plan.source), CommittedWatermarks)
     empty = CommittedWatermarks(generation=plan.generation, version=__version__, warehouse=plan.warehouse)
-    same = found and found.model_copy(update={"tables": {}}) == empty
-    known = dict(found.tables) if found and same else {}
+    same = copy and copy.model_copy(update={"tables": {}}) == empty
+    known = dict(copy.tables) if copy and same else {}
     for failure in plan.failures:
         known.pop(failure.table, None)
     for table in tables:

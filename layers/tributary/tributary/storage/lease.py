@@ -1,4 +1,4 @@
-"""The lease: one run per source at a time, and a number that tells an old holder from the new.
+"""The lease: one run per source at a time, and a number that distinguishes an old holder from the new.
 
 `_leases/<source>.json` is only ever written by S3's conditional writes. A holder whose execution is
 no longer running is taken over, and each take-over raises the generation: from then on the old
@@ -17,44 +17,41 @@ from tributary.model.run_id import next_run_id
 from tributary.storage import object_keys
 from tributary.storage.bucket import Bucket, body
 
-ATTEMPTS = 5  # a lost race is read again; a fair one ends after a round or two
+ATTEMPTS = 5  # a lost race is read again, and usually won at the second attempt
 
 
 class Lease(Lasting):
-    """Who runs the source. `execution_arn` None: nobody. `run_id` is the newest run's.
-
-    `taken_over` asks for the fence before any watermark is read; it is cleared by a release.
-    """
+    """The execution that runs a source."""
 
     source: str
-    generation: int
-    run_id: str
-    execution_arn: str | None = None
-    taken_over: bool = False
+    generation: int  # raised by each take-over
+    run_id: str  # of the newest run
+    execution_arn: str | None = None  # None: the source is not running
+    taken_over: bool = False  # the fence must be raised before a watermark is read; cleared by a release
 
 
 def acquire(
     bucket: Bucket, source: str, execution_arn: str, *, is_running: Callable[[str], bool]
 ) -> Lease | None:
-    """Take the source's lease for the execution; None where another execution runs it.
+    """Take the source's lease for the execution; None if another execution runs it.
 
     Taking it twice for one execution gives the same lease, and so the same run.
     """
     key = object_keys.lease(source)
     for _ in range(ATTEMPTS):
-        found = bucket.read(key)
-        if found is None:
+        stored = bucket.read(key)
+        if stored is None:
             lease = Lease(source=source, generation=1, run_id=next_run_id(None), execution_arn=execution_arn)
             if bucket.create(key, body(lease)):
                 return lease
             continue
-        held = Lease.model_validate_json(found[0])
+        held = Lease.model_validate_json(stored[0])
         if held.execution_arn == execution_arn:
             return held
         if held.execution_arn and is_running(held.execution_arn):
             return None
         lease = _next(held, execution_arn)
-        if bucket.replace(key, body(lease), found[1]):
+        if bucket.replace(key, body(lease), stored[1]):
             return lease
     raise StorageUnavailable(f"the lease of {source} changed hands {ATTEMPTS} times while it was being taken")
 
@@ -83,18 +80,18 @@ def held_plan(bucket: Bucket, source: str, run_id: str) -> Plan:
 
 
 def release(bucket: Bucket, source: str, execution_arn: str) -> Literal["released", "not held"]:
-    """Give the lease back if the execution holds it."""
+    """Release the lease if the execution holds it."""
     for _ in range(ATTEMPTS):
-        found = bucket.read(object_keys.lease(source))
-        held = found and Lease.model_validate_json(found[0])
-        if not found or not held or held.execution_arn != execution_arn:
+        stored = bucket.read(object_keys.lease(source))
+        held = stored and Lease.model_validate_json(stored[0])
+        if not stored or not held or held.execution_arn != execution_arn:
             return "not held"
         free = held.model_copy(update={"execution_arn": None, "taken_over": False})
-        if bucket.replace(object_keys.lease(source), body(free), found[1]):
+        if bucket.replace(object_keys.lease(source), body(free), stored[1]):
             return "released"
-    raise StorageUnavailable(f"the lease of {source} could not be given back")
+    raise StorageUnavailable(f"the lease of {source} could not be released")
 
 
 def find(bucket: Bucket, source: str) -> Lease | None:
-    """Return the source's lease as it stands."""
+    """Return the source's lease, None if it never ran."""
     return bucket.document(object_keys.lease(source), Lease)

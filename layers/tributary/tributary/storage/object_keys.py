@@ -1,7 +1,7 @@
 """Names of everything a run writes on S3: pure functions of source, run, table, range and number.
 
 The raw layer is `<source>/<YYYY>/<MM>/<DD>/<table>/…`, so each table's day is a folder that
-Spectrum takes as a partition. Documents stand apart, under `_runs/` and `_leases/`.
+Spectrum takes as a partition. Documents are apart, under `_runs/` and `_leases/`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def chunk_prefix(source: str, run_id: str, table: str, range_name: str) -> str:
     """Return what the keys of a range's chunks begin with.
 
     `run_id` is `<YYYYMMDD>_<HHMMSS>`; `table` the warehouse's name; `range_name` the range's
-    number, or `<number>-<attempt>` where an attempt reads in one go and shares its chunks with no other.
+    number, or `<number>-<attempt>` if an attempt reads in one go and shares its chunks with no other.
     """
     folder = _folder(table)
     return f"{source}/{day_folder(run_id)}/{folder}/{folder}_{run_id}_{range_name}_"
@@ -44,7 +44,7 @@ def lease(source: str) -> str:
 
 
 def serials(source: str) -> str:
-    """Return the key of the maxima that earlier plans of the source saw."""
+    """Return the key of the maxima of integer cursors that earlier plans of the source saw."""
     return f"_leases/{source}.serials.json"
 
 
@@ -89,7 +89,7 @@ def item(prefix: str, number: int) -> str:
 
 
 def replayed(prefix: str, number: int, run: int) -> str:
-    """Return the key of a run that a table is made anew of, under the prefix that the plan names."""
+    """Return the key of a run that a replay loads again, under the prefix that the plan names."""
     return f"{prefix}{number}-run-{run}.json"
 
 
@@ -98,22 +98,22 @@ def results(source: str, run_id: str) -> str:
     return f"{run(source, run_id)}results/"
 
 
-def result(source: str, run_id: str, number: int, part: int | None = None) -> str:
-    """Return the key of what Extract did with a table, or with a part of one that is read in parts."""
-    name = f"{number}" if part is None else f"{number}-{part}"
+def result(source: str, run_id: str, number: int, range_index: int | None = None) -> str:
+    """Return the key of what Extract did with a table, or with one of the ranges that it is read in."""
+    name = f"{number}" if range_index is None else f"{number}-{range_index}"
     return f"{results(source, run_id)}{name}.json"
 
 
 def manifest(source: str, run_id: str, table: str) -> str:
     """Return the key of the COPY manifest of a run's chunks of a table; `table` is the warehouse's name.
 
-    It can be told without the run's plan: an external table finds a run's chunks by it.
+    It is known without the run's plan: an external table finds a run's chunks by it.
     """
     return f"{run(source, run_id)}manifests/{_folder(table)}.json"
 
 
 def replayed_manifest(source: str, run_id: str, number: int, run_number: int) -> str:
-    """Return the key of the manifest of a run's chunks of which a table is made anew."""
+    """Return the key of the manifest of a run's chunks that a replay loads again."""
     return f"{run(source, run_id)}manifests/{number}-run-{run_number}.json"
 
 

@@ -14,10 +14,10 @@ READERS = 16
 
 def item(bucket: Bucket, plan: Plan, number: int) -> Item:
     """Return an item of the plan; raises PlanOutdated if it is missing."""
-    found = bucket.document(object_keys.item(plan.prefix, number), Item)
-    if found is None:
+    stored = bucket.document(object_keys.item(plan.prefix, number), Item)
+    if stored is None:
         raise PlanOutdated(f"item {number} of run {plan.run_id} is missing; start the source's run again")
-    return found
+    return stored
 
 
 def tables(bucket: Documents, plan: Plan) -> list[TablePlan]:

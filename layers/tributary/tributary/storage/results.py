@@ -1,4 +1,4 @@
-"""What Extract did with a table, whether it read it as one or in parts."""
+"""What Extract did with a table, whether it read it as one or in ranges."""
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ from tributary.storage import object_keys
 from tributary.storage.bucket import Documents
 
 
-def key(plan: Plan, table: TablePlan, part: int) -> str:
-    """Return where the result of a part of the table stands."""
+def key(plan: Plan, table: TablePlan, range_index: int) -> str:
+    """Return the key of the result of one of the table's ranges."""
     return object_keys.result(
-        plan.source, plan.run_id, table.number, part if table.read.range_count > 1 else None
+        plan.source, plan.run_id, table.number, range_index if table.read.range_count > 1 else None
     )
 
 
 def find(bucket: Documents, plan: Plan, table: TablePlan) -> TableResult | None:
-    """Return the table's result, its parts' chunks in the order of the parts.
+    """Return the table's result, with the chunks of its ranges in their order; None if one is not done.
 
-    None where a part has none yet. A part's failure is the table's, also where others are not done.
+    The failure of a range is the table's, even if other ranges are not done.
     """
     if table.read.range_count == 1:
         return bucket.document(key(plan, table, 0), TableResult)
-    found = [bucket.document(key(plan, table, part), TableResult) for part in range(table.read.range_count)]
-    done = [result for result in found if result is not None]
+    stored = [
+        bucket.document(key(plan, table, index), TableResult) for index in range(table.read.range_count)
+    ]
+    done = [result for result in stored if result is not None]
     failed = next((result for result in done if result.failure), None)
-    if failed or len(done) < len(found):
+    if failed or len(done) < len(stored):
         return failed
     return done[0].model_copy(
         update={

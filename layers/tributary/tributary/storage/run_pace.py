@@ -1,7 +1,7 @@
-"""How long a source's runs take, and whether one was slow beside those before it.
+"""How long a source's runs take, and whether one was slower than those before it.
 
-A run is slow where it took longer than usual both as a whole and per row: a run with ten times the
-rows may take ten times as long, and a run without rows says nothing of the next one with some.
+A run is slow if it took longer than usual both in all and per row: a run with ten times the rows may take
+ten times as long, and a run without rows predicts nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tributary.model.documents import Lasting
 from tributary.model.report import RunReport
 
 KEPT = 20  # runs that make the baseline
-ENOUGH = 5  # fewer say nothing
+ENOUGH = 5  # with fewer there is no baseline
 FLOOR_S = 60.0  # a shorter run counts as one of a minute: starts and waits, not work, make it vary
 
 
@@ -25,7 +25,7 @@ class RunPace(Lasting):
 
 
 def of(report: RunReport) -> RunPace | None:
-    """Return the run's pace; None where it was no whole run, or had nothing to load."""
+    """Return the run's pace; None if it failed, was partial, or had nothing to load."""
     rows = sum(table.rows_loaded for table in report.tables)
     if report.status != "succeeded" or report.partial or rows == 0:
         return None
@@ -33,7 +33,7 @@ def of(report: RunReport) -> RunPace | None:
 
 
 def slowdown(recent: Sequence[RunPace], run: RunPace) -> float | None:
-    """Return how many times longer than usual the run took; None where too few runs say what is usual."""
+    """Return how many times longer than usual the run took; None if too few runs came before."""
     if len(recent) < ENOUGH:
         return None
     whole = _seconds(run) / median(map(_seconds, recent))
