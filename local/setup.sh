@@ -63,6 +63,7 @@ install_node_packages() {
 install_servers() {
   install_mariadb
   install_odbc
+  install_pgbouncer
 }
 
 install_mariadb() {
@@ -83,6 +84,19 @@ install_odbc() {
   fi
   echo "The tests of reading by ODBC are left out: please install unixODBC and the drivers of PostgreSQL and" \
     "MariaDB (Debian: unixodbc, odbc-postgresql and odbc-mariadb), then remove .venv/.ready." >&2
+}
+
+install_pgbouncer() {
+  if PATH="$PATH:/usr/sbin" command -v pgbouncer >/dev/null; then return; fi
+  if can_apt; then
+    echo "Installing PgBouncer, without a service"
+    # The package would start it: a policy keeps every service from starting.
+    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d
+    apt_install pgbouncer && rm -f /usr/sbin/policy-rc.d && return
+    rm -f /usr/sbin/policy-rc.d
+  fi
+  echo "The tests of a pooler are left out: please install PgBouncer (Debian: pgbouncer), then remove" \
+    ".venv/.ready." >&2
 }
 
 # What the benchmark's Spark runs on and reads by; PySpark itself is in bench/requirements.txt.

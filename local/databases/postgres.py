@@ -53,7 +53,13 @@ class Postgres:
     superuser: str = SUPERUSER
 
     @classmethod
-    def start(cls, directory: Path | None = None, *, settings: Mapping[str, str] | None = None) -> Self:
+    def start(
+        cls,
+        directory: Path | None = None,
+        *,
+        settings: Mapping[str, str] | None = None,
+        binaries: Path | None = None,
+    ) -> Self:
         """Start a server with its files in the directory, or in a temporary one that is deleted with it.
 
         A directory that already holds a cluster is started as it is. Raises ServerError with the log's tail.
@@ -61,7 +67,7 @@ class Postgres:
         temporary = directory is None
         home = Path(tempfile.mkdtemp(prefix="postgres-")) if directory is None else directory.absolute()
         home.mkdir(parents=True, exist_ok=True)
-        binaries = _binaries()
+        binaries = binaries or _binaries()
         if not (home / "data" / "PG_VERSION").exists():
             _initialise(binaries, home)
         for attempts_left in (4, 3, 2, 1, 0):

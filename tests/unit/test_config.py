@@ -103,6 +103,7 @@ class TestFile:
             "max_connections": 4,
             "target_schema": "web_shop_2",
             "statement_timeout": timedelta(minutes=5),
+            "rows": "all",
             "defaults": TableSettings().model_dump(),
             "tables": (TableEntry(name="public.orders").model_dump(),),
             "notify": "failures",

@@ -18,6 +18,7 @@ from pymysql.err import OperationalError
 
 from tributary.engines.mysql import packets as mysql_packets
 from tributary.engines.postgresql import copy_frames as postgresql_copy
+from tributary.engines.postgresql import transaction
 from tributary.errors import InternalError
 from tributary.model.query import Query, ReadColumn
 from tributary.model.source_catalog import TableName
@@ -59,21 +60,31 @@ def message(code: bytes, content: bytes) -> bytes:
     return code + pack("!I", len(content) + 4) + content
 
 
+OPENING = ("BEGIN", "SELECT 1")
+
+
 class Driver:
     """The parts of pg8000's connection that COPY is read through."""
 
     def __init__(self, sock: io.BufferedReader) -> None:
-        self._sock = SimpleNamespace(read1=sock.read1, readinto1=sock.readinto1, flush=lambda: None)
+        self.sent = bytearray()
+        self._sock = SimpleNamespace(
+            read=sock.read,
+            read1=sock.read1,
+            readinto1=sock.readinto1,
+            write=self.sent.extend,
+            flush=lambda: None,
+        )
+        self._transaction_status = b"I"
         self.messages: list[bytes] = []
-        self.message_types = {code: self._take(code) for code in postgresql_copy.DRIVER_CODES}
-
-    def send_QUERY(self, sql: str) -> None:
-        self.messages.append(sql.encode())
+        self.message_types = {
+            code: self._take(code) for code in (*transaction.DRIVER_CODES, b"C", b"D", b"T")
+        }
 
     def _take(self, code: bytes) -> Any:
         def take(content: bytes, context: Any) -> None:
             self.messages.append(code)
-            if code == b"C":
+            if code == b"C" and content.startswith(b"COPY"):
                 context.row_count = int(content.rstrip(b"\0").split()[-1])
 
         return take
@@ -81,8 +92,11 @@ class Driver:
 
 def copied(data: list[bytes], rows: int) -> bytes:
     """Return COPY's response with these messages and the stated number of rows."""
-    done = [message(b"c", b""), message(b"C", b"COPY %d\0" % rows), message(b"Z", b"I")]
-    return b"".join([message(b"H", b"\0\0\1\0\0"), *data, *done])
+    accepted = [message(b"1", b""), message(b"2", b"")]
+    opened = [*accepted, message(b"C", b"BEGIN\0"), *accepted, message(b"C", b"SELECT 1\0")]
+    ended = [*accepted, message(b"C", b"ROLLBACK\0"), message(b"Z", b"I")]
+    done = [message(b"c", b""), message(b"C", b"COPY %d\0" % rows), *ended]
+    return b"".join([*opened, *accepted, message(b"H", b"\0\0\1\0\0"), *data, *done])
 
 
 def records(blocks: list[Block]) -> list[bytes]:
@@ -112,12 +126,12 @@ def test_postgresql_rows_are_the_messages_wherever_they_are_divided(
         data.insert(place, message(code, notice_text))
     driver = Driver(arriving(copied(data, len(rows)), sizes))
 
-    taken = list(postgresql_copy.blocks(driver, "COPY"))
+    taken = list(postgresql_copy.blocks(driver, OPENING, "COPY"))
 
     assert records(taken) == rows
     assert sum(block.rows for block in taken) == len(rows)
     assert [csv_pages.fields(block.last) for block in taken[-1:]] == [[row.decode()] for row in rows[-1:]]
-    assert sorted(driver.messages) == [b"C", b"COPY", b"N", b"S", b"Z"]
+    assert sorted(driver.messages) == [b"C", b"C", b"N", b"S", b"Z"]
 
 
 @pytest.mark.parametrize("others", [[], [b"x"] * 3])
@@ -127,7 +141,7 @@ def test_postgresql_last_row_is_found_although_its_length_looks_like_an_edge(
 ) -> None:
     rows = [*others, b"x" * (0x0A6400 - 7)]  # whose message has the length \0 \n d \0
     data = [message(b"d", csv_pages.line([row])) for row in rows]
-    taken = list(postgresql_copy.blocks(Driver(arriving(copied(data, len(rows)), sizes)), "COPY"))
+    taken = list(postgresql_copy.blocks(Driver(arriving(copied(data, len(rows)), sizes)), OPENING, "COPY"))
     assert records(taken) == rows
     assert taken[-1].last == csv_pages.line(rows[-1:])
 
@@ -145,7 +159,7 @@ def processor_s(work: Callable[[Any], None], *arguments: Any) -> float:
 def test_postgresql_rows_with_a_notice_each_are_searched_once() -> None:
     def read(rows: int) -> None:
         data = [message(b"N", b"SNOTICE\0Mod\0\0"), message(b"d", b"1,some text\n")] * rows
-        taken = list(postgresql_copy.blocks(Driver(arriving(copied(data, rows), [1 << 22])), "COPY"))
+        taken = list(postgresql_copy.blocks(Driver(arriving(copied(data, rows), [1 << 22])), OPENING, "COPY"))
         assert sum(block.rows for block in taken) == rows
 
     assert processor_s(read, 20_000) < 10 * processor_s(read, 5_000)  # searched again and again: 16 times
@@ -154,11 +168,11 @@ def test_postgresql_rows_with_a_notice_each_are_searched_once() -> None:
 def test_postgresql_notices_after_a_responses_end_are_read_but_not_awaited() -> None:
     answer, notice = copied([message(b"d", b"1\n")], 1), message(b"S", b"T\0U\0")
     driver = Driver(arriving(answer + notice, [1 << 20]))
-    assert [block.rows for block in postgresql_copy.blocks(driver, "COPY")] == [1]
-    assert driver.messages == [b"COPY", b"C", b"Z", b"S"]
+    assert [block.rows for block in postgresql_copy.blocks(driver, OPENING, "COPY")] == [1]
+    assert driver.messages == [b"C", b"C", b"Z", b"S"]
     driver = Driver(arriving(answer + notice[:-2], [1 << 20]))
     with pytest.raises(ConnectionError, match="as one of its own"):
-        list(postgresql_copy.blocks(driver, "COPY"))
+        list(postgresql_copy.blocks(driver, OPENING, "COPY"))
 
 
 def test_postgresql_rows_are_taken_in_one_step() -> None:

@@ -16,6 +16,7 @@ from tributary.engines import protocol, registry
 from tributary.engines.mysql import catalog as mysql_catalog
 from tributary.engines.mysql import engine as mysql
 from tributary.engines.postgresql import engine as postgresql
+from tributary.engines.postgresql import settings as postgresql_settings
 from tributary.engines.protocol import Engine
 from tributary.engines.sqlite import engine as sqlite
 from tributary.errors import ConfigError, InternalError
@@ -197,19 +198,32 @@ def test_mysql_tells_an_answers_types_in_the_words_of_a_declaration() -> None:
 
 
 def test_sessions_are_pinned() -> None:
-    assert postgresql.pin(60) == (
-        "SELECT pg_catalog.set_config('default_transaction_read_only', 'on', false), "
-        "pg_catalog.set_config('statement_timeout', '60s', false), "
-        "pg_catalog.set_config('lock_timeout', '30s', false), "
-        "pg_catalog.set_config('idle_in_transaction_session_timeout', '60s', false), "
-        "pg_catalog.set_config('client_encoding', 'UTF8', false), "
-        "pg_catalog.set_config('standard_conforming_strings', 'on', false), "
-        "pg_catalog.set_config('search_path', '', false), "
-        "pg_catalog.set_config('DateStyle', 'ISO, YMD', false), "
-        "pg_catalog.set_config('IntervalStyle', 'postgres', false), "
-        "pg_catalog.set_config('TimeZone', 'UTC', false), "
-        "pg_catalog.set_config('extra_float_digits', '3', false), "
-        "pg_catalog.set_config('bytea_output', 'hex', false)"
+    *opened, pins = postgresql_settings.opening(60, path=postgresql_settings.NO_PATH, watch=False)
+    assert opened == [
+        "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY, NOT DEFERRABLE",
+        "RESET SESSION AUTHORIZATION",
+        "RESET ROLE",
+        "RESET ALL",
+    ]
+    assert pins == (
+        "SELECT pg_catalog.set_config('statement_timeout', '60s', true), "
+        "pg_catalog.set_config('lock_timeout', '30s', true), "
+        "pg_catalog.set_config('idle_in_transaction_session_timeout', '60s', true), "
+        "pg_catalog.set_config('client_encoding', 'UTF8', true), "
+        "pg_catalog.set_config('standard_conforming_strings', 'on', true), "
+        "pg_catalog.set_config('DateStyle', 'ISO, YMD', true), "
+        "pg_catalog.set_config('IntervalStyle', 'postgres', true), "
+        "pg_catalog.set_config('TimeZone', 'UTC', true), "
+        "pg_catalog.set_config('extra_float_digits', '3', true), "
+        "pg_catalog.set_config('bytea_output', 'hex', true), "
+        "pg_catalog.set_config('quote_all_identifiers', 'off', true), "
+        "pg_catalog.set_config('row_security', 'off', true), "
+        "pg_catalog.set_config('gin_fuzzy_search_limit', '0', true), "
+        "CASE WHEN pg_catalog.current_setting('transaction_timeout', true) IS NOT NULL "
+        "THEN pg_catalog.set_config('transaction_timeout', '0', true) END, "
+        "CASE WHEN pg_catalog.current_setting('restrict_nonsystem_relation_kind', true) IS NOT NULL "
+        "THEN pg_catalog.set_config('restrict_nonsystem_relation_kind', '', true) END, "
+        "pg_catalog.set_config('search_path', '', true)"
     )
     shared = (
         "SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES', SESSION time_zone = '+00:00', "

@@ -15,11 +15,13 @@ import pymysql
 import pytest
 
 from local.databases import mariadb as mariadb_server
+from local.databases import pgbouncer
 from local.databases import postgres as postgres_server
 from local.databases.mariadb import MariaDB
 from local.databases.postgres import Postgres
 from tests.integration.engines import external, odbc_engines
 from tests.integration.engines.facts import FACTS
+from tests.integration.engines.postgresql_servers import SERVERS
 from tests.integration.engines.source import Source
 from tests.integration.redshift_warehouse import Warehouse, serve
 from tributary.engines import registry
@@ -40,8 +42,15 @@ collect_ignore_glob = [
     *([] if mariadb_server.available() else ["test_mysql*.py"]),
     *([] if BY_ODBC else ["test_odbc*.py"]),
     *([] if "mysql by ODBC" in BY_ODBC else ["test_odbc_as_kept.py"]),
+    *([] if pgbouncer.available() else ["test_postgresql_pooler.py"]),
     *([] if external.address("sqlserver") else ["test_sqlserver*.py"]),
 ]
+
+
+@pytest.fixture(scope="module", params=SERVERS, ids=lambda binaries: "newest" if binaries is None else "15")
+def server(request: pytest.FixtureRequest) -> Iterator[Postgres]:
+    with Postgres.start(binaries=request.param) as started:
+        yield started
 
 
 @pytest.fixture(params=FACTS_OF)

@@ -7,6 +7,7 @@ Each is an engine whose SQL is that of the engine without ODBC and whose way to 
 from __future__ import annotations
 
 import ctypes.util
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,6 +19,7 @@ from tributary.engines.mysql import engine as mysql
 from tributary.engines.mysql.types import FAMILIES, family
 from tributary.engines.odbc import Binding, BoundType, Dialect
 from tributary.engines.postgresql import engine as postgresql
+from tributary.engines.postgresql import settings
 from tributary.engines.postgresql import types as postgresql_types
 from tributary.model.query import Page, Query, ReadColumn
 from tributary.model.source_catalog import SourceTable, TableName
@@ -148,6 +150,14 @@ def _select(select: Callable[..., str], query: Query, columns: Sequence[str]) ->
     return select(query, ", ".join(columns) if select is mysql._select else list(columns))
 
 
+def _postgresql_pins(timeout_s: int) -> tuple[str, ...]:
+    """Return the settings of a session: this way to the server has no transactions of its own."""
+    pins = settings.pins(timeout_s, path=settings.NO_PATH, watch=False)
+    return "SET default_transaction_read_only = on", re.sub(
+        r"(set_config\('\w+', '[^']*'), true\)", r"\1, false)", pins
+    )
+
+
 @dataclass(frozen=True)
 class Way:
     """One engine's way over ODBC."""
@@ -164,7 +174,7 @@ WAYS = {
         postgresql,
         5432,
         _postgresql_connection,
-        lambda timeout_s: (postgresql.pin(timeout_s),),
+        _postgresql_pins,
         Dialect(
             _postgresql_binding,
             partial(_select, postgresql._select),
@@ -207,7 +217,7 @@ def engine(name: str, *, as_kept: bool = False) -> Any:
     dialect = replace(way.dialect, binding=_mysql_binding_as_stored) if as_kept else way.dialect
     pins_of = (lambda timeout_s: (*way.pins(timeout_s), AS_KEPT)) if as_kept else way.pins
 
-    def connect(secret: Secret, *, statement_timeout_s: int) -> odbc.Session:
+    def connect(secret: Secret, *, statement_timeout_s: int, visible_rows: bool = False) -> odbc.Session:
         session = odbc.open_session(
             dialect,
             way.connection(secret),

@@ -42,8 +42,12 @@ class Source:
         return {type: known for type, known in TYPES[self.name].items() if type not in self.lacks}
 
     @contextmanager
-    def session(self, *, timeout_s: int = 60, secret: Secret | None = None) -> Iterator[Any]:
-        connection = self.engine.connect(secret or self.secret, statement_timeout_s=timeout_s)
+    def session(
+        self, *, timeout_s: int = 60, secret: Secret | None = None, visible_rows: bool = False
+    ) -> Iterator[Any]:
+        connection = self.engine.connect(
+            secret or self.secret, statement_timeout_s=timeout_s, visible_rows=visible_rows
+        )
         try:
             yield connection
         finally:

@@ -299,6 +299,7 @@ class Source(BaseModel):
     statement_timeout: Duration = timedelta(minutes=5)
     defaults: TableSettings = TableSettings()
     tables: tuple[TableEntry, ...] = Field(min_length=1)
+    rows: Literal["all", "visible"] = "all"  # visible: only what the user may see under row-level security
     notify: Literal["failures", "all"] = "failures"
     pause_after: Annotated[StrictInt, Field(ge=1)] = 3
 

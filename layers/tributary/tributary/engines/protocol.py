@@ -23,8 +23,10 @@ class Engine(Protocol):
     FRACTION_DIGITS: int  # decimals of a second in a time type without an explicit precision
     INDEX_ENDS_WITH_KEY: bool  # whether the primary key orders equal entries of an index
 
-    def connect(self, secret: Secret, *, statement_timeout_s: int) -> Any:
+    def connect(self, secret: Secret, *, statement_timeout_s: int, visible_rows: bool = False) -> Any:
         """Open a read-only, pinned session; TLS is verified unless the secret turns that off.
+
+        `visible_rows`: row-level security may leave rows out. Otherwise such a table is refused.
 
         Raises SourceUnavailable if nothing answers and SourceRefused if the source rejects the login.
         """
@@ -59,8 +61,11 @@ class Engine(Protocol):
     def select(self, query: Query) -> str:
         """Return the SELECT of the query with plain columns, which are not rendered: for EXPLAIN."""
 
-    def ask(self, connection: Any, sql: str) -> tuple[str | None, ...] | None:
-        """Return the first row of a small query as the source's own texts, None without a row."""
+    def ask(self, connection: Any, sql: str, *, user_sql: bool = False) -> tuple[str | None, ...] | None:
+        """Return the first row of a small query as the source's own texts, None without a row.
+
+        `user_sql`: a part of it is the user's own, or a view's: it then means the same as in theirs.
+        """
 
     def rendered(self, name: str, type: str) -> str:
         """Return the expression of a column's exact text, as `Page.position` carries it."""

@@ -56,12 +56,15 @@ class Session:
     engine: Engine
     secret: Secret
     statement_timeout_s: int
+    visible_rows: bool = False  # read only the rows that the user may see under row-level security
     connection: Any = None
 
     def get(self) -> Any:
         """Return the open connection."""
         if self.connection is None:
-            self.connection = self.engine.connect(self.secret, statement_timeout_s=self.statement_timeout_s)
+            self.connection = self.engine.connect(
+                self.secret, statement_timeout_s=self.statement_timeout_s, visible_rows=self.visible_rows
+            )
         return self.connection
 
     def drop(self) -> None:
@@ -313,5 +316,7 @@ def begin(
     codec: Codec = "snappy",
 ) -> Extraction:
     """Return an extraction for the plan; it does not connect yet."""
-    session = Session(registry.get(plan.engine), secret, plan.statement_timeout_s)
+    session = Session(
+        registry.get(plan.engine), secret, plan.statement_timeout_s, visible_rows=plan.rows == "visible"
+    )
     return Extraction(plan, bucket, session, chunk_size_bytes, stop_at, codec)

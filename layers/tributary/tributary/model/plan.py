@@ -322,6 +322,7 @@ class Plan(Document):
     items: int
     max_connections: int
     statement_timeout_s: int
+    rows: Literal["all", "visible"] = "all"  # visible: what the user may see under row-level security
     notify: Literal["failures", "all"]
     warehouse: str = ""  # the name of the one that the run was planned for
     partial: bool = False  # the execution's input named its tables

@@ -156,6 +156,7 @@ class RunPlanner:
             items=items,
             max_connections=source.max_connections,
             statement_timeout_s=source.statement_timeout_s,
+            rows=source.rows,
             notify=source.notify,
             warehouse=self.context.warehouse.name,
             partial=request.tables is not None or request.is_replay,

@@ -88,7 +88,11 @@ class Survey:
     def tables(self, credentials: secret.Secret) -> Surveyed:
         """Return the plans of the tables, numbered, and what there is to report about the others."""
         engine = registry.get(self.source.engine)
-        connection = engine.connect(credentials, statement_timeout_s=self.source.statement_timeout_s)
+        connection = engine.connect(
+            credentials,
+            statement_timeout_s=self.source.statement_timeout_s,
+            visible_rows=self.source.rows == "visible",
+        )
         try:
             return self._tables(SourceProbe(engine, connection))
         finally:

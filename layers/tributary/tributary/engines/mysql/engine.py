@@ -76,7 +76,7 @@ class Session:
 # --- sessions -----------------------------------------------------------------------------------
 
 
-def connect(secret: Secret, *, statement_timeout_s: int) -> Session:
+def connect(secret: Secret, *, statement_timeout_s: int, visible_rows: bool = False) -> Session:
     """Open a read-only, pinned session; see the Protocol."""
     where = address(secret, PORT)
     context = tls(secret)
@@ -303,7 +303,7 @@ def _run(driver: pymysql.Connection[Cursor], sql: str) -> list[tuple[str | None,
     return [tuple(None if value is None else value.decode() for value in row) for row in answer or ()]
 
 
-def ask(session: Session, sql: str) -> tuple[str | None, ...] | None:
+def ask(session: Session, sql: str, *, user_sql: bool = False) -> tuple[str | None, ...] | None:
     """Return the first row of a small query as texts, None without a row."""
     with _queries(session):
         answer = _run(session.driver, sql)

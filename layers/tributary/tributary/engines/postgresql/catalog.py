@@ -26,6 +26,12 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
                     AND d.objid = c.oid AND d.deptype = 'e')
 """
 
+VIEWS = """
+SELECT 1
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind = 'v' AND (n.nspname, c.relname) IN ({names})
+"""
+
 # A word before the name marks a type that is not built in. A true array type has no array type itself.
 WORD = """CASE
          WHEN t.typtype = 'e' THEN 'enum '
@@ -97,7 +103,7 @@ ORDER BY i.indisprimary DESC, x.relname
 
 def named(query: str, names: Collection[TableName]) -> str:
     """Return the query with the tables' names in it."""
-    listed = ", ".join(f"({_string(name.schema)}, {_string(name.table)})" for name in sorted(names))
+    listed = ", ".join(f"({string(name.schema)}, {string(name.table)})" for name in sorted(names))
     return query.replace("{names}", listed)
 
 
@@ -107,7 +113,8 @@ def described(columns: Sequence[tuple[int, int]]) -> str:
     return DESCRIBED.replace("{places}", ", ".join(places))
 
 
-def _string(text: str) -> str:
+def string(text: str) -> str:
+    """Return the literal of a text."""
     return "'" + text.replace("'", "''") + "'"
 
 

@@ -9,12 +9,13 @@ Any other content is parsed message by message.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from struct import Struct
 from typing import Any
 
 import pg8000.core
 
+from tributary.engines.postgresql import transaction
 from tributary.reading.csv_blocks import Block, Collector
 from tributary.reading.receive_buffer import ReceiveBuffer
 
@@ -26,30 +27,23 @@ WINDOW_AT_MOST = 0xFFFFFF  # a row whose length has another first byte does not 
 READY = b"Z\0\0\0\x05"  # ReadyForQuery ends every response
 TRAILER_BYTES = 4096  # more than the notices and settings that may follow a response's end
 COPY_STARTS = b"H"  # CopyOutResponse, before the first row
-DRIVER_CODES = (b"E", b"C", b"N", b"S", b"A", b"Z")  # errors, counts and notices: the driver handles them
+COUNT = b"C"  # CommandComplete, of ROLLBACK too, which has no count
 
 
 def usable(driver: Any) -> bool:
     """Return whether the driver has the internal parts that this module reads through."""
-    handlers = getattr(driver, "message_types", {})
-    return (
-        all(code in handlers for code in DRIVER_CODES)
-        and callable(getattr(driver, "send_QUERY", None))
-        and hasattr(getattr(driver, "_sock", None), "read1")
-        and hasattr(pg8000.core, "Context")
-    )
+    return transaction.usable(driver)
 
 
-def blocks(driver: Any, sql: str) -> Generator[Block]:
-    """Run the COPY and yield its rows in blocks.
+def blocks(driver: Any, opening: Sequence[str], sql: str) -> Generator[Block]:
+    """Run the COPY in its transaction, which `opening` begins, and yield its rows in blocks.
 
     Raises what the driver would. If it is closed early, the connection is in the middle of a response.
     """
     context = pg8000.core.Context(sql)
-    driver.send_QUERY(sql)
-    driver._sock.flush()
+    transaction.send(driver, opening, sql)
     collector = Collector()
-    window, ended = ReceiveBuffer(driver._sock), False
+    window, started, ended = ReceiveBuffer(driver._sock), False, False
     while not ended:
         window.read(_ends, at_least=_wanted(window))
         if (yield from _take_rows(window, collector)):
@@ -58,8 +52,9 @@ def blocks(driver: Any, sql: str) -> Generator[Block]:
             if code == b"d":
                 collector.write(message)
                 continue
-            if code in DRIVER_CODES:
+            if code in transaction.DRIVER_CODES or (started and code == COUNT):
                 driver.message_types[code](message, context)
+            started = started or code == COPY_STARTS
             ended = ended or code == b"Z"  # notices may follow it
             # Not after notices too: with one per row, the whole window would be searched each time.
             if code == COPY_STARTS and (yield from _take_rows(window, collector)):
@@ -68,8 +63,7 @@ def blocks(driver: Any, sql: str) -> Generator[Block]:
     yield from collector.rest()
     if window.start < window.end:
         raise ConnectionError("the driver would read the rest of this message as one of its own")
-    if context.error is not None:
-        raise context.error
+    transaction.end(driver, context)
     collector.check(context.row_count)
 
 

@@ -6,6 +6,7 @@ means the same in every run.
 
 from __future__ import annotations
 
+import re
 import ssl
 import struct
 from collections.abc import Collection, Generator, Iterator, Sequence
@@ -18,6 +19,7 @@ import pg8000.native
 from pg8000.converters import PG_TYPES
 from scramp import ScramException  # type: ignore[import-untyped]
 
+from tributary.engines import statement_errors
 from tributary.engines.network import (
     SILENCE_S,
     abort_connection,
@@ -27,10 +29,10 @@ from tributary.engines.network import (
     tls,
     tls_refused,
 )
-from tributary.engines.postgresql import catalog, copy_frames, ranges, types
+from tributary.engines.postgresql import catalog, copy_frames, ranges, settings, transaction, types
+from tributary.engines.postgresql.login import Connection
 from tributary.errors import (
     InternalError,
-    QueryCancelled,
     SecretError,
     SourceRefused,
     SourceUnavailable,
@@ -49,7 +51,6 @@ kind, literal, orders = types.kind, types.literal, types.orders
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)  # protocol-flow.html, "SSL Session Encryption"
 FRACTION_DIGITS = 6  # of a second, in a type without a precision
 INDEX_ENDS_WITH_KEY = False
-LOCK_TIMEOUT_S = 30
 BLOCK_BYTES = 8192  # the default of a build; with another, samples are larger or smaller
 DRIVER_ERRORS = (pg8000.native.Error, OSError, struct.error, ValueError, AttributeError)
 
@@ -61,6 +62,15 @@ class Session:
     driver: pg8000.native.Connection
     spare: socket  # a second handle on its socket, to abort a read from outside
     where: str
+    statement_timeout_s: int
+    watch: bool  # whether the server can end a query whose reader is gone
+    visible_rows: bool  # whether row-level security may leave rows out
+
+    def opening(self, path: str = settings.NO_PATH) -> tuple[str, ...]:
+        """Return the statements that begin a transaction with that search_path."""
+        return settings.opening(
+            self.statement_timeout_s, path=path, watch=self.watch, visible_rows=self.visible_rows
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +83,7 @@ class _Records:
 # --- sessions -----------------------------------------------------------------------------------
 
 
-def connect(secret: Secret, *, statement_timeout_s: int) -> Session:
+def connect(secret: Secret, *, statement_timeout_s: int, visible_rows: bool = False) -> Session:
     """Open a read-only, pinned session; see the Protocol."""
     if not secret.dbname:
         raise SecretError('the source\'s secret has no "dbname"; write the name of the database there')
@@ -83,24 +93,24 @@ def connect(secret: Secret, *, statement_timeout_s: int) -> Session:
     try:
         sock = _encrypted(sock, secret, where)
         with _refusals(where):
-            driver = pg8000.native.Connection(
+            driver = Connection(
                 secret.username,
                 database=secret.dbname,
                 password=secret.password.get_secret_value(),
                 sock=sock,
                 ssl_context=False,
                 application_name="tributary",
+                startup_params={"client_encoding": "UTF8"},  # a setting of the role's could be another
             )
             for oid in PG_TYPES:
                 driver.register_in_adapter(oid, str)  # values stay the source's own text
-            driver.run(pin(statement_timeout_s))
-            _watch_reader(driver)
+            watch = _watches(driver, statement_timeout_s)
         sock.settimeout(statement_timeout_s + SILENCE_S)
     except BaseException:
         close_connection(spare)
         sock.close()
         raise
-    return Session(driver, spare, where)
+    return Session(driver, spare, where, statement_timeout_s, watch, visible_rows)
 
 
 def _encrypted(sock: socket, secret: Secret, where: str) -> socket:
@@ -121,32 +131,18 @@ def _encrypted(sock: socket, secret: Secret, where: str) -> socket:
         ) from None
 
 
-def pin(statement_timeout_s: int) -> str:
-    """Return the statement that pins a session: read-only, bounded, one text form per value."""
-    settings = {
-        "default_transaction_read_only": "on",
-        "statement_timeout": f"{statement_timeout_s}s",
-        "lock_timeout": f"{min(LOCK_TIMEOUT_S, statement_timeout_s)}s",
-        "idle_in_transaction_session_timeout": "60s",
-        "client_encoding": "UTF8",
-        "standard_conforming_strings": "on",
-        "search_path": "",
-        "DateStyle": "ISO, YMD",
-        "IntervalStyle": "postgres",
-        "TimeZone": "UTC",
-        "extra_float_digits": "3",
-        "bytea_output": "hex",
-    }
-    calls = ", ".join(
-        f"pg_catalog.set_config('{name}', '{value}', false)" for name, value in settings.items()
-    )
-    return f"SELECT {calls}"
-
-
-def _watch_reader(driver: pg8000.native.Connection) -> None:
-    """End a query whose reader is gone, even before its first row: since PostgreSQL 14, on Linux."""
-    with suppress(pg8000.native.DatabaseError):
-        driver.run("SET client_connection_check_interval = '10s'")
+def _watches(driver: pg8000.native.Connection, statement_timeout_s: int) -> bool:
+    """Return whether the server accepts `WATCH`; raises what the driver does if it accepts no settings."""
+    for watch in (True, False):
+        opening = settings.opening(statement_timeout_s, path=settings.NO_PATH, watch=watch)
+        try:
+            transaction.run(driver, opening, "SELECT 1")
+        except pg8000.native.DatabaseError as error:
+            if not watch or _code(error) != "22023":  # invalid_parameter_value: not on this platform
+                raise
+        else:
+            break
+    return watch
 
 
 def close(session: Session) -> None:
@@ -189,35 +185,98 @@ REFUSALS = {
 
 
 @contextmanager
-def _queries(session: Session, table: TableName | None = None) -> Iterator[None]:
+def _queries(session: Session, table: TableName | None = None, column: str | None = None) -> Iterator[None]:
     """Turn errors of a statement into ours."""
     try:
         yield
     except pg8000.native.DatabaseError as error:
-        raise _reduced(_code(error), session.where, str(table or "a table")) from None
+        raise _reduced(session, error, table, column) from None
     except DRIVER_ERRORS:
         raise SourceUnavailable(f"the connection to {session.where} broke") from None
 
 
+CODE = re.compile(r"[0-9A-Z]{5}")
+
+
 def _code(error: pg8000.native.DatabaseError) -> str:
+    """Return the error's SQLSTATE; a function in the source may raise one of its own."""
+    code = _field(error, "C")
+    return code if CODE.fullmatch(code) else "?????"
+
+
+def _field(error: pg8000.native.DatabaseError, name: str) -> str:
     detail = error.args[0] if error.args else None
-    return str(detail.get("C", "?????")) if isinstance(detail, dict) else "?????"
+    return str(detail.get(name, "")) if isinstance(detail, dict) else ""
 
 
-def _reduced(code: str, where: str, table: str) -> TributaryError:
-    if code in ("57014", "40001"):  # cancelled, by a time-out too; conflict with recovery
-        return QueryCancelled(f"{where} cancelled a query on {table} ({code})")
+# postgresql.org/docs/current/errcodes-appendix.html; what is not listed is the user's to correct.
+CANCELLED = ("57014", "40001", "72000")  # by a time-out too; a conflict with recovery; a snapshot too old
+PASSES = ("08", "53", "57", "58", "40", "55006", "55P03", "HV00N")
+BUGS = ("XX000",)
+MEANINGS = {
+    "22012": "a division by zero",
+    "22003": "a number is out of range",
+    "22008": "a time is out of range",
+    "22021": "bytes that are no characters of the database's encoding",
+    "22P02": "a text that is no value of its type",
+    "22P05": "a character that UTF-8 does not have",
+    "22023": "an invalid argument",
+    "21000": "a subquery returned more than one row",
+    "25006": "it writes",
+    "42P01": "a table that it reads does not exist",
+    "42703": "a column does not exist",
+    "42883": "a function or an operator does not exist",
+    "42704": "a type or another object does not exist",
+    "3F000": "a schema does not exist",
+    "0A000": "not possible on this server, such as an unlogged table on a standby",
+    "54001": "it needs more stack than the server has",
+    "P0001": "a function raised an error",
+    "XX001": "its data are damaged",
+    "XX002": "an index of it is damaged",
+}
+
+
+def _reduced(
+    session: Session, error: pg8000.native.DatabaseError, table: TableName | None, column: str | None
+) -> TributaryError:
+    code, name = _code(error), str(table or "a table")
+    if code in CANCELLED:
+        return statement_errors.cancelled(session.where, name, code)
+    if code.startswith(PASSES):
+        return statement_errors.unavailable(session.where, name, code)
+    if code in BUGS:
+        return InternalError(f"{session.where} failed on {name} with SQLSTATE {code}")
+    return _refused(session, error, table, column)
+
+
+def _refused(
+    session: Session, error: pg8000.native.DatabaseError, table: TableName | None, column: str | None
+) -> TableRefused:
+    code, name = _code(error), str(table or "a table")
+    if _field(error, "R") == "check_enable_rls":  # the routine: its message may be in any language
+        return TableRefused(
+            f"the user may not see every row of {name}, because of row-level security ({code}); give it "
+            "BYPASSRLS, or set rows: visible in the source's file to read only what the user may see"
+        )
+    is_view = table is not None and _is_view(session, table)
     if code == "42501":
-        return TableRefused(f"{table} may not be read ({code}); grant SELECT on it to the source's user")
-    if code in ("42P01", "42703", "3F000"):
-        return TableRefused(f"{table}, or one of its columns, no longer exists ({code})")
+        return statement_errors.forbidden(name, code)
+    if code in ("42P01", "42703", "3F000") and not is_view:
+        return statement_errors.gone(name, code)
     if code == "55000":
         return TableRefused(
-            f"{table} cannot be read now ({code}); a materialized view must be refreshed first"
+            f"{name} cannot be read now ({code}); a materialized view must be refreshed first"
         )
-    if code in ("40P01", "55P03") or code.startswith(("08", "53", "57P")):
-        return SourceUnavailable(f"{where} could not finish a query on {table} ({code})")
-    return InternalError(f"{where} failed on {table} with SQLSTATE {code}")
+    return statement_errors.fails(name, code, MEANINGS.get(code), is_view=is_view, column=column)
+
+
+def _is_view(session: Session, table: TableName) -> bool:
+    """Return whether the table is a view; False if the server can no longer tell."""
+    try:
+        rows, _ = transaction.run(session.driver, session.opening(), catalog.named(catalog.VIEWS, [table]))
+    except DRIVER_ERRORS:
+        return False
+    return bool(rows)
 
 
 # --- SQL text -----------------------------------------------------------------------------------
@@ -248,6 +307,10 @@ def select(query: Query) -> str:
 def copy(query: Query) -> str:
     """Return the COPY of the query: the server's CSV, binaries in hex without a prefix."""
     columns = [types.field(_column(column.name), column.type) for column in query.columns]
+    return _copied(query, columns)
+
+
+def _copied(query: Query, columns: list[str]) -> str:
     return f"COPY ({_select(query, columns)}) TO STDOUT (FORMAT csv)"
 
 
@@ -267,15 +330,23 @@ def _select(query: Query, columns: list[str]) -> str:
 # --- reading ------------------------------------------------------------------------------------
 
 
-def ask(session: Session, sql: str) -> tuple[str | None, ...] | None:
+def ask(session: Session, sql: str, *, user_sql: bool = False) -> tuple[str | None, ...] | None:
     """Return the first row of a small query as texts, None without a row."""
-    rows = _rows(session, sql)
+    rows = _rows(session, sql, path=settings.USERS_PATH if user_sql else settings.NO_PATH)
     return rows[0] if rows else None
 
 
-def _rows(session: Session, sql: str) -> list[tuple[str | None, ...]]:
+def _rows(session: Session, sql: str, *, path: str = settings.NO_PATH) -> list[tuple[str | None, ...]]:
     with _queries(session):
-        return [tuple(row) for row in session.driver.run(sql) or ()]
+        rows, _ = transaction.run(session.driver, session.opening(path), sql)
+        return [tuple(row) for row in rows]
+
+
+def _path(query: Query) -> str:
+    """Return the search_path of a read: a user's SQL means what it means in the user's own sessions."""
+    if query.sql is not None or query.where is not None:
+        return settings.USERS_PATH
+    return settings.path_of(query.table)
 
 
 def read(session: Session, query: Query) -> Generator[Page]:
@@ -287,17 +358,38 @@ def read(session: Session, query: Query) -> Generator[Page]:
 def _off_the_socket(session: Session, query: Query) -> Generator[Block]:
     try:
         with _queries(session, query.table):
-            yield from copy_frames.blocks(session.driver, copy(query))
+            try:
+                yield from copy_frames.blocks(session.driver, session.opening(_path(query)), copy(query))
+            except pg8000.native.DatabaseError as error:
+                with _queries(session, query.table, _failing_column(session, query, error)):
+                    raise
     except GeneratorExit:
         abort_connection(session.spare)  # the server is still sending
         raise
+
+
+def _failing_column(session: Session, query: Query, error: pg8000.native.DatabaseError) -> str | None:
+    """Return the column whose values of this page fail with the same data exception, None if not known."""
+    if not _code(error).startswith("22") or query.limit is None:
+        return None
+    for column in query.columns:
+        alone = _copied(query, [types.field(_column(column.name), column.type)])
+        try:
+            for _ in copy_frames.blocks(session.driver, session.opening(_path(query)), alone):
+                pass
+        except pg8000.native.DatabaseError as failure:
+            return column.name if _code(failure) == _code(error) else None
+    return None
 
 
 def _through_the_driver(session: Session, query: Query) -> Generator[Block]:
     """Read by the driver's public interface alone: slower, but independent of its internals."""
 
     def fill(write: Write) -> int:
-        with _queries(session, query.table):
+        with (
+            _queries(session, query.table),
+            transaction.by_the_driver(session.driver, session.opening(_path(query))),
+        ):
             session.driver.run(copy(query), stream=_Records(write))
             return int(session.driver.row_count)
 
@@ -368,8 +460,8 @@ def describe(session: Session, names: Collection[TableName]) -> dict[TableName, 
 def describe_query(session: Session, name: TableName, sql: str) -> SourceTable:
     """Return the columns of the query from the header of an empty result."""
     with _queries(session, name):
-        session.driver.run(f"SELECT * FROM {relation(name, sql, quote)} AS t LIMIT 0")
-        columns = session.driver.columns or []
+        query = f"SELECT * FROM {relation(name, sql, quote)} AS t LIMIT 0"
+        _, columns = transaction.run(session.driver, session.opening(settings.USERS_PATH), query)
     column_types = _rows(session, catalog.described([(c["type_oid"], c["type_modifier"]) for c in columns]))
     return SourceTable(
         name,

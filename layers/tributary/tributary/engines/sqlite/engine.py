@@ -49,7 +49,7 @@ class Session:
     statement_timeout_s: int
 
 
-def connect(secret: Secret, *, statement_timeout_s: int) -> Session:
+def connect(secret: Secret, *, statement_timeout_s: int, visible_rows: bool = False) -> Session:
     """Open the file that the secret's `dbname` names; see the Protocol."""
     if not secret.dbname:
         raise SecretError('the source\'s secret has no "dbname"; write the path of the SQLite file there')
@@ -172,7 +172,7 @@ def _column(name: str) -> str:
 # --- reading ------------------------------------------------------------------------------------
 
 
-def ask(session: Session, sql: str) -> tuple[str | None, ...] | None:
+def ask(session: Session, sql: str, *, user_sql: bool = False) -> tuple[str | None, ...] | None:
     """Return the first row of a small query as texts, None without a row."""
     with _queries(session):
         row = session.driver.execute(sql).fetchone()

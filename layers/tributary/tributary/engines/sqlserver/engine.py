@@ -76,7 +76,7 @@ MEANINGS: dict[str, Meaning] = {
 # --- sessions -----------------------------------------------------------------------------------
 
 
-def connect(secret: Secret, *, statement_timeout_s: int) -> Session:
+def connect(secret: Secret, *, statement_timeout_s: int, visible_rows: bool = False) -> Session:
     """Open a pinned session; see the Protocol."""
     where = address(secret, PORT)
     return odbc.open_session(
