@@ -158,7 +158,7 @@ class RandomRuns:
         return {
             "tables": self._names(read_request),
             "full_refresh": read_request.full_refresh,
-            "asked": bounds,
+            "read_request": bounds,
         }
 
     def _steps(self, run: Run, *, faults: bool) -> None:

@@ -72,7 +72,7 @@ def test_an_end_before_there_was_a_run_is_reported_once(company: Company) -> Non
         answer = company.invoke("ReportFunction", {**made, "detail": {**made["detail"], **detail}})
         assert answer == {"source": source.name, "run_id": None, "status": "failed"}
     [message] = company.mailbox.about(arn)
-    assert "TimedOut: the execution was under way for longer" in message["Message"]
+    assert "TimedOut: the execution was running for longer" in message["Message"]
 
 
 def test_an_old_run_makes_no_table_in_the_way_of_the_newer_ones_columns(company: Company) -> None:

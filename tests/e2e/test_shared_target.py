@@ -121,7 +121,7 @@ def test_a_column_that_another_source_brought_before_is_read_in_every_row(compan
     table = only_table(other.run())
     both = [(0, 1, "of 0, at length"), (0, 2, "of 0"), (1, 1, "of 1"), (1, 2, "of 1")]
     assert rows((one, other), target) == both
-    assert any(note.startswith("column note: VARCHAR(") for note in table["notes"])  # it stays wide
+    assert any(note.startswith("column note stays VARCHAR(") for note in table["notes"])  # it stays wide
 
 
 def test_a_table_that_gets_another_target_is_read_whole_into_it(company: Company) -> None:
