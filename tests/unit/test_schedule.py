@@ -32,7 +32,7 @@ def test_a_mapping_adds_zone_and_window() -> None:
 
 
 def test_a_plain_schedule_is_punctual_in_utc() -> None:
-    schedule = Schedule.model_validate("rate(1 day)")
+    schedule = Schedule.model_validate("cron(0 7 * * ? *)")
     assert (schedule.timezone, schedule.window_minutes) == ("UTC", None)
 
 
@@ -67,3 +67,12 @@ def test_what_scheduler_would_refuse_is_refused_before(written: object, message:
     with pytest.raises(ValidationError) as refused:
         Schedule.model_validate(written)
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("rate", "minutes"),
+    [("1 minute", None), ("4 minutes", 1), ("10 minutes", 2), ("1 hour", 15), ("1 day", 15), ("7 days", 15)],
+)
+def test_starts_by_a_rate_are_spread_over_a_quarter_of_it_at_most(rate: str, minutes: int | None) -> None:
+    assert Schedule.model_validate(f"rate({rate})").window_minutes == minutes
+    assert Schedule.model_validate({"rate": rate, "window": "1 minute"}).window_minutes == 1

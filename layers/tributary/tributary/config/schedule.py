@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 from tributary.config.durations import Duration
 from tributary.model import time_zone
 
+SPREAD_MINUTES = 15  # of starts by rate, at most
 EXAMPLES = 'rate(1 hour), cron(0 7 * * ? *) or {cron: "0 7 * * ? *", timezone: Europe/Madrid}'
 
 
@@ -26,7 +27,7 @@ class Schedule(BaseModel):
     cron: str | None = None  # six fields
     rate: str | None = None  # 1 hour
     timezone: str = "UTC"  # of cron's hours
-    window: Duration | None = None  # a start may be late by up to that; None for punctual starts
+    window: Duration | None = None  # a start may be late by up to that
 
     @property
     def expression(self) -> str:
@@ -35,8 +36,18 @@ class Schedule(BaseModel):
 
     @property
     def window_minutes(self) -> int | None:
-        """Return the flexible window's length, None if there is none."""
-        return self.window // timedelta(minutes=1) if self.window else None
+        """Return the flexible window's length, None for punctual starts.
+
+        A rate is no promise of an hour's minute, and rates that one deploy creates start together for ever.
+        So they are spread over a quarter of their interval, 15 minutes at most.
+        """
+        if self.window:
+            return self.window // timedelta(minutes=1)
+        if self.rate is None:
+            return None
+        number, unit = self.rate.split()
+        minutes = int(number) * {"minute": 1, "hour": 60, "day": 1440}[unit.removesuffix("s")]
+        return min(minutes // 4, SPREAD_MINUTES) or None
 
     @model_validator(mode="before")
     @classmethod
