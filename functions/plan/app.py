@@ -24,6 +24,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             bucket=environment.bucket,
             warehouse=environment.warehouse,
             secrets=client("secretsmanager"),
+            secret_prefix=environment.secret_prefix,
             is_running=lambda execution_arn: is_running(client("stepfunctions"), execution_arn),
         ),
     )

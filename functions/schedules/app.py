@@ -27,7 +27,8 @@ def reconcile(properties: dict[str, Any]) -> None:
     from tributary.stack.scheduler import Schedules, ScheduleTarget
 
     environment = ScheduleSetupEnvironment.read()
-    sources = loader.load_all(environment.sources_dir)  # a wrong file must stop all of it
+    # A wrong file must stop all of it.
+    sources = loader.load_all(environment.sources_dir, secret_prefix=environment.secret_prefix)
     schedules = Schedules(client("scheduler"), environment.schedule_group)
     target = ScheduleTarget(
         machine_arn=properties["StateMachineArn"],

@@ -101,7 +101,7 @@ def test_a_source_gets_all_that_its_file_says(schedules: Schedules, tmp_path: Pa
         "DeadLetterConfig": {"Arn": TARGET.dead_letters_arn},
     }
     assert (crm["ScheduleExpression"], crm["ScheduleExpressionTimezone"]) == ("rate(1 hour)", "UTC")
-    assert crm["FlexibleTimeWindow"] == {"Mode": "OFF"}
+    assert crm["FlexibleTimeWindow"] == {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 15}
 
 
 def test_only_what_is_another_is_written(schedules: Schedules, tmp_path: Path) -> None:

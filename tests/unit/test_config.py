@@ -478,3 +478,12 @@ class TestColumns:
     def test_name_those_that_the_table_does_not_have(self) -> None:
         assert Columns(take=("b", "x")).absent(["a", "b"]) == ("x",)
         assert Columns(exclude=("b", "x")).absent(["a", "b"]) == ("x",)
+
+
+def test_a_secret_under_tributary_is_read_under_the_stacks_prefix(tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text(MINIMAL + "tables: [{name: public.orders}]\n")
+    assert loader.find(tmp_path, "shop").secret == "tributary/shop"
+    assert loader.find(tmp_path, "shop", secret_prefix="tributary-dev/").secret == "tributary-dev/shop"
+    (tmp_path / "shop.yaml").write_text("engine: mysql\nsecret: other/shop\ntables: [{name: a.b}]\n")
+    with pytest.raises(ConfigError, match="whose name begins with tributary-dev/"):
+        loader.load_all(tmp_path, secret_prefix="tributary-dev/")

@@ -203,10 +203,11 @@ def called_in_subnets() -> set[str]:
     ]
     roles = [HOUSE["Resources"][first(role)] for role in inside]
     assert len(roles) == 2
+    access = HOUSE["Resources"]["WarehouseAccessPolicy"]["Properties"]
+    assert access["Roles"] == [{"Ref": "WarehouseRole"}]
     return {
         action
-        for role in roles
-        for policy in role["Properties"]["Policies"]
+        for policy in [*itertools.chain(*(role["Properties"]["Policies"] for role in roles)), access]
         for one in policy["PolicyDocument"]["Statement"]
         if one["Effect"] == "Allow"
         for action in actions(one)

@@ -319,6 +319,57 @@ SPECTRUM = {
 }
 
 
+def test_only_the_pipelines_user_may_copy_with_the_stacks_role_and_no_user_gets_it_by_default():
+    assert "DefaultIamRoleArn" not in RESOURCES["Namespace"]["Properties"]
+    condition, restricted, _ = RESOURCES["CopyRole"]["Properties"]["AssumeRolePolicyDocument"]["Fn::If"]
+    assert condition == "RestrictsCopyRole"
+    [trust] = restricted["Statement"]
+    has_cluster, cluster, serverless = trust["Condition"]["StringLike"]["sts:ExternalId"]["Fn::If"]
+    user = ":redshift:${AWS::Region}:${AWS::AccountId}:dbuser:"
+    assert has_cluster == "HasCluster"
+    assert cluster["Fn::Sub"].endswith(f"{user}${{ClusterIdentifier}}/${{ClusterDbUser}}")
+    assert serverless["Fn::Sub"].endswith(f"{user}serverless-${{AWS::AccountId}}-*/IAMR:${{WarehouseRole}}")
+    loader = RESOURCES["WarehouseSetup"]["Properties"]["Loader"]["Fn::If"]
+    assert loader == ["HasCluster", {"Ref": "ClusterDbUser"}, {"Fn::Sub": "IAMR:${WarehouseRole}"}]
+
+
+def test_no_role_may_use_every_workgroup_of_the_account():
+    assert "workgroup/*" not in json.dumps(RESOURCES)
+
+
+def test_a_stack_reads_secrets_under_its_prefix_alone_whatever_else_allows_it():
+    for name in ("WarehouseRole", "ExtractRole"):
+        [read, deny] = [
+            one for one in statements(RESOURCES[name]) if "secretsmanager:GetSecretValue" in actions(one)
+        ]
+        assert read["Resource"] == deny["NotResource"]
+        assert read["Resource"]["Fn::Sub"].endswith(":secret:${SecretPrefix}*")
+        assert (read["Effect"], deny["Effect"]) == ("Allow", "Deny")
+        [decrypt] = [one for one in statements(RESOURCES[name]) if one.get("Sid") == "DecryptSourceSecrets"]
+        assert decrypt["Condition"]["ArnLike"] == {"kms:EncryptionContext:SecretARN": read["Resource"]}
+
+
+def test_each_stage_of_samconfig_has_its_own_secrets():
+    prefixes = []
+    for name, stage in tomllib.loads((ROOT / "samconfig.toml").read_text()).items():
+        if name != "version":
+            given = dict(
+                pair.split("=") for pair in stage["deploy"]["parameters"]["parameter_overrides"].split()
+            )
+            prefixes.append(given.get("SecretPrefix", TEMPLATE["Parameters"]["SecretPrefix"]["Default"]))
+    assert sorted(prefixes) == ["tributary-dev/", "tributary-prod/", "tributary/"]
+    assert not any(a != b and a.startswith(b) for a in prefixes for b in prefixes)
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [("", True), ("warehouse/admin", True), ("tributary/admin", False), ("tributary-dev/admin", False)],
+)
+def test_an_administrators_secret_is_not_where_sources_secrets_are(name: str, *, allowed: bool):
+    pattern = TEMPLATE["Parameters"]["AdminSecretName"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, name)) == allowed
+
+
 def test_spectrum_may_do_all_with_our_external_tables_that_aws_lists():
     [keep] = RESOURCES["RawTablesPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert set(keep["Action"]) == SPECTRUM
@@ -346,7 +397,7 @@ def test_who_may_read_or_write_the_raw_layer_may_use_its_key_for_that_and_nobody
     for name, role in of_type("AWS::IAM::Role").items():
         objects, key = set(), set()
         for one in statements(role["Policies"]):
-            where = json.dumps(one["Resource"])
+            where = json.dumps(one.get("Resource"))
             objects |= set(actions(one)) if "${RawBucket.Arn}/" in where else set()
             key |= set(actions(one)) if "DataKey" in where else set()
         wanted = {"kms:Decrypt"} if "s3:GetObject" in objects else set()

@@ -186,9 +186,14 @@ def test_a_new_warehouse_is_in_the_subnets_that_are_given_or_created_or_in_the_d
         ({"Network": "existing", "SubnetIds": "subnet-1"}, {"ExistingNetworkIsNamed"}),
         ({"SubnetIds": "subnet-1"}, {"SubnetsAreNotForgotten"}),
         (OWN_VPC, set()),
-        ({**OWN_VPC, "WorkgroupName": "shared"}, {"WarehouseSubnetsAreOfANewWarehouse"}),
+        (
+            {**OWN_VPC, "WorkgroupName": "shared", "WorkgroupId": "an-id"},
+            {"WarehouseSubnetsAreOfANewWarehouse"},
+        ),
         ({"WarehouseSecurityGroupIds": "sg-1"}, {"WarehouseSecurityGroupsHaveSubnets"}),
         ({"MonthlyBudget": "5"}, {"BudgetHasAReader"}),
+        ({"WorkgroupName": "shared"}, {"WorkgroupHasItsId"}),
+        ({"WorkgroupName": "shared", "WorkgroupId": "an-id"}, set()),
     ],
 )
 def test_a_rule_rejects_parameters_that_do_not_fit_together(given: dict[str, str], broken: set[str]) -> None:

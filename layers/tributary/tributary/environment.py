@@ -71,6 +71,7 @@ class _RawBucket(Environment):
 
 class _Sources(Environment):
     sources_dir: Path = Path("/opt")  # the folder of the source files
+    secret_prefix: str = Field(default="tributary/")  # of the secrets that the stack's functions may read
 
 
 class _Warehouse(Environment):

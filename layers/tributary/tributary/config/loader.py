@@ -19,7 +19,7 @@ from tributary.errors import ConfigError
 from tributary.model import warehouse_names
 
 SIZE_BYTES_AT_MOST = 2 << 20  # of a file: 20,000 tables by name
-READABLE_SECRETS = "tributary/"  # how the names of secrets begin that functions may read
+READABLE_SECRETS = "tributary/"  # in a file: the stack's SecretPrefix, of the names that functions may read
 
 
 def load(path: Path, *, secret_prefix: str = READABLE_SECRETS) -> Source:
@@ -55,7 +55,7 @@ def _validated(name: str, marked: yaml_positions.Marked, secret_prefix: str) -> 
         message = "the file's name is the source's name; remove this line"
         marked.problems.append(yaml_positions.Problem(marked.line(("name",)), ("name",), message))
     try:
-        source = Source(**{**marked.value, "name": name})
+        source = _of_stack(Source(**{**marked.value, "name": name}), secret_prefix)
         if not source.may_read_secret(secret_prefix):
             message = (
                 f"functions may only read secrets whose name begins with {secret_prefix}; rename the secret"
@@ -65,6 +65,14 @@ def _validated(name: str, marked: yaml_positions.Marked, secret_prefix: str) -> 
     except ValidationError as error:
         marked.problems += messages.problems(error, marked)
         return None
+
+
+def _of_stack(source: Source, secret_prefix: str) -> Source:
+    """Return the source with its secret's full name: `tributary/shop` in a file is `tributary-dev/shop`."""
+    relative = source.secret.removeprefix(READABLE_SECRETS)
+    if relative == source.secret:
+        return source
+    return source.model_copy(update={"secret": secret_prefix + relative})
 
 
 def load_all(directory: Path, *, secret_prefix: str = READABLE_SECRETS) -> dict[str, Source]:
@@ -110,7 +118,7 @@ def _within(target: str, source: Source) -> bool:
     return warehouse_names.shared_target(target).schema == source.target_schema
 
 
-def find(directory: Path, name: str) -> Source:
+def find(directory: Path, name: str, *, secret_prefix: str = READABLE_SECRETS) -> Source:
     """Return the source of that name, reading its file alone; raises ConfigError if there is none."""
     entries, misnamed = _files(directory)
     files = {path.stem: path for path in entries}
@@ -124,7 +132,7 @@ def find(directory: Path, name: str) -> Source:
         close = difflib.get_close_matches(name, files, n=1)
         hint = f'did you mean "{close[0]}"? ' if close else ""
         raise ConfigError(f'source "{name}" is not known; {hint}the sources are {", ".join(files)}')
-    return load(files[name])
+    return load(files[name], secret_prefix=secret_prefix)
 
 
 def _files(directory: Path) -> tuple[list[Path], list[str]]:

@@ -45,6 +45,7 @@ class PlanContext:
     warehouse: Warehouse
     secrets: Any
     is_running: Callable[[str], bool]  # whether an execution, by its ARN, still runs
+    secret_prefix: str = loader.READABLE_SECRETS  # of the secrets that the stack's functions may read
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def plan_run(request: RunRequest, context: PlanContext) -> PlanOutcome:
     Raises ConfigError for an unknown source or table, SecretError, SourceRefused and
     SourceUnavailable for the source, LoadFailed and WarehouseUnavailable for the warehouse.
     """
-    source = loader.find(context.sources, request.source)
+    source = loader.find(context.sources, request.source, secret_prefix=context.secret_prefix)
     backfill.check_request(request.read_request, request.tables, full_refresh=request.full_refresh)
     held = lease.acquire(context.bucket, source.name, request.execution_arn, is_running=context.is_running)
     if held is None:

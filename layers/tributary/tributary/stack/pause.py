@@ -75,7 +75,7 @@ def apply(
     """Pause or resume; repeatable. Raises ConfigError for an unknown source or table."""
     target = request.pause or request.resume
     assert target is not None
-    source = loader.find(sources, target.source)
+    source = loader.find(sources, target.source, secret_prefix="")  # its secret is not read
     if target.table is not None:
         check(source, target.table, to="pause" if request.pause else "resume")
     if request.pause:
