@@ -67,10 +67,13 @@ pictures: setup bench/.venv/.ready ## Draw docs/dashboard.png from what runs in 
 	$(PYTHON) -m bench.dashboard
 	bench/.venv/bin/python -m bench.picture
 
-lint: setup validate ## Check style, types, template and state machine
+lint: setup validate ## Check style, types, words, template and state machine, and look for secrets
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
+	$(PYTHON) -m tests.lint.plain_words
+	PYTHONPATH=layers/tributary $(PYTHON) -m tests.lint.regular_expressions
+	.venv-checks/bin/checkov --config-file .checkov-secrets.yaml
 	PYTHONPATH=layers/tributary $(PYTHON) -m statemachine.check
 
 format: setup ## Put the code into the house's format

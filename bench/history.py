@@ -97,7 +97,7 @@ def load(tables: int, duration: Duration, seed: int = 0) -> LoadRun:
 
 
 def stuck(seconds: float) -> LoadRun:
-    """Simulate one statement of that time, such as one that waits for somebody else's lock."""
+    """Simulate one statement of that time, such as one that waits for another lock."""
     return load(1, times(seconds))
 
 

@@ -335,20 +335,20 @@ class TestFaults:
 
     def test_of_nesting_are_found_before_the_parser_gives_up(self, tmp_path: Path) -> None:
         for nested in ("[" * 3_000, "[" * 3_000 + "]" * 3_000, "{a: " * 3_000, "- " * 3_000):
-            (found,) = faults(tmp_path, f"{MINIMAL}x:\n  {nested}\n")
-            assert found == (
+            (problem,) = faults(tmp_path, f"{MINIMAL}x:\n  {nested}\n")
+            assert problem == (
                 "shop.yaml, line 4: more than 50 lists and mappings are nested here; write fewer"
             )
 
     def test_of_aliases_that_multiply_are_found_before_they_take_memory(self, tmp_path: Path) -> None:
         levels = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
-        found = faults(tmp_path, "\n".join([MINIMAL + "a0: &a0 [x]", *levels]))
-        assert [one for one in found if "aliases repeat more than 10000 parts; write the parts out" in one]
+        problems = faults(tmp_path, "\n".join([MINIMAL + "a0: &a0 [x]", *levels]))
+        assert [one for one in problems if "aliases repeat more than 10000 parts; write the parts out" in one]
 
     def test_of_merge_keys_that_multiply_are_found_before_they_take_time(self, tmp_path: Path) -> None:
         levels = [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}" for n in range(1, 10)]
-        found = faults(tmp_path, "\n".join([MINIMAL + "a0: &a0 {x: y}", *levels]))
-        assert [one for one in found if "aliases repeat more than 10000 parts; write the parts out" in one]
+        problems = faults(tmp_path, "\n".join([MINIMAL + "a0: &a0 {x: y}", *levels]))
+        assert [one for one in problems if "aliases repeat more than 10000 parts; write the parts out" in one]
 
     def test_of_size_are_found_before_the_file_is_parsed(self, tmp_path: Path) -> None:
         assert faults(tmp_path, "#" * (3 << 20)) == [
@@ -361,8 +361,8 @@ class TestFaults:
     def test_of_a_secret_that_no_function_may_read_are_found_by_the_deploy(
         self, tmp_path: Path, secret: str
     ) -> None:
-        (found,) = faults(tmp_path, f"engine: mysql\nsecret: {secret}\n{TABLES}")
-        assert found == (
+        (problem,) = faults(tmp_path, f"engine: mysql\nsecret: {secret}\n{TABLES}")
+        assert problem == (
             "shop.yaml, line 2, secret: functions may only read secrets whose name begins with tributary/; "
             "rename the secret"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from docs import plain_words
+from tests.lint import plain_words
 
 
 def check(name: str, text: str) -> list[str]:
@@ -39,6 +39,7 @@ def test_a_phrase_is_reported_with_its_line_and_a_plain_one() -> None:
         'name = "told"\n',  # one word is a name
         '"""The field `said` keeps its name."""\n',
         "for row in rows: pass\n",
+        "class Report:\n    asked: str\n",  # a field that is stored under that name
     ],
 )
 def test_plain_text_names_and_code_pass(text: str) -> None:

@@ -144,7 +144,7 @@ TYPES: dict[str, Type] = {
 BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 UNBOUNDED = {"tinytext": 255, "text": 65_535, "mediumtext": None, "longtext": None}
 BLOBS = {"tinyblob": 255, "blob": 65_535, "mediumblob": None, "longblob": None}
-TYPE = re.compile(r"(\w+)(?:\((.*)\))?([^)]*)", re.DOTALL)
+TYPE = re.compile(r"(\w++)(?:\((.*)\))?([^)]*)", re.DOTALL)
 LABEL = re.compile(r"'((?:[^']|'')*)'")
 
 

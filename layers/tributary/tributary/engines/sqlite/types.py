@@ -54,7 +54,7 @@ NAMES: dict[Type, tuple[str, ...]] = {
     ),
 }
 TYPES: dict[str, Type] = {name: type for type, names in NAMES.items() for name in names}
-ARGUMENTS = re.compile(r"\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
+ARGUMENTS = re.compile(r"(?<!\s)\s*+\(\s*+(\d++)\s*+(?:,\s*+(\d++)\s*+)?\)")  # linear, whatever is declared
 
 
 def kind(column: SourceColumn) -> Kind:
