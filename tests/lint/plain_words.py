@@ -51,9 +51,9 @@ PHRASES = [(re.compile(rf"\b(?:{phrase})\b", re.IGNORECASE), plain) for phrase, 
 
 def main() -> int:
     """Print each archaic phrase with its place and a plain one; return the exit code."""
-    found = [line for name in tracked() for line in check(name, (ROOT / name).read_text())]
-    print(*found, sep="\n" if found else "")
-    return 1 if found else 0
+    lines = [line for name in tracked() for line in check(name, (ROOT / name).read_text())]
+    print(*lines, f"{len(lines)} lines to write plainly", sep="\n")
+    return 1 if lines else 0
 
 
 def tracked() -> list[str]:
