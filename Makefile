@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test fixtures test-external soak bench cost scale pictures lint format validate types sources build package-check deploy clean
+.PHONY: help setup demo test fixtures test-external soak bench cost scale pictures lint format validate types sources build package-check deploy first-day clean
 
 PYTHON := .venv/bin/python
 SAM := .venv-sam/bin/sam
@@ -14,8 +14,11 @@ help: ## List the commands
 
 setup: .venv/.ready ## Make .venv, and install MariaDB's server where apt can
 
-.venv/.ready: requirements-dev.txt $(wildcard layers/*/requirements.txt) local/setup.sh
+.venv/.python: requirements-dev.txt $(wildcard layers/*/requirements.txt) local/setup.sh
 	@local/setup.sh python .venv requirements-dev.txt
+	@touch $@
+
+.venv/.ready: .venv/.python local/setup.sh
 	@local/setup.sh servers
 	@touch $@
 
@@ -91,14 +94,14 @@ validate: setup .venv-sam/.ready .venv-checks/.ready ## Check templates and stat
 types: setup ## Write docs/types.md from the code
 	PYTHONPATH=layers/tributary $(PYTHON) -m docs.types_page
 
-build: setup .venv-sam/.ready ## Build functions and layers into .aws-sam, without Docker
+build: .venv/.python .venv-sam/.ready ## Build functions and layers into .aws-sam, without Docker
 	PYTHON=$(CURDIR)/$(PYTHON) $(SAM) build
 	$(PYTHON) -m layers.check shipped
 
-package-check: build ## Check what was built, then build it for this machine too and run every function
+package-check: setup build ## Check what was built, then build it for this machine too and run every function
 	$(PYTHON) -m layers.check here
 
-sources: setup ## Check every file in sources/, as a deploy does
+sources: .venv/.python ## Check every file in sources/, as a deploy does
 	@PYTHONPATH=layers/tributary $(PYTHON) -m tributary sources
 
 # An environment of samconfig.toml: default, dev or prod. Its first deploy asks what it needs to know,
@@ -110,6 +113,10 @@ GUIDED = $(shell $(PYTHON) -c 'import sys, tomllib; config = tomllib.load(open("
 
 deploy: sources build ## Check, build and deploy; ENV=dev or ENV=prod for a stack beside the default one
 	$(SAM) deploy --config-env $(ENV) $(GUIDED)
+
+first-day: .venv/.python ## Ask a real account what only it can answer, then clean up; LOCAL=1 asks the stand-in
+	@$(if $(LOCAL),$(MAKE) --no-print-directory setup,$(MAKE) --no-print-directory .venv-sam/.ready)
+	PYTHONPATH=layers/tributary $(PYTHON) -m first_day $(if $(LOCAL),--local)
 
 clean: ## Remove what was built and measured; the environments stay
 	rm -rf .aws-sam .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -137,3 +137,12 @@ def test_only_the_first_deploy_of_an_environment_asks(tmp_path: Path):
     (tmp_path / "samconfig.toml").write_text(known)
     assert deploys_with(tmp_path, "prod").strip() == command
     assert deploys_with(tmp_path, "dev").endswith("--config-env dev --guided")
+
+
+def test_a_deploy_installs_no_database_server():
+    def steps(target: str) -> str:
+        command = ["make", "--always-make", "--dry-run", target]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert "setup.sh servers" in steps("test")
+    assert "setup.sh servers" not in steps("deploy")
