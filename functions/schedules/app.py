@@ -1,7 +1,8 @@
 """Schedules: the stack's custom resource that keeps a schedule per source; calls pause and resume.
 
-Nothing else writes schedules. CloudFormation must get an answer even if a package cannot be imported, so
-only `custom_resource` is imported at the top.
+Nothing else writes schedules. What they start is set by the function's environment, not by
+an event. CloudFormation must get an answer even if a package cannot be imported, so only `custom_resource`
+is imported at the top.
 """
 
 from typing import Any
@@ -31,9 +32,9 @@ def reconcile(properties: dict[str, Any]) -> None:
     sources = loader.load_all(environment.sources_dir, secret_prefix=environment.secret_prefix)
     schedules = Schedules(client("scheduler"), environment.schedule_group)
     target = ScheduleTarget(
-        machine_arn=properties["StateMachineArn"],
-        role_arn=properties["RoleArn"],
-        dead_letters_arn=properties["DeadLettersArn"],
+        machine_arn=environment.state_machine_arn,
+        role_arn=environment.scheduler_role_arn,
+        dead_letters_arn=environment.dead_letters_arn,
     )
     changes = schedules.reconcile(sources.values(), target)
     logger.info("schedules reconciled", extra={"schedules": changes.counts()})

@@ -1,7 +1,7 @@
-"""Warehouse: the stack's custom resources that prepare the warehouse and limit its use; calls give access.
+"""Warehouse: the stack's custom resources that prepare the warehouse and limit its use.
 
-CloudFormation must get an answer even if a package cannot be imported, so only `custom_resource` is
-imported at the top.
+Who gets which rights is set by the function's environment; an event only says that it is time. CloudFormation
+must get an answer even if a package cannot be imported, so only `custom_resource` is imported at the top.
 """
 
 from typing import Any
@@ -12,18 +12,15 @@ PHYSICAL_ID = "tributary-warehouse"
 LIMIT, LIMIT_ID = "Custom::UsageLimit", "tributary-usage-limit"
 
 
-def handler(event: dict[str, Any], context: Any) -> dict[str, Any] | None:
-    """Answer CloudFormation for one of the two resources; or give access, which Report calls for.
+def handler(event: dict[str, Any], context: Any) -> None:
+    """Answer CloudFormation for one of the two resources.
 
     Delete of the usage limit removes it; Delete of the warehouse's setup changes nothing.
     """
-    if "RequestType" not in event:
-        return give_access(event, context)
     if event["ResourceType"] == LIMIT:
         custom_resource.conduct(event, context, LIMIT_ID, limit, unlimit)
     else:
         custom_resource.conduct(event, context, PHYSICAL_ID, prepare)
-    return None
 
 
 def prepare(properties: dict[str, Any]) -> None:
@@ -31,45 +28,31 @@ def prepare(properties: dict[str, Any]) -> None:
     from tributary.environment import WarehouseEnvironment
     from tributary.redshift.bootstrap import bootstrap, show_raw_layer
 
-    warehouse = WarehouseEnvironment.read().warehouse
-    bootstrap(warehouse, loader=properties["Loader"], database=properties["Database"])
-    if schema := properties.get("RawSchema"):
-        show_raw_layer(warehouse, schema=schema, role=properties["RawRole"], loader=properties["Loader"])
+    environment = WarehouseEnvironment.read()
+    warehouse, loader = environment.warehouse, environment.loader
+    bootstrap(warehouse, loader=loader, database=environment.warehouse_database)
+    if environment.raw_schema:
+        role = environment.copy_role_arn
+        show_raw_layer(warehouse, schema=environment.raw_schema, role=role, loader=loader)
 
 
 def limit(properties: dict[str, Any]) -> None:
     """Limit the RPU-hours that the stack's own workgroup may use in a month; repeatable."""
-    from tributary.environment import client
+    from tributary.environment import UsageLimitEnvironment, client
     from tributary.stack import usage_limit
 
+    environment = UsageLimitEnvironment.read()
     usage_limit.keep(
         client("redshift-serverless"),
-        properties["WorkgroupArn"],
-        amount=int(properties["Amount"]),
-        action=properties["Action"],
+        environment.workgroup_arn,
+        amount=environment.monthly_rpu_hours,
+        action=environment.usage_limit_action,
     )
 
 
 def unlimit(properties: dict[str, Any]) -> None:
     """Remove the limit if it exists."""
-    from tributary.environment import client
+    from tributary.environment import UsageLimitEnvironment, client
     from tributary.stack import usage_limit
 
-    usage_limit.remove(client("redshift-serverless"), properties["WorkgroupArn"])
-
-
-def give_access(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Give each table of the event the access that it lacks; return how many tables changed; repeatable."""
-    from tributary.environment import WarehouseEnvironment
-    from tributary.model.plan import AccessEvent
-    from tributary.observability import guarded, logger
-    from tributary.redshift import access
-
-    @guarded
-    def act(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        call = AccessEvent.model_validate(event)
-        changed = access.apply(WarehouseEnvironment.read().warehouse, call.access)
-        logger.info("access given", extra={"tables": len(call.access), "changed": changed})
-        return {"tables": len(call.access), "changed": changed}
-
-    return act(event, context)
+    usage_limit.remove(client("redshift-serverless"), UsageLimitEnvironment.read().workgroup_arn)

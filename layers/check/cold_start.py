@@ -42,6 +42,7 @@ NEEDS = {
     ),
     "LoadFunction": Needs((), ("s3", "redshift-data")),
     "ReportFunction": Needs((), ("s3", "sns", "lambda", "ssm")),
+    "AccessFunction": Needs((), ("redshift-data",)),
     "WarehouseFunction": Needs(("tributary.redshift.bootstrap",), ("redshift-data",)),
     "SchedulesFunction": Needs(
         ("yaml", "tributary.config.loader", "tributary.stack.scheduler"),

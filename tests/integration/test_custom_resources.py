@@ -23,6 +23,7 @@ from tributary.errors import ConfigError
 from tributary.stack import custom_resource
 
 ROOT = Path(__file__).parents[2]
+MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:tributary"
 REST = "engine: sqlite\nsecret: tributary/x\ntables: [{name: orders}]\n"
 
 
@@ -219,6 +220,9 @@ def handler(
         "AWS_SECRET_ACCESS_KEY": "test",
         "SOURCES_DIR": str(tmp_path),
         "SCHEDULE_GROUP": "custom",
+        "STATE_MACHINE_ARN": MACHINE,
+        "SCHEDULER_ROLE_ARN": "arn:aws:iam::123456789012:role/scheduler",
+        "DEAD_LETTERS_ARN": "arn:aws:sqs:us-east-1:123456789012:dead-letters",
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -268,11 +272,18 @@ def test_what_the_template_forgot_is_answered(
     assert mailbox.answers[0]["Reason"] == (
         "ConfigError: environment variable SCHEDULE_GROUP is not set; the template declares it"
     )
-    broken = event(mailbox, "schedules")
-    del broken["ResourceProperties"]["RoleArn"]
-    monkeypatch.setenv("SCHEDULE_GROUP", "custom")
-    handler(broken, Context())
-    assert mailbox.answers[1]["Reason"].startswith("KeyError at app.py:")
+
+
+def test_an_event_cannot_name_what_schedules_start(
+    platform: Platform, mailbox: Mailbox, handler: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "forged.yaml").write_text("schedule: rate(1 hour)\n" + REST)
+    evil = "arn:aws:states:us-east-1:123456789012:stateMachine:evil"
+    forged = {"StateMachineArn": evil, "RoleArn": "arn:aws:iam::1:role/evil", "DeadLettersArn": evil}
+    handler(event(mailbox, "schedules", **forged), Context())
+    assert mailbox.answers[0]["Status"] == "SUCCESS"
+    target = client("scheduler", platform.url).get_schedule(GroupName="custom", Name="forged")["Target"]
+    assert (target["Arn"], target["RoleArn"]) == (MACHINE, "arn:aws:iam::123456789012:role/scheduler")
 
 
 def test_an_answer_goes_to_a_web_address_only(tmp_path: Path) -> None:

@@ -123,7 +123,13 @@ def around() -> Iterator[str]:
     yield from (control.raise_fence("shop", 3, "20261123_233901"), control.load_error(7))
     yield from (comments.existing(["shop", "company"]), key_constraint.existing(["shop"]))
     yield from (roles.existing(), *roles.create([]), *roles.grant("IAMR:loader"))
-    yield from (access.create(), access.columns([WANTED]), access.applied(), *access.existing_policies())
+    yield from (
+        access.create(),
+        access.columns([WANTED], "IAMR:loader"),
+        access.loaded([WANTED]),
+        access.applied(),
+        *access.existing_policies(),
+    )
     yield from access.statements(WANTED, KNOWN, None, ())
     yield control.count_committed("shop", "public.orders", "20261123_233901")
 

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "layers/tributary/tributary"
 
 SHARED = {
+    "aws_errors",
     "errors",
     "observability",
     "secret",

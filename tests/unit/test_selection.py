@@ -47,6 +47,18 @@ class TestResolve:
         }
         assert (selection.failures, selection.notes) == ((), ())
 
+    def test_a_pattern_without_a_schema_is_about_the_database_that_the_secret_names(self) -> None:
+        entries: list[dict[str, Any]] = [{"include": "*", "exclude": ["Orders"]}, {"include": "sales.*"}]
+        resolution = resolve(source(*entries), TABLES, home="public")
+        assert [str(table) for table in resolution.selected] == [
+            "public.audit_log",
+            "public.countries",
+            "public.items",
+            "sales.items",
+        ]
+        (named,) = resolve(source({"name": "items"}), TABLES, home="public").selected
+        assert str(named) == "public.items"
+
     def test_an_entry_wins_over_the_defaults_field_by_field(self) -> None:
         entry = {"name": "public.items", "key": "id", "columns": ["id", "at"], "nulls": "refuse"}
         defaults = {"cursor": "at", "nulls": "include", "columns": {"exclude": ["x"]}}

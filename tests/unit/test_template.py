@@ -8,6 +8,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from tributary.redshift import control, external_tables
 from tributary.reporting.execution_end import ReportEvent
 from tributary.stack import custom_resource
 from tributary.stack.pause import PauseRequest, PauseTarget
+from tributary.storage import object_keys
 
 ROOT = Path(__file__).parents[2]
 SOURCE = yaml_parse((ROOT / "template.yaml").read_text())
@@ -47,7 +49,7 @@ READ_BY_LIBRARIES = {  # Powertools and botocore
     "POWERTOOLS_METRICS_NAMESPACE",
     "POWERTOOLS_SERVICE_NAME",
 }
-FUNCTIONS = ("plan", "extract", "load", "report", "schedules", "warehouse")
+FUNCTIONS = ("plan", "extract", "load", "report", "schedules", "warehouse", "access")
 CUSTOM = ("schedules", "warehouse")
 
 
@@ -176,9 +178,9 @@ def test_chunks_outlive_the_run_that_carries_them_on():
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_every_variable_that_a_function_reads_is_declared_and_every_declared_one_is_read(name: str):
     declared = function(name)["Environment"]["Variables"].keys()
-    model = getattr(environment, f"{name.title()}Environment")
-    assert f"{model.__name__}.read()" in (ROOT / "functions" / name / "app.py").read_text()
-    assert model.variables() == declared - READ_BY_LIBRARIES
+    code = (ROOT / "functions" / name / "app.py").read_text()
+    models = [getattr(environment, model) for model in re.findall(r"(\w+Environment)\.read\(\)", code)]
+    assert set().union(*(model.variables() for model in models)) == declared - READ_BY_LIBRARIES
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -403,6 +405,42 @@ def test_who_may_read_or_write_the_raw_layer_may_use_its_key_for_that_and_nobody
         wanted = {"kms:Decrypt"} if "s3:GetObject" in objects else set()
         wanted |= {"kms:GenerateDataKey"} if "s3:PutObject" in objects else set()
         assert key == wanted, name
+
+
+def test_extract_writes_chunks_and_results_and_a_deny_keeps_it_from_all_else():
+    extract = list(statements(RESOURCES["ExtractRole"]["Properties"]["Policies"]))
+    [allowed] = [one for one in extract if one["Effect"] == "Allow" and "s3:PutObject" in actions(one)]
+    [denied] = [one for one in extract if one["Effect"] == "Deny"]
+    assert denied["NotResource"] == allowed["Resource"]
+    assert set(actions(allowed)) <= set(actions(denied))
+    patterns = [one["Fn::Sub"].removeprefix("${RawBucket.Arn}/") for one in allowed["Resource"]]
+
+    def may_write(key: str) -> bool:
+        return any(fnmatchcase(key, pattern) for pattern in patterns)
+
+    run, prefix = "20261123_233901", object_keys.chunk_prefix("shop", "20261123_233901", "orders", "0")
+    assert may_write(object_keys.chunk(prefix, 1))
+    assert may_write(object_keys.result("shop", run, 3))
+    assert may_write(object_keys.result("shop", run, 3, 1))
+    others = [object_keys.lease("shop"), object_keys.plan("shop", run), object_keys.ledger("shop", run)]
+    others += [object_keys.item(object_keys.run("shop", run), 0), object_keys.report("shop", run)]
+    others += [object_keys.manifest("shop", run, "orders"), object_keys.source_health("shop")]
+    assert not [key for key in others if may_write(key)]
+
+
+def test_what_decides_rights_comes_from_the_environment_and_not_from_an_event():
+    for name in FUNCTIONS:
+        code = (ROOT / "functions" / name / "app.py").read_text()
+        assert not re.search(r"properties(\[|\.get)", code), name
+        assert not {"RequestType", "ResourceProperties"} & set(re.findall(r"\w+", code)) or name in CUSTOM
+
+
+def test_no_function_of_a_run_may_call_the_one_that_prepares_the_warehouse():
+    setup = {"Fn::GetAtt": ["WarehouseFunction", "Arn"]}
+    for name in of_type("AWS::IAM::Role"):
+        for one in statements(RESOURCES[name]):
+            if "lambda:InvokeFunction" in actions(one):
+                assert setup not in one["Resource"], name
 
 
 def test_no_lifecycle_rule_touches_leases_but_what_they_overwrote():

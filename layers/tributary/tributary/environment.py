@@ -21,12 +21,26 @@ if TYPE_CHECKING:
     from tributary.loading.external_tables import ExternalSchema
 
 
+# An address that never answers must become an error of ours before the function's own time is over: with
+# botocore's defaults that takes 5 minutes.
+CONNECT_TIMEOUT_S = 5
+READ_TIMEOUT_S = 60
+ATTEMPTS = 4
+
+
 @cache
 def client(service: str) -> Any:
     """Return the process's client of an AWS service, made once."""
     from botocore.config import Config  # importing takes most of a client's time, and not all calls need one
 
-    return _session().client(service, config=Config(retries={"mode": "standard", "max_attempts": 5}))
+    return _session().client(
+        service,
+        config=Config(
+            connect_timeout=CONNECT_TIMEOUT_S,
+            read_timeout=READ_TIMEOUT_S,
+            retries={"mode": "standard", "max_attempts": ATTEMPTS},
+        ),
+    )
 
 
 @cache
@@ -150,15 +164,21 @@ class ScheduleSetupEnvironment(_Sources):
     """What Schedules reads from its environment as the stack's custom resource."""
 
     schedule_group: str
+    state_machine_arn: str  # what schedules start, with which role, and where failed starts go
+    scheduler_role_arn: str
+    dead_letters_arn: str
 
 
-class SchedulesEnvironment(ScheduleSetupEnvironment, _RawBucket):
+class SchedulesEnvironment(_Sources, _RawBucket):
     """What Schedules reads from its environment when it is called to pause or to resume."""
 
+    schedule_group: str
 
-class WarehouseEnvironment(_Warehouse):
-    """What Warehouse, the warehouse's administrator, reads from its environment."""
 
+class AccessEnvironment(_Warehouse):
+    """What Access, an administrator of the warehouse, reads from its environment."""
+
+    loader: str  # the pipeline's database user
     admin_secret: str | None = None  # its ARN or name; None if an administrator prepares the warehouse
 
     @property
@@ -169,3 +189,18 @@ class WarehouseEnvironment(_Warehouse):
                 "environment variable ADMIN_SECRET is not set; deploy the stack with AdminSecretName"
             )
         return Warehouse(client("redshift-data"), {**self._address(), "SecretArn": self.admin_secret})
+
+
+class WarehouseEnvironment(AccessEnvironment):
+    """What Warehouse, which prepares the warehouse as its administrator, reads from its environment."""
+
+    raw_schema: str | None = None  # of the raw layer's external tables; None for no such tables
+    copy_role_arn: str  # the role by which the warehouse reads the raw layer
+
+
+class UsageLimitEnvironment(Environment):
+    """What Warehouse reads from its environment to limit the use of the stack's own workgroup."""
+
+    workgroup_arn: str
+    monthly_rpu_hours: int = Field(ge=0)  # 0 once there is to be no limit: the resource is deleted then
+    usage_limit_action: str

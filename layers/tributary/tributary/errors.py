@@ -7,6 +7,7 @@ TributaryError
     - WarehouseUnavailable   the warehouse or its API was busy, asleep or throttled
     - StorageUnavailable     S3 refused for now
     - SchedulerUnavailable   EventBridge Scheduler was busy or out of reach
+    - ServiceUnavailable     another AWS service was busy or out of reach
  - PermanentError            a person must act
     - ConfigError            a source file or an execution's input is wrong
     - SecretError            the secret is missing or is not the JSON object it must be
@@ -56,6 +57,10 @@ class StorageUnavailable(TransientError):
 
 class SchedulerUnavailable(TransientError):
     """EventBridge Scheduler was busy or out of reach."""
+
+
+class ServiceUnavailable(TransientError):
+    """Another AWS service was busy or out of reach."""
 
 
 class PermanentError(TributaryError):

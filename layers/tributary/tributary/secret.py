@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from tributary.errors import SecretError
+from tributary.aws_errors import BUSY, unreachable
+from tributary.errors import SecretError, ServiceUnavailable
 
 SslMode = Literal["verify-full", "verify-ca", "require", "disable"]
 
@@ -41,33 +42,42 @@ def parse(text: str, name: str) -> Secret:
     if unknown:
         raise SecretError(f'secret "{name}": unknown field "{unknown[0]}"; use sslmode and sslrootcert')
     try:
-        return Secret.model_validate(fields)
+        secret = Secret.model_validate(fields)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
         raise SecretError(f'secret "{name}", field "{field}": {first["msg"]}; {SHAPE}') from None
+    if secret.sslmode == "verify-ca" and not secret.sslrootcert:
+        raise SecretError(
+            f'secret "{name}": "sslmode" verify-ca without "sslrootcert" would accept any certificate '
+            "of a public authority, for any host; add your authority's PEM, or write verify-full"
+        )
+    return secret
 
 
 SHAPE = (
     'write {"host": ..., "port": ..., "username": ..., "password": ..., "dbname": ...}, '
-    'optionally with "sslmode" (verify-full, verify-ca, require or disable) and "sslrootcert" (PEM)'
+    'optionally with "sslmode" (verify-full, require or disable) and "sslrootcert" (PEM)'
 )
 
 
 def fetch(client: Any, name: str) -> Secret:
     """Read the secret of that name from Secrets Manager.
 
-    Raises SecretError if it does not exist, is marked for deletion or may not be read.
+    Raises SecretError if it does not exist, is marked for deletion or may not be read, ServiceUnavailable
+    if Secrets Manager is busy or cannot be reached.
     """
-    from botocore.exceptions import ClientError
+    from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         answer = client.get_secret_value(SecretId=name)
     except ClientError as error:
         code = error.response["Error"]["Code"]
-        if code in ("ThrottlingException", "InternalServiceError"):
-            raise
+        if code in BUSY:
+            raise ServiceUnavailable(f'Secrets Manager answered {code} for secret "{name}"') from None
         raise SecretError(
             f'secret "{name}" cannot be read ({code}); create it in Secrets Manager: {SHAPE}'
         ) from None
+    except BotoCoreError as error:
+        raise ServiceUnavailable(f'secret "{name}": {unreachable("Secrets Manager", error)}') from None
     return parse(answer.get("SecretString", ""), name)

@@ -29,8 +29,11 @@ class Resolution:
     queries: dict[TableName, str] = field(default_factory=dict)  # read as a table of that name
 
 
-def resolve(source: Source, tables: Sequence[TableName]) -> Resolution:
+def resolve(source: Source, tables: Sequence[TableName], *, home: str | None = None) -> Resolution:
     """Return what the source's entries select among the tables that the source has.
+
+    `home` is the schema of names and patterns without one, None for any. MySQL's user may see databases
+    that have nothing to do with the one that the secret names.
 
     An entry that matches no table is a failure, named as it is written. An exact name that an earlier entry
     has already, and an exclude without effect, are notes.
@@ -42,7 +45,8 @@ def resolve(source: Source, tables: Sequence[TableName]) -> Resolution:
     queries: dict[TableName, str] = {}
     for number, entry in enumerate(source.tables):
         where = f"{source.name}.yaml, tables[{number}]"
-        matches = _named(entry, where, tables) if entry.name else _included(entry, where, tables)
+        meant = tables if home is None or "." in str(entry.name or entry.include) else _of(home, tables)
+        matches = _named(entry, where, meant) if entry.name else _included(entry, where, meant)
         if isinstance(matches, Failure):
             failures.append(matches)
             continue
@@ -60,6 +64,10 @@ def resolve(source: Source, tables: Sequence[TableName]) -> Resolution:
         for table in matches:
             selected.setdefault(table, entry.over(source.defaults))
     return Resolution(selected, tuple(failures), tuple(notes), targets, queries)
+
+
+def _of(home: str, tables: Sequence[TableName]) -> list[TableName]:
+    return [table for table in tables if table.schema == home]
 
 
 def only(resolution: Resolution, names: Sequence[str]) -> Resolution:

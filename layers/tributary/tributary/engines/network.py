@@ -30,7 +30,7 @@ UNTRUSTED = (
     "no trusted authority signed it, or it is not valid now; put its authority's PEM into the secret's "
     '"sslrootcert", or set "sslmode" there: require, or disable on a network that you trust'
 )
-INSECURE = 'or set "sslmode" in the secret: verify-ca, require, or disable on a network that you trust'
+INSECURE = 'or set "sslmode" in the secret: require, or disable on a network that you trust'
 
 
 def address(secret: Secret, default_port: int) -> str:

@@ -94,12 +94,13 @@ class Survey:
             visible_rows=self.source.rows == "visible",
         )
         try:
-            return self._tables(SourceProbe(engine, connection))
+            home = credentials.dbname or None if self.source.engine == "mysql" else None
+            return self._tables(SourceProbe(engine, connection), home)
         finally:
             engine.close(connection)
 
-    def _tables(self, probe: SourceProbe) -> Surveyed:
-        selection = self._select(probe)
+    def _tables(self, probe: SourceProbe, home: str | None) -> Surveyed:
+        selection = self._select(probe, home)
         specs = self._specify(probe, selection)
         notes = selection.resolution.notes
         unchanged = self._unchanged(probe, selection, specs)
@@ -108,9 +109,9 @@ class Survey:
         tables = self._plan(probe, selection, specs, self.read_state())
         return Surveyed(tables, tuple(selection.failures.failures), selection.paused, notes)
 
-    def _select(self, probe: SourceProbe) -> Selection:
+    def _select(self, probe: SourceProbe, home: str | None) -> Selection:
         """Return what the source's file, the execution's input and the pauses leave to read."""
-        resolution = resolve(self.source, probe.engine.list_tables(probe.connection))
+        resolution = resolve(self.source, probe.engine.list_tables(probe.connection), home=home)
         targets = warehouse_names.table_names(  # of all tables, since names may collide
             self.source.target_schema, list(resolution.selected), resolution.targets
         )

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from tributary.model.plan import Access, TableAccess
 from tributary.redshift.data_api import Row, Warehouse
 from tributary.redshift.roles import ADMIN, ANALYST
-from tributary.redshift.sql import ACCESS, comma, literal, quote
+from tributary.redshift.sql import ACCESS, CONTROL, comma, literal, quote
 
 TABLES_AT_ONCE = 40  # in one query
 STATEMENTS_AT_MOST = 40  # in a batch
@@ -42,16 +42,22 @@ class AppliedAccess:
     attached: tuple[tuple[str | None, str, str], ...]  # column (None: the rows), attnum, policy
 
 
-def apply(warehouse: Warehouse, tables: Sequence[TableAccess]) -> int:
+def apply(warehouse: Warehouse, tables: Sequence[TableAccess], *, owner: str) -> int:
     """Give each table its access if it has a different one; return how many tables changed.
 
-    Repeatable. Raises LoadFailed if the caller is not an administrator, or Redshift refuses a statement.
+    Tables that `owner`, the pipeline's database user, does not own, or has never loaded, are left alone:
+    the list comes from a caller that has no rights of its own in the warehouse. Repeatable. Raises
+    LoadFailed if the caller is not an administrator, or Redshift refuses a statement.
     """
     name, changed = "tributary/access", 0
     for first in range(0, len(tables), TABLES_AT_ONCE):
         some = tables[first : first + TABLES_AT_ONCE]
-        rows, stored, masks, policies = warehouse.run([columns(some), applied(), *existing_policies()], name)
-        catalog, records = _catalog(rows), _applied(stored)
+        rows, targets, stored, masks, policies = warehouse.run(
+            [columns(some, owner), loaded(some), applied(), *existing_policies()], name
+        )
+        own = {str(target) for (target,) in targets}
+        catalog = {key: table for key, table in _catalog(rows).items() if ".".join(key) in own}
+        records = _applied(stored)
         existing = {str(row[0]) for row in [*masks, *policies]}
         for table in some:
             current = catalog.get((table.schema_name, table.table_name))
@@ -74,8 +80,20 @@ def create() -> str:
     )
 
 
-def columns(tables: Iterable[TableAccess]) -> str:
-    """Return the query for the tables' columns: only pg_attribute shows that a column was recreated."""
+def loaded(tables: Iterable[TableAccess]) -> str:
+    """Return the query for those of the tables that have been loaded, as `schema.table`.
+
+    A query of its own: Redshift joins no catalog table of the leader node with a table of users.
+    """
+    targets = comma(literal(f"{table.schema_name}.{table.table_name}") for table in tables)
+    return f"SELECT DISTINCT target_table FROM {CONTROL} WHERE target_table IN ({targets})"
+
+
+def columns(tables: Iterable[TableAccess], owner: str) -> str:
+    """Return the query for the columns of the tables that the user owns.
+
+    Only pg_attribute shows that a column was recreated.
+    """
     pairs = " OR ".join(
         f"(n.nspname = {literal(table.schema_name)} AND c.relname = {literal(table.table_name)})"
         for table in tables
@@ -84,6 +102,7 @@ def columns(tables: Iterable[TableAccess]) -> str:
         "SELECT n.nspname, c.relname, a.attname, a.attnum, c.oid, format_type(a.atttypid, a.atttypmod) "
         "FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
         "JOIN pg_attribute AS a ON a.attrelid = c.oid "
+        f"JOIN pg_user AS u ON u.usesysid = c.relowner AND u.usename = {literal(owner)} "
         f"WHERE a.attnum > 0 AND NOT a.attisdropped AND ({pairs}) ORDER BY 1, 2, 4"
     )
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
+from tributary.aws_errors import unreachable
 from tributary.errors import LoadFailed, WarehouseUnavailable
 
 BUSY = (
@@ -241,4 +242,4 @@ def translated() -> Iterator[None]:
             "the Redshift Data API rejected the parameters; check workgroup or cluster, and database"
         ) from None
     except BotoCoreError as error:
-        raise WarehouseUnavailable(f"the Redshift Data API is unreachable: {type(error).__name__}") from None
+        raise WarehouseUnavailable(unreachable("the Redshift Data API", error)) from None

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tributary.aws_errors import unreachable
 from tributary.config.models import Source
 from tributary.errors import ScheduleRefused, SchedulerUnavailable
 
@@ -223,5 +224,4 @@ def translated(what: str) -> Iterator[None]:
         message = error.response["Error"].get("Message", "")
         raise ScheduleRefused(f"EventBridge Scheduler refused {what}: {code}: {message}") from None
     except BotoCoreError as error:
-        name = type(error).__name__
-        raise SchedulerUnavailable(f"EventBridge Scheduler could not be reached for {what}: {name}") from None
+        raise SchedulerUnavailable(f"{what}: {unreachable('EventBridge Scheduler', error)}") from None

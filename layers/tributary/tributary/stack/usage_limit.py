@@ -12,6 +12,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tributary.aws_errors import unreachable
 from tributary.errors import LoadFailed, WarehouseUnavailable
 
 COMPUTE, PERIOD = "serverless-compute", "monthly"
@@ -70,6 +71,4 @@ def _translated() -> Iterator[None]:
             f"Redshift Serverless refused the usage limit: {code}; check MonthlyRpuHours and the role"
         ) from None
     except BotoCoreError as error:
-        raise WarehouseUnavailable(
-            f"Redshift Serverless could not be reached: {type(error).__name__}; deploy again"
-        ) from None
+        raise WarehouseUnavailable(f"{unreachable('Redshift Serverless', error)}; deploy again") from None

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Protocol, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ValidationError
 
+from tributary.aws_errors import unreachable
 from tributary.errors import InternalError, PlanOutdated, StorageUnavailable
 from tributary.model import format_3
 
@@ -139,7 +140,7 @@ def translated(key: str) -> Iterator[None]:
             raise StorageUnavailable(f"S3 answered {code} for {key}") from None
         raise InternalError(f"S3 refused {key}: {code}; check the function's role and the bucket") from None
     except BotoCoreError as error:
-        raise StorageUnavailable(f"S3 could not be reached for {key}: {type(error).__name__}") from None
+        raise StorageUnavailable(f"{key}: {unreachable('S3', error)}") from None
 
 
 def parse(content: bytes, key: str, kind: type[DocumentT]) -> DocumentT:
