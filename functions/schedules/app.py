@@ -10,14 +10,26 @@ from typing import Any
 from tributary.stack import custom_resource
 
 PHYSICAL_ID = "tributary-schedules"
+CHECK, CHECK_ID = "Custom::SourcesCheck", "tributary-sources-check"
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any] | None:
     """Answer CloudFormation; or answer a call such as `{"resume": "shop"}` with the state after it."""
+    if event.get("ResourceType") == CHECK:
+        custom_resource.conduct(event, context, CHECK_ID, check)
+        return None
     if "RequestType" in event:
         custom_resource.conduct(event, context, PHYSICAL_ID, reconcile)
         return None
     return pause(event, context)
+
+
+def check(properties: dict[str, Any]) -> None:
+    """Refuse a deploy with a wrong source file, before Plan gets the files."""
+    from tributary.config import loader
+    from tributary.environment import ScheduleSetupEnvironment
+
+    loader.load_all(ScheduleSetupEnvironment.read().sources_dir)
 
 
 def reconcile(properties: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from tributary.model.warehouse_names import OWN_COLUMNS
 
@@ -102,3 +103,24 @@ def test_access_is_given_after_the_load_changed_with_the_file_and_taken_back(com
     only_table(source.run())
     company.wait_until(lambda: seen(source) == [])
     assert (protected(source), seen(source, "tributary_admin")) == ([], [])
+
+
+def test_a_call_changes_no_table_that_the_pipeline_has_not_loaded_or_does_not_own(company: Company) -> None:
+    source = company.source("postgresql")
+    source.sql(
+        "CREATE TABLE people (id int PRIMARY KEY, email varchar(80))",
+        "INSERT INTO people VALUES (1, 'ann@example.com')",
+    )
+    read(source, None)
+    only_table(source.run())
+    company.warehouse(f'CREATE TABLE "{source.name}"."wages" (id int)')  # by the administrator
+    forged: list[dict[str, Any]] = [
+        {"schema_name": source.name, "table_name": table, "access": {"columns": ["id"]}}
+        for table in ("people", "wages")
+    ]
+    forged.append({"schema_name": "public", "table_name": "etl_control", "access": None})
+    answer = company.invoke("AccessFunction", {"access": forged})
+    assert answer == {"tables": 3, "changed": 1}
+    assert seen(source) == ["id"]
+    refused = f"SELECT has_table_privilege('{ANALYST}', '\"{source.name}\".\"wages\"', 'SELECT')"
+    assert company.warehouse(refused) == [(False,)]

@@ -75,7 +75,10 @@ def test_a_source_is_added_paused_changed_resumed_and_removed(island: Company) -
     assert source.name not in schedules(island)
 
     printed = command(island, "deploy")
-    assert (printed.returncode, printed.stdout) == (0, "deployed\n  Schedules: Update\n"), printed.stderr
+    assert (printed.returncode, printed.stdout) == (
+        0,
+        "deployed\n  SourcesCheck: Update\n  Schedules: Update\n",
+    ), printed.stderr
     made = schedule(island, source)
     assert {key: made[key] for key in ("ScheduleExpression", "ScheduleExpressionTimezone", "State")} == {
         "ScheduleExpression": "cron(0 7 * * ? *)",
@@ -94,7 +97,7 @@ def test_a_source_is_added_paused_changed_resumed_and_removed(island: Company) -
     paused = island.invoke("SchedulesFunction", {"pause": source.name})
     assert paused == {"source": source.name, "table": None, "paused": True, "schedule": "DISABLED"}
     describe(source, "rate(2 hours)")
-    assert island.stack.deploy() == ["Schedules: Update"]
+    assert island.stack.deploy() == ["SourcesCheck: Update", "Schedules: Update"]
     changed = schedule(island, source)
     assert (changed["State"], changed["ScheduleExpression"]) == ("DISABLED", "rate(2 hours)")
     resumed = island.invoke("SchedulesFunction", {"resume": source.name})
@@ -104,7 +107,7 @@ def test_a_source_is_added_paused_changed_resumed_and_removed(island: Company) -
 
     source.path.unlink()
     assert source.run().status == "SUCCEEDED"  # the file is gone here, and not yet in what was deployed
-    assert island.stack.deploy() == ["Schedules: Update"]
+    assert island.stack.deploy() == ["SourcesCheck: Update", "Schedules: Update"]
     assert source.name not in schedules(island)
     assert source.run().status == "FAILED"
 
@@ -118,7 +121,7 @@ def test_a_faulty_file_fails_the_deploy_by_line_and_changes_nothing(island: Comp
 
     printed = command(island, "deploy")
     assert printed.returncode == 1
-    fault = f'Schedules: Update failed: ConfigError: {new.name}.yaml, line 3, schedule: "hourly" is not a'
+    fault = f'SourcesCheck: Update failed: ConfigError: {new.name}.yaml, line 3, schedule: "hourly" is not a'
     assert f"not deployed, the stack is as before: {fault}" in printed.stderr
     assert schedules(island) == names
     after = schedule(island, source)
@@ -152,14 +155,14 @@ def test_a_run_goes_on_over_a_deploy_unless_its_plan_is_of_another_format(
     source.sql("INSERT INTO orders VALUES (3)")
     with held_at_its_publish(source) as goes_on:
         describe(source, "rate(5 hours)")
-        assert island.stack.deploy() == ["Schedules: Update"]
+        assert island.stack.deploy() == ["SourcesCheck: Update", "Schedules: Update"]
     assert island.wait(goes_on).status == "SUCCEEDED"
     assert source.loaded("orders", "id") == [(1,), (2,), (3,)]
 
     source.sql("INSERT INTO orders VALUES (4)")
     with held_at_its_publish(source) as arn:
         changes = island.stack.deploy(template=other_version(tmp_path))
-        assert sorted(changes) == ["Schedules: Update", "WarehouseSetup: Update"]
+        assert sorted(changes) == ["Schedules: Update", "SourcesCheck: Update", "WarehouseSetup: Update"]
         met = island.wait(arn)
     assert (met.status, met.error) == ("FAILED", "Reported")
     assert met.report is not None

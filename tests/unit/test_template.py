@@ -534,6 +534,33 @@ def test_the_schedules_are_looked_at_whenever_a_file_or_our_code_is_another_one(
     assert function("schedules")["Environment"]["Variables"]["SOURCES_DIR"] == "/opt"
 
 
+def test_plan_gets_the_source_files_after_they_were_found_to_be_valid():
+    """Runs go on during a deploy, and a deploy that is refused must not have shown them its files."""
+    check = RESOURCES["SourcesCheck"]["Properties"]
+    layers = {kind["Ref"] for name, kind in check.items() if name.endswith("Layer")}
+    with_files = {
+        name
+        for name, item in of_type("AWS::Lambda::Function").items()
+        if layers <= {one["Ref"] for one in item["Layers"]}
+    }
+    assert with_files >= {"PlanFunction", "SchedulesFunction"}
+    assert RESOURCES["PlanFunction"]["DependsOn"] == "SourcesCheck"
+    assert check["ServiceToken"] == {"Fn::GetAtt": ["SchedulesFunction", "Arn"]}
+    assert not needed_by("SchedulesFunction") & {"PlanFunction", "StateMachine", "SourcesCheck"}
+
+
+def needed_by(name: str) -> set[str]:
+    """Return the resources that CloudFormation creates or updates before this one."""
+    needed: set[str] = set()
+    waiting = [name]
+    while waiting:
+        text = json.dumps(RESOURCES[waiting.pop()])
+        named = {other for other in RESOURCES if re.search(rf'"{other}"|\$\{{{other}[.}}]', text)} - needed
+        needed |= named
+        waiting += named
+    return needed
+
+
 def test_only_schedules_of_the_stacks_group_may_start_runs_and_of_its_machine_alone():
     role = RESOURCES["SchedulerRole"]["Properties"]
     [trust] = role["AssumeRolePolicyDocument"]["Statement"]
