@@ -19,13 +19,13 @@ from pymysql.err import OperationalError
 from tributary.engines.mysql import packets as mysql_packets
 from tributary.engines.postgresql import copy_frames as postgresql_copy
 from tributary.engines.postgresql import transaction
-from tributary.errors import InternalError
+from tributary.errors import InternalError, ValueRefused
 from tributary.model.query import Query, ReadColumn
 from tributary.model.source_catalog import TableName
 from tributary.model.types import Kind
 from tributary.reading import csv_pages
 from tributary.reading.csv_blocks import Block
-from tributary.reading.receive_buffer import ReceiveBuffer
+from tributary.reading.receive_buffer import ColumnTooLong, ReceiveBuffer, RowTooLong
 
 
 class Pieces(io.RawIOBase):
@@ -163,6 +163,66 @@ def test_postgresql_rows_with_a_notice_each_are_searched_once() -> None:
         assert sum(block.rows for block in taken) == rows
 
     assert processor_s(read, 20_000) < 10 * processor_s(read, 5_000)  # searched again and again: 16 times
+
+
+class Endless(io.RawIOBase):
+    """A stream that begins with the content and goes on for ever with one letter."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content, self.sent_bytes = content, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer)
+        taken = min(len(view), len(self._content))
+        view[:taken], self._content = self._content[:taken], self._content[taken:]
+        if not taken:
+            taken = len(view)
+            view[:] = b"x" * taken
+        self.sent_bytes += taken
+        return taken
+
+
+TEXT = Kind("text")
+WIDE = Query(
+    TableName("public", "t"),
+    tuple(ReadColumn(name, "text", TEXT) for name in ("id", "short", "note")),
+    longest_bytes=4 << 20,
+)
+
+
+def test_postgresql_a_row_that_is_too_long_is_refused_by_its_column_and_never_kept() -> None:
+    record = csv_pages.line([b"1", b'a "quoted", text', b"x" * (6 << 20)])
+    stream = copied([message(b"d", csv_pages.line([b"0", None, b"y"])), message(b"d", record)], 2)
+    blocks = postgresql_copy.blocks(
+        Driver(arriving(stream, [1 << 16])), OPENING, "COPY", longest_bytes=WIDE.longest_bytes
+    )
+    with pytest.raises(ValueRefused, match=r'column "note" of public.t \(text\).* longer than 4 MiB'):
+        list(csv_pages.pages(WIDE, blocks))
+
+
+def test_postgresql_a_stated_length_is_not_believed() -> None:
+    head = b"d" + pack("!I", 1 << 30) + b'"1","x'
+    buffer = ReceiveBuffer(io.BufferedReader(Endless(head)), longest_bytes=4 << 20)
+    buffer.read(lambda *_: False)
+    with pytest.raises(RowTooLong):
+        buffer.read(lambda *_: False, at_least=1 << 30)
+    assert len(buffer.content) < 8 << 20
+
+
+def test_mysql_a_row_that_is_too_long_is_refused_by_its_column() -> None:
+    def field(size: int) -> bytes:
+        return b"\xfd" + size.to_bytes(3, "little") + b"x" * size
+
+    content = b"\x01" + b"1" + b"\xfb" + field(6 << 20)
+    packet = len(content).to_bytes(3, "little") + b"\0" + content
+    driver = SimpleNamespace(_rfile=arriving(packet, [1 << 16]), encoding="utf8")
+    result = SimpleNamespace(unbuffered_active=True, connection=driver)
+    with pytest.raises(ColumnTooLong) as refused:
+        list(mysql_packets.rows(driver, result, longest_bytes=4 << 20))
+    assert refused.value.place == 2
 
 
 def test_postgresql_notices_after_a_responses_end_are_read_but_not_awaited() -> None:

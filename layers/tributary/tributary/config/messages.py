@@ -36,6 +36,7 @@ EXPECTED = {
     "tables": "a list of tables: - name: public.orders",
     "pause_after": "a whole number from 1",
     "page_rows": "a whole number from 1",
+    "max_row_megabytes": "a whole number from 1 to 1024",
     "name": "the name of a table, such as public.orders",
     "query": "a SELECT of the source's own SQL",
     "where": "a condition of the source's own SQL: region = 'EU'",

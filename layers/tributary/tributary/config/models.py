@@ -39,6 +39,7 @@ SECRET = re.compile(  # a name in Secrets Manager, or its ARN
 )
 SHARE = re.compile(r"(100|\d{1,2})%")
 RANGES_AT_MOST = 64  # of one table
+MAX_ROW_MEGABYTES = 64  # the widest VARBYTE is 32 MiB of hex
 LONGEST_STATEMENT = timedelta(minutes=15)  # no Lambda function runs longer
 
 
@@ -198,6 +199,7 @@ class TableSettings(BaseModel):
     nulls: Literal["include", "refuse"] | None = None  # in the cursor
     overlap: Annotated[timedelta | int, BeforeValidator(_overlap)] | None = None  # a time, or an amount
     page_rows: Annotated[StrictInt, Field(ge=1)] | None = None
+    max_row_megabytes: Annotated[StrictInt, Field(ge=1, le=1024)] | None = None  # of a row's text
     ranges: Literal["auto"] | Annotated[StrictInt, Field(ge=1, le=RANGES_AT_MOST)] | None = None
 
     # Values that the warehouse cannot hold: by fault; by column, for each fault that a policy applies to.

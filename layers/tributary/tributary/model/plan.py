@@ -134,6 +134,7 @@ class ReadPlan(Document):
     watermark: str | None = None  # the committed one
     whole_read: bool  # every row is read
     page_rows: int | None = None
+    longest_row_bytes: int = 64 << 20  # of text; a longer row fails the table before it takes memory
     ranges: tuple[Range, ...]
     range_index: int = 0  # which of the table's ranges this item reads, if it has several
     range_count: int = 1  # more than 1: each of the table's ranges is read by an item of its own
@@ -256,6 +257,7 @@ class TablePlan(Document):
             limit=limit,
             sql=self.read.sql,
             where=self.read.where,
+            longest_bytes=self.read.longest_row_bytes,
         )
 
 

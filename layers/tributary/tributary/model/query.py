@@ -43,6 +43,7 @@ class Query:
     limit: int | None = None  # rows
     sql: str | None = None  # the user's query that is read instead of the table
     where: str | None = None  # the user's condition on rows, in which the table is called `t`
+    longest_bytes: int = 64 << 20  # of a row's text; a longer one is refused before it takes memory
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tributary.config.models import Source
+from tributary.config.models import MAX_ROW_MEGABYTES, Source
 from tributary.errors import TableRefused
 from tributary.model.own_columns import ROW_DIGEST
 from tributary.model.plan import (
@@ -206,6 +206,7 @@ class TablePlanner:
             watermark=bounds.watermark,
             whole_read=spec.cursor is None or decision.whole_read or bounds.watermark is None,
             page_rows=spec.settings.page_rows,
+            longest_row_bytes=(spec.settings.max_row_megabytes or MAX_ROW_MEGABYTES) << 20,
             ranges=bounds.ranges,
             future_rows=bounds.future_rows,
         )

@@ -19,6 +19,7 @@ from tributary.model.query import Page, Query, ReadColumn
 from tributary.model.types import arrow
 from tributary.reading import keyset, values
 from tributary.reading.csv_blocks import Block
+from tributary.reading.receive_buffer import ColumnTooLong
 from tributary.reading.values import Counts, Unfit
 
 if TYPE_CHECKING:
@@ -53,12 +54,15 @@ def fields(record: bytes) -> list[str | None]:
 def pages(query: Query, blocks: Generator[Block]) -> Generator[Page]:
     """Yield one page per block; leaving early closes the blocks too.
 
-    Raises TableRefused if a column that orders the rows holds NULL.
+    Raises TableRefused if a column that orders the rows holds NULL, ValueRefused for a row that is too long.
     """
     with closing(blocks):
-        for block in blocks:
-            position = keyset.position(query, fields(block.last)) if query.order else None
-            yield Page(block.rows, position, len(block.text), partial(parse, block, query))
+        try:
+            for block in blocks:
+                position = keyset.position(query, fields(block.last)) if query.order else None
+                yield Page(block.rows, position, len(block.text), partial(parse, block, query))
+        except ColumnTooLong as error:
+            raise values.too_long(query, error.place) from None
 
 
 def parse(block: Block, query: Query) -> tuple[pyarrow.Table, Counts]:

@@ -256,6 +256,16 @@ def _check_json(array: pyarrow.Array, column: ReadColumn) -> None:
             raise Unfit(column)
 
 
+def too_long(query: Query, place: int) -> ValueRefused:
+    """Return the error for a row whose text is above the query's bound because of one column."""
+    column = query.columns[place]
+    return ValueRefused(
+        f'column "{column.name}" of {query.table} ({column.type}) holds a value by which its row '
+        f"is longer than {query.longest_bytes >> 20} MiB; correct it in the source, leave it out with "
+        f"columns: {{exclude: [{column.name}]}}, or raise max_row_megabytes and the memory of Extract"
+    )
+
+
 def refused(query: Query, column: ReadColumn, fault: Fault | None = None) -> ValueRefused:
     """Return the error for a value that its column's kind cannot hold, with what can be done."""
     holds = value_policies.MEANINGS[fault or "misfit"]

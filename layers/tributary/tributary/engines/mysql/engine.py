@@ -48,6 +48,7 @@ from tributary.model.source_catalog import Clock, Size, SourceColumn, SourceTabl
 from tributary.reading import csv_pages, keyset, values
 from tributary.reading.csv_blocks import Block, Write, pumped
 from tributary.reading.keyset import hex_digits, relation
+from tributary.reading.receive_buffer import ColumnTooLong
 from tributary.secret import Secret
 
 if TYPE_CHECKING:
@@ -338,8 +339,11 @@ def _off_the_socket(session: Session, query: Query) -> Generator[Page]:
     try:
         with _queries(session, query.table):
             answer.execute(rows(query))
-            for taken in packets.rows(session.driver, answer.result):
+            for taken in packets.rows(session.driver, answer.result, longest_bytes=query.longest_bytes):
                 yield _page(taken, query)
+    except ColumnTooLong as error:
+        abort_connection(session.spare)  # the server is still sending
+        raise values.too_long(query, error.place) from None
     except GeneratorExit:
         abort_connection(session.spare)  # the server is still sending
         raise

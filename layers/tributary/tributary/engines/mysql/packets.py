@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pymysql.protocol import MysqlPacket
 
 from tributary.errors import InternalError
-from tributary.reading.receive_buffer import ReceiveBuffer
+from tributary.reading.receive_buffer import LONGEST_BYTES, ColumnTooLong, ReceiveBuffer, RowTooLong
 
 if TYPE_CHECKING:
     import pyarrow
@@ -142,14 +142,18 @@ def usable(driver: Any) -> bool:
     return hasattr(getattr(driver, "_rfile", None), "read1")
 
 
-def rows(driver: Any, result: Any) -> Generator[Rows]:
+def rows(driver: Any, result: Any, *, longest_bytes: int = LONGEST_BYTES) -> Generator[Rows]:
     """Yield the rows of an unbuffered result, some at a time.
 
-    Raises what the driver would. If it is closed early, the connection is in the middle of a result.
+    Raises what the driver would, and ColumnTooLong for a row of more than `longest_bytes`. If it is closed
+    early, the connection is in the middle of a result.
     """
-    window = ReceiveBuffer(driver._rfile)
+    window = ReceiveBuffer(driver._rfile, longest_bytes=longest_bytes)
     while result.unbuffered_active:
-        window.read(_ends, at_least=_wanted(window))
+        try:
+            window.read(_ends, at_least=_wanted(window))
+        except RowTooLong:
+            raise ColumnTooLong(_widest(window, longest_bytes)) from None
         for taken in _take(window):
             heads, content = taken.heads, taken.content
             last = heads[-1] + HEAD_BYTES if heads else 0
@@ -162,6 +166,25 @@ def rows(driver: Any, result: Any) -> Generator[Rows]:
                 yield Rows(content, heads)
             if code == ERROR:
                 MysqlPacket(taken.content[last:], driver.encoding).raise_for_error()
+
+
+def _widest(window: ReceiveBuffer, longest_bytes: int) -> int:
+    """Return the place of the field that makes the window's first row too long.
+
+    Lengths precede fields, so the fields before it are in the window; the heads of packets within the row
+    come after 16 MiB.
+    """
+    content, at, place, widest, most_bytes = window.content, window.start + HEAD_BYTES, 0, 0, -1
+    while at < window.end:
+        first = content[at]
+        width = LENGTHS.get(first, 0)
+        size = 0 if first == NULL else first
+        if width:
+            size = int.from_bytes(content[at + 1 : at + 1 + width], "little")
+        if size > most_bytes:
+            widest, most_bytes = place, size
+        at, place = at + 1 + width + size, place + 1
+    return widest
 
 
 def _ends(content: bytearray, start: int, end: int) -> bool:

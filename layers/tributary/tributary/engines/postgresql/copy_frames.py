@@ -9,7 +9,7 @@ Any other content is parsed message by message.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from struct import Struct
 from typing import Any
 
@@ -17,7 +17,7 @@ import pg8000.core
 
 from tributary.engines.postgresql import transaction
 from tributary.reading.csv_blocks import Block, Collector
-from tributary.reading.receive_buffer import ReceiveBuffer
+from tributary.reading.receive_buffer import LONGEST_BYTES, ColumnTooLong, ReceiveBuffer, RowTooLong
 
 HEAD = Struct("!cI")  # of every message: its code, and its length without the code
 ROW = b"\nd\0"  # a record's end and the next row's head, with the first byte of a length below 16 MiB
@@ -35,17 +35,24 @@ def usable(driver: Any) -> bool:
     return transaction.usable(driver)
 
 
-def blocks(driver: Any, opening: Sequence[str], sql: str) -> Generator[Block]:
+def blocks(
+    driver: Any, opening: Sequence[str], sql: str, *, longest_bytes: int = LONGEST_BYTES
+) -> Generator[Block]:
     """Run the COPY in its transaction, which `opening` begins, and yield its rows in blocks.
 
-    Raises what the driver would. If it is closed early, the connection is in the middle of a response.
+    Raises what the driver would, and ColumnTooLong for a row of more than `longest_bytes`. If it is closed
+    early, the connection is in the middle of a response.
     """
     context = pg8000.core.Context(sql)
     transaction.send(driver, opening, sql)
     collector = Collector()
-    window, started, ended = ReceiveBuffer(driver._sock), False, False
+    window, started, ended = ReceiveBuffer(driver._sock, longest_bytes=longest_bytes), False, False
     while not ended:
-        window.read(_ends, at_least=_wanted(window))
+        try:
+            window.read(_ends, at_least=_wanted(window))
+        except RowTooLong:
+            window.start += HEAD.size
+            raise ColumnTooLong(_widest(window.pieces(_length(window)))) from None
         if (yield from _take_rows(window, collector)):
             continue
         for code, message in _messages(window):
@@ -65,6 +72,27 @@ def blocks(driver: Any, opening: Sequence[str], sql: str) -> Generator[Block]:
         raise ConnectionError("the driver would read the rest of this message as one of its own")
     transaction.end(driver, context)
     collector.check(context.row_count)
+
+
+def _length(window: ReceiveBuffer) -> int:
+    """Return the length of the content of the message whose head was just passed."""
+    return int(HEAD.unpack_from(window.content, window.start - HEAD.size)[1]) - (HEAD.size - 1)
+
+
+def _widest(pieces: Iterable[bytes]) -> int:
+    """Return the place of the widest field of a CSV record."""
+    place = widest = size_bytes = most_bytes = 0
+    quoted = False
+    for piece in pieces:
+        for number, part in enumerate(piece.split(b'"')):
+            quoted ^= number > 0  # a quote within a field is doubled, which changes nothing
+            for field_number, text in enumerate([part] if quoted else part.split(b",")):
+                if field_number:
+                    place, size_bytes = place + 1, 0
+                size_bytes += len(text)
+                if size_bytes > most_bytes:
+                    widest, most_bytes = place, size_bytes
+    return widest
 
 
 def _take_rows(window: ReceiveBuffer, collector: Collector) -> Generator[Block, None, bool]:

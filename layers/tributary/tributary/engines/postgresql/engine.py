@@ -359,7 +359,8 @@ def _off_the_socket(session: Session, query: Query) -> Generator[Block]:
     try:
         with _queries(session, query.table):
             try:
-                yield from copy_frames.blocks(session.driver, session.opening(_path(query)), copy(query))
+                opening, longest = session.opening(_path(query)), query.longest_bytes
+                yield from copy_frames.blocks(session.driver, opening, copy(query), longest_bytes=longest)
             except pg8000.native.DatabaseError as error:
                 with _queries(session, query.table, _failing_column(session, query, error)):
                     raise
