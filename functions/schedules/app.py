@@ -29,7 +29,8 @@ def check(properties: dict[str, Any]) -> None:
     from tributary.config import loader
     from tributary.environment import ScheduleSetupEnvironment
 
-    loader.load_all(ScheduleSetupEnvironment.read().sources_dir)
+    environment = ScheduleSetupEnvironment.read()
+    loader.load_all(environment.sources_dir, secret_prefix=environment.secret_prefix)
 
 
 def reconcile(properties: dict[str, Any]) -> None:

@@ -409,8 +409,9 @@ def test_who_may_read_or_write_the_raw_layer_may_use_its_key_for_that_and_nobody
 
 def test_extract_writes_chunks_and_results_and_a_deny_keeps_it_from_all_else():
     extract = list(statements(RESOURCES["ExtractRole"]["Properties"]["Policies"]))
-    [allowed] = [one for one in extract if one["Effect"] == "Allow" and "s3:PutObject" in actions(one)]
-    [denied] = [one for one in extract if one["Effect"] == "Deny"]
+    writing = [one for one in extract if "s3:PutObject" in actions(one)]
+    allowed, denied = sorted(writing, key=lambda one: str(one["Effect"]))
+    assert (allowed["Effect"], denied["Effect"]) == ("Allow", "Deny")
     assert denied["NotResource"] == allowed["Resource"]
     assert set(actions(allowed)) <= set(actions(denied))
     patterns = [one["Fn::Sub"].removeprefix("${RawBucket.Arn}/") for one in allowed["Resource"]]
