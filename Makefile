@@ -104,15 +104,14 @@ package-check: setup build ## Check what was built, then build it for this machi
 sources: .venv/.python ## Check every file in sources/, as a deploy does
 	@PYTHONPATH=layers/tributary $(PYTHON) -m tributary sources
 
-# An environment of samconfig.toml: default, dev or prod. Its first deploy asks what it needs to know,
-# and writes the answers there, a region among them; from then on nothing is asked.
+# An environment of samconfig.toml: default, dev or prod. Before anything is built, its first deploy asks five
+# questions and writes the answers there, a region among them.
 ENV ?= default
-GUIDED = $(shell $(PYTHON) -c 'import sys, tomllib; config = tomllib.load(open("samconfig.toml", "rb")); \
-  known = config.get("$(ENV)", {}).get("deploy", {}).get("parameters", {}); \
-  print("" if "region" in known else "--guided")')
 
-deploy: sources build ## Check, build and deploy; ENV=dev or ENV=prod for a stack beside the default one
-	$(SAM) deploy --config-env $(ENV) $(GUIDED)
+deploy: .venv/.python ## Check, build and deploy; ENV=dev or ENV=prod for a stack beside the default one
+	@$(PYTHON) -m infra.deploy $(ENV)
+	@$(MAKE) --no-print-directory sources build
+	$(SAM) deploy --config-env $(ENV)
 
 first-day: .venv/.python ## Ask a real account what only it can answer, then clean up; LOCAL=1 asks the stand-in
 	@$(if $(LOCAL),$(MAKE) --no-print-directory setup,$(MAKE) --no-print-directory .venv-sam/.ready)

@@ -112,37 +112,21 @@ def test_samconfig_asks_nothing_that_a_deploy_by_machine_could_not_answer():
     assert Path(ROOT / config["default"]["local_invoke"]["parameters"]["env_vars"]).is_file()
 
 
-def deploys_with(folder: Path, environment: str) -> str:
-    """Return the command by which make would deploy in the folder."""
-    command = ["make", "--dry-run", "--makefile", str(ROOT / "Makefile"), "deploy", f"ENV={environment}"]
+def steps(target: str, *more: str) -> str:
+    """Return the commands that make would run if nothing were there yet."""
     outer = {
         name: value for name, value in os.environ.items() if not name.startswith("MAKE")
     }  # of `make test`
-    done = subprocess.run(command, cwd=folder, env=outer, capture_output=True, text=True, check=True)
-    return done.stdout.splitlines()[-1]
+    command = ["make", "--always-make", "--dry-run", target, *more]
+    return subprocess.run(command, cwd=ROOT, env=outer, capture_output=True, text=True, check=True).stdout
 
 
-def test_only_the_first_deploy_of_an_environment_asks(tmp_path: Path):
-    for name in (".venv", "requirements-dev.txt", "requirements-sam.txt", "local"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    (tmp_path / "samconfig.toml").write_text((ROOT / "samconfig.toml").read_text())
-    command = ".venv-sam/bin/sam deploy --config-env prod"
-    assert deploys_with(tmp_path, "prod") == f"{command} --guided"
-
-    known = (
-        (ROOT / "samconfig.toml")
-        .read_text()
-        .replace("[prod.deploy.parameters]", '[prod.deploy.parameters]\nregion = "eu-west-1"')
-    )
-    (tmp_path / "samconfig.toml").write_text(known)
-    assert deploys_with(tmp_path, "prod").strip() == command
-    assert deploys_with(tmp_path, "dev").endswith("--config-env dev --guided")
+def test_a_deploy_looks_at_the_account_before_it_builds_anything():
+    deploy = steps("deploy", "ENV=prod")
+    order = ["-m infra.deploy prod", "-m tributary sources", "sam build", "sam deploy --config-env prod"]
+    assert sorted(order, key=deploy.index) == order
 
 
 def test_a_deploy_installs_no_database_server():
-    def steps(target: str) -> str:
-        command = ["make", "--always-make", "--dry-run", target]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-
     assert "setup.sh servers" in steps("test")
     assert "setup.sh servers" not in steps("deploy")

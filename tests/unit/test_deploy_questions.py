@@ -1,0 +1,131 @@
+"""`make deploy` looks before it builds, and asks five questions the first time."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from infra.deploy import CONFIG, DeployRefused, Environment, check_stack, configured, prepare
+
+REGION = "eu-west-1"
+
+
+@pytest.fixture(autouse=True)
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        yield
+
+
+def session_of(region: str | None) -> boto3.session.Session:
+    return boto3.session.Session(region_name=region or REGION)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "samconfig.toml"
+    path.write_text(CONFIG.read_text())
+    return path
+
+
+class Answers:
+    """Answers each question with its default, but for those that are given."""
+
+    def __init__(self, **given: str) -> None:
+        self.given, self.questions = given, list[str]()
+
+    def __call__(self, question: str, default: str) -> str:
+        self.questions.append(question)
+        return next((value for key, value in self.given.items() if question.startswith(key)), default)
+
+
+def test_a_first_deploy_asks_five_questions_at_most_and_the_next_one_none(config: Path) -> None:
+    first = Answers(E="me@example.com")
+    prepare("prod", config, first, session_of)
+    assert len(first.questions) <= 5
+    written = tomllib.loads(config.read_text())["prod"]
+    assert written["global"]["parameters"]["region"] == REGION
+    environment = Environment.read("prod", config.read_text())
+    assert environment.parameters["NotifyEmail"] == "me@example.com"
+    assert environment.parameters["SecretPrefix"] == "tributary-prod/"
+    before, again = config.read_text(), Answers()
+    prepare("prod", config, again, session_of)
+    assert (again.questions, config.read_text()) == ([], before)
+
+
+def test_an_account_without_a_default_vpc_gets_a_network(config: Path) -> None:
+    ec2 = session_of(REGION).client("ec2")
+    for vpc in ec2.describe_vpcs()["Vpcs"]:
+        for subnet in ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc["VpcId"]]}])["Subnets"]:
+            ec2.delete_subnet(SubnetId=subnet["SubnetId"])
+        ec2.delete_vpc(VpcId=vpc["VpcId"])
+    prepare("default", config, Answers(), session_of)
+    assert Environment.read("default", config.read_text()).parameters["Network"] == "create"
+
+
+def test_answers_of_one_environment_change_no_other(config: Path) -> None:
+    before = tomllib.loads(config.read_text())
+    environment = Environment.read("dev", config.read_text())
+    text = configured(config.read_text(), environment, REGION, {"Network": "create"})
+    after = tomllib.loads(text)
+    assert {name: table for name, table in after.items() if name != "dev"} == {
+        name: table for name, table in before.items() if name != "dev"
+    }
+    assert "Network=create" in after["dev"]["deploy"]["parameters"]["parameter_overrides"]
+
+
+class CloudFormation:
+    """Answers for a stack whose creation was rolled back, a state that moto's stacks never have."""
+
+    def client(self, service: str) -> CloudFormation:
+        assert service == "cloudformation"
+        return self
+
+    def describe_stacks(self, *, StackName: str) -> dict[str, list[dict[str, str]]]:  # noqa: N803
+        return {"Stacks": [{"StackName": StackName, "StackStatus": "ROLLBACK_COMPLETE"}]}
+
+
+def test_a_stack_whose_creation_failed_is_named_before_anything_is_built() -> None:
+    with pytest.raises(DeployRefused, match=r"takes no deploy.*delete-stack --stack-name tributary"):
+        check_stack(CloudFormation(), "tributary")
+    check_stack(session_of(REGION), "tributary")  # there is none
+
+
+def test_a_new_account_gets_fewer_extractions_at_once(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.deploy.concurrency", lambda session: 10)
+    prepare("default", config, Answers(), session_of)
+    assert Environment.read("default", config.read_text()).parameters["MaxExtractions"] == "3"
+
+
+def test_a_name_that_the_schedule_group_cannot_have_is_refused() -> None:
+    with pytest.raises(DeployRefused, match="too long: its schedule group takes 64"):
+        check_stack(session_of(REGION), "t" * 65)
+    assert all(
+        len(table["global"]["parameters"]["stack_name"]) <= 64
+        for name, table in tomllib.loads(CONFIG.read_text()).items()
+        if name != "version"
+    )
+
+
+def test_without_credentials_the_message_says_what_to_do(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(DeployRefused, match="run `aws configure`"):
+        prepare("default", config, Answers(), session_of)
+
+
+def test_an_unknown_environment_is_refused(config: Path) -> None:
+    with pytest.raises(DeployRefused, match="no environment test"):
+        prepare("test", config, Answers(), session_of)
