@@ -14,10 +14,13 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from botocore.exceptions import ClientError
 
 from local import snapshot
 from local.aws.clients import client
@@ -27,6 +30,7 @@ from local.control import PREFIX, Control
 from local.databases.postgres import Postgres
 from local.pipeline import Pipeline, project
 from local.redshift import DataApi
+from local.redshift.quotas import Quotas
 
 START_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 30
@@ -73,6 +77,7 @@ class Stack(Pipeline):
         super().__init__(platform.url, deployment.outputs, deployment.functions)
         self.logs = platform.functions.logs
         self.warehouse = warehouse
+        self.quotas = Quotas()
         self.platform = platform
         self._data_api = data_api
         self._deployer = deployer
@@ -105,7 +110,14 @@ class Stack(Pipeline):
                 tested = threads.submit(platform.selftest)
                 warehouse = server.result()
                 identify = platform.functions.identify
-                data_api = DataApi(warehouse, identify=identify, s3=lambda: client("s3", platform.url))
+                quotas = Quotas()
+                data_api = DataApi(
+                    warehouse,
+                    identify=identify,
+                    s3=lambda: client("s3", platform.url),
+                    user_of_secret=lambda arn: _secret_user(platform.url, arn),
+                    throttle=quotas.throttle,
+                )
                 platform.route("redshift-data", data_api)
                 deployer = platform.deployer({"AWS_ENDPOINT_URL": platform.url})
                 given = Input(
@@ -121,7 +133,9 @@ class Stack(Pipeline):
                 if not server.exception():
                     server.result().stop()
                 raise
-        return cls(platform, warehouse, data_api, deployer=deployer, given=given, deployment=deployment)
+        stack = cls(platform, warehouse, data_api, deployer=deployer, given=given, deployment=deployment)
+        stack.quotas = quotas
+        return stack
 
     def update(
         self,
@@ -153,8 +167,10 @@ class Stack(Pipeline):
         self._deployer.delete()
 
     def stop(self) -> None:
-        """Stop every process of the stack."""
+        """Stop every process of the stack, and note the calls of the Data API beside the logs."""
         self.platform.stop()
+        counts = {"accepted": self.quotas.accepted, "refused": self.quotas.refused}
+        (self.logs.parent / "data-api-calls.json").write_text(json.dumps(counts))
         self._data_api.close()
         self.warehouse.stop()
 
@@ -249,6 +265,15 @@ def _wait_until_ready(process: subprocess.Popen[bytes], ready: Path, output: Pat
         time.sleep(0.05)
     places: dict[str, str] = json.loads(ready.read_text())
     return places
+
+
+def _secret_user(url: str, arn: str) -> str | None:
+    """Return the user name in a secret of the warehouse's administrator, None if it has none."""
+    name = arn.rpartition(":secret:")[2]
+    with suppress(ClientError, ValueError, KeyError):  # unknown, or the secret is no administrator's
+        secret = client("secretsmanager", url).get_secret_value(SecretId=name.rpartition("-")[0] or name)
+        return str(json.loads(secret["SecretString"])["username"])
+    return None
 
 
 def _by_function(environment: Environment) -> dict[str, Mapping[str, str]]:

@@ -26,11 +26,18 @@ def handler(event: dict[str, Any], context: Any) -> None:
 def prepare(properties: dict[str, Any]) -> None:
     """Create what is missing and grant it to the pipeline's database user; repeatable."""
     from tributary.environment import WarehouseEnvironment
-    from tributary.redshift.bootstrap import bootstrap, show_raw_layer
+    from tributary.redshift.bootstrap import bootstrap, reserve_copy_role, show_raw_layer
 
     environment = WarehouseEnvironment.read()
     warehouse, loader = environment.warehouse, environment.loader
-    bootstrap(warehouse, loader=loader, database=environment.warehouse_database)
+    bootstrap(
+        warehouse,
+        loader=loader,
+        database=environment.warehouse_database,
+        sources=environment.source_names,
+    )
+    if environment.workgroup_arn:  # in a warehouse that others use too, their COPYs would stop
+        reserve_copy_role(warehouse, copy_role=environment.copy_role_arn, loader=loader)
     if environment.raw_schema:
         role = environment.copy_role_arn
         show_raw_layer(warehouse, schema=environment.raw_schema, role=role, loader=loader)

@@ -139,7 +139,10 @@ class DataApi:
     def _user(self, where: dict[str, str], caller: Caller) -> str:
         """Return the database user: the secret's, the named one, or the IAM role's."""
         if "SecretArn" in where:
-            name = self._user_of_secret(where["SecretArn"]) or bootstrap.ADMIN
+            name = self._user_of_secret(where["SecretArn"])
+            if name:
+                self._statements.ensure_admin(self._statements.names.stored(fold(name)))
+            name = name or bootstrap.ADMIN
         elif "DbUser" in where:
             name = where["DbUser"]
         else:

@@ -29,10 +29,7 @@ SELECT t.table_catalog, t.table_schema, t.table_name,
   stand_in.type_word(a.atttypid)::varchar AS data_type,
   (CASE WHEN a.atttypid IN ('varchar'::regtype, 'bpchar'::regtype) THEN a.atttypmod - 4
     WHEN a.atttypid = 'text'::regtype THEN 256
-    WHEN a.atttypid = 'bytea'::regtype THEN coalesce((
-      SELECT split_part(k.conname, '_', 2)::integer FROM pg_constraint k
-      WHERE k.conrelid = a.attrelid AND k.conkey = ARRAY[a.attnum] AND k.conname LIKE 'varbyte@_%' ESCAPE '@'
-      LIMIT 1), 64000) END)::integer AS character_maximum_length,
+    END)::integer AS character_maximum_length,  -- NULL for VARBYTE (estuary/connectors#3341)
   information_schema._pg_numeric_precision(a.atttypid, a.atttypmod)::integer AS numeric_precision,
   information_schema._pg_numeric_precision_radix(a.atttypid, a.atttypmod)::integer AS numeric_precision_radix,
   information_schema._pg_numeric_scale(a.atttypid, a.atttypmod)::integer AS numeric_scale,
@@ -42,6 +39,26 @@ FROM pg_catalog.svv_tables t JOIN pg_attribute a ON a.attrelid = t.table_id
 LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 LEFT JOIN stand_in.long_name cn ON cn.short = a.attname
 WHERE a.attnum > 0 AND NOT a.attisdropped;
+
+-- PostgreSQL's catalog tables as queries see them: full names, and format_type with Redshift's words.
+CREATE VIEW stand_in.pg_namespace AS
+SELECT n.oid, coalesce(l.full_name, n.nspname)::varchar AS nspname, n.nspowner
+FROM pg_catalog.pg_namespace n LEFT JOIN stand_in.long_name l ON l.short = n.nspname;
+CREATE VIEW stand_in.pg_class AS
+SELECT c.oid, coalesce(l.full_name, c.relname)::varchar AS relname, c.relnamespace, c.relowner, c.relkind
+FROM pg_catalog.pg_class c LEFT JOIN stand_in.long_name l ON l.short = c.relname;
+CREATE VIEW stand_in.pg_attribute AS
+SELECT a.attrelid, coalesce(l.full_name, a.attname)::varchar AS attname, a.atttypid, a.attnum, a.atttypmod,
+  a.attnotnull, a.attisdropped
+FROM pg_catalog.pg_attribute a LEFT JOIN stand_in.long_name l ON l.short = a.attname;
+GRANT SELECT ON stand_in.pg_namespace, stand_in.pg_class, stand_in.pg_attribute TO PUBLIC;
+
+CREATE FUNCTION stand_in.format_type(kind oid, modifier integer) RETURNS text LANGUAGE sql STABLE AS $$
+  SELECT CASE $1 WHEN 'text'::regtype THEN 'character varying(256)'
+    WHEN 'jsonb'::regtype THEN 'super'
+    WHEN 'bytea'::regtype THEN 'binary varying'  -- without a size, as long as no real warehouse was asked
+    ELSE pg_catalog.format_type($1, $2) END
+$$;
 
 CREATE TABLE stand_in.load_error (
   user_name text, query_id bigint, transaction_id bigint, session_id integer, database_name varchar,
@@ -85,10 +102,27 @@ END $$;
 CREATE VIEW pg_catalog.svv_masking_policy AS
 SELECT name AS policy_name FROM stand_in.policy WHERE kind = 'masking';
 CREATE VIEW pg_catalog.svv_rls_policy AS SELECT name AS polname FROM stand_in.policy WHERE kind = 'rls';
-CREATE VIEW pg_catalog.svv_roles AS SELECT oid AS role_id, rolname::text AS role_name FROM pg_roles;
+CREATE VIEW pg_catalog.svv_roles AS SELECT oid AS role_id, rolname::text AS role_name FROM pg_roles
+WHERE NOT rolcanlogin;
+CREATE VIEW pg_catalog.svv_user_grants AS  -- DG:r_SVV_USER_GRANTS
+SELECT u.oid AS user_id, u.rolname::text AS user_name, r.oid AS role_id, r.rolname::text AS role_name, m.admin_option
+FROM pg_auth_members m JOIN pg_roles u ON u.oid = m.member JOIN pg_roles r ON r.oid = m.roleid;
 
 GRANT SELECT ON pg_catalog.svv_tables, pg_catalog.svv_columns, pg_catalog.sys_load_error_detail,
   pg_catalog.sys_load_history TO PUBLIC;
+
+-- Who may COPY: PUBLIC, until ASSUMEROLE is revoked from it (DG:r_GRANT-usage-notes).
+CREATE TABLE stand_in.assume_role (grantee text PRIMARY KEY);
+INSERT INTO stand_in.assume_role VALUES ('public');
+GRANT SELECT ON stand_in.assume_role TO PUBLIC;
+CREATE FUNCTION stand_in.check_assume_role() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  IF NOT EXISTS (
+    SELECT FROM stand_in.assume_role WHERE grantee IN ('public', current_user)
+  ) AND NOT (SELECT usesuper FROM pg_user WHERE usename = current_user) THEN
+    RAISE 'permission denied: user % has no ASSUMEROLE permission for COPY', current_user;
+  END IF;
+END $$;
 
 -- External schemas and tables (Redshift Spectrum). A partition's rows are read as it is added.
 CREATE TABLE stand_in.external_schema (

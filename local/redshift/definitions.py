@@ -19,8 +19,8 @@ def create(statement: Statement) -> Translated:
     reader.expect("CREATE")
     if reader.take("SCHEMA"):
         return _create_schema(statement)
-    if reader.take_any("USER", "ROLE", "GROUP"):
-        return _create_user(statement)
+    if kind := reader.take_any("USER", "ROLE", "GROUP"):
+        return _create_user(statement, kind)
     policy = policies.kind(reader)
     if policy:
         return policies.create(statement, policy)
@@ -61,11 +61,16 @@ def _create_schema(statement: Statement) -> Translated:
     return Translated(f"CREATE SCHEMA {missing_only}{name}{owner}", before=_one_at_a_time(token.name))
 
 
-def _create_user(statement: Statement) -> Translated:
+def _create_user(statement: Statement, kind: str) -> Translated:
+    """Return the translation of CREATE USER, ROLE and GROUP: only users can log in.
+
+    A role's name must be unique and cannot be a user's name (DG:r_CREATE_ROLE). PostgreSQL has one
+    namespace for all of them, and so refuses the second one.
+    """
     reader = statement.reader
     name = identifier(reader.name(), statement.names)
     options = "".join(" SUPERUSER CREATEROLE" for token in reader.rest() if token.is_("CREATEUSER"))
-    return Translated(f"CREATE ROLE {name} LOGIN{options}")
+    return Translated(f"CREATE ROLE {name} {'LOGIN' if kind == 'USER' else 'NOLOGIN'}{options}")
 
 
 def _create_view(statement: Statement) -> Translated:
@@ -134,12 +139,34 @@ def change(statement: Statement) -> Translated:
         reader.expect("PASSWORD")
         reader.next()
         return Translated()
+    if reader.take("ROLE"):
+        return _change_role(statement)
     if reader.take("SCHEMA"):
-        name = identifier(reader.name(), statement.names)
-        reader.expect("OWNER", "TO")
-        owner = identifier(reader.name(), statement.names)
-        reader.end()
-        return Translated(f"ALTER SCHEMA {name} OWNER TO {owner}")
+        return _change_schema(statement)
+    return _change_table(statement)
+
+
+def _change_role(statement: Statement) -> Translated:
+    """Return the translation of ALTER ROLE (DG:r_ALTER_ROLE); who has the role keeps it."""
+    reader = statement.reader
+    name = identifier(reader.name(), statement.names)
+    reader.expect("RENAME", "TO")
+    new = identifier(reader.name(), statement.names)
+    reader.end()
+    return Translated(f"ALTER ROLE {name} RENAME TO {new}")
+
+
+def _change_schema(statement: Statement) -> Translated:
+    reader = statement.reader
+    name = identifier(reader.name(), statement.names)
+    reader.expect("OWNER", "TO")
+    owner = identifier(reader.name(), statement.names)
+    reader.end()
+    return Translated(f"ALTER SCHEMA {name} OWNER TO {owner}")
+
+
+def _change_table(statement: Statement) -> Translated:
+    reader = statement.reader
     reader.expect("TABLE")
     if partitions := external.partitions(statement):
         return partitions

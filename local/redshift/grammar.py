@@ -85,6 +85,8 @@ def _delete(statement: Statement) -> Translated:
     target = statement.dotted()
     if reader.peek() is not END and not reader.sees("USING") and not reader.sees("WHERE"):
         reader.unexpected()
+    if reader.sees("USING", "("):
+        raise Refused('syntax error at or near "("')  # USING table_name, ... and no subquery (DG:r_DELETE)
     return Translated(f"DELETE FROM {target} {statement.render()}", before=(_lock(target),))
 
 
@@ -115,7 +117,31 @@ def _privileges(statement: Statement) -> Translated:
     """
     if statement.reader.take("GRANT", "IGNORE", "RLS", "TO", "ROLE"):
         return Translated(f"SELECT {literal(identifier(statement.reader.name(), statement.names))}::regrole")
+    if statement.reader.sees("GRANT", "ASSUMEROLE") or statement.reader.sees("REVOKE", "ASSUMEROLE"):
+        return _assume_role(statement)
     return Translated(statement.plain())
+
+
+def _assume_role(statement: Statement) -> Translated:
+    """Return the translation of GRANT and REVOKE ASSUMEROLE (DG:r_GRANT), which decide who may COPY.
+
+    Which IAM role and what for is read and not kept.
+    """
+    reader = statement.reader
+    verb = reader.take_any("GRANT", "REVOKE")
+    reader.expect("ASSUMEROLE", "ON")
+    if not reader.take_any("ALL", "DEFAULT"):
+        reader.string()
+    reader.expect("TO" if verb == "GRANT" else "FROM")
+    reader.take_any("ROLE", "GROUP")
+    grantee = "public" if reader.take("PUBLIC") else statement.names.stored(reader.name().name)
+    reader.expect("FOR")
+    if not reader.take_any("ALL", "COPY", "UNLOAD"):
+        reader.unexpected()
+    reader.end()
+    if verb == "REVOKE":
+        return Translated(f"DELETE FROM stand_in.assume_role WHERE grantee = {literal(grantee)}")
+    return Translated(f"INSERT INTO stand_in.assume_role VALUES ({literal(grantee)}) ON CONFLICT DO NOTHING")
 
 
 def _truncate(statement: Statement) -> Translated:

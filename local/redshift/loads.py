@@ -10,6 +10,7 @@ from local.redshift.loading import Loaded, LoadError
 ERROR = """INSERT INTO stand_in.load_error VALUES (:user, :query, 0, :session, current_database(),
   :table_id, statement_timestamp() AT TIME ZONE 'UTC', :file_name, 0, :column_name, :column_type,
   :column_length, 0, :code, :message)"""
+SPECTRUM_SCAN_ERROR = 15007
 HISTORY = """INSERT INTO stand_in.load_history VALUES (:user, :query, 0, :session, current_database(),
   :status, :table_name, statement_timestamp() AT TIME ZONE 'UTC', statement_timestamp() AT TIME ZONE 'UTC', 0,
   :source, :rows, :size_bytes, :files, :size_bytes, :errors)"""
@@ -44,7 +45,8 @@ def remember(
 
 
 def _detail(error: LoadError) -> dict[str, str | int]:
-    column = error.mismatch.column
+    # A Spectrum scan error names its column in the text alone.
+    column = error.mismatch.column if error.mismatch.code != SPECTRUM_SCAN_ERROR else None
     return {
         "table_id": 0,
         "file_name": error.file_name,

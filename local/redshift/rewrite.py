@@ -14,8 +14,10 @@ from local.redshift.words import ONLY_REDSHIFT
 DATE_PART_FUNCTIONS = ("DATEADD", "DATE_ADD", "DATEDIFF", "DATE_DIFF", "DATE_TRUNC", "DATE_PART")
 RENAMED = {
     "NVL": "COALESCE",
-    "JSON_SERIALIZE": "pg_catalog.json_serialize",
-}  # the latter is a keyword since 17
+    "JSON_SERIALIZE": "pg_catalog.json_serialize",  # a keyword since 17
+    "FORMAT_TYPE": "stand_in.format_type",
+}
+CATALOG = ("PG_CLASS", "PG_NAMESPACE", "PG_ATTRIBUTE")  # with full names (catalog.sql)
 TYPES = {
     "SUPER": "jsonb",
     "VARBYTE": "bytea",
@@ -104,6 +106,8 @@ def _word(source: list[Token], at: int, names: LongNames, after: Token) -> str:
     token = source[at]
     if token.word == "SYSDATE" and not after.is_("("):
         return "sysdate()"
+    if token.word in CATALOG:
+        return f"stand_in.{token.word.lower()}"
     if after.is_("(") and token.word in RENAMED:
         return RENAMED[token.word]
     if after.is_(",") and at > 1 and source[at - 1].is_("(") and source[at - 2].word in DATE_PART_FUNCTIONS:

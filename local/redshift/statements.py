@@ -125,6 +125,11 @@ class Statements:
         self._pool.submit(self._run, statement, s3)
         return statement
 
+    def ensure_admin(self, name: str) -> None:
+        """Create the administrator of a secret, as the workgroup's AdminUsername, unless it exists."""
+        with self._admin() as admin:
+            bootstrap.ensure_user(admin, name, "SUPERUSER")
+
     def new_part(self, sql: str) -> Part:
         """Return a part with a query number of its own."""
         return Part(sql, next(self._queries))
@@ -222,6 +227,7 @@ class Statements:
             translated = translate(part.sql, self.names, in_block=in_block)
             self._remember_names()
             if translated.copy:
+                session.run("SELECT stand_in.check_assume_role()")
                 self._copy(translated.copy, part, session, s3)
             elif translated.change:
                 external.change(translated.change, session, s3(), part.query)

@@ -67,7 +67,7 @@ def test_access_is_given_after_the_load_changed_with_the_file_and_taken_back(com
     only_table(source.run())
     company.wait_until(lambda: seen(source) == ["id", "email", "born"])
     assert protected(source) == ["", "born", "email"]
-    assert seen(source, "tributary_admin") == list(COLUMNS)
+    assert seen(source, "tributary_admin_role") == list(COLUMNS)
 
     source.sql("INSERT INTO people VALUES (2, 'bob@example.com', '1991-01-01', 'US')")
     only_table(source.run())  # a swap of all rows keeps the table, and so its grants and masks
@@ -102,7 +102,7 @@ def test_access_is_given_after_the_load_changed_with_the_file_and_taken_back(com
     read(source, "none")
     only_table(source.run())
     company.wait_until(lambda: seen(source) == [])
-    assert (protected(source), seen(source, "tributary_admin")) == ([], [])
+    assert (protected(source), seen(source, "tributary_admin_role")) == ([], [])
 
 
 def test_a_call_changes_no_table_that_the_pipeline_has_not_loaded_or_does_not_own(company: Company) -> None:

@@ -60,7 +60,7 @@ def test_the_real_reason_of_a_failed_copy_is_told_without_its_value(warehouse: W
     failure = ledger.tables[0].failure
     assert failure
     assert failure.message == (
-        f"COPY of public.orders failed: code 15007, column note, type character varying, file s3://{BUCKET}/{KEY}"
+        f"COPY of public.orders failed: code 15007, column note, type unknown, file s3://{BUCKET}/{KEY}"
     )
 
 

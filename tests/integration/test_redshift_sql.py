@@ -10,6 +10,7 @@ import pytest
 
 from local.databases.postgres import Postgres
 from tests.integration.redshift_warehouse import Failed, Warehouse, serve
+from tributary.redshift import control
 
 
 @pytest.fixture(scope="module")
@@ -163,8 +164,8 @@ def test_types_are_named_as_redshift_names_them(warehouse: Warehouse) -> None:
         "g VARCHAR": ("character varying", 256, None, None),
         "h TEXT": ("character varying", 256, None, None),
         "i VARCHAR(MAX)": ("character varying", 65535, None, None),
-        "j VARBYTE": ("binary varying", 64000, None, None),
-        "k VARBYTE(20)": ("binary varying", 20, None, None),
+        "j VARBYTE": ("binary varying", None, None, None),
+        "k VARBYTE(20)": ("binary varying", None, None, None),
         "l SUPER": ("super", None, None, None),
         "m TIMESTAMP": ("timestamp without time zone", None, None, None),
         "n TIMESTAMP WITH TIME ZONE": ("timestamp with time zone", None, None, None),
@@ -177,6 +178,21 @@ def test_types_are_named_as_redshift_names_them(warehouse: Warehouse) -> None:
         "SELECT data_type, character_maximum_length, numeric_precision, numeric_scale FROM svv_columns "
         "WHERE table_schema = 'shop' AND table_name = 'types' ORDER BY ordinal_position"
     ) == list(declared.values())
+
+
+def test_the_catalog_tables_show_full_names_and_redshifts_types(warehouse: Warehouse) -> None:
+    long = "x" * 100
+    declared = {
+        "a DECIMAL(19,4)": "numeric(19,4)",
+        "b VARCHAR(20)": "character varying(20)",
+        "c VARCHAR": "character varying(256)",
+        "d VARBYTE(20)": "binary varying",
+        "e SUPER": "super",
+        "f TIMESTAMP": "timestamp without time zone",
+    }
+    warehouse.run("CREATE SCHEMA catalog", f"CREATE TABLE catalog.{long} ({', '.join(declared)})")
+    rows = warehouse.run(control.columns(["catalog"]))
+    assert [row[:4] for row in rows] == [("catalog", long, name[0], type) for name, type in declared.items()]
 
 
 def test_a_table_takes_redshifts_attributes(warehouse: Warehouse) -> None:
@@ -225,16 +241,20 @@ def test_tables_change_one_thing_at_a_time(warehouse: Warehouse) -> None:
     assert "does not exist" in warehouse.error("SELECT * FROM shop.changing")
 
 
-def test_delete_using_keeps_the_row_read_last(warehouse: Warehouse) -> None:
+def test_a_delete_by_a_subquery_keeps_the_row_read_last_and_using_takes_tables_only(
+    warehouse: Warehouse,
+) -> None:
     warehouse.run(
         'CREATE TABLE shop.x ("id" INT, "_seq" BIGINT)', "INSERT INTO shop.x VALUES (1, 1), (1, 2), (2, 3)"
     )
     warehouse.run(
-        'DELETE FROM "shop"."x" USING (SELECT "id" AS "id", MAX("_seq") AS newest FROM "shop"."x" '
-        'GROUP BY "id" HAVING COUNT(*) > 1) AS repeated WHERE "x"."id" = repeated."id" '
-        'AND "x"."_seq" < repeated.newest'
+        'DELETE FROM "shop"."x" WHERE "_seq" IN (SELECT x."_seq" FROM "shop"."x" AS x JOIN (SELECT "id", '
+        'MAX("_seq") AS newest FROM "shop"."x" GROUP BY "id") AS repeated ON x."id" = repeated."id" '
+        'WHERE x."_seq" < repeated.newest)'
     )
     assert warehouse.run("SELECT id, _seq FROM shop.x ORDER BY id") == [(1, 2), (2, 3)]
+    by_query = "DELETE FROM shop.x USING (SELECT 1 AS id) AS other WHERE x.id = other.id"
+    assert 'syntax error at or near "("' in warehouse.error(by_query)
 
 
 def test_a_late_binding_view_outlives_its_table(warehouse: Warehouse) -> None:

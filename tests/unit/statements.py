@@ -22,12 +22,13 @@ CONTROL_ROW = (
     "'changes', NULL, NULL, NULL)"
 )
 DEDUPLICATE = (
-    f'DELETE FROM {STAGING} USING (SELECT "id" AS "id", "code" AS "code", '
+    f'DELETE FROM {STAGING} WHERE "_tributary_seq" IN (SELECT staged."_tributary_seq" '
+    f'FROM {STAGING} AS staged JOIN (SELECT "id" AS "id", "code" AS "code", '
     'OCTET_LENGTH("code") AS "code__bytes", MAX("_tributary_seq") AS newest '
     f'FROM {STAGING} GROUP BY "id", "code", OCTET_LENGTH("code") HAVING COUNT(*) > 1) AS repeated '
-    f'WHERE "{NAME}"."id" = repeated."id" AND "{NAME}"."code" = repeated."code" '
-    f'AND OCTET_LENGTH("{NAME}"."code") = repeated."code__bytes" '
-    f'AND "{NAME}"."_tributary_seq" < repeated.newest'
+    'ON staged."id" = repeated."id" AND staged."code" = repeated."code" '
+    'AND OCTET_LENGTH(staged."code") = repeated."code__bytes" '
+    'WHERE staged."_tributary_seq" < repeated.newest)'
 )
 VALUES = (
     '_tributary_stage."id", _tributary_stage."code", JSON_PARSE(_tributary_stage."doc"), '

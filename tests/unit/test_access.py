@@ -30,7 +30,7 @@ PEOPLE = SourceTable(
     ),
     ("Id",),
 )
-ANALYST, ADMIN = 'ROLE "tributary_analyst"', 'ROLE "tributary_admin"'
+ANALYST, ADMIN = 'ROLE "tributary_analyst"', 'ROLE "tributary_admin_role"'
 EMAIL = "WITH (value character varying(320)) USING (CAST(SHA2(value, 256) AS character varying(320)))"
 BORN = "WITH (value date) USING (CAST(NULL AS date))"
 ROWS = """WITH ("region" character varying(8)) USING ("region" IN ('EU', 'it''s'))"""
@@ -101,14 +101,14 @@ def test_nothing_is_done_twice_and_all_of_it_for_a_column_that_was_made_anew() -
 
 
 def test_the_roles_are_made_once_and_the_one_that_loads_sees_every_row() -> None:
-    assert roles.create(iter(["tributary_analyst"])) == [
-        'CREATE ROLE "tributary_loader"',
-        'CREATE ROLE "tributary_admin"',
+    assert roles.create(["tributary_analyst"]) == [
+        'CREATE ROLE "tributary_loader_role"',
+        'CREATE ROLE "tributary_admin_role"',
     ]
     assert roles.grant("IAMR:l")[:3] == [
-        'GRANT ROLE "tributary_loader" TO "IAMR:l"',
-        'GRANT IGNORE RLS TO ROLE "tributary_loader"',
-        'GRANT IGNORE RLS TO ROLE "tributary_admin"',
+        'GRANT ROLE "tributary_loader_role" TO "IAMR:l"',
+        'GRANT IGNORE RLS TO ROLE "tributary_loader_role"',
+        'GRANT IGNORE RLS TO ROLE "tributary_admin_role"',
     ]
 
 

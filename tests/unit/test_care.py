@@ -134,7 +134,7 @@ def test_a_table_that_takes_anothers_place_is_told_the_key_that_was_told_of_that
 def test_a_table_that_takes_anothers_place_gets_every_comment_those_of_the_warehouse_too() -> None:
     stand = comments.Comments.of([("shop", "orders", None, "by hand"), ("shop", "orders", "id", "number")])
     wanted: dict[str | None, str] = {"id": "number", "code": "a code"}
-    anew = stand.missing(Target("shop", "orders"), wanted, anew=True)
+    anew = stand.missing(Target("shop", "orders"), wanted, new_table=True)
     assert anew == ((None, "by hand"), ("id", "number"), ("code", "a code"))
 
 
@@ -153,14 +153,15 @@ def test_comments_are_said_where_they_changed_and_never_taken_away() -> None:
         ]
     ]
     assert comments.existing(["shop"]) == (
-        "SELECT table_schema, table_name, CAST(NULL AS VARCHAR) AS column_name, remarks FROM svv_tables "
-        "WHERE table_schema IN ('shop') AND remarks IS NOT NULL UNION ALL "
-        "SELECT table_schema, table_name, column_name, remarks FROM svv_columns "
-        "WHERE table_schema IN ('shop') AND remarks IS NOT NULL"
+        "SELECT n.nspname, c.relname, a.attname, d.description FROM pg_description AS d "
+        "JOIN pg_class AS c ON c.oid = d.objoid JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+        "LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = d.objsubid AND a.attnum > 0 "
+        "WHERE c.relkind IN ('r', 'v') AND n.nspname IN ('shop')"
     )
     assert key_constraint.existing(["shop"]) == (
-        "SELECT table_schema, table_name, constraint_name FROM information_schema.table_constraints "
-        "WHERE table_schema IN ('shop') AND constraint_name LIKE 'tributary_key_%'"
+        "SELECT n.nspname, c.relname, k.conname FROM pg_constraint AS k "
+        "JOIN pg_class AS c ON c.oid = k.conrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+        "WHERE n.nspname IN ('shop') AND k.conname LIKE 'tributary_key_%'"
     )
 
 

@@ -131,10 +131,12 @@ def test_another_type_makes_a_new_table_that_keeps_the_rows_and_takes_the_name()
 
 def test_a_shared_table_is_made_anew_only_from_the_columns_that_the_plan_saw() -> None:
     assert publish(changed(DEEP_COPY, owner="shop", copied_form=(7, 90, 123)), NAME, control_row())[2] == (
-        "SELECT 1 / CASE WHEN COUNT(*) = 7 AND SUM(LEN(column_name) + LEN(data_type)) = 90 AND "
-        "SUM(COALESCE(numeric_precision, 0) + COALESCE(numeric_scale, 0) + "
-        "COALESCE(character_maximum_length, 0)) = 123 THEN 1 ELSE 0 END AS same_form FROM svv_columns "
-        "WHERE table_schema = 'shop' AND table_name = 'orders'"
+        "SELECT 1 / CASE WHEN COUNT(*) = 7 "
+        "AND SUM(LENGTH(a.attname) + LENGTH(format_type(a.atttypid, a.atttypmod))) = 90 "
+        "AND SUM(a.atttypmod) = 123 THEN 1 ELSE 0 END AS same_form "
+        "FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+        "JOIN pg_attribute AS a ON a.attrelid = c.oid "
+        "WHERE n.nspname = 'shop' AND c.relname = 'orders' AND a.attnum > 0 AND NOT a.attisdropped"
     )
 
 
@@ -263,7 +265,7 @@ def test_a_replay_asks_for_the_runs_that_changed_a_table() -> None:
 def test_keys_that_stand_there_more_than_once_are_replaced_not_merged() -> None:
     assert publish(orders(repeated_keys=True), NAME, control_row())[1:4] == [
         DEDUPLICATE,
-        f'DELETE FROM "shop"."orders" USING {STAGING} AS _tributary_stage WHERE {SAME_KEY}',
+        f'DELETE FROM "shop"."orders" USING {STAGING} WHERE {SAME_AS_STAGED}',
         INSERT,
     ]
 
@@ -287,10 +289,10 @@ def test_a_historys_staged_rows_get_their_digest_and_the_instant_they_hold_from(
         '"source_system" VARCHAR(50), "load_timestamp" TIMESTAMP, "run_id" VARCHAR(15), '
         '"valid_from" TIMESTAMP, "valid_to" TIMESTAMP, "is_current" BOOLEAN, "row_digest" VARCHAR(32))'
     )
-    assert statements[2].endswith(
-        '"_tributary_seq" BIGINT, "_tributary_digest" VARCHAR(65535), "_tributary_from" TIMESTAMP)'
-    )
+    assert statements[2].endswith('"at" TIMESTAMPTZ, "_tributary_seq" BIGINT)')  # the columns of the chunks
     assert statements[4:] == [
+        f'ALTER TABLE {STAGING} ADD COLUMN "_tributary_digest" VARCHAR(65535)',
+        f'ALTER TABLE {STAGING} ADD COLUMN "_tributary_from" TIMESTAMP',
         (
             f'UPDATE {STAGING} SET "_tributary_digest" = MD5('
             "COALESCE(MD5('at=' || "
@@ -357,28 +359,28 @@ def test_history_opens_a_version_where_the_digest_differs_and_closes_the_one_bef
     assert publish(HISTORY, NAME, control_row(mode="history")) == [
         FENCE,
         (
-            f'DELETE FROM {STAGING} USING (SELECT "_tributary_seq" AS place, "_tributary_from" AS since, '
+            f'DELETE FROM {STAGING} WHERE "_tributary_seq" IN (SELECT place FROM '
+            '(SELECT "_tributary_seq" AS place, "_tributary_from" AS since, '
             f'MIN("_tributary_from") OVER (PARTITION BY {KEYS} ORDER BY "_tributary_seq" '
             f"ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS later FROM {STAGING}) AS followed "
-            f'WHERE "{NAME}"."_tributary_seq" = followed.place AND followed.since >= followed.later'
+            "WHERE followed.since >= followed.later)"
         ),
         (
-            f'DELETE FROM {STAGING} USING (SELECT "_tributary_seq" AS place, "_tributary_digest" AS digest, '
+            f'DELETE FROM {STAGING} WHERE "_tributary_seq" IN (SELECT place FROM '
+            '(SELECT "_tributary_seq" AS place, "_tributary_digest" AS digest, '
             f'LAG("_tributary_digest") OVER (PARTITION BY {KEYS} ORDER BY "_tributary_seq") AS before '
-            f'FROM {STAGING}) AS followed WHERE "{NAME}"."_tributary_seq" = followed.place '
-            "AND followed.digest = followed.before"
+            f"FROM {STAGING}) AS followed WHERE followed.digest = followed.before)"
         ),
         (
-            f'DELETE FROM {STAGING} USING "shop"."orders", (SELECT MIN("_tributary_seq") AS place '
-            f"FROM {STAGING} GROUP BY {KEYS}) AS first_read "
-            f'WHERE "{NAME}"."_tributary_seq" = first_read.place '
+            f'DELETE FROM {STAGING} USING "shop"."orders" WHERE "{NAME}"."_tributary_seq" IN '
+            f'(SELECT MIN("_tributary_seq") FROM {STAGING} GROUP BY {KEYS}) '
             f"AND {SAME_AS_STAGED} "
             'AND "orders"."is_current" = TRUE '
             f'AND "orders"."row_digest" = "{NAME}"."_tributary_digest"'
         ),
         (
-            f'DELETE FROM "shop"."orders" USING {OPENED} WHERE {SAME_AS_OPENED} '
-            'AND "orders"."valid_from" >= opened.since'
+            f'DELETE FROM "shop"."orders" USING {STAGING} WHERE {SAME_AS_STAGED} '
+            f'AND "orders"."valid_from" >= "{NAME}"."_tributary_from"'
         ),
         (
             f'UPDATE "shop"."orders" SET "valid_to" = opened.since, "is_current" = FALSE FROM {OPENED} '
@@ -435,13 +437,19 @@ def test_a_merge_too_long_for_the_data_api_becomes_delete_and_insert() -> None:
         "INSERT",
     ]
     assert all(len(sql.encode()) < 100_000 for sql in statements)
-    assert (
-        statements[2] == f'DELETE FROM "shop"."orders" USING {STAGING} AS _tributary_stage WHERE {SAME_KEY}'
-    )
+    assert statements[2] == f'DELETE FROM "shop"."orders" USING {STAGING} WHERE {SAME_AS_STAGED}'
 
 
 def test_a_table_without_news_only_records_its_run() -> None:
     assert commit_only([control_row()]) == [FENCE, CONTROL_ROW]
+
+
+def test_control_rows_of_unchanged_tables_are_as_many_as_one_statement_holds() -> None:
+    rows = [control_row(table=f"public.t{number}", unread_columns="x" * 30_000) for number in range(9)]
+    assert control.fitting(rows) == 3
+    assert len(control.commit(rows[:3]).encode()) <= 95_000
+    assert control.fitting([control_row(unread_columns="x" * 99_000)]) == 1
+    assert control.fitting([control_row()] * 100) == 100
 
 
 def test_raising_the_fence_twice_leaves_one_row() -> None:
@@ -490,7 +498,7 @@ def test_a_control_table_of_an_earlier_version_gets_the_columns_that_it_lacks() 
 
 def test_what_is_asked_beside_the_batches_of_tables() -> None:
     assert [
-        control.find_user("IAMR:l"),
+        control.find_users(["IAMR:l", "other"]),
         control.create_user("IAMR:l"),
         control.create_schema("shop"),
         control.staging_tables(),
@@ -498,17 +506,20 @@ def test_what_is_asked_beside_the_batches_of_tables() -> None:
         control.load_error(7),
         *drop([NAME]),
     ] == [
-        "SELECT usename FROM pg_user WHERE usename = 'IAMR:l'",
+        "SELECT usename FROM pg_user WHERE usename IN ('IAMR:l', 'other')",
         'CREATE USER "IAMR:l" PASSWORD DISABLE',
         'CREATE SCHEMA IF NOT EXISTS "shop"',
-        "SELECT table_name FROM svv_tables WHERE table_schema = 'etl_staging'",
+        (
+            "SELECT c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+            "WHERE c.relkind = 'r' AND n.nspname = 'etl_staging' ORDER BY c.relname"
+        ),
         (
             "SELECT COUNT(*) FROM public.etl_control WHERE source_name = 'shop' "
             "AND table_name = 'public.orders' AND run_id = '20261123_233901'"
         ),
         (
-            "SELECT error_code, column_name, column_type, file_name FROM sys_load_error_detail "
-            "WHERE query_id = 7 ORDER BY start_time DESC LIMIT 1"
+            "SELECT error_code, column_name, column_type, file_name, error_message "
+            "FROM sys_load_error_detail WHERE query_id = 7 ORDER BY start_time DESC LIMIT 1"
         ),
         f"DROP TABLE IF EXISTS {STAGING}",
     ]
@@ -522,9 +533,11 @@ def test_plan_asks_for_the_newest_control_row_of_each_table_and_for_columns() ->
         "WHERE source_name = 'shop') AS runs WHERE newest = 1"
     )
     assert control.columns(["shop", "company"]) == (
-        "SELECT table_schema, table_name, column_name, data_type, numeric_precision, numeric_scale, "
-        "character_maximum_length FROM svv_columns WHERE table_schema IN ('shop', 'company') "
-        "ORDER BY table_schema, table_name, ordinal_position"
+        "SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.atttypmod "
+        "FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+        "JOIN pg_attribute AS a ON a.attrelid = c.oid WHERE c.relkind IN ('r', 'v') AND a.attnum > 0 "
+        "AND NOT a.attisdropped AND n.nspname IN ('shop', 'company') "
+        "ORDER BY n.nspname, c.relname, a.attnum"
     )
 
 

@@ -24,6 +24,7 @@ from tributary.redshift import (
     publish,
     replay_image,
     roles,
+    takeover,
 )
 from tributary.redshift.stage import drop, stage
 from tributary.redshift.text_sizes import with_sizes
@@ -78,8 +79,10 @@ PLANS = {
 
 
 LACKING = [  # what Redshift has (r_GRANT, r_ALTER_TABLE) and this grammar of it does not know
-    'GRANT IGNORE RLS TO ROLE "tributary_loader"',
-    'GRANT IGNORE RLS TO ROLE "tributary_admin"',
+    'GRANT IGNORE RLS TO ROLE "tributary_loader_role"',
+    'GRANT IGNORE RLS TO ROLE "tributary_admin_role"',
+    "REVOKE ASSUMEROLE ON ALL FROM PUBLIC FOR ALL",
+    "GRANT ASSUMEROLE ON 'arn:aws:iam::123456789012:role/copy' TO \"IAMR:loader\" FOR COPY",
     'ALTER TABLE "shop"."people" ROW LEVEL SECURITY ON',
 ]
 
@@ -105,7 +108,7 @@ def replayed() -> Iterator[str]:
 
 def around() -> Iterator[str]:
     """Return the statements beside the tables' own batches."""
-    yield from (control.find_user("IAMR:loader"), control.create_user("IAMR:loader"))
+    yield from (control.find_users(["IAMR:loader", "dba"]), control.create_user("IAMR:loader"))
     yield from (*control.create(), *control.grant("IAMR:loader", "dev"))
     older = [*control.TABLES, *(view.name for view in VIEWS)]
     yield from control.upgrade({name: ["source_name"] for name in older})
@@ -123,6 +126,13 @@ def around() -> Iterator[str]:
     yield from (control.raise_fence("shop", 3, "20261123_233901"), control.load_error(7))
     yield from (comments.existing(["shop", "company"]), key_constraint.existing(["shop"]))
     yield from (roles.existing(), *roles.create([]), *roles.grant("IAMR:loader"))
+    yield from roles.rename(["tributary_loader", "tributary_admin"])
+    yield from roles.reserve_copy_role("arn:aws:iam::123456789012:role/copy", "IAMR:loader")
+    yield control.highest_generation("shop")
+    yield from (takeover.loaders(), takeover.owned_tables(["IAMR:old"]), takeover.owned_schemas(["IAMR:old"]))
+    yield takeover.loaded_tables(["shop", "crm"])
+    tables = [("shop", "orders")]
+    yield from takeover.change_owner(tables, [("shop",)], known={"shop.orders"}, sources=[], loader="IAMR:l")
     yield from (
         access.create(),
         access.columns([WANTED], "IAMR:loader"),
@@ -176,6 +186,15 @@ def test_every_statement_of_a_replay_is_redshifts() -> None:
 
 def test_every_other_statement_is_redshifts() -> None:
     assert [sql for sql in (*around(), *shown()) if fault(sql)] == LACKING
+
+
+def test_no_statement_reads_a_view_that_a_dropped_table_or_a_broken_external_schema_makes_fail() -> None:
+    """SVV_COLUMNS and SVV_TABLES are not transactional (metabase#65546) and join external schemas."""
+    views = ("svv_columns", "svv_tables", "information_schema")
+    loads = [sql for plan in PLANS.values() for sql in statements(plan)]
+    assert [
+        sql for sql in (*loads, *replayed(), *around()) if any(view in sql.lower() for view in views)
+    ] == []
 
 
 def test_partitions_are_beyond_this_grammar_even_in_amazons_own_example() -> None:

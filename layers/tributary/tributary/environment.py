@@ -196,6 +196,13 @@ class WarehouseEnvironment(AccessEnvironment):
 
     raw_schema: str | None = None  # of the raw layer's external tables; None for no such tables
     copy_role_arn: str  # the role by which the warehouse reads the raw layer
+    workgroup_arn: str | None = None  # of the stack's own workgroup; None if others use the warehouse too
+    sources_dir: Path = Path("/opt")  # the folder of the source files
+
+    @property
+    def source_names(self) -> list[str]:
+        """Return the names of the stack's sources: those of their files."""
+        return sorted(path.stem for path in self.sources_dir.glob("*.yaml"))
 
 
 class UsageLimitEnvironment(Environment):

@@ -8,7 +8,7 @@ a lost ledger, or two Loads at once, change nothing in the warehouse.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -28,6 +28,7 @@ from tributary.storage.bucket import body, parse
 
 IN_FLIGHT_AT_MOST = 8  # batches of one run that are under way in the warehouse
 EXTERNAL_TABLES_AT_MOST_S = 90.0  # of the same call, after everything is loaded
+LONG_POLL_S = 1  # for one batch, if the last poll showed no progress
 PAUSES_S = (0.03, 0.1)  # between two polls: after progress, and at most
 READERS = 16
 
@@ -53,10 +54,10 @@ def load_run(run: RunLoad, failed_items: Mapping[int, str]) -> LoadProgress:
     ledger, etag = _open(run, key, failed_items)
     began = time.monotonic()
     pace = CallPace(began, max(0.0, time.time() - (ledger.opened_at or time.time())))
-    pause_s = PAUSES_S[0]
+    pause_s, idle_polls = PAUSES_S[0], 0
     while not _ended(ledger):
         late = pace.is_over(time.monotonic())
-        tables = _advance(run, ledger.tables)
+        tables = _advance(run, ledger.tables, wait_s=idle_polls and LONG_POLL_S)
         progress = tables != ledger.tables
         if progress or late:
             idle_calls = 0 if progress else ledger.idle_calls + 1
@@ -65,6 +66,7 @@ def load_run(run: RunLoad, failed_items: Mapping[int, str]) -> LoadProgress:
             if written is None:
                 return LoadProgress(done=False, wait_s=1)  # another Load works on the same run
             ledger, etag = advanced, written
+        idle_polls = 0 if progress else idle_polls + 1
         if progress:
             pace.made_progress(time.monotonic())
             pause_s = PAUSES_S[0]
@@ -119,9 +121,15 @@ def _first_entry(
     return load.model_copy(update={"rows": result.rows, "unchanged": unchanged})
 
 
-def _advance(run: RunLoad, tables: Iterable[TableLoad]) -> tuple[TableLoad, ...]:
-    """Poll the batches that are under way, then submit the next ones."""
+def _advance(run: RunLoad, tables: Sequence[TableLoad], *, wait_s: int) -> tuple[TableLoad, ...]:
+    """Poll the batches that are under way, then submit the next ones.
+
+    The first batch is waited for up to `wait_s`: each poll is a call of a quota that all runs share.
+    """
     states: dict[str, StatementState] = {}  # unchanged tables share a statement: it is described once
+    first = next((load.statement for load in tables if load.phase in IN_FLIGHT and load.statement), None)
+    if first and wait_s:
+        states[first] = run.warehouse.state(first, wait_s=wait_s)
     polled = [_poll(run, table, states) for table in tables]
     statements = {table.statement for table in polled if table.phase in IN_FLIGHT}
     return submit(run, polled, IN_FLIGHT_AT_MOST - len(statements))

@@ -10,7 +10,7 @@ from tributary.loading.submission import creates_target
 from tributary.model.ledger import TableLoad
 from tributary.observability import logger
 from tributary.redshift import control, maintenance
-from tributary.redshift.data_api import StatementState
+from tributary.redshift.data_api import StatementState, column_of_scan_error
 from tributary.redshift.publish import fenced_at
 from tributary.redshift.widen import SAME_SIZE
 
@@ -153,5 +153,6 @@ def _copy_reason(run: RunLoad, state: StatementState) -> str:
         return state.reason
     if not rows:
         return state.reason
-    code, column, type_name, file = ((value or "?").strip() for value in rows[0])
-    return f"code {code}, column {column}, type {type_name}, file {file}"
+    code, column, type_name, file, message = ((value or "").strip() for value in rows[0])
+    column = column or column_of_scan_error(message) or "unknown"
+    return f"code {code}, column {column}, type {type_name or 'unknown'}, file {file or 'unknown'}"

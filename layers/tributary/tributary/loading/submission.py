@@ -39,9 +39,12 @@ def _unchanged_batches(tables: list[TableLoad]) -> list[list[TableLoad]]:
 
 
 def _submit_unchanged(run: RunLoad, batch: list[TableLoad]) -> list[TableLoad]:
-    statements = commit_only([control_row(run, load) for load in batch])
-    identifier = run.warehouse.submit(statements, run.statement_name(batch[0], "unchanged"))
-    return [load.model_copy(update={"phase": "publishing", "statement": identifier}) for load in batch]
+    """Submit the control rows that one statement can hold; the tables of the others stay due."""
+    rows = [control_row(run, load) for load in batch]
+    rows = rows[: control.fitting(rows)]
+    identifier = run.warehouse.submit(commit_only(rows), run.statement_name(batch[0], "unchanged"))
+    sent = {"phase": "publishing", "statement": identifier}
+    return [load.model_copy(update=sent) for load in batch[: len(rows)]]
 
 
 def _submit_table(run: RunLoad, batch: list[TableLoad]) -> list[TableLoad]:

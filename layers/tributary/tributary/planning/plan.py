@@ -25,7 +25,12 @@ from tributary.planning.access import access
 from tributary.planning.run_request import RunRequest
 from tributary.planning.survey import Survey, Surveyed
 from tributary.planning.table_plan import MAY_VANISH, percentage
-from tributary.planning.warehouse_state import WarehouseState, fence_off, read_warehouse_state
+from tributary.planning.warehouse_state import (
+    WarehouseState,
+    fence_off,
+    first_generation,
+    read_warehouse_state,
+)
 from tributary.redshift.data_api import Warehouse
 from tributary.storage import committed_watermarks, lease, object_keys, source_health
 from tributary.storage.bucket import Bucket, body
@@ -68,7 +73,13 @@ def plan_run(request: RunRequest, context: PlanContext) -> PlanOutcome:
     """
     source = loader.find(context.sources, request.source, secret_prefix=context.secret_prefix)
     backfill.check_request(request.read_request, request.tables, full_refresh=request.full_refresh)
-    held = lease.acquire(context.bucket, source.name, request.execution_arn, is_running=context.is_running)
+    held = lease.acquire(
+        context.bucket,
+        source.name,
+        request.execution_arn,
+        is_running=context.is_running,
+        first_generation=lambda: first_generation(context.warehouse, source.name),
+    )
     if held is None:
         return PlanOutcome(None)
     logger.append_keys(run_id=held.run_id)

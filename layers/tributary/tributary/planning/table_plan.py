@@ -226,8 +226,10 @@ class TablePlanner:
     def _design(self, decision: Decision) -> TableDesign:
         spec, target = decision.spec, decision.target
         texts = {} if target.shared else spec.comments  # no source comments a table of several
-        comments = self.state.comments.missing(target, texts, anew=bool(decision.deep_copy))
-        of_copy = self.state.comments.missing(target, texts, anew=True) if decision.existing_texts else ()
+        comments = self.state.comments.missing(target, texts, new_table=bool(decision.deep_copy))
+        of_copy = (
+            self.state.comments.missing(target, texts, new_table=True) if decision.existing_texts else ()
+        )
         return TableDesign(
             distkey=spec.distkey,
             sortkey=spec.sortkey,

@@ -17,7 +17,7 @@ from tributary.redshift.comments import Comments
 from tributary.redshift.data_api import Row, Warehouse
 from tributary.redshift.stage import drop
 
-WORDS = {  # SVV_COLUMNS' words for the types whose changes are recognized without doubt
+WORDS = {  # format_type's words for the types whose changes are recognized without doubt
     "smallint": "SMALLINT",
     "integer": "INTEGER",
     "bigint": "BIGINT",
@@ -30,6 +30,7 @@ WORDS = {  # SVV_COLUMNS' words for the types whose changes are recognized witho
     "super": "SUPER",
 }
 VARBYTES = {"64000": "VARBYTE", "16777216": "VARBYTE(16777216)"}  # those that Tributary creates
+SIZED = re.compile(r"([a-z ]+)\((\d+(?:,\d+)?)\)")
 
 SCHEMAS_AT_ONCE = 30  # created by one batch
 
@@ -39,9 +40,9 @@ class WarehouseState:
     """What the warehouse has of a source. Keys are `(schema, table)`, unless stated otherwise."""
 
     tables: Mapping[str, CommittedLoad] = field(default_factory=dict)  # by source name
-    # Column -> type, in the words of `types.warehouse`; a type without one has SVV_COLUMNS' own word.
+    # Column -> type, in the words of `types.warehouse`; a type without one has format_type's own.
     columns: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
-    # Number of columns, and sums over their names and types, and over their sizes.
+    # Number of columns, and sums over the lengths of their names and types, and over their type modifiers.
     forms: Mapping[tuple[str, str], tuple[int, int, int]] = field(default_factory=dict)
     comments: Comments = field(default_factory=Comments)
     unique: Mapping[tuple[str, str], str] = field(default_factory=dict)  # names of our own constraints
@@ -118,6 +119,16 @@ def read_warehouse_state(
     )
 
 
+def first_generation(warehouse: Warehouse, source: str) -> int:
+    """Return the generation for a source without a lease: higher than all that the warehouse has seen.
+
+    A new bucket on a kept warehouse has no lease: a lower generation would be fenced for ever, and
+    older control rows would win over its own.
+    """
+    [[[highest]]] = warehouse.run([control.highest_generation(source)], f"tributary/{source}/generation")
+    return int(highest or 0) + 1
+
+
 def fence_off(warehouse: Warehouse, source: str, generation: int, run_id: str) -> None:
     """Make sure that an older run, though still active, can publish nothing more.
 
@@ -148,27 +159,28 @@ def _loaded(rows: Sequence[Row]) -> dict[str, CommittedLoad]:
 
 def _columns(rows: Sequence[Row]) -> dict[tuple[str, str], dict[str, str]]:
     columns: dict[tuple[str, str], dict[str, str]] = {}
-    for schema, table, column, word, *sizes in rows:
-        columns.setdefault((str(schema), str(table)), {})[str(column)] = _type(str(word), *sizes)
+    for schema, table, column, type_name, _ in rows:
+        columns.setdefault((str(schema), str(table)), {})[str(column)] = _type(str(type_name))
     return columns
 
 
 def _forms(rows: Sequence[Row]) -> dict[tuple[str, str], tuple[int, int, int]]:
     forms: dict[tuple[str, str], tuple[int, int, int]] = {}
-    for schema, table, column, word, *sizes in rows:
-        count, words, size = forms.get((str(schema), str(table)), (0, 0, 0))
-        words, size = words + len(str(column)) + len(str(word)), size + sum(int(one or 0) for one in sizes)
-        forms[str(schema), str(table)] = (count + 1, words, size)
+    for schema, table, column, type_name, modifier in rows:
+        count, lengths, modifiers = forms.get((str(schema), str(table)), (0, 0, 0))
+        lengths += len(str(column)) + len(str(type_name))
+        forms[str(schema), str(table)] = (count + 1, lengths, modifiers + int(modifier or 0))
     return forms
 
 
-def _type(word: str, precision: str | None, scale: str | None, size_bytes: str | None) -> str:
-    if word == "numeric":
-        return f"DECIMAL({precision},{scale})"
-    if word == "character varying" and size_bytes:
-        return f"VARCHAR({size_bytes})"
-    if word == "character" and size_bytes:  # never ours, but a deep copy needs the size
-        return f"character({size_bytes})"
-    if word == "binary varying":
-        return VARBYTES.get(str(size_bytes), word)
-    return WORDS.get(word, word)
+def _type(name: str) -> str:
+    """Return a type as `types.warehouse` words it, from format_type's text: `character varying(20)`."""
+    match = SIZED.fullmatch(name)
+    word, size = (match[1], match[2]) if match else (name, "")
+    if word == "numeric" and size:
+        return f"DECIMAL({size})"
+    if word == "character varying" and size:
+        return f"VARCHAR({size})"
+    if word == "binary varying":  # the size may be missing: see `table_design.declaration`
+        return VARBYTES.get(size, word)
+    return WORDS.get(word, name)

@@ -16,11 +16,14 @@ import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from tributary.errors import LoadFailed
 from tributary.model.plan import Access, TableAccess
+from tributary.observability import logger
 from tributary.redshift.data_api import Row, Warehouse
 from tributary.redshift.roles import ADMIN, ANALYST
 from tributary.redshift.sql import ACCESS, CONTROL, comma, literal, quote
 
+NAME = "tributary/access"  # of its statements
 TABLES_AT_ONCE = 40  # in one query
 STATEMENTS_AT_MOST = 40  # in a batch
 
@@ -46,28 +49,46 @@ def apply(warehouse: Warehouse, tables: Sequence[TableAccess], *, owner: str) ->
     """Give each table its access if it has a different one; return how many tables changed.
 
     Tables that `owner`, the pipeline's database user, does not own, or has never loaded, are left alone:
-    the list comes from a caller that has no rights of its own in the warehouse. Repeatable. Raises
-    LoadFailed if the caller is not an administrator, or Redshift refuses a statement.
+    the list comes from a caller that has no rights of its own in the warehouse. Repeatable. A table that
+    fails does not stop the others; raises LoadFailed at the end, which names each of them, and at once if
+    the caller is not an administrator.
     """
-    name, changed = "tributary/access", 0
+    failures: list[str] = []
+    changed = 0
     for first in range(0, len(tables), TABLES_AT_ONCE):
-        some = tables[first : first + TABLES_AT_ONCE]
-        rows, targets, stored, masks, policies = warehouse.run(
-            [columns(some, owner), loaded(some), applied(), *existing_policies()], name
+        changed += _apply_some(warehouse, tables[first : first + TABLES_AT_ONCE], owner, failures)
+    if failures:
+        raise LoadFailed(
+            f"access was not applied to {len(failures)} of {len(tables)} tables: {'; '.join(failures)}"
         )
-        own = {str(target) for (target,) in targets}
-        catalog = {key: table for key, table in _catalog(rows).items() if ".".join(key) in own}
-        records = _applied(stored)
-        existing = {str(row[0]) for row in [*masks, *policies]}
-        for table in some:
-            current = catalog.get((table.schema_name, table.table_name))
-            before = records.get((table.schema_name, table.table_name))
-            if current and (before is None or before.digest != digest(table, current)):
-                steps = statements(table, current, before, existing)
-                for at in range(0, len(steps), STATEMENTS_AT_MOST):
-                    warehouse.run(steps[at : at + STATEMENTS_AT_MOST], name)
-                existing |= {policy for _, policy, _ in _policies(table, current)}
-                changed += 1
+    return changed
+
+
+def _apply_some(warehouse: Warehouse, tables: Sequence[TableAccess], owner: str, failures: list[str]) -> int:
+    rows, targets, stored, masks, policies = warehouse.run(
+        [columns(tables, owner), loaded(tables), applied(), *existing_policies()], NAME
+    )
+    own = {str(target) for (target,) in targets}
+    catalog = {key: table for key, table in _catalog(rows).items() if ".".join(key) in own}
+    records = _applied(stored)
+    existing = {str(row[0]) for row in [*masks, *policies]}
+    changed = 0
+    for table in tables:
+        current = catalog.get((table.schema_name, table.table_name))
+        before = records.get((table.schema_name, table.table_name))
+        if current is None or (before and before.digest == digest(table, current)):
+            continue
+        try:
+            steps = statements(table, current, before, existing)
+            for at in range(0, len(steps), STATEMENTS_AT_MOST):
+                warehouse.run(steps[at : at + STATEMENTS_AT_MOST], NAME)
+        except (LoadFailed, KeyError) as error:  # KeyError: a column of `rows` does not exist any more
+            reason = str(error) if isinstance(error, LoadFailed) else "a column does not exist"
+            failures.append(f"{table.schema_name}.{table.table_name}: {reason}")
+            logger.error("access not applied", extra={"table": failures[-1]})
+            continue
+        existing |= {policy for _, policy, _ in _policies(table, current)}
+        changed += 1
     return changed
 
 

@@ -3,29 +3,55 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection, Sequence
 
+from tributary.errors import LoadFailed
 from tributary.redshift import access, control, external_tables, roles
 from tributary.redshift.data_api import Warehouse
+from tributary.redshift.takeover import take_over
 
 
-def bootstrap(warehouse: Warehouse, *, loader: str, database: str) -> None:
+def bootstrap(warehouse: Warehouse, *, loader: str, database: str, sources: Sequence[str] = ()) -> None:
     """Create the pipeline's database user, the control tables, the roles and the grants if missing.
 
-    Upgrades an older version's tables and keeps their rows. Raises LoadFailed if the caller is not an
-    administrator of the warehouse.
+    Upgrades an older version's tables and keeps their rows. Tables that a deleted stack has loaded from
+    the sources (by name) become this stack's. Raises LoadFailed if the caller is not an
+    administrator of the warehouse, or a user has the name of one of our roles.
     """
     name = "tributary/bootstrap"
-    users, columns, existing_roles = warehouse.run(
-        [control.find_user(loader), control.columns(["public"]), roles.existing()], name
+    user_rows, columns, role_rows = warehouse.run(
+        [control.find_users([loader, *roles.ROLES]), control.columns(["public"]), roles.existing()], name
     )
+    users = {str(user) for (user,) in user_rows}
+    existing_roles = {str(role) for (role,) in role_rows}
+    _refuse_user_of_a_roles_name(users | {loader})
     existing: defaultdict[str, list[str]] = defaultdict(list)
     for schema, table, column, *_ in columns:
         existing[f"{schema}.{table}"].append(str(column))
-    user = [] if users else [control.create_user(loader)]
+    renamed = roles.rename(existing_roles)  # first: an old role may have the name of the user to create
+    user = [] if loader in users else [control.create_user(loader)]
     tables = [*control.upgrade(existing), *control.create()]
-    warehouse.run([*user, *tables, *control.grant(loader, database)], name)
-    missing_roles = roles.create(str(role[0]) for role in existing_roles)
-    warehouse.run([*missing_roles, *roles.grant(loader), access.create()], name)
+    warehouse.run([*renamed, *user, *tables, *control.grant(loader, database)], name)
+    warehouse.run([*roles.create(existing_roles), *roles.grant(loader), access.create()], name)
+    take_over(warehouse, loader=loader, sources=sources)
+
+
+def reserve_copy_role(warehouse: Warehouse, *, copy_role: str, loader: str) -> None:
+    """Let no database user but the loader COPY by the stack's IAM role; for a warehouse of the stack's own.
+
+    In a warehouse that others use too, this would stop their COPYs. Repeatable.
+    """
+    for statement in roles.reserve_copy_role(copy_role, loader):
+        warehouse.run_alone(statement, "tributary/copy-role", wait_s=120)
+
+
+def _refuse_user_of_a_roles_name(users: Collection[str]) -> None:
+    for role in roles.ROLES:
+        if role in users:
+            raise LoadFailed(
+                f'Tributary needs a role "{role}" in the warehouse, and a user has that name, which Redshift '
+                "does not allow; rename the user (ALTER USER ... RENAME TO ...) and deploy again"
+            )
 
 
 def show_raw_layer(warehouse: Warehouse, *, schema: str, role: str, loader: str) -> None:

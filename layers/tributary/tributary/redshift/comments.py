@@ -30,17 +30,19 @@ class Comments:
         return cls(by_table)
 
     def missing(
-        self, target: Target, texts: CommentTexts, *, anew: bool = False
+        self, target: Target, texts: CommentTexts, *, new_table: bool = False
     ) -> tuple[tuple[str | None, str], ...]:
         """Return the source's comments (`texts`) that the warehouse's table lacks.
 
-        `anew`: a new table replaces it, so it needs all comments, those written in the warehouse too.
+        `new_table`: a new table replaces it, so it needs all comments, those written in the warehouse too.
         """
         present = self.by_table.get((target.schema, target.table), {})
-        wanted = {**present, **texts} if anew else texts
+        wanted = {**present, **texts} if new_table else texts
         short = {column: shortened(text) for column, text in wanted.items()}
         return tuple(
-            (column, text) for column, text in short.items() if text and (anew or present.get(column) != text)
+            (column, text)
+            for column, text in short.items()
+            if text and (new_table or present.get(column) != text)
         )
 
 
@@ -50,12 +52,15 @@ def shortened(text: str) -> str:
 
 
 def existing(schemas: Sequence[str]) -> str:
-    """Return the query for the comments in the schemas (SVV_TABLES, SVV_COLUMNS)."""
-    condition = f"table_schema IN ({comma(map(literal, schemas))}) AND remarks IS NOT NULL"
+    """Return the query for the comments in the schemas (PG_DESCRIPTION, as r_COMMENT says).
+
+    The column is NULL for a table's own comment, whose objsubid is 0.
+    """
     return (
-        "SELECT table_schema, table_name, CAST(NULL AS VARCHAR) AS column_name, remarks "
-        f"FROM svv_tables WHERE {condition} "
-        f"UNION ALL SELECT table_schema, table_name, column_name, remarks FROM svv_columns WHERE {condition}"
+        "SELECT n.nspname, c.relname, a.attname, d.description FROM pg_description AS d "
+        "JOIN pg_class AS c ON c.oid = d.objoid JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+        "LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = d.objsubid AND a.attnum > 0 "
+        f"WHERE c.relkind IN ('r', 'v') AND n.nspname IN ({comma(map(literal, schemas))})"
     )
 
 

@@ -8,7 +8,7 @@ updates it, so tables that load at the same time cannot deadlock or conflict (er
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tributary import __version__
@@ -128,9 +128,9 @@ def upgrade(existing: Mapping[str, Sequence[str]]) -> list[str]:
     return [*dropped, *added]
 
 
-def find_user(loader: str) -> str:
-    """Return the query for the database user of that name (PG_USER)."""
-    return f"SELECT usename FROM pg_user WHERE usename = {literal(loader)}"
+def find_users(names: Iterable[str]) -> str:
+    """Return the query for the database users of these names (PG_USER)."""
+    return f"SELECT usename FROM pg_user WHERE usename IN ({comma(map(literal, names))})"
 
 
 def create_user(loader: str) -> str:
@@ -165,6 +165,15 @@ def fence(source: str, generation: int) -> str:
     )
 
 
+def highest_generation(source: str) -> str:
+    """Return the query for the highest generation of the source that the warehouse has seen, 0 for none."""
+    conditions = f"WHERE source_name = {literal(source)}"
+    return (
+        f"SELECT COALESCE(MAX(generation), 0) FROM (SELECT generation FROM {CONTROL} {conditions} "
+        f"UNION ALL SELECT generation FROM {FENCE} {conditions}) AS seen"
+    )
+
+
 def raise_fence(source: str, generation: int, run_id: str) -> str:
     """Return the statement that makes every publish of a lower generation fail; repeatable."""
     return (
@@ -179,6 +188,16 @@ def commit(rows: Sequence[ControlRow]) -> str:
     """Return the INSERT of the control rows: the last statement of a publish."""
     values = comma(map(_values, rows))
     return f"INSERT INTO {CONTROL} ({comma(TABLES[CONTROL])}) VALUES {values}"
+
+
+def fitting(rows: Sequence[ControlRow]) -> int:
+    """Return how many of the rows one INSERT can hold, 1 at least: the Data API limits its size."""
+    size_bytes = len(commit(()).encode())
+    for place, row in enumerate(rows):
+        size_bytes += len(f", {_values(row)}".encode())
+        if size_bytes > STATEMENT_BYTES_AT_MOST:
+            return max(place, 1)
+    return len(rows)
 
 
 def _values(row: ControlRow) -> str:
@@ -259,23 +278,34 @@ def runs_with_chunks(source: str, table: str, since: str) -> str:
 
 
 def columns(schemas: Sequence[str]) -> str:
-    """Return the query for the columns of all tables in the schemas (SVV_COLUMNS)."""
+    """Return the query for the columns of all tables and views in the schemas.
+
+    From pg_attribute: SVV_COLUMNS, SVV_TABLES and information_schema fail while others drop
+    tables, or when any external schema of the database is broken.
+    """
     return (
-        "SELECT table_schema, table_name, column_name, data_type, numeric_precision, numeric_scale, "
-        "character_maximum_length "
-        f"FROM svv_columns WHERE table_schema IN ({comma(map(literal, schemas))}) "
-        "ORDER BY table_schema, table_name, ordinal_position"
+        "SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.atttypmod "
+        "FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+        "JOIN pg_attribute AS a ON a.attrelid = c.oid WHERE c.relkind IN ('r', 'v') AND a.attnum > 0 "
+        f"AND NOT a.attisdropped AND n.nspname IN ({comma(map(literal, schemas))}) "
+        "ORDER BY n.nspname, c.relname, a.attnum"
     )
 
 
 def staging_tables() -> str:
-    """Return the query for the existing staging tables (SVV_TABLES)."""
-    return f"SELECT table_name FROM svv_tables WHERE table_schema = {literal(STAGING_SCHEMA)}"
+    """Return the query for the existing staging tables."""
+    return (
+        "SELECT c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+        f"WHERE c.relkind = 'r' AND n.nspname = {literal(STAGING_SCHEMA)} ORDER BY c.relname"
+    )
 
 
 def load_error(query: int) -> str:
-    """Return the query for the error of a failed COPY, without the value (SYS_LOAD_ERROR_DETAIL)."""
+    """Return the query for the error of a failed COPY (SYS_LOAD_ERROR_DETAIL).
+
+    Its message may contain values: see `data_api.column_of_scan_error`.
+    """
     return (
-        "SELECT error_code, column_name, column_type, file_name FROM sys_load_error_detail "
+        "SELECT error_code, column_name, column_type, file_name, error_message FROM sys_load_error_detail "
         f"WHERE query_id = {query} ORDER BY start_time DESC LIMIT 1"
     )

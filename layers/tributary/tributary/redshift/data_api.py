@@ -8,9 +8,10 @@ left under way. SQL errors are not exceptions of the API: they are a statement w
 from __future__ import annotations
 
 import hashlib
+import random
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,10 +28,19 @@ BUSY = (
     "ActiveWaitingRequestsExceededException",
     "InternalServerException",
     "ServiceUnavailable",
+    # Faults of the service (HTTP 500), not of the SQL: "an environmental error".
+    "BatchExecuteStatementException",
+    "ExecuteStatementException",
+    "DatabaseConnectionException",
+    "QueryTimeoutException",
 )
+THROTTLED = ("ThrottlingException", "ActiveWaitingRequestsExceededException")
+PATIENCE_S = 30.0  # with a throttled call, after the client's own retries
+LONG_POLL_S = 20  # of the API's 30 at most
 UNDER_WAY = ("SUBMITTED", "PICKED", "STARTED")
 CONFLICT = re.compile(
     r"\b1023\b|\b1018\b|Serializable isolation violation|deadlock detected|\b40001\b|\b40P01\b"
+    r"|could not open relation with OID"
 )
 DIVISION_BY_ZERO = re.compile(r"\bdivi(?:sion|de) by zero\b", re.IGNORECASE)
 CODE = re.compile(r"ERROR:\s*+(?:\[?SQL ?state:?\s*+)?(\d{4,5}\b|[0-9A-Z]{5}\b(?=:))")
@@ -52,6 +62,13 @@ CAUSES = (  # phrases of Redshift that contain no value, so they may be repeated
     "other objects depend on it",
 )
 
+# A COPY of Parquet fails with a Spectrum scan error, whose column is in the text alone. The name ends
+# where the text goes on, and the texts contain no value up to there.
+SCAN_ERRORS = (
+    re.compile(r"The length of the data column (.{1,127}) is longer than the length defined in the table"),
+    re.compile(r"has an incompatible Parquet schema for column '[^']{0,1500}\.([^.']{1,127})'"),
+)
+
 Row = tuple[str | None, ...]
 
 
@@ -65,6 +82,7 @@ class StatementState:
     failed_query: int | None = None  # its query id in the system views
     duration_ms: int = 0
     statement_ids: tuple[str, ...] = ()  # of the statements in the batch
+    without_rows: frozenset[str] = frozenset()  # those of them that returned no row
 
     @property
     def under_way(self) -> bool:
@@ -115,20 +133,28 @@ class Warehouse:
 
     def submit(self, statements: Sequence[str], name: str, token: str = "") -> str:
         """Submit the statements as one transaction; return its id, the same one for the same token."""
+        token = hashlib.sha256("\n".join([name, token, *statements]).encode()).hexdigest()
         with translated():
-            token = hashlib.sha256("\n".join([name, token, *statements]).encode()).hexdigest()
-            response = self.client.batch_execute_statement(
-                Sqls=list(statements), StatementName=name, ClientToken=token, **self.where
+            response = patiently(
+                self.client.batch_execute_statement,
+                Sqls=list(statements),
+                StatementName=name,
+                ClientToken=token,
+                **self.where,
             )
         identifier: str = response["Id"]
         return identifier
 
     def submit_alone(self, statement: str, name: str) -> str:
         """Submit a statement to run outside a transaction; return its id, the same one for the same name."""
+        token = hashlib.sha256("\n".join([name, statement]).encode()).hexdigest()
         with translated():
-            token = hashlib.sha256("\n".join([name, statement]).encode()).hexdigest()
-            response = self.client.execute_statement(
-                Sql=statement, StatementName=name, ClientToken=token, **self.where
+            response = patiently(
+                self.client.execute_statement,
+                Sql=statement,
+                StatementName=name,
+                ClientToken=token,
+                **self.where,
             )
         identifier: str = response["Id"]
         return identifier
@@ -139,17 +165,29 @@ class Warehouse:
         Raises LoadFailed if it fails, WarehouseUnavailable if it takes longer than `wait_s`.
         """
         with translated():
-            response = self.client.execute_statement(Sql=statement, StatementName=name, **self.where)
+            response = patiently(
+                self.client.execute_statement, Sql=statement, StatementName=name, **self.where
+            )
         state = self.wait(response["Id"], wait_s=wait_s)
         if not state.finished:
             raise LoadFailed(f"{name}: statement {response['Id']} failed: {state.reason}")
 
-    def state(self, identifier: str) -> StatementState:
-        """Return the state of the statement."""
-        with translated():
-            response = self.client.describe_statement(Id=identifier)
+    def state(self, identifier: str, *, wait_s: int = 0) -> StatementState:
+        """Return the state of the statement, at once or after at most `wait_s` if it is under way.
+
+        A throttled call tells nothing: the statement is taken to be under way, and asked for again later.
+        """
+        response = self._describe(identifier, wait_s)
+        if response is None:
+            return StatementState("STARTED")
         statements = response.get("SubStatements", [])
-        failed = [place for place, one in enumerate(statements) if one["Status"] in ("FAILED", "ABORTED")]
+        # The statements after the failed one are ABORTED, and so may be those before it.
+        failed = [
+            place
+            for status in ("FAILED", "ABORTED")
+            for place, one in enumerate(statements)
+            if one["Status"] == status
+        ]
         return StatementState(
             status=response["Status"],
             message=response.get("Error", ""),
@@ -157,7 +195,20 @@ class Warehouse:
             failed_query=statements[failed[0]].get("RedshiftQueryId") if failed else None,
             duration_ms=max(response.get("Duration", 0), 0) // 1_000_000,
             statement_ids=tuple(one["Id"] for one in statements),
+            without_rows=frozenset(one["Id"] for one in statements if one.get("ResultRows") == 0),
         )
+
+    def _describe(self, identifier: str, wait_s: int) -> dict[str, Any] | None:
+        """Return DescribeStatement's response, None if the call was throttled."""
+        waiting = {"WaitTimeSeconds": wait_s} if wait_s else {}
+        with translated():
+            try:
+                response: dict[str, Any] = self.client.describe_statement(Id=identifier, **waiting)
+            except ClientError as error:
+                if error.response["Error"]["Code"] in THROTTLED:
+                    return None
+                raise
+        return response
 
     def rows(self, identifier: str) -> list[Row]:
         """Return the rows of a finished (sub-)statement as texts."""
@@ -165,7 +216,7 @@ class Warehouse:
         token: dict[str, str] = {}
         while True:
             with translated():
-                page = self.client.get_statement_result(Id=identifier, **token)
+                page = patiently(self.client.get_statement_result, Id=identifier, **token)
             rows.extend(tuple(map(_text, record)) for record in page["Records"])
             if not page.get("NextToken"):
                 return rows
@@ -174,20 +225,24 @@ class Warehouse:
     def run(self, statements: Sequence[str], name: str, *, wait_s: float = 240) -> list[list[Row]]:
         """Run the statements as one transaction and return the rows of each, [] if it returns none.
 
-        Raises LoadFailed if one fails, WarehouseUnavailable if it takes longer than `wait_s`.
+        Raises LoadFailed if one fails, WarehouseUnavailable if a concurrent transaction is the reason or
+        it takes longer than `wait_s`.
         """
         identifier = self.submit(statements, name, token=str(time.time_ns()))
         state = self.wait(identifier, wait_s=wait_s)
         if not state.finished:
-            raise LoadFailed(f"{name}: statement {identifier} failed: {state.reason}")
-        ids = zip(statements, state.statement_ids, strict=True)
-        return [self.rows(identifier) if _returns_rows(sql) else [] for sql, identifier in ids]
+            kind = WarehouseUnavailable if state.conflict else LoadFailed
+            raise kind(f"{name}: statement {identifier} failed: {state.reason}")
+        return [
+            self.rows(one) if _returns_rows(sql) and one not in state.without_rows else []
+            for sql, one in zip(statements, state.statement_ids, strict=True)
+        ]
 
     def wait(self, identifier: str, *, wait_s: float) -> StatementState:
         """Wait for the statement to end and return its state; raises WarehouseUnavailable after `wait_s`."""
         deadline = time.monotonic() + wait_s
         pause_s = 0.05
-        while (state := self.state(identifier)).under_way:
+        while (state := self.state(identifier, wait_s=_long_poll_s(deadline))).under_way:
             if time.monotonic() > deadline:
                 raise WarehouseUnavailable(f"statement {identifier} is still {state.status} after {wait_s} s")
             time.sleep(pause_s)
@@ -212,6 +267,30 @@ class Warehouse:
         except ClientError as error:
             if error.response["Error"]["Code"] in BUSY:
                 raise WarehouseUnavailable("the Data API is busy") from None
+
+
+def _long_poll_s(deadline: float) -> int:
+    return max(1, min(LONG_POLL_S, int(deadline - time.monotonic())))
+
+
+def patiently(call: Callable[..., Any], **arguments: Any) -> Any:
+    """Call the API again while it throttles: its quotas are shared by all runs of an account."""
+    deadline, pause_s = time.monotonic() + PATIENCE_S, 0.2
+    while True:
+        try:
+            return call(**arguments)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in THROTTLED or time.monotonic() > deadline:
+                raise
+        # At random, so that runs do not meet again.
+        time.sleep(random.uniform(0.5, 1.0) * pause_s)  # noqa: S311
+        pause_s = min(2 * pause_s, 5.0)
+
+
+def column_of_scan_error(message: str) -> str | None:
+    """Return the column that a Spectrum scan error names, None if it names none."""
+    matches = (pattern.search(message) for pattern in SCAN_ERRORS)
+    return next((match[1] for match in matches if match), None)
 
 
 def _returns_rows(sql: str) -> bool:

@@ -30,14 +30,15 @@ def same_form(table: TablePlan) -> str:
 
     Only for a shared table: another source may have changed it after the plan was made.
     """
-    columns, lengths, sizes = table.schema_changes.copied_form or (0, 0, 0)
+    columns, lengths, modifiers = table.schema_changes.copied_form or (0, 0, 0)
     return (
         f"SELECT 1 / CASE WHEN COUNT(*) = {columns} "
-        f"AND SUM(LEN(column_name) + LEN(data_type)) = {lengths} AND "
-        "SUM(COALESCE(numeric_precision, 0) + COALESCE(numeric_scale, 0) + "
-        f"COALESCE(character_maximum_length, 0)) = {sizes} THEN 1 ELSE 0 END AS same_form FROM svv_columns "
-        f"WHERE table_schema = {literal(table.target.schema_name)} "
-        f"AND table_name = {literal(table.target.table_name)}"
+        "AND SUM(LENGTH(a.attname) + LENGTH(format_type(a.atttypid, a.atttypmod))) = "
+        f"{lengths} AND SUM(a.atttypmod) = {modifiers} THEN 1 ELSE 0 END AS same_form "
+        "FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+        "JOIN pg_attribute AS a ON a.attrelid = c.oid "
+        f"WHERE n.nspname = {literal(table.target.schema_name)} "
+        f"AND c.relname = {literal(table.target.table_name)} AND a.attnum > 0 AND NOT a.attisdropped"
     )
 
 

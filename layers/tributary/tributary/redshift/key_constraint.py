@@ -41,8 +41,9 @@ def name(table: TablePlan) -> str | None:
 def existing(schemas: Sequence[str]) -> str:
     """Return the query for our constraints in the schemas."""
     return (
-        "SELECT table_schema, table_name, constraint_name FROM information_schema.table_constraints "
-        f"WHERE table_schema IN ({comma(map(literal, schemas))}) AND constraint_name LIKE '{PREFIX}%'"
+        "SELECT n.nspname, c.relname, k.conname FROM pg_constraint AS k "
+        "JOIN pg_class AS c ON c.oid = k.conrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+        f"WHERE n.nspname IN ({comma(map(literal, schemas))}) AND k.conname LIKE '{PREFIX}%'"
     )
 
 

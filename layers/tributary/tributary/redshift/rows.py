@@ -75,21 +75,22 @@ def where(conditions: list[str]) -> str:
 def deduplicate(table: TablePlan, name: str) -> str:
     """Return the statement that keeps only the row read last of each key.
 
-    A row that changes while its table is read may be read twice.
+    A row that changes while its table is read may be read twice. By the sequence, which no two staged
+    rows share: USING takes tables only, no subquery (r_DELETE).
     """
     staged = quote(STAGING_SCHEMA, name)
     texts = [f"OCTET_LENGTH({quote(key)})" for key in text_keys(table)]
     groups = [*(quote(key) for key in keys(table)), *texts]
     names = [*(quote(key) for key in keys(table)), *(quote(f"{key}__bytes") for key in text_keys(table))]
     chosen = comma(f"{group} AS {alias}" for group, alias in zip(groups, names, strict=True))
-    same = [f"{quote(name)}.{quote(key)} = repeated.{quote(key)}" for key in keys(table)]
+    same = [f"staged.{quote(key)} = repeated.{quote(key)}" for key in keys(table)]
     lengths = [
-        f"OCTET_LENGTH({quote(name)}.{quote(key)}) = repeated.{quote(f'{key}__bytes')}"
-        for key in text_keys(table)
+        f"OCTET_LENGTH(staged.{quote(key)}) = repeated.{quote(f'{key}__bytes')}" for key in text_keys(table)
     ]
     sequence = quote(SEQUENCE)
     return (
-        f"DELETE FROM {staged} USING (SELECT {chosen}, MAX({sequence}) AS newest FROM {staged} "
-        f"GROUP BY {comma(groups)} HAVING COUNT(*) > 1) AS repeated "
-        f"WHERE {' AND '.join([*same, *lengths])} AND {quote(name)}.{sequence} < repeated.newest"
+        f"DELETE FROM {staged} WHERE {sequence} IN (SELECT staged.{sequence} FROM {staged} AS staged "
+        f"JOIN (SELECT {chosen}, MAX({sequence}) AS newest FROM {staged} GROUP BY {comma(groups)} "
+        f"HAVING COUNT(*) > 1) AS repeated ON {' AND '.join([*same, *lengths])} "
+        f"WHERE staged.{sequence} < repeated.newest)"
     )

@@ -43,8 +43,6 @@ def stage(table: TablePlan, name: str, manifest_url: str | None, copy_role: str)
     staged = quote(STAGING_SCHEMA, name)
     declared = [f"{quote(column.target)} {staging(column.kind)}" for column in table.columns]
     declared.append(f"{quote(SEQUENCE)} BIGINT")
-    if table.mode == "history":  # set after COPY; wide enough for the digests of all columns
-        declared += [f"{quote(DIGEST)} VARCHAR(65535)", f"{quote(FROM)} TIMESTAMP"]
     statements = [
         create_target(table),
         f"DROP TABLE IF EXISTS {staged}",
@@ -56,8 +54,12 @@ def stage(table: TablePlan, name: str, manifest_url: str | None, copy_role: str)
             f"COPY {staged} ({names}) FROM {literal(manifest_url)} IAM_ROLE {literal(copy_role)} "
             "FORMAT AS PARQUET MANIFEST"
         )
-        if table.mode == "history":
-            statements += mark(table, name)
+    if table.mode == "history":  # after COPY, so that the table has exactly the columns of the chunks
+        statements += [
+            f"ALTER TABLE {staged} ADD COLUMN {quote(DIGEST)} VARCHAR(65535)",  # the digests of all columns
+            f"ALTER TABLE {staged} ADD COLUMN {quote(FROM)} TIMESTAMP",
+        ]
+        statements += mark(table, name) if manifest_url else []
     return [*statements, _count(table, staged)]
 
 

@@ -7,11 +7,12 @@ own merges among them (c_ato-enabling-disabling-monitoring).
 from __future__ import annotations
 
 from tributary.model.plan import Column, TablePlan
-from tributary.model.types import staging, warehouse
+from tributary.model.types import WIDE_VARBYTE_BYTES, staging, warehouse
 from tributary.redshift.sql import comma, quote
 
 ENCODINGS = ("raw", "az64", "lzo", "zstd")  # with others a VARCHAR cannot be widened, or these replaced them
 NUMBERS = ("SMALLINT", "INTEGER", "BIGINT", "DECIMAL", "DATE", "TIMESTAMP", "TIMESTAMPTZ")
+UNKNOWN_VARBYTE = "binary varying"  # format_type without a size
 FLOATS = ("BOOLEAN", "REAL", "DOUBLE PRECISION")
 
 
@@ -38,8 +39,11 @@ def declared(table: TablePlan) -> list[str]:
 def declaration(table: TablePlan, target: str, type_name: str) -> str:
     """Return a column's declaration, with the configured encoding if the type allows it.
 
-    An existing column may have a wider type than the source's, with fewer encodings.
+    An existing column may have a wider type than the source's, with fewer encodings. Redshift's catalog
+    does not tell the size of a VARBYTE: the widest one narrows no column of a deep copy.
     """
+    if type_name == UNKNOWN_VARBYTE:
+        type_name = f"VARBYTE({WIDE_VARBYTE_BYTES})"
     configured = {table.column(name).target: encoding for name, encoding in table.design.encode.items()}.get(
         target
     )

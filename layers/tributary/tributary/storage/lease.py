@@ -31,7 +31,12 @@ class Lease(Lasting):
 
 
 def acquire(
-    bucket: Bucket, source: str, execution_arn: str, *, is_running: Callable[[str], bool]
+    bucket: Bucket,
+    source: str,
+    execution_arn: str,
+    *,
+    is_running: Callable[[str], bool],
+    first_generation: Callable[[], int] = lambda: 1,
 ) -> Lease | None:
     """Take the source's lease for the execution; None if another execution runs it.
 
@@ -41,7 +46,14 @@ def acquire(
     for _ in range(ATTEMPTS):
         stored = bucket.read(key)
         if stored is None:
-            lease = Lease(source=source, generation=1, run_id=next_run_id(None), execution_arn=execution_arn)
+            generation = first_generation()
+            lease = Lease(
+                source=source,
+                generation=generation,
+                run_id=next_run_id(None),
+                execution_arn=execution_arn,
+                taken_over=generation > 1,  # another bucket's lease has loaded before: fence its runs
+            )
             if bucket.create(key, body(lease)):
                 return lease
             continue

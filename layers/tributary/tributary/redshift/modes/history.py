@@ -72,8 +72,8 @@ def _drop_repeated(table: TablePlan, name: str) -> str:
 def _drop(name: str, shown: str, condition: str) -> str:
     staged, sequence = quote(STAGING_SCHEMA, name), quote(SEQUENCE)
     return (
-        f"DELETE FROM {staged} USING (SELECT {sequence} AS place, {shown} FROM {staged}) AS followed "
-        f"WHERE {quote(name)}.{sequence} = followed.place AND followed.{condition}"
+        f"DELETE FROM {staged} WHERE {sequence} IN (SELECT place FROM "
+        f"(SELECT {sequence} AS place, {shown} FROM {staged}) AS followed WHERE followed.{condition})"
     )
 
 
@@ -85,9 +85,8 @@ def _drop_unchanged(table: TablePlan, name: str) -> str:
         quote(table.target.table_name),
     )
     return (
-        f"DELETE FROM {staged} USING {target(table)}, "
-        f"(SELECT MIN({sequence}) AS place FROM {staged} GROUP BY {_key(table)}) AS first_read "
-        f"WHERE {quote(name)}.{sequence} = first_read.place "
+        f"DELETE FROM {staged} USING {target(table)} "
+        f"WHERE {quote(name)}.{sequence} IN (SELECT MIN({sequence}) FROM {staged} GROUP BY {_key(table)}) "
         f'AND {" AND ".join(same_key(table, quote(name)))} AND {table_name}."is_current" = TRUE '
         f'AND {table_name}."row_digest" = {quote(name)}.{quote(DIGEST)}'
     )
@@ -103,10 +102,11 @@ def _opened(table: TablePlan, name: str) -> str:
 
 def _delete_superseded(table: TablePlan, name: str) -> str:
     """Return the statement that deletes versions that do not begin before the first new one."""
+    staged = quote(name)
     return (
-        f"DELETE FROM {target(table)} USING {_opened(table, name)} "
-        f"WHERE {' AND '.join(same_key(table, 'opened'))} "
-        f'AND {quote(table.target.table_name)}."valid_from" >= opened.since'
+        f"DELETE FROM {target(table)} USING {quote(STAGING_SCHEMA, name)} "
+        f"WHERE {' AND '.join(same_key(table, staged))} "
+        f'AND {quote(table.target.table_name)}."valid_from" >= {staged}.{quote(FROM)}'
     )
 
 

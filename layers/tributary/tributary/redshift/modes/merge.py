@@ -24,8 +24,8 @@ def merge(table: TablePlan, name: str, control_row: ControlRow) -> list[str]:
 def replace_keys(table: TablePlan, name: str, control_row: ControlRow) -> list[str]:
     """Return the statements that replace all rows of each staged key by the staged row."""
     delete = (
-        f"DELETE FROM {target(table)} USING {quote(STAGING_SCHEMA, name)} AS {ALIAS} "
-        f"WHERE {' AND '.join(same_key(table))}"
+        f"DELETE FROM {target(table)} USING {quote(STAGING_SCHEMA, name)} "
+        f"WHERE {' AND '.join(same_key(table, quote(name)))}"
     )
     return [delete, insert(table, name, control_row)]
 
