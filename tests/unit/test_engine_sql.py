@@ -113,7 +113,8 @@ def test_sqlite_selects_with_row_values() -> None:
         (mysql, "18446744073709551615", "bit(64)", "18446744073709551615"),
         (mysql, "2024", "year(4)", "2024"),
         (mysql, "::1", "inet6", "'::1'"),
-        (mysql, "it's \\", "varchar(20)", "'it''s \\'"),
+        (mysql, "it's", "varchar(20)", "'it''s'"),
+        (mysql, "it's \\", "varchar(20)", "_utf8mb4 x'69742773205c'"),
         (mysql, "00ff", "varbinary(9)", "x'00ff'"),
         (mysql, "-1.50", "decimal(10,2)", "-1.50"),
         (mysql, "00042", "int(5) unsigned zerofill", "00042"),
@@ -227,11 +228,14 @@ def test_sessions_are_pinned() -> None:
     )
     shared = (
         "SET SESSION sql_mode = 'NO_BACKSLASH_ESCAPES', SESSION time_zone = '+00:00', "
-        "SESSION sql_auto_is_null = 0, SESSION sql_select_limit = DEFAULT, SESSION sql_big_selects = 1, "
-        "SESSION lock_wait_timeout = 20, SESSION net_write_timeout = 600"
+        "SESSION autocommit = 1, SESSION completion_type = 'NO_CHAIN', SESSION sql_auto_is_null = 0, "
+        "SESSION sql_select_limit = 18446744073709551615, SESSION max_join_size = 18446744073709551615, "
+        "SESSION sql_big_selects = 1, SESSION max_sort_length = 1024, "
+        "SESSION lock_wait_timeout = 20, SESSION net_write_timeout = 600, SESSION timestamp = DEFAULT"
     )
-    assert mysql.pin(20, "max_statement_time") == f"{shared}, SESSION max_statement_time = 20"
-    assert mysql.pin(20, "max_execution_time") == f"{shared}, SESSION max_execution_time = 20000"
+    assert mysql.pin(20, []) == shared
+    assert mysql.pin(20, ["max_statement_time"]) == f"{shared}, SESSION max_statement_time = 20"
+    assert mysql.pin(20, ["max_execution_time"]) == f"{shared}, SESSION max_execution_time = 20000"
 
 
 FUNCTIONS = {name: part for name, part in vars(Engine).items() if inspect.isfunction(part) and name[0] != "_"}

@@ -324,7 +324,7 @@ def test_without_the_odbc_parts_the_engine_says_how_to_add_them():
         "import sys; sys.modules['pyodbc'] = None\n"
         "from tributary.engines.sqlserver import engine as sqlserver\n"
         "from tributary.secret import Secret\n"
-        "try: sqlserver.connect(Secret(host='h', dbname='d'), statement_timeout_s=1)\n"
+        "try: sqlserver.connect(Secret(host='h', username='u', dbname='d'), statement_timeout_s=1)\n"
         "except Exception as error: print(type(error).__name__, error)"
     )
     package = str(Path(odbc.__file__).parents[2])

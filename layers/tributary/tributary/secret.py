@@ -38,6 +38,8 @@ def parse(text: str, name: str) -> Secret:
         raise SecretError(f'secret "{name}" is not JSON; {SHAPE}') from None
     if not isinstance(fields, dict):
         raise SecretError(f'secret "{name}" is not a JSON object; {SHAPE}')
+    if "user" in fields and "username" not in fields:
+        raise SecretError(f'secret "{name}": unknown field "user"; write "username"')
     unknown = sorted(key for key in fields if key.startswith("ssl") and key not in Secret.model_fields)
     if unknown:
         raise SecretError(f'secret "{name}": unknown field "{unknown[0]}"; use sslmode and sslrootcert')

@@ -193,7 +193,7 @@ WAYS = {
         mysql,
         3306,
         _mysql_connection,
-        lambda timeout_s: (mysql.pin(timeout_s, "max_statement_time"), mysql.READ_ONLY),
+        lambda timeout_s: (mysql.pin(timeout_s, ["max_statement_time"]), mysql.READ_ONLY),
         Dialect(
             _mysql_binding,
             partial(_select, mysql._select),

@@ -59,7 +59,9 @@ class Source:
             return self.engine.describe(connection, {name})[name]
 
     def query(self, table: str, **parts: Any) -> Query:
-        described = self.describe(table)
+        return self.query_of(self.describe(table), **parts)
+
+    def query_of(self, described: SourceTable, **parts: Any) -> Query:
         columns = tuple(
             ReadColumn(c.name, c.type, self.engine.kind(c), nullable=c.nullable) for c in described.columns
         )

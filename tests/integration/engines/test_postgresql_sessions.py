@@ -176,13 +176,13 @@ def test_a_users_sql_is_one_statement_and_cannot_write(server: Postgres, where: 
                 source.read(attempt)
         with source.session() as connection:
             with pytest.raises(TributaryError):
-                source.engine.ask(connection, f"SELECT 1 FROM public.t WHERE ({where})", user_sql=True)
+                source.engine.ask(connection, f"SELECT 1 FROM public.t WHERE (\n{where}\n)")
             with pytest.raises(TributaryError):
                 source.engine.describe_query(
                     connection, query.table, f"SELECT 1 FROM public.t WHERE ({where})"
                 )
             with pytest.raises(TableRefused, match="NUL"):
-                source.engine.ask(connection, "SELECT '\0'", user_sql=True)
+                source.engine.ask(connection, "SELECT '\0'")
             assert source.engine.ask(connection, "SELECT COUNT(*) FROM public.t") == ("2",)
 
 
@@ -205,8 +205,8 @@ def test_a_users_sql_means_what_it_means_in_the_users_own_session(server: Postgr
         ]
         assert [[row["id"] for row in rows] for rows in read] == [[1], [1], [1]]
         with source.session() as connection:
-            sql = f"SELECT COUNT(*) FROM public.t AS t WHERE {where}"
-            assert source.engine.ask(connection, sql, user_sql=True) == ("1",)
+            sql = f"SELECT COUNT(*) FROM public.t AS t WHERE (\n{where}\n)"
+            assert source.engine.ask(connection, sql) == ("1",)
 
 
 # SASLprep prohibits each of them: unassigned, private, of two directions, control, only what it removes.
@@ -234,3 +234,48 @@ def test_a_password_that_saslprep_prohibits_is_taken_as_libpq_takes_it(
                 )
         finally:
             source.execute("DROP ROLE emoji")
+
+
+REFUSED = {  # a view's expression, and the code that it fails with
+    "1 / (id - id)": "22012",
+    "'x'::text::int": "22P02",
+    "2147483647 + id": "22003",
+    "(SELECT g FROM generate_series(1, 2) AS g)": "21000",
+    "nextval('counted')": "25006",
+    "raises()": "P0001",
+    "reads()": "42P01",
+    "raises('AB123')": "AB123",
+}
+
+
+def test_what_the_source_refuses_is_never_an_internal_error(server: Postgres) -> None:
+    with database(server, "refusing") as source:
+        for statement in [
+            "CREATE SEQUENCE counted",
+            "CREATE TABLE t (id int PRIMARY KEY)",
+            "INSERT INTO t VALUES (1)",
+        ]:
+            source.execute(statement)
+        for name, body in {
+            "raises()": "RAISE 'no'",
+            "raises(code text)": "RAISE EXCEPTION USING ERRCODE = code",
+            "reads()": "RETURN (SELECT x FROM gone)",
+        }.items():
+            source.execute(f"CREATE FUNCTION {name} RETURNS int LANGUAGE plpgsql AS $$BEGIN {body}; END$$")
+        for number, (expression, code) in enumerate(REFUSED.items()):
+            source.execute(f"CREATE VIEW v{number} AS SELECT id, {expression} AS x FROM t")
+            query = source.query(f"v{number}", order=("id",), limit=10)
+            with pytest.raises(TableRefused, match=rf"view public\.v{number} fails in the source \({code}"):
+                source.read(query)
+
+
+def test_a_data_exception_names_the_column(server: Postgres) -> None:
+    with database(server, "excepting") as source:
+        source.execute("CREATE TABLE t (id int PRIMARY KEY)")
+        source.execute("INSERT INTO t VALUES (1), (2), (3)")
+        source.execute("CREATE VIEW v AS SELECT id, id + 1 AS fine, 1 / (id - 3) AS poor FROM t")
+        query = source.query("v", order=("id",), limit=10)
+        with pytest.raises(
+            TableRefused, match=r'column "poor" of view public\.v fails .*22012: a division by'
+        ):
+            source.read(query)

@@ -22,6 +22,7 @@ from tributary.secret import Secret
 CONNECT_TIMEOUT_S = 10
 SILENCE_S = 30  # a source may stay silent for its statement time-out and this much longer
 OPENSSL_LOCK = Lock()
+OTHER_NAME = (62, 64)  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 NAME_DIFFERS = (
     'it is for another name; write a name that it has as "host" in the secret, or set "sslmode" there to '
     "require"
@@ -34,10 +35,22 @@ INSECURE = 'or set "sslmode" in the secret: require, or disable on a network tha
 
 
 def address(secret: Secret, default_port: int) -> str:
-    """Return `host:port` for messages; raises SecretError if the secret has no host."""
+    """Return `host:port` for messages; raises SecretError if the secret has no host or no user name.
+
+    A driver would take the operating system's user for a missing name.
+    """
     if not secret.host:
         raise SecretError('the source\'s secret has no "host"; write the host name or IP address there')
+    if not secret.username:
+        raise SecretError(
+            'the source\'s secret has no "username"; write the name of the user who reads there'
+        )
     return f"{secret.host}:{secret.port or default_port}"
+
+
+def host_of(secret: Secret) -> str:
+    """Return the host without the brackets that an IPv6 address may have."""
+    return secret.host.removeprefix("[").removesuffix("]")
 
 
 def dial(secret: Secret, default_port: int) -> socket.socket:
@@ -47,7 +60,7 @@ def dial(secret: Secret, default_port: int) -> socket.socket:
     """
     where = address(secret, default_port)
     try:
-        sock = socket.create_connection((secret.host, secret.port or default_port), CONNECT_TIMEOUT_S)
+        sock = socket.create_connection((host_of(secret), secret.port or default_port), CONNECT_TIMEOUT_S)
     except TimeoutError:
         raise SourceUnavailable(
             f"no answer from {where} within {CONNECT_TIMEOUT_S} s; "
@@ -93,6 +106,10 @@ def tls_refused(error: ssl.SSLError | None, where: str) -> SourceRefused:
     """Return the error for a failed TLS handshake; `error` is None if the server offers no TLS."""
     if error is None:
         return SourceRefused(f"{where} offers no TLS; switch it on there, {INSECURE}")
+    if isinstance(error, ssl.SSLCertVerificationError) and error.verify_code in OTHER_NAME:
+        return SourceRefused(
+            f"the certificate of {where} could not be verified (code {error.verify_code}): {NAME_DIFFERS}"
+        )
     if isinstance(error, ssl.SSLCertVerificationError):
         return SourceRefused(
             f"the certificate of {where} could not be verified (code {error.verify_code}); "

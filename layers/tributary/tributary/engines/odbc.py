@@ -320,7 +320,7 @@ def _reduced(session: Session, codes: ErrorCodes, table: str) -> TributaryError:
 # --- small queries ------------------------------------------------------------------------------
 
 
-def ask(session: Session, sql: str, *, user_sql: bool = False) -> tuple[str | None, ...] | None:
+def ask(session: Session, sql: str) -> tuple[str | None, ...] | None:
     """Return the first row of a small query as texts, None without a row."""
     answer = answers(session, sql, at_most=1)
     return answer[0] if answer else None

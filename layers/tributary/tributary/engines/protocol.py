@@ -61,10 +61,10 @@ class Engine(Protocol):
     def select(self, query: Query) -> str:
         """Return the SELECT of the query with plain columns, which are not rendered: for EXPLAIN."""
 
-    def ask(self, connection: Any, sql: str, *, user_sql: bool = False) -> tuple[str | None, ...] | None:
+    def ask(self, connection: Any, sql: str) -> tuple[str | None, ...] | None:
         """Return the first row of a small query as the source's own texts, None without a row.
 
-        `user_sql`: a part of it is the user's own, or a view's: it then means the same as in theirs.
+        A user's SQL in it (`keyset.has_user_sql`) means what it means in the user's own sessions.
         """
 
     def rendered(self, name: str, type: str) -> str:

@@ -48,6 +48,7 @@ class SourceTable:
     unique_keys: tuple[tuple[str, ...], ...] = ()
     indexes: tuple[tuple[str, ...], ...] = field(default=())
     comment: str | None = None
+    is_view: bool = False  # whose functions depend on a session's search_path
 
     def column(self, name: str) -> SourceColumn | None:
         """Return the column of that exact name, None if it is missing."""

@@ -121,7 +121,10 @@ class SourceProbe:
         return row is not None and row[0] is not None
 
     def _relation(self, spec: TableSpec) -> str:
-        return relation(spec.table.name, spec.sql, self.engine.quote)
+        name, sql = spec.table.name, spec.sql
+        if sql is None and spec.table.is_view:  # its functions mean what they mean in the user's sessions
+            sql = f"SELECT * FROM {self.engine.quote(name.schema, name.table)}"
+        return relation(name, sql, self.engine.quote)
 
     def _rows(self, spec: TableSpec, *columns: str) -> str:
         """Return what the rows are selected from: the table, or a subquery if the file has a `where`."""

@@ -116,6 +116,11 @@ def conditions(
     return predicates
 
 
+def has_user_sql(sql: str) -> bool:
+    """Return whether a statement holds a user's SQL, by the lines that it gets from the functions below."""
+    return "(\n" in sql
+
+
 def user_condition(where: str) -> str:
     """Return a user's condition as one predicate among others; a comment at its end ends with its line."""
     return f"(\n{where}\n)"

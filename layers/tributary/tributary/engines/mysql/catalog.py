@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from typing import Protocol
 
@@ -67,11 +68,16 @@ WHERE Variable_name IN ('read_only', 'super_read_only', 'innodb_read_only') AND 
 """
 
 
+PLACEHOLDER = re.compile(r"\{(?:schemas|tables)\}")
+
+
 def named(query: str, names: Collection[TableName]) -> str:
     """Return the query with the names in it; its result may have further tables, since it ignores case."""
-    schemas = ", ".join(sorted({_string(name.schema) for name in names}))
-    tables = ", ".join(sorted({_string(name.table) for name in names}))
-    return query.replace("{schemas}", schemas).replace("{tables}", tables)
+    listed = {
+        "{schemas}": ", ".join(sorted({_string(name.schema) for name in names})),
+        "{tables}": ", ".join(sorted({_string(name.table) for name in names})),
+    }
+    return PLACEHOLDER.sub(lambda match: listed[match[0]], query)  # in one pass: a name may be a placeholder
 
 
 def _string(text: str) -> str:

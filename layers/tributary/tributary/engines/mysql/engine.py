@@ -23,6 +23,7 @@ from uuid import uuid4
 import pymysql
 from pymysql.cursors import Cursor, SSCursor
 
+from tributary.engines import statement_errors
 from tributary.engines.mysql import catalog, packets, ranges, types
 from tributary.engines.mysql.types import FAMILIES, family
 from tributary.engines.network import (
@@ -32,12 +33,12 @@ from tributary.engines.network import (
     address,
     close_connection,
     dial,
+    host_of,
     tls,
     tls_refused,
 )
 from tributary.errors import (
     InternalError,
-    QueryCancelled,
     SourceRefused,
     SourceUnavailable,
     TableRefused,
@@ -61,17 +62,22 @@ INDEX_ENDS_WITH_KEY = True  # InnoDB
 LOCK_TIMEOUT_S = 30  # the server's default is a day
 NET_WRITE_TIMEOUT_S = 600  # how long the server waits for a reader that is busy uploading
 ATTEMPTS, RETRY_AFTER_S = 20, 0.12  # to read a current list, see `catalog.OLDEST_TRANSACTION`
-READ_ONLY = "SET SESSION TRANSACTION READ ONLY"
+# An autocommitted SELECT is one snapshot; the list of transactions needs one that lasts.
+READ_ONLY = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+MODE = "NO_BACKSLASH_ESCAPES"
+LARGEST = "18446744073709551615"
 DRIVER_ERRORS = (pymysql.Error, OSError, struct.error, ValueError, AttributeError, RuntimeError)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Session:
     """A connection."""
 
     driver: pymysql.Connection[Cursor]
     spare: socket  # a second handle on its socket, to abort a read from outside
     where: str
+    users_mode: str  # the server's own sql_mode, which a user's SQL is written for
+    mode: str = MODE  # the session's sql_mode now
 
 
 # --- sessions -----------------------------------------------------------------------------------
@@ -88,7 +94,7 @@ def connect(secret: Secret, *, statement_timeout_s: int, visible_rows: bool = Fa
     try:
         with _refusals(where):
             driver = pymysql.Connection(
-                host=secret.host,
+                host=host_of(secret),
                 port=secret.port or PORT,
                 user=secret.username,
                 password=secret.password.get_secret_value().encode(),  # PyMySQL encodes a text as latin-1
@@ -98,47 +104,83 @@ def connect(secret: Secret, *, statement_timeout_s: int, visible_rows: bool = Fa
                 charset="utf8mb4",
                 use_unicode=False,
                 conv={},  # values stay the source's own text
-                autocommit=True,
+                autocommit=None,  # the pins set it: the driver cannot write the value with an empty `conv`
                 read_timeout=statement_timeout_s + SILENCE_S,
                 program_name="tributary",
                 defer_connect=True,
             )
             driver.connect(sock)
-            _run(driver, pin(statement_timeout_s, _limit_name(driver)))
+            _run(driver, pin(statement_timeout_s, []))  # a limit of the server's could stop the next query
+            _run(driver, pin(statement_timeout_s, _optional(driver)))
             _run(driver, READ_ONLY)
+            ((mode,),) = _run(driver, "SELECT @@GLOBAL.sql_mode")
     except BaseException:
         close_connection(spare)
         sock.close()
         raise
     finally:
         limit.cancel()
-    return Session(driver, spare, where)
+    return Session(driver, spare, where, _without_padding(mode or ""))
 
 
-def _limit_name(driver: pymysql.Connection[Cursor]) -> str:
-    """Return the variable that bounds a statement's time: MariaDB's in seconds, or MySQL's."""
-    names = "'max_statement_time', 'max_execution_time'"
+# What only some servers have. Limits of a statement's time are in seconds (MariaDB) or milliseconds (MySQL).
+OPTIONAL = {
+    "max_statement_time": "{timeout_s}",
+    "max_execution_time": "{timeout_ms}",
+    "old_mode": "''",  # MariaDB: casts and defaults of versions long past
+    "system_versioning_asof": "DEFAULT",  # MariaDB: rows of another time
+    "show_old_temporals": "0",  # MySQL: a comment in a type's text
+    "show_gipk_in_create_table_and_information_schema": "1",  # MySQL: a key that the server made
+    "resultset_metadata": "'FULL'",  # MySQL: the columns of a result
+}
+
+
+def _optional(driver: pymysql.Connection[Cursor]) -> list[str]:
+    """Return those of OPTIONAL that the server has."""
+    names = ", ".join(f"'{name}'" for name in OPTIONAL)
     rows = _run(driver, f"SHOW SESSION VARIABLES WHERE Variable_name IN ({names})")
-    return str(rows[0][0]) if rows else ""
+    return sorted(str(name) for name, _ in rows)
 
 
-def pin(statement_timeout_s: int, limit_name: str) -> str:
-    """Return the statement that pins a session: bounded, one text form per value.
+def pin(statement_timeout_s: int, optional: Sequence[str]) -> str:
+    """Return the statement that pins a session: bounded, every row, one text form per value.
 
     With NO_BACKSLASH_ESCAPES a literal is the text between quotes, with its quotes doubled and nothing else.
+    DEFAULT would be the server's own value, so limits are stated. docs/source-evidence.md has the reasons.
     """
-    limits = {"max_statement_time": statement_timeout_s, "max_execution_time": 1000 * statement_timeout_s}
+    later = {
+        name: OPTIONAL[name].format(timeout_s=statement_timeout_s, timeout_ms=1000 * statement_timeout_s)
+        for name in optional
+    }
     settings = {
-        "sql_mode": "'NO_BACKSLASH_ESCAPES'",
+        "sql_mode": f"'{MODE}'",
         "time_zone": "'+00:00'",
+        "autocommit": "1",
+        "completion_type": "'NO_CHAIN'",
         "sql_auto_is_null": "0",
-        "sql_select_limit": "DEFAULT",
+        "sql_select_limit": LARGEST,
+        "max_join_size": LARGEST,  # before sql_big_selects, which it changes
         "sql_big_selects": "1",
+        "max_sort_length": "1024",  # bytes of a text that ORDER BY compares
         "lock_wait_timeout": str(min(LOCK_TIMEOUT_S, statement_timeout_s)),
         "net_write_timeout": str(NET_WRITE_TIMEOUT_S),
-        **{name: str(value) for name, value in limits.items() if name == limit_name},
+        "timestamp": "DEFAULT",  # of a session alone: the clock
+        **later,
     }
     return "SET " + ", ".join(f"SESSION {name} = {value}" for name, value in settings.items())
+
+
+def _without_padding(mode: str) -> str:
+    """Return the server's sql_mode for a user's SQL; padding would change the values that are read."""
+    return ",".join(part for part in mode.split(",") if part and part != "PAD_CHAR_TO_FULL_LENGTH")
+
+
+def _use_mode_of(session: Session, sql: str) -> None:
+    """Set the sql_mode that the statement is written for; our own parts of it mean the same in each."""
+    mode = session.users_mode if keyset.has_user_sql(sql) else MODE
+    if mode != session.mode:
+        _run(session.driver, f"SET SESSION sql_mode = '{mode}'")
+        session.mode = mode
 
 
 def close(session: Session) -> None:
@@ -152,6 +194,9 @@ def close(session: Session) -> None:
 
 REFUSALS = {
     1045: "wrong user name or password",
+    1820: "the password must be changed",
+    1862: "the password has expired",
+    4151: "the account is locked",
     1044: "the user may not use this database",
     1049: "no such database",
     1130: "this address is not allowed to connect",
@@ -162,9 +207,30 @@ REFUSALS = {
 }
 BUSY = (1040, 1203, 1226)  # too many connections, of all or of this user
 CANCELLED = (1317, 1969, 3024)  # interrupted, and the statement time-outs of MariaDB and MySQL
-FORBIDDEN = (1142, 1143, 1044, 1370)
-GONE = (1146, 1054, 1049, 1356, 1109)
-BROKEN = (1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1205, 1213, 1927, 2003, 2006, 2013, 4031)
+FORBIDDEN = (1142, 1143, 1044, 1227)
+GONE = (1146, 1054, 1049, 1109)
+OF_VIEWS = (1356, 1449)
+BUGS = (1105,)  # unknown error
+BROKEN = (
+    1053,
+    1077,
+    1079,
+    1152,
+    1158,
+    1159,
+    1160,
+    1161,
+    1180,
+    1205,
+    1206,
+    1213,
+    1615,
+    1927,
+    2003,
+    2006,
+    2013,
+    4031,
+)
 
 
 @contextmanager
@@ -205,16 +271,46 @@ def _code(error: BaseException) -> int:
     return number if isinstance(number, int) and number else 2013
 
 
+# dev.mysql.com/doc/mysql-errors, mariadb.com/kb/en/mariadb-error-codes: what a user can correct.
+MEANINGS = {
+    1356: "it refers to a table, a column or a function that is missing, or its definer lacks a right",
+    1449: "its definer does not exist",
+    1365: "a division by zero",
+    1690: "a number is out of range",
+    1264: "a number is out of range",
+    1292: "a value that is no value of its type",
+    1366: "a value that is no value of its type",
+    1242: "a subquery returned more than one row",
+    1300: "bytes that are no characters of their character set",
+    1267: "collations that cannot be compared",
+    1064: "its SQL cannot be parsed",
+    1146: "a table that it reads does not exist",
+    1054: "a column does not exist",
+    1305: "a function does not exist",
+    1370: "a function may not be executed",
+    1792: "it writes",
+    1644: "a function raised an error",
+    1194: "it is damaged",
+    145: "it is damaged",
+    1104: "it would examine more rows than max_join_size",
+    1038: "sorting needs more memory than the server gives",
+    1114: "a temporary table is full",
+}
+
+
 def _reduced(code: int, where: str, table: str) -> TributaryError:
+    shown = str(code)
     if code in CANCELLED:
-        return QueryCancelled(f"{where} cancelled a query on {table} ({code})")
+        return statement_errors.cancelled(where, table, shown)
+    if code in BROKEN or 2000 <= code < 3000:  # of the client's side
+        return statement_errors.unavailable(where, table, shown)
     if code in FORBIDDEN:
-        return TableRefused(f"{table} may not be read ({code}); grant SELECT on it to the source's user")
+        return statement_errors.forbidden(table, shown)
     if code in GONE:
-        return TableRefused(f"{table}, or one of its columns, no longer exists ({code})")
-    if code in BROKEN:
-        return SourceUnavailable(f"{where} could not finish a query on {table} ({code})")
-    return InternalError(f"{where} failed on {table} with error {code}")
+        return statement_errors.gone(table, shown)
+    if code in BUGS:
+        return InternalError(f"{where} failed on {table} with error {code}")
+    return statement_errors.fails(table, shown, MEANINGS.get(code), is_view=code in OF_VIEWS)
 
 
 # --- SQL text -----------------------------------------------------------------------------------
@@ -237,8 +333,8 @@ def literal(text: str, type: str) -> str:
     if known == "binary":
         return f"x'{hex_digits(text)}'"
     quoted = "'" + text.replace("'", "''") + "'"
-    if known in ("text", "doubtful", "plain"):
-        return quoted
+    if known in ("text", "doubtful", "plain"):  # a backslash means itself in some modes only
+        return f"_utf8mb4 x'{text.encode(errors='surrogateescape').hex()}'" if "\\" in text else quoted
     if known == "date" and DATE.fullmatch(text):
         return "DATE" + quoted
     if known in ("datetime", "timestamp") and (match := MOMENT.fullmatch(text)):
@@ -304,9 +400,10 @@ def _run(driver: pymysql.Connection[Cursor], sql: str) -> list[tuple[str | None,
     return [tuple(None if value is None else value.decode() for value in row) for row in answer or ()]
 
 
-def ask(session: Session, sql: str, *, user_sql: bool = False) -> tuple[str | None, ...] | None:
+def ask(session: Session, sql: str) -> tuple[str | None, ...] | None:
     """Return the first row of a small query as texts, None without a row."""
     with _queries(session):
+        _use_mode_of(session, sql)
         answer = _run(session.driver, sql)
     return answer[0] if answer else None
 
@@ -338,7 +435,9 @@ def _off_the_socket(session: Session, query: Query) -> Generator[Page]:
     answer = _Rows(session.driver)
     try:
         with _queries(session, query.table):
-            answer.execute(rows(query))
+            sql = rows(query)
+            _use_mode_of(session, sql)
+            answer.execute(sql)
             for taken in packets.rows(session.driver, answer.result, longest_bytes=query.longest_bytes):
                 yield _page(taken, query)
     except ColumnTooLong as error:
@@ -381,9 +480,11 @@ def _through_the_driver(session: Session, query: Query) -> Generator[Block]:
 
     def fill(write: Write) -> None:
         with _queries(session, query.table):
+            sql = rows(query)
+            _use_mode_of(session, sql)
             answer = _Rows(session.driver)
             try:
-                answer.execute(rows(query))
+                answer.execute(sql)
                 for row in answer.fetchall_unbuffered():
                     write(csv_pages.line(map(_text, row, raw)))
             except BaseException:
@@ -463,7 +564,9 @@ def describe(session: Session, names: Collection[TableName]) -> dict[TableName, 
 def describe_query(session: Session, name: TableName, sql: str) -> SourceTable:
     """Return the columns of the query from the header of an empty result."""
     with _queries(session, name), session.driver.cursor() as cursor:
-        cursor.execute(f"SELECT * FROM {relation(name, sql, quote)} AS t LIMIT 0")
+        statement = f"SELECT * FROM {relation(name, sql, quote)} AS t LIMIT 0"
+        _use_mode_of(session, statement)
+        cursor.execute(statement)
         answer: Any = cursor
         fields = answer._result.fields
     columns = (SourceColumn(_named(field.name), catalog.answered(field), nullable=True) for field in fields)

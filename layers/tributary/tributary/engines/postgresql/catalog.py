@@ -55,7 +55,8 @@ COLUMNS = f"""
 SELECT n.nspname, c.relname, a.attname,
        {WORD} || pg_catalog.format_type(t.oid, d.mod),
        NOT (a.attnotnull OR d.not_null),
-       pg_catalog.col_description(c.oid, a.attnum), pg_catalog.obj_description(c.oid, 'pg_class')
+       pg_catalog.col_description(c.oid, a.attnum), pg_catalog.obj_description(c.oid, 'pg_class'),
+       c.relkind = 'v'
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -122,9 +123,12 @@ def tables(columns: Iterable[Row], indexes: Iterable[Row]) -> dict[TableName, So
     """Return the tables that the results of COLUMNS and INDEXES describe."""
     described: dict[TableName, list[SourceColumn]] = {}
     comments: dict[TableName, str | None] = {}
-    for schema, table, column, type, nullable, comment, table_comment in columns:
+    views: set[TableName] = set()
+    for schema, table, column, type, nullable, comment, table_comment, view in columns:
         name = TableName(str(schema), str(table))
         comments[name] = table_comment
+        if view == "t":
+            views.add(name)
         described.setdefault(name, []).append(SourceColumn(str(column), str(type), nullable == "t", comment))
     keys: dict[TableName, list[tuple[str, str, str, tuple[str, ...]]]] = {name: [] for name in described}
     for schema, table, primary, unique, orders, names in indexes:
@@ -139,6 +143,7 @@ def tables(columns: Iterable[Row], indexes: Iterable[Row]) -> dict[TableName, So
             tuple(key for primary, unique, _, key in keys[name] if primary == "f" and unique == "t"),
             tuple(key for _, _, orders, key in keys[name] if orders == "t"),
             comments[name],
+            name in views,
         )
         for name, listed in described.items()
     }

@@ -26,6 +26,7 @@ from tributary.engines.network import (
     address,
     close_connection,
     dial,
+    host_of,
     tls,
     tls_refused,
 )
@@ -122,7 +123,7 @@ def _encrypted(sock: socket, secret: Secret, where: str) -> socket:
         sock.sendall(SSL_REQUEST)
         if sock.recv(1) != b"S":
             raise tls_refused(None, where)
-        return context.wrap_socket(sock, server_hostname=secret.host)
+        return context.wrap_socket(sock, server_hostname=host_of(secret))
     except ssl.SSLError as error:
         raise tls_refused(error, where) from None
     except OSError:
@@ -330,9 +331,9 @@ def _select(query: Query, columns: list[str]) -> str:
 # --- reading ------------------------------------------------------------------------------------
 
 
-def ask(session: Session, sql: str, *, user_sql: bool = False) -> tuple[str | None, ...] | None:
+def ask(session: Session, sql: str) -> tuple[str | None, ...] | None:
     """Return the first row of a small query as texts, None without a row."""
-    rows = _rows(session, sql, path=settings.USERS_PATH if user_sql else settings.NO_PATH)
+    rows = _rows(session, sql, path=settings.USERS_PATH if keyset.has_user_sql(sql) else settings.NO_PATH)
     return rows[0] if rows else None
 
 
@@ -400,8 +401,7 @@ def _through_the_driver(session: Session, query: Query) -> Generator[Block]:
 def clock(session: Session) -> Clock:
     """Read the source's clock, then the oldest transaction of this database."""
     now = _one(session, "SELECT pg_catalog.clock_timestamp()")
-    row = ask(session, OLDEST)
-    oldest, hidden = row if row else (None, None)
+    ((oldest, hidden),) = _rows(session, OLDEST)
     return Clock(_time(now), _time(oldest) if oldest else None, hidden)
 
 

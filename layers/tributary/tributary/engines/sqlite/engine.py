@@ -172,7 +172,7 @@ def _column(name: str) -> str:
 # --- reading ------------------------------------------------------------------------------------
 
 
-def ask(session: Session, sql: str, *, user_sql: bool = False) -> tuple[str | None, ...] | None:
+def ask(session: Session, sql: str) -> tuple[str | None, ...] | None:
     """Return the first row of a small query as texts, None without a row."""
     with _queries(session):
         row = session.driver.execute(sql).fetchone()

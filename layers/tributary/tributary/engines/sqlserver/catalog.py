@@ -5,6 +5,7 @@ They are for SQL Server 2016 and newer, and for Azure SQL.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 
 from tributary.engines.sqlserver.types import string
@@ -109,11 +110,16 @@ SELECT CASE WHEN DATABASEPROPERTYEX(DB_NAME(), 'Updateability') = 'READ_WRITE'
 """
 
 
+PLACEHOLDER = re.compile(r"\{(?:schemas|tables)\}")
+
+
 def named(query: str, names: Collection[TableName]) -> str:
     """Return the query with the names in it; its result may have further tables, since it may ignore case."""
-    schemas = ", ".join(sorted({string(name.schema) for name in names}))
-    tables = ", ".join(sorted({string(name.table) for name in names}))
-    return query.replace("{schemas}", schemas).replace("{tables}", tables)
+    listed = {
+        "{schemas}": ", ".join(sorted({string(name.schema) for name in names})),
+        "{tables}": ", ".join(sorted({string(name.table) for name in names})),
+    }
+    return PLACEHOLDER.sub(lambda match: listed[match[0]], query)  # in one pass: a name may be a placeholder
 
 
 def tables(

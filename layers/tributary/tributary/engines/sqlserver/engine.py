@@ -16,7 +16,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
 from tributary.engines import odbc
-from tributary.engines.network import address
+from tributary.engines.network import address, host_of
 from tributary.engines.odbc import Dialect, Meaning, Session
 from tributary.engines.sqlserver import catalog, types
 from tributary.engines.sqlserver.types import binding, quote, string, text, utf16_hex
@@ -106,7 +106,7 @@ def connection_string(secret: Secret, driver: str) -> str:
     return odbc.connection_string(
         {
             "Driver": driver,
-            "Server": f"tcp:{secret.host},{secret.port or PORT}",
+            "Server": f"tcp:{host_of(secret)},{secret.port or PORT}",
             "Database": secret.dbname,
             "UID": secret.username,
             "PWD": secret.password.get_secret_value(),
