@@ -144,3 +144,22 @@ def test_a_source_whose_runs_load_nothing_has_its_schedule_disabled_until_resume
         key: before[key] for key in before if key not in ("LastModificationDate", "ResponseMetadata")
     }
     assert [status for status, _ in ops_items(company, source)] == ["Resolved"]
+
+
+def test_a_corrected_file_lifts_the_pause_and_a_run_without_tables_is_no_success(company: Company) -> None:
+    source = company.source("sqlite")
+    source.sql("CREATE TABLE things (id INTEGER PRIMARY KEY)", "INSERT INTO things VALUES (1)")
+    for wrong in ("nope", "none", "never"):
+        source.file(f"tables: [{{name: main.things, mode: replace, key: {wrong}}}]")
+        assert source.run().status == "FAILED"
+    idle = source.run()
+    assert (idle.status, paused(idle)) == ("FAILED", ["main.things"])
+    assert idle.report is not None
+    assert "every table is paused, so nothing was read" in idle.report["notes"]
+
+    source.file("tables: [{name: main.things, mode: replace, key: id}]")
+    corrected = source.run()
+
+    assert (corrected.status, paused(corrected)) == ("SUCCEEDED", [])
+    assert source.loaded("things", "id") == [(1,)]
+    assert source.run().status == "SUCCEEDED"

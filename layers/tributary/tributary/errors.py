@@ -13,6 +13,7 @@ TributaryError
     - SecretError            the secret is missing or is not the JSON object it must be
     - SourceRefused          the source refused our user, our TLS or our database name
     - TableRefused           a table cannot be read as configured
+    - TableGone              a table that was loaded before is missing, or may not be read any more
     - UnsupportedType        a column's type is not supported yet
     - ValueRefused           a value exists that the warehouse cannot hold
     - KeyNotUnique           the configured key does not identify a row
@@ -81,6 +82,10 @@ class SourceRefused(PermanentError):
 
 class TableRefused(PermanentError):
     """A table cannot be read as configured."""
+
+
+class TableGone(PermanentError):
+    """A table that was loaded before is missing in the source, or may not be read any more."""
 
 
 class UnsupportedType(PermanentError):

@@ -96,6 +96,31 @@ def only(resolution: Resolution, names: Sequence[str]) -> Resolution:
     )
 
 
+def selecting_entry(source: Source, table: TableName, *, home: str | None = None) -> TableEntry | None:
+    """Return the entry that a table of that name is read by, None if the file does not select it.
+
+    `home` is the schema of names and patterns without one, as in `resolve`.
+    """
+    return next(
+        (
+            entry
+            for entry in source.tables
+            if (home in (None, table.schema) or entry.query or "." in str(entry.name or entry.include))
+            and _selects(entry, table)
+        ),
+        None,
+    )
+
+
+def _selects(entry: TableEntry, table: TableName) -> bool:
+    if entry.query:
+        return table == TableName("", str(entry.name))
+    if entry.name:
+        return bool(matching(entry.name, [table], pattern=False))
+    excluded = any(matching(pattern, [table]) for pattern in entry.exclude)
+    return not excluded and bool(matching(str(entry.include), [table]))
+
+
 def matching(text: str, tables: Iterable[TableName], *, pattern: bool = True) -> list[TableName]:
     """Return the tables of that name, or of that pattern, in which `*` and `?` are wildcards."""
     expression = _wildcards(text) if pattern else re.escape(text)

@@ -37,6 +37,9 @@ class Engine(Protocol):
     def list_tables(self, connection: Any) -> list[TableName]:
         """Return every table and view that the user may read, without system tables, in name order."""
 
+    def hidden_tables(self, connection: Any) -> list[TableName]:
+        """Return the tables and views that the catalog shows and the user may not read, in name order."""
+
     def describe(self, connection: Any, names: Collection[TableName]) -> dict[TableName, SourceTable]:
         """Return the catalog's description of the named tables, in a bounded number of queries."""
 

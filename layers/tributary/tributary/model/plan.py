@@ -11,7 +11,7 @@ from pydantic import Field
 
 from tributary.model.documents import FORMAT, Document, Format
 from tributary.model.query import Query, ReadColumn
-from tributary.model.source_catalog import TableName
+from tributary.model.source_catalog import CatalogFingerprint, TableName
 from tributary.model.types import Kind
 from tributary.model.value_policies import Fault, Policy
 
@@ -139,6 +139,7 @@ class ReadPlan(Document):
     range_index: int = 0  # which of the table's ranges this item reads, if it has several
     range_count: int = 1  # more than 1: each of the table's ranges is read by an item of its own
     future_rows: int = 0  # rows dated beyond the source's clock
+    fingerprint: CatalogFingerprint | None = None  # the source's catalog before the rows are read
 
 
 class PublishPlan(Document):

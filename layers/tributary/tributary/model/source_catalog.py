@@ -19,6 +19,12 @@ class TableName:
     schema: str
     table: str
 
+    @classmethod
+    def parse(cls, text: str) -> TableName:
+        """Return the name that a report or a control row has; a query's has no schema."""
+        schema, dot, table = text.partition(".")
+        return cls(schema, table) if dot else cls("", text)
+
     def __str__(self) -> str:
         return f"{self.schema}.{self.table}" if self.schema else self.table
 
@@ -31,6 +37,29 @@ class SourceColumn:
     type: str
     nullable: bool
     comment: str | None = None
+    readable: bool = True  # whether the user has the right to select it
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogFingerprint:
+    """What a catalog shows of changes that alter values and move no cursor. Empty if it shows nothing."""
+
+    labels: dict[str, dict[str, str]] = field(default_factory=dict)  # of enums: column -> member -> digest
+    character_sets: dict[str, str] = field(default_factory=dict)  # by column
+    definitions: dict[str, str] = field(
+        default_factory=dict
+    )  # column -> version of its catalog row, and its type
+    files: dict[str, str] = field(default_factory=dict)  # the table or its partitions -> file of its rows
+    partitions: dict[str, str] = field(default_factory=dict)  # id -> quoted name
+    identity: str | None = None  # of the table: another one after DROP and CREATE
+
+
+@dataclass(frozen=True, slots=True)
+class CursorHazard:
+    """Why a cursor may not move with a change of a row, or not in order, as the catalog shows."""
+
+    column: str | None  # None: any cursor that the source's own triggers or defaults are to move
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +78,10 @@ class SourceTable:
     indexes: tuple[tuple[str, ...], ...] = field(default=())
     comment: str | None = None
     is_view: bool = False  # whose functions depend on a session's search_path
+    keys_enforced: bool = True  # the keys cover every row that a SELECT of the table returns
+    nulls_enforced: bool = True  # NOT NULL holds in every row: not so of a view or a foreign table
+    fingerprint: CatalogFingerprint = CatalogFingerprint()
+    cursor_hazards: tuple[CursorHazard, ...] = ()
 
     def column(self, name: str) -> SourceColumn | None:
         """Return the column of that exact name, None if it is missing."""

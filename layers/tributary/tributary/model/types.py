@@ -60,7 +60,12 @@ class Kind:
 
     @property
     def orders_serials(self) -> bool:
-        """Return whether values of this kind are integers."""
+        """Return whether values are integers; a decimal without a scale holds those above 64 bits."""
+        return self.is_integer or (self.name == "decimal" and self.scale == 0 and not self.loose)
+
+    @property
+    def is_integer(self) -> bool:
+        """Return whether values are integers of at most 64 bits."""
         return self.name in ("int16", "int32", "int64")
 
     @property

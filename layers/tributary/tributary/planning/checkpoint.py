@@ -22,6 +22,7 @@ from tributary.model.documents import Lasting
 from tributary.model.ledger import Ledger
 from tributary.model.plan import Plan, TablePlan
 from tributary.model.run_id import run_age
+from tributary.planning.changed_values import changed_values
 from tributary.planning.load_method import CommittedLoad
 from tributary.planning.read_bounds import SourceClock, read_bounds
 from tributary.planning.source_probe import SourceProbe
@@ -122,6 +123,9 @@ def fits(old: TablePlan, fresh: TablePlan, *, loaded: bool) -> bool:
     if old.request and old.request.what != "full_refresh":  # it read other rows than a usual run does
         return False
     if _basis(old) != _basis(fresh):
+        return False
+    was, now = old.read.fingerprint, fresh.read.fingerprint
+    if was and now and changed_values(was, now):
         return False
     if fresh.read.cursor is None and loaded:
         return False  # the last full refresh is still right, so there is no hurry: read the newest rows

@@ -8,6 +8,7 @@ append would keep both, so it reads up to the next watermark and no further.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import timedelta
@@ -59,6 +60,7 @@ def read_bounds(
         ranges = () if spec.mode == "append" else _new_ranges(spec, after, None, None)
         return ReadBounds(ranges, watermark, watermark, notes=notes)
     highest = probe.highest(spec, _cursor(spec), after=watermark)
+    _check_integer(spec, highest)
     committed = None if highest is None else _next_watermark(probe, spec, now, watermark)
     next_watermark = committed or watermark
     future = _future_rows(probe, spec, now.clock)
@@ -68,6 +70,16 @@ def read_bounds(
     up_to = highest if future else _clock_as_cursor(probe, spec, now.clock)
     ranges = whole_range(spec) if after is None else _new_ranges(spec, after, up_to, highest)
     return ReadBounds(ranges, watermark, next_watermark, future, notes)
+
+
+def _check_integer(spec: TableSpec, highest: str | None) -> None:
+    """Raise TableRefused for NaN, which is above every number: a watermark there would hide all new rows."""
+    cursor = _cursor(spec)
+    if cursor.kind.name == "decimal" and highest is not None and not re.fullmatch(r"-?\d+", highest):
+        raise TableRefused(
+            f'cursor column "{cursor.name}" of {spec.name} holds a value that is no integer, such as NaN; '
+            "correct the row, leave it out with where, or choose another cursor"
+        )
 
 
 def _append_ranges(spec: TableSpec, after: str | None, up_to: str | None) -> tuple[Range, ...]:

@@ -262,7 +262,7 @@ def takes(existing: str, was: str) -> bool:
 
 def choose_tables(loaded: Iterable[str], tables: Sequence[str] | None) -> list[str]:
     """Return the tables to rebuild among those in etl_control; raises ConfigError for others."""
-    known = [TableName(*name.split(".", 1)) if "." in name else TableName("", name) for name in loaded]
+    known = [TableName.parse(name) for name in loaded]
     if tables is None:
         return sorted(map(str, known))
     chosen: dict[str, None] = {}

@@ -61,7 +61,8 @@ class SourceProbe:
             return
         names = [self.engine.quote(name) for name in spec.key]
         cursor = [spec.cursor.name] if spec.cursor else []
-        rows = self._rows(spec, *dict.fromkeys([*spec.key, *cursor]))
+        read = list(dict.fromkeys([*spec.key, *cursor]))
+        rows = self._rows(spec, *read)
         key = ", ".join(f"one.{name}" for name in names)
         of_new_rows = ""
         if watermark is not None and spec.cursor is not None:
@@ -69,7 +70,12 @@ class SourceProbe:
             literal = self.engine.literal(watermark, spec.cursor.type)
             above = f"recent.{self.engine.quote(spec.cursor.name)} > {literal}"
             of_new_rows = f" WHERE EXISTS (SELECT 1 FROM {rows} AS recent WHERE {same} AND {above})"
-        if self._exists(f"SELECT {key} FROM {rows} AS one{of_new_rows} GROUP BY {key} HAVING COUNT(*) > 1"):
+        if not spec.table.keys_enforced:
+            # A server that trusts the key of its catalog would find each group to be one row.
+            listed = ", ".join(map(self.engine.quote, read))
+            every, none = f"SELECT {listed} FROM {rows} AS a", f"SELECT {listed} FROM {rows} AS b WHERE 1 = 0"
+            rows = f"({every} UNION ALL {none})"
+        if self.exists(f"SELECT {key} FROM {rows} AS one{of_new_rows} GROUP BY {key} HAVING COUNT(*) > 1"):
             raise KeyNotUnique(
                 f"key {', '.join(spec.key)} of {spec.name} is not unique: several rows share one; "
                 "set key to columns that identify a row, or use mode: replace without a key"
@@ -78,7 +84,7 @@ class SourceProbe:
     def has_values(self, spec: TableSpec, column: str) -> bool:
         """Return whether the column is not NULL in at least one row."""
         name = self.engine.quote(column)
-        return self._exists(f"SELECT 1 FROM {self._named_rows(spec, column)} WHERE {name} IS NOT NULL")
+        return self.exists(f"SELECT 1 FROM {self._named_rows(spec, column)} WHERE {name} IS NOT NULL")
 
     def describe_query(self, name: TableName, sql: str) -> SourceTable:
         """Return the columns of a user's query; raises TableRefused if the source rejects it."""
@@ -88,34 +94,36 @@ class SourceProbe:
             raise TableRefused(f"query {name} is refused by the source; try it there. {error}") from None
 
     def check_user_sql(self, spec: TableSpec) -> None:
-        """Raise TableRefused if the source rejects the user's condition, or a query breaks its promise.
-
-        The key and the cursor that the file gives to a query may not be NULL: no page could continue
-        after a NULL.
-        """
+        """Raise TableRefused if the source rejects the user's condition."""
         if spec.settings.where is not None:
             self._check_condition(spec, user_condition(spec.settings.where))
-        if spec.sql is None:
+
+    def check_no_nulls(self, spec: TableSpec) -> None:
+        """Raise TableRefused if a key or a cursor that the server does not keep NOT NULL is NULL in a row.
+
+        No page could continue after a NULL.
+        """
+        if spec.sql is None and spec.table.nulls_enforced and spec.table.keys_enforced:
             return
         cursor = [spec.cursor.name] if spec.cursor and spec.settings.nulls != "include" else []
         for column in dict.fromkeys([*spec.key, *cursor]):
             name = self.engine.quote(column)
-            if self._exists(f"SELECT 1 FROM {self._named_rows(spec, column)} WHERE {name} IS NULL"):
+            if self.exists(f"SELECT 1 FROM {self._named_rows(spec, column)} WHERE {name} IS NULL"):
                 raise TableRefused(
                     f'column "{column}" of {spec.name} is NULL in some rows, and neither a key nor a '
-                    "cursor may be; leave these rows out in the query, choose other columns, or set nulls: "
+                    "cursor may be; leave these rows out with where, choose other columns, or set nulls: "
                     "include for a cursor"
                 )
 
     def _check_condition(self, spec: TableSpec, condition: str) -> None:
         try:
-            self._exists(f"SELECT 1 FROM {self._relation(spec)} AS t WHERE {condition} AND 1 = 0")
+            self.exists(f"SELECT 1 FROM {self._relation(spec)} AS t WHERE {condition} AND 1 = 0")
         except (InternalError, TableRefused) as error:
             raise TableRefused(
                 f"where of {spec.name} is refused by the source; try it there. {error}"
             ) from None
 
-    def _exists(self, query: str) -> bool:
+    def exists(self, query: str) -> bool:
         """Return whether the query has a row, in SQL that every engine has."""
         row = self.engine.ask(self.connection, f"SELECT CASE WHEN EXISTS ({query}) THEN 1 END")
         return row is not None and row[0] is not None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from tributary import secret
 from tributary.config.models import Source
-from tributary.config.selection import Resolution, only, resolve
+from tributary.config.selection import Resolution, only, resolve, selecting_entry
 from tributary.engines import registry
 from tributary.errors import ConfigError, PermanentError, TableRefused
 from tributary.model import warehouse_names
@@ -16,15 +16,20 @@ from tributary.model.plan import Failure, PausedTable, TablePlan, UnchangedTable
 from tributary.model.result import ReplayedRun
 from tributary.model.source_catalog import SourceTable, TableName
 from tributary.model.warehouse_names import Target
-from tributary.planning import integer_horizon, key_ranges, new_rows
+from tributary.planning import integer_horizon, key_ranges, new_rows, pause_basis
+from tributary.planning.changed_values import may_have_changed
 from tributary.planning.checkpoint import Checkpoints, record_begun
+from tributary.planning.gone_tables import gone_failure, gone_tables, hidden_note, without_entries_of
+from tributary.planning.pause_basis import PauseBases
 from tributary.planning.run_request import RunRequest
 from tributary.planning.source_probe import SourceProbe
 from tributary.planning.table_plan import TablePlanner
 from tributary.planning.table_spec import TableSpec, specify
 from tributary.planning.warehouse_state import WarehouseState
+from tributary.storage import fingerprints
 from tributary.storage.bucket import Bucket
 from tributary.storage.committed_watermarks import CommittedWatermarks
+from tributary.storage.fingerprints import Fingerprints
 
 ResultT = TypeVar("ResultT")
 
@@ -68,9 +73,13 @@ class Selection:
     """The tables that a run reads, with their settings and their places in the warehouse."""
 
     resolution: Resolution
+    present: frozenset[TableName]  # all readable tables of the source, and the file's queries
+    hidden: tuple[TableName, ...]  # tables that exist and may not be read
     targets: dict[TableName, Target]
     failures: Failures
     paused: tuple[PausedTable, ...]
+    bases: PauseBases
+    home: str | None  # the schema of names and patterns without one
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,40 +111,94 @@ class Survey:
     def _tables(self, probe: SourceProbe, home: str | None) -> Surveyed:
         selection = self._select(probe, home)
         specs = self._specify(probe, selection)
-        notes = selection.resolution.notes
-        unchanged = self._unchanged(probe, selection, specs)
+        stored = fingerprints.find(self.bucket, self.source.name)
+        unchanged = self._unchanged(probe, selection, specs, stored)
         if unchanged:
-            return Surveyed(notes=notes, unchanged=unchanged)
-        tables = self._plan(probe, selection, specs, self.read_state())
-        return Surveyed(tables, tuple(selection.failures.failures), selection.paused, notes)
+            names = {table.table for table in unchanged}
+            return Surveyed(notes=self._notes(selection, names), unchanged=unchanged)
+        state = self.read_state()
+        self._fail_gone(selection, state.tables)
+        tables = self._plan(probe, selection, specs, state, stored)
+        failures = tuple(selection.failures.failures)
+        return Surveyed(tables, failures, selection.paused, self._notes(selection, state.tables))
 
     def _select(self, probe: SourceProbe, home: str | None) -> Selection:
         """Return what the source's file, the execution's input and the pauses leave to read."""
-        resolution = resolve(self.source, probe.engine.list_tables(probe.connection), home=home)
+        tables = probe.engine.list_tables(probe.connection)
+        patterns = any(entry.include for entry in self.source.tables)
+        hidden = probe.engine.hidden_tables(probe.connection) if patterns else []
+        resolution = resolve(self.source, tables, home=home)
+        present = frozenset({*tables, *resolution.queries})
         targets = warehouse_names.table_names(  # of all tables, since names may collide
             self.source.target_schema, list(resolution.selected), resolution.targets
         )
         if self.request.tables is not None:
             resolution = only(resolution, self.request.tables)
-        resolution, paused = _without_paused(resolution, self.paused)
+        bases = pause_basis.find(self.bucket, self.source.name)
+        lifted = self._lifted(probe, resolution, bases)
+        still_paused = [table for table in self.paused if table.table not in lifted]
+        resolution, paused = _without_paused(self.source, resolution, still_paused)
         targets = targets.of(resolution.selected)
         failures = Failures([*resolution.failures, *targets.failures])
-        return Selection(resolution, targets.names, failures, paused)
+        return Selection(resolution, present, tuple(hidden), targets.names, failures, paused, bases, home)
+
+    def _lifted(self, probe: SourceProbe, resolution: Resolution, bases: PauseBases) -> set[str]:
+        """Return the paused tables whose settings, columns or rights have changed since their last try."""
+        # A person's pause stays: it did not come from as many failures.
+        paused = {table.table for table in self.paused if table.failures >= self.source.pause_after}
+        names = [name for name in resolution.selected if str(name) in paused]
+        described = probe.engine.describe(probe.connection, set(names) - set(resolution.queries))
+        tried = {str(name): _basis(resolution, described, name) for name in names}
+        return {name for name, now in tried.items() if bases.tables.get(name, now) != now}
+
+    def _remember_bases(self, selection: Selection, described: Mapping[TableName, SourceTable]) -> None:
+        resolution = selection.resolution
+        tried = {str(name): _basis(resolution, described, name) for name in resolution.selected}
+        pause_basis.remember(self.bucket, self.source.name, selection.bases, tried)
 
     def _specify(self, probe: SourceProbe, selection: Selection) -> dict[TableName, TableSpec]:
         queries = selection.resolution.queries
         described = probe.engine.describe(probe.connection, set(selection.targets) - set(queries))
+        self._remember_bases(selection, described)
         return selection.failures.collect(
             selection.targets, lambda name: _specify(probe, selection.resolution, described, name)
         )
 
     def _unchanged(
-        self, probe: SourceProbe, selection: Selection, specs: Mapping[TableName, TableSpec]
+        self,
+        probe: SourceProbe,
+        selection: Selection,
+        specs: Mapping[TableName, TableSpec],
+        stored: Fingerprints,
     ) -> tuple[UnchangedTable, ...]:
         """Return all tables if none has new rows and nothing else is due, () if the warehouse is asked."""
         if not self.kept or selection.failures.failures or selection.paused or not self.request.is_usual:
             return ()
+        if self.kept.names is None or gone_tables(
+            self.source, self.kept.names, selection.present, home=selection.home
+        ):
+            return ()
+        if any(may_have_changed(stored.tables.get(spec.name), spec) for spec in specs.values()):
+            return ()
         return new_rows.all_unchanged(self.kept, probe, specs, selection.targets)
+
+    def _fail_gone(self, selection: Selection, loaded: Collection[str]) -> None:
+        """Add a failure for each table that was loaded before and is missing now."""
+        if self.request.tables is not None:
+            return
+        gone = gone_tables(self.source, loaded, selection.present, home=selection.home)
+        paused = {table.table for table in selection.paused}
+        missing = {name: pause_basis.basis(None, None, None) for name in gone if name not in paused}
+        pause_basis.remember(
+            self.bucket, self.source.name, pause_basis.find(self.bucket, self.source.name), missing
+        )
+        selection.failures.failures = [
+            *without_entries_of(selection.failures.failures, gone),
+            *(gone_failure(self.source, name, selection.hidden) for name in gone if name not in paused),
+        ]
+
+    def _notes(self, selection: Selection, loaded: Collection[str]) -> tuple[str, ...]:
+        return (*selection.resolution.notes, *hidden_note(self.source, selection.hidden, loaded))
 
     def _plan(
         self,
@@ -143,11 +206,12 @@ class Survey:
         selection: Selection,
         specs: Mapping[TableName, TableSpec],
         state: WarehouseState,
+        stored: Fingerprints,
     ) -> list[TablePlan]:
         """Return the plans of the tables, numbered, those of big ones with several ranges."""
         watermarks = state.watermarks(specs, selection.targets)
         now = integer_horizon.read_source_clock(probe, self.bucket, self.source.name, specs, watermarks)
-        planner = TablePlanner(self.source, self.request, self.run_id, probe, now, state)
+        planner = TablePlanner(self.source, self.request, self.run_id, probe, now, state, stored)
         checkpoints = Checkpoints.of(self.bucket, self.source.name, state.tables)
 
         def plan(name: TableName) -> TablePlan:
@@ -162,9 +226,12 @@ class Survey:
 
 
 def _without_paused(
-    resolution: Resolution, paused: Iterable[PausedTable]
+    source: Source, resolution: Resolution, paused: Iterable[PausedTable]
 ) -> tuple[Resolution, tuple[PausedTable, ...]]:
-    """Return the resolution without the paused tables, and those of them that it had selected."""
+    """Return the resolution without the paused tables, and those of them that the file still selects.
+
+    A paused table may be missing in the source: it is still reported as paused.
+    """
     by_name = {table.table: table for table in paused}
     configured = {str(name) for name in resolution.selected}
     configured |= {failure.table for failure in resolution.failures}
@@ -173,7 +240,17 @@ def _without_paused(
         selected={name: of for name, of in resolution.selected.items() if str(name) not in by_name},
         failures=tuple(failure for failure in resolution.failures if failure.table not in by_name),
     )
-    return kept, tuple(table for name, table in by_name.items() if name in configured)
+    written = {str(entry.name or entry.include) for entry in source.tables}
+    return kept, tuple(
+        table
+        for name, table in by_name.items()
+        if name in configured
+        or (name not in written and selecting_entry(source, TableName.parse(name)) is not None)
+    )
+
+
+def _basis(resolution: Resolution, described: Mapping[TableName, SourceTable], name: TableName) -> str:
+    return pause_basis.basis(resolution.selected[name], resolution.queries.get(name), described.get(name))
 
 
 def _specify(
@@ -188,4 +265,5 @@ def _specify(
         raise TableRefused(f"table {name} disappeared from the source while it was being planned")
     spec = specify(probe.engine, table, resolution.selected[name], sql)
     probe.check_user_sql(spec)
+    probe.check_no_nulls(spec)
     return spec

@@ -23,7 +23,8 @@ from tributary.model.plan import (
 from tributary.model.warehouse_names import Target
 from tributary.planning import backfill, index_advice
 from tributary.planning.access import access
-from tributary.planning.load_method import CommittedLoad, LoadMethod, choose_load_method
+from tributary.planning.changed_values import attached_rows, changed_values
+from tributary.planning.load_method import REFRESH, CommittedLoad, LoadMethod, choose_load_method
 from tributary.planning.read_bounds import ReadBounds, SourceClock, opens_at, read_bounds, whole_range
 from tributary.planning.run_request import RunRequest
 from tributary.planning.schema_evolution import (
@@ -38,6 +39,7 @@ from tributary.planning.source_probe import SourceProbe
 from tributary.planning.table_spec import KEYED, TableSpec
 from tributary.planning.warehouse_state import WarehouseState
 from tributary.redshift import text_sizes
+from tributary.storage.fingerprints import Fingerprints
 
 MAY_VANISH = "50%"  # of a table, if neither the execution nor the file sets it
 
@@ -59,6 +61,7 @@ class Decision:
     method: LoadMethod
     own: tuple[str, ...]  # columns that Tributary adds and the table lacks
     reread: bool  # columns have values that no row's cursor shows
+    altered: str | None  # why other values may have changed that no row's cursor shows
     whole_read: bool
     deep_copy: tuple[DeepCopyColumn, ...]
 
@@ -83,6 +86,7 @@ class TablePlanner:
     probe: SourceProbe
     now: SourceClock
     state: WarehouseState
+    fingerprints: Fingerprints  # of the tables when they were last loaded
 
     def plan(self, spec: TableSpec, target: Target) -> TablePlan:
         """Return the table's plan; raises a PermanentError if the table cannot be loaded."""
@@ -120,6 +124,7 @@ class TablePlanner:
         own = self.state.missing_own_columns(spec, target)
         self._check_shared_mode(spec, target, own)
         reread = spec.mode in KEYED and self._must_reread(spec, target, evolution, loaded)
+        altered = self._altered(spec, loaded, method)
         return Decision(
             spec=spec,
             target=target,
@@ -129,7 +134,8 @@ class TablePlanner:
             method=method,
             own=own,
             reread=reread,
-            whole_read=refresh or reread or method.whole_read,
+            altered=altered,
+            whole_read=refresh or reread or altered is not None or method.whole_read,
             deep_copy=deep_copy_columns(spec, known, evolution, own),
         )
 
@@ -155,6 +161,21 @@ class TablePlanner:
             return True
         return any(self.probe.has_values(spec, column.name) for column in evolution.new)
 
+    def _altered(self, spec: TableSpec, loaded: CommittedLoad | None, method: LoadMethod) -> str | None:
+        """Return why values may have changed without their cursor since the last load.
+
+        Raises TableRefused for an append, which cannot read rows a second time.
+        """
+        stored = self.fingerprints.tables.get(spec.name)
+        if loaded is None or spec.cursor is None or stored is None:
+            return None
+        reason = changed_values(stored, spec.table.fingerprint) or attached_rows(
+            self.probe, spec, stored, method.watermark
+        )
+        if reason and spec.mode == "append" and not self.request.full_refresh:
+            raise TableRefused(f"{spec.name}: {reason}, and an append reads no row a second time; {REFRESH}")
+        return reason
+
     def _read_request(self, decision: Decision) -> ReadRequest | None:
         """Return what a person asked for, in the source's own texts; raises ConfigError if it is wrong."""
         if self.request.full_refresh:
@@ -166,7 +187,7 @@ class TablePlanner:
             decision.spec,
             decision.method,
             loaded=decision.loaded is not None,
-            reread=decision.reread,
+            reread=decision.reread or decision.altered is not None,
         )
         return request
 
@@ -209,6 +230,7 @@ class TablePlanner:
             longest_row_bytes=(spec.settings.max_row_megabytes or MAX_ROW_MEGABYTES) << 20,
             ranges=bounds.ranges,
             future_rows=bounds.future_rows,
+            fingerprint=spec.table.fingerprint if spec.cursor else None,
         )
 
     def _publish(self, decision: Decision, bounds: ReadBounds) -> PublishPlan:
@@ -254,6 +276,8 @@ class TablePlanner:
         yield from index_advice.advice(self.probe.engine, decision.spec)
         if decision.method.note:
             yield decision.method.note
+        if decision.altered:
+            yield f"{decision.altered}: the whole table is read again"
         yield from bounds.notes
         yield from decision.evolution.notes()
         yield from self._column_notes(decision)

@@ -108,7 +108,7 @@ def specify(engine: Engine, table: SourceTable, settings: TableSettings, sql: st
     Raises TableRefused if the settings do not fit the table, UnsupportedType with each type's name.
     """
     notes: list[str] = []
-    if sql is not None:
+    if sql is not None or not table.nulls_enforced:
         table = _with_promised_columns(table, settings)
     columns = _columns(engine, table, settings)
     key = _key(engine, table, settings, columns, notes)
@@ -125,9 +125,9 @@ def specify(engine: Engine, table: SourceTable, settings: TableSettings, sql: st
 
 
 def _with_promised_columns(table: SourceTable, settings: TableSettings) -> SourceTable:
-    """Return a query's table with its key and cursor columns NOT NULL, as the file promises.
+    """Return a query or a view with its key and cursor columns NOT NULL, as the file promises.
 
-    No server knows this of a query, so `SourceProbe.check_user_sql` looks for NULLs before rows are read.
+    No server enforces this, so `SourceProbe.check_no_nulls` looks for NULLs before rows are read.
     """
     promised = {*(settings.key or ()), *([] if settings.nulls == "include" else [settings.cursor])}
     columns = (
@@ -138,6 +138,7 @@ def _with_promised_columns(table: SourceTable, settings: TableSettings) -> Sourc
 
 def _columns(engine: Engine, table: SourceTable, settings: TableSettings) -> tuple[Column, ...]:
     taken = _taken(table, settings)
+    _check_readable(table, taken)
     kinds: dict[str, Kind] = {}
     unsupported = []
     for column in taken:
@@ -172,7 +173,7 @@ def _kind(engine: Engine, table: SourceTable, settings: TableSettings, column: S
     kind = engine.kind(column)
     if column.name not in (settings.booleans or ()):
         return kind
-    if not kind.orders_serials:
+    if not kind.is_integer:
         raise TableRefused(
             f'booleans: column "{column.name}" of {table.name} is of type {column.type}; '
             "only integers can be read as true and false"
@@ -272,6 +273,15 @@ def _taken(table: SourceTable, settings: TableSettings) -> list[SourceColumn]:
     return [column for column in table.columns if column.name in taken]
 
 
+def _check_readable(table: SourceTable, taken: Iterable[SourceColumn]) -> None:
+    hidden = [column.name for column in taken if not column.readable]
+    if hidden:
+        raise TableRefused(
+            f"{table.name}: the user may not read {', '.join(hidden)}; grant SELECT on them, or list the "
+            "columns to read in columns"
+        )
+
+
 def _existing(table: SourceTable, name: str, field: str) -> SourceColumn:
     column = table.column(name)
     if column is None:
@@ -335,6 +345,8 @@ def _needs_key(settings: TableSettings) -> bool:
 
 def _is_proven(table: SourceTable, key: tuple[str, ...]) -> bool:
     """Return whether the source keeps the key unique: it contains a whole primary or unique key."""
+    if not table.keys_enforced:
+        return False
     proofs = [table.primary_key] if table.primary_key else []
     return bool(key) and any(set(proof) <= set(key) for proof in [*proofs, *table.unique_keys])
 
@@ -357,8 +369,18 @@ def _mode(
             "mode: merge, which accepts repeated rows"
         )
     if settings.cursor:
-        return incremental, _cursor(engine, table, settings, columns)
-    usable = {column.name.lower(): column for column in columns if _may_be_taken(column)}
+        cursor = _cursor(engine, table, settings, columns)
+        notes.extend(
+            f'cursor "{cursor.name}" may miss changes: {reason}' for reason in _hazards(table, cursor)
+        )
+        return incremental, cursor
+    named = [column for column in columns if _may_be_taken(column) and column.name.lower() in CURSORS]
+    usable = {column.name.lower(): column for column in named if not _hazards(table, column)}
+    notes.extend(
+        f'"{column.name}" was not chosen as cursor: {reason}; set cursor to choose it all the same'
+        for column in named
+        for reason in _hazards(table, column)
+    )
     candidate = next((usable[name] for name in CURSORS if name in usable), None)
     if candidate and (key or settings.mode):
         notes.append(f'cursor: "{candidate.name}" was chosen by its name; set cursor to choose another')
@@ -371,6 +393,16 @@ def _mode(
         raise TableRefused(f"{table.name} has no column with the usual name of a cursor; {advice}")
     notes.append("mode: replace was chosen, since no cursor is set and no column has a usual name of one")
     return "replace", None
+
+
+def _hazards(table: SourceTable, cursor: Column) -> list[str]:
+    """Return why the column may not move with each change of a row, as the catalog shows."""
+    of_table = cursor.kind.orders_time  # an integer does not promise to move with a change
+    return [
+        each.reason
+        for each in table.cursor_hazards
+        if each.column == cursor.name or (each.column is None and of_table)
+    ]
 
 
 def _may_be_taken(column: Column) -> bool:

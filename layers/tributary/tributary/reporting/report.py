@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from tributary import __version__
-from tributary.model.plan import Failure
+from tributary.model.plan import Failure, Plan
 from tributary.model.report import RunReport
 from tributary.observability import logger
 from tributary.reporting import cost, message, ops_item, run_metrics, run_record
@@ -20,10 +20,11 @@ from tributary.reporting.execution_end import ExecutionEnd
 from tributary.reporting.run_metrics import Run
 from tributary.reporting.run_record import RunRecord
 from tributary.reporting.table_reports import table_reports
-from tributary.storage import committed_watermarks, lease, object_keys, source_health
+from tributary.storage import committed_watermarks, fingerprints, lease, object_keys, source_health
 from tributary.storage.bucket import Bucket, body
 from tributary.storage.source_health import SourceHealth
 
+ALL_PAUSED = "every table is paused, so nothing was read"
 UNCHANGED = "no table has anything new; the warehouse was not asked"
 
 
@@ -56,7 +57,8 @@ def _report(end: ExecutionEnd, record: RunRecord, rpus: int) -> RunReport:
     plan = record.plan
     tables = table_reports(record, rpus=rpus)
     failure = _failure(record.source, end.error) if end.error else None
-    failed = failure is not None or any(table.status == "failed" for table in tables)
+    all_paused = bool(plan and plan.paused and not tables)
+    failed = failure is not None or all_paused or any(table.status == "failed" for table in tables)
     started_at = plan.started_at if plan else None
     duration_s = _seconds_since(started_at) if started_at else 0.0
     return RunReport(
@@ -70,10 +72,15 @@ def _report(end: ExecutionEnd, record: RunRecord, rpus: int) -> RunReport:
         cost_usd=cost.of_run(tables, duration_s, rpus),
         partial=plan.partial if plan else False,
         failure=failure,
-        notes=(*plan.notes, *([UNCHANGED] if plan.unchanged else [])) if plan else (),
+        notes=_notes(plan, all_paused=all_paused) if plan else (),
         tables=tables,
         paused=plan.paused if plan else (),
     )
+
+
+def _notes(plan: Plan, *, all_paused: bool) -> tuple[str, ...]:
+    unchanged = [UNCHANGED] if plan.unchanged else []
+    return (*plan.notes, *unchanged, *([ALL_PAUSED] if all_paused else []))
 
 
 def _seconds_since(instant: str) -> float:
@@ -121,6 +128,7 @@ def _release(bucket: Bucket, end: ExecutionEnd, record: RunRecord) -> None:
         held = lease.find(bucket, plan.source)
         if held and (held.execution_arn, held.generation) == (plan.execution_arn, plan.generation):
             committed_watermarks.remember(bucket, plan, record.tables, record.loaded)
+            fingerprints.remember(bucket, plan, record.tables, record.loaded)
     lease.release(bucket, record.source, end.execution_arn)
 
 

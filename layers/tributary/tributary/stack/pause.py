@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from tributary.config import loader
 from tributary.config.models import Source
-from tributary.config.selection import matching
+from tributary.config.selection import selecting_entry
 from tributary.errors import ConfigError
 from tributary.model.documents import Document
 from tributary.model.source_catalog import TableName
@@ -103,21 +103,8 @@ def check(source: Source, table: str, *, to: Literal["pause", "resume"]) -> None
     written = [str(entry.name or entry.include) for entry in source.tables]
     if to == "resume" and table in written:
         return
-    schema, dot, name = table.partition(".")
-    if not dot or "*" in table or not _selected(source, TableName(schema, name)):
+    if "." not in table or "*" in table or selecting_entry(source, TableName.parse(table)) is None:
         raise ConfigError(
             f'"{table}" is not a table of {source.name}; name it as reports do, with its schema. '
             f"{source.name}.yaml selects {', '.join(written)}"
         )
-
-
-def _selected(source: Source, table: TableName) -> bool:
-    for entry in source.tables:
-        if entry.name:
-            selected = bool(matching(entry.name, [table], pattern=False))
-        else:
-            excluded = any(matching(pattern, [table]) for pattern in entry.exclude)
-            selected = not excluded and bool(matching(str(entry.include), [table]))
-        if selected:
-            return True
-    return False

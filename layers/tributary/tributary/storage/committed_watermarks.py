@@ -41,6 +41,7 @@ class CommittedWatermarks(Lasting):
     version: str
     warehouse: str
     tables: dict[str, CommittedTable] = Field(default_factory=dict)
+    names: frozenset[str] | None = None  # all tables of the last usual run; None: unknown, ask the warehouse
 
     def watermark(self, table: str, shape: str) -> str | None:
         """Return the watermark of a table of that shape; None if the warehouse must be asked."""
@@ -78,8 +79,15 @@ def remember(bucket: Bucket, plan: Plan, tables: Iterable[TablePlan], loaded: Co
     """Update the copy with what the run's publishes committed: `loaded` are the numbers of its tables."""
     copy = bucket.document(object_keys.loaded(plan.source), CommittedWatermarks)
     empty = CommittedWatermarks(generation=plan.generation, version=__version__, warehouse=plan.warehouse)
-    same = copy and copy.model_copy(update={"tables": {}}) == empty
+    same = copy and copy.model_copy(update={"tables": {}, "names": None}) == empty
     known = dict(copy.tables) if copy and same else {}
+    names = copy.names if copy and same else None
+    tables = list(tables)
+    if not (plan.partial or plan.unchanged):
+        planned = {table.name for table in tables}
+        names = frozenset(
+            {*planned, *(each.table for each in plan.failures), *(each.table for each in plan.paused)}
+        )
     for failure in plan.failures:
         known.pop(failure.table, None)
     for table in tables:
@@ -98,4 +106,5 @@ def remember(bucket: Bucket, plan: Plan, tables: Iterable[TablePlan], loaded: Co
                     where=table.read.where,
                 ),
             )
-    bucket.put(object_keys.loaded(plan.source), body(empty.model_copy(update={"tables": known})))
+    kept = empty.model_copy(update={"tables": known, "names": names})
+    bucket.put(object_keys.loaded(plan.source), body(kept))

@@ -48,6 +48,16 @@ def serials(source: str) -> str:
     return f"_leases/{source}.serials.json"
 
 
+def fingerprints(source: str) -> str:
+    """Return the key of the catalog fingerprints that the source's tables had when they were loaded."""
+    return f"_leases/{source}.fingerprints.json"
+
+
+def pause_bases(source: str) -> str:
+    """Return the key of what the tables' last tries rested on."""
+    return f"_leases/{source}.bases.json"
+
+
 def begun(source: str) -> str:
     """Return the key of which runs began to read the source's tables."""
     return f"_leases/{source}.begun.json"

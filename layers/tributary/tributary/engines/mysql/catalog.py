@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from typing import Protocol
 
-from tributary.model.source_catalog import SourceColumn, SourceTable, TableName
+from tributary.model.source_catalog import (
+    CatalogFingerprint,
+    CursorHazard,
+    SourceColumn,
+    SourceTable,
+    TableName,
+)
 
 Row = tuple[str | None, ...]
 
@@ -24,11 +32,49 @@ SELECT table_schema, table_name, column_name,
     '', CONCAT(' character set ', character_set_name))), is_nullable, column_comment,
   (SELECT table_comment FROM information_schema.tables AS t
    WHERE t.table_schema = columns.table_schema AND t.table_name = columns.table_name
-     AND t.table_type <> 'VIEW')
+     AND t.table_type <> 'VIEW'),
+  FIND_IN_SET('select', privileges) > 0, character_set_name
 FROM information_schema.columns
 WHERE table_schema IN ({schemas}) AND table_name IN ({tables})
 ORDER BY table_schema, table_name, ordinal_position
 """
+
+# Engines that enforce a declared key on every row that they return. A MERGE table's rows come from several
+# tables, a FEDERATED one's from another server.
+ENFORCING = ("InnoDB", "MyISAM", "Aria", "MEMORY", "ROCKSDB", "ndbcluster", "TokuDB", "ARCHIVE")
+
+RELATIONS = """
+SELECT table_schema, table_name, table_type, engine FROM information_schema.tables
+WHERE table_schema IN ({schemas}) AND table_name IN ({tables})
+"""
+
+# A referential action fires no trigger and no ON UPDATE CURRENT_TIMESTAMP. Several servers that write to one
+# table hand out values in steps, so a lower value may be committed after a higher one.
+HAZARDS = """
+SELECT constraint_schema, table_name, NULL,
+       CONCAT('foreign key ', constraint_name, ' changes rows by itself, and moves no cursor')
+FROM information_schema.referential_constraints
+WHERE (update_rule IN ('CASCADE', 'SET NULL', 'SET DEFAULT') OR delete_rule IN ('SET NULL', 'SET DEFAULT'))
+  AND constraint_schema IN ({schemas}) AND table_name IN ({tables})
+UNION ALL
+SELECT table_schema, table_name, column_name,
+       CONCAT('several servers hand out its values (auto_increment_increment is ',
+              @@global.auto_increment_increment, ')')
+FROM information_schema.columns
+WHERE extra LIKE '%auto_increment%' AND @@global.auto_increment_increment > 1
+  AND table_schema IN ({schemas}) AND table_name IN ({tables})
+ORDER BY 1, 2, 3, 4
+"""
+
+
+def hazards(rows: Iterable[Row]) -> dict[TableName, tuple[CursorHazard, ...]]:
+    """Return the cursor hazards that the result of HAZARDS describes."""
+    by_table: dict[TableName, tuple[CursorHazard, ...]] = {}
+    for schema, table, column, reason in rows:
+        name = TableName(str(schema), str(table))
+        by_table[name] = (*by_table.get(name, ()), CursorHazard(column, str(reason)))
+    return by_table
+
 
 # Only whole, ascending columns of a B-tree order rows as ORDER BY does.
 INDEXES = """
@@ -85,21 +131,44 @@ def _string(text: str) -> str:
 
 
 def tables(
-    columns: Iterable[Row], indexes: Iterable[Row], names: Collection[TableName]
+    columns: Iterable[Row], indexes: Iterable[Row], relations: Iterable[Row], names: Collection[TableName]
 ) -> dict[TableName, SourceTable]:
-    """Return the named tables as the results of COLUMNS and INDEXES describe them."""
+    """Return the named tables as the results of COLUMNS, INDEXES and RELATIONS describe them."""
     described: dict[TableName, list[SourceColumn]] = {}
     comments: dict[TableName, str | None] = {}
-    for schema, table, column, type, nullable, comment, table_comment in columns:
+    sets: dict[TableName, dict[str, str]] = {}
+    for schema, table, column, type, nullable, comment, table_comment, readable, characters in columns:
         if (name := TableName(str(schema), str(table))) in names:
             comments[name] = table_comment or None
-            read = SourceColumn(str(column), str(type), nullable == "YES", comment or None)
+            read = SourceColumn(str(column), str(type), nullable == "YES", comment or None, readable == "1")
             described.setdefault(name, []).append(read)
+            if characters:
+                sets.setdefault(name, {})[str(column)] = characters
     parts: dict[TableName, dict[str, list[Row]]] = {name: {} for name in described}
     for row in indexes:
         if (name := TableName(str(row[0]), str(row[1]))) in parts:
             parts[name].setdefault(str(row[2]), []).append(row)
-    return {name: _table(name, listed, parts[name], comments[name]) for name, listed in described.items()}
+    kinds = {TableName(str(schema), str(table)): (kind, engine) for schema, table, kind, engine in relations}
+    return {
+        name: replace(
+            _table(name, listed, parts[name], comments[name]),
+            fingerprint=CatalogFingerprint(_labels(listed), sets.get(name, {})),
+            keys_enforced=kinds.get(name, ("", ""))[1] in ENFORCING,
+            nulls_enforced=kinds.get(name, ("", ""))[0] != "VIEW",
+        )
+        for name, listed in described.items()
+    }
+
+
+def _labels(columns: list[SourceColumn]) -> dict[str, dict[str, str]]:
+    """Return digests of the labels of ENUM and SET columns; a label is its own member."""
+    labels = {}
+    for column in columns:
+        if column.type.startswith(("enum(", "set(")):
+            texts = re.findall(r"'(?:[^']|'')*'", column.type)
+            digests = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts]
+            labels[column.name] = dict(zip(digests, digests, strict=True))
+    return labels
 
 
 def _table(

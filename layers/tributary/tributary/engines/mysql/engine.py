@@ -11,7 +11,7 @@ import struct
 import time
 from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from socket import socket
@@ -550,15 +550,24 @@ def list_tables(session: Session) -> list[TableName]:
         return sorted(TableName(str(s), str(t)) for s, t in _run(session.driver, catalog.TABLES))
 
 
+def hidden_tables(session: Session) -> list[TableName]:
+    """Return no table: the server shows none on which the user has no privilege."""
+    return []
+
+
 def describe(session: Session, names: Collection[TableName]) -> dict[TableName, SourceTable]:
-    """Return the catalog's description of the named tables, in two queries; missing tables are left out."""
+    """Return the catalog's description of the named tables, in a few queries; missing tables are left out."""
     if not names:
         return {}
     with _queries(session):
         columns = _run(session.driver, catalog.named(catalog.COLUMNS, names))
-        return catalog.tables(
-            columns, _run(session.driver, catalog.named(catalog.INDEXES, names)), set(names)
-        )
+        indexes = _run(session.driver, catalog.named(catalog.INDEXES, names))
+        relations = _run(session.driver, catalog.named(catalog.RELATIONS, names))
+        hazards = catalog.hazards(_run(session.driver, catalog.named(catalog.HAZARDS, names)))
+        described = catalog.tables(columns, indexes, relations, set(names))
+        return {
+            name: replace(table, cursor_hazards=hazards.get(name, ())) for name, table in described.items()
+        }
 
 
 def describe_query(session: Session, name: TableName, sql: str) -> SourceTable:

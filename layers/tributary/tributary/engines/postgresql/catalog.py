@@ -5,22 +5,31 @@ Names are compared exactly as written. What pg_catalog does not state stays unkn
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Iterable, Sequence
 
-from tributary.model.source_catalog import SourceColumn, SourceTable, TableName
+from tributary.model.source_catalog import (
+    CatalogFingerprint,
+    CursorHazard,
+    SourceColumn,
+    SourceTable,
+    TableName,
+)
 
 Row = tuple[str | None, ...]
 
+# A table is readable with the right to select one of its columns. Partitions and tables of extensions are
+# left out.
 TABLES = """
-SELECT n.nspname, c.relname
+SELECT n.nspname, c.relname,
+       pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+         AND pg_catalog.has_any_column_privilege(c.oid, 'SELECT')
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
   AND NOT c.relispartition
   AND n.nspname NOT IN ('pg_catalog', 'information_schema')
   AND n.nspname !~ '^pg_(toast|temp)'
-  AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
-  AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
                   WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
                     AND d.objid = c.oid AND d.deptype = 'e')
@@ -50,13 +59,22 @@ FROM (VALUES {{places}}) AS v(place, oid, mod) JOIN pg_catalog.pg_type AS t ON t
 ORDER BY v.place
 """
 
+# A NOT NULL constraint that is NOT VALID (PostgreSQL 18) says nothing about older rows.
+NOT_NULL = """(a.attnotnull AND NOT EXISTS (
+  SELECT FROM pg_catalog.pg_constraint AS k
+  WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND NOT k.convalidated AND a.attnum = ANY (k.conkey)))"""
+
+# The indexes of an inheritance parent do not cover the rows of its children, which a SELECT returns too.
+# Nothing enforces a foreign table's NOT NULL.
 # A domain is read as the type at the end of its chain of base types.
 COLUMNS = f"""
 SELECT n.nspname, c.relname, a.attname,
        {WORD} || pg_catalog.format_type(t.oid, d.mod),
-       NOT (a.attnotnull OR d.not_null),
+       NOT ({NOT_NULL} OR d.not_null),
        pg_catalog.col_description(c.oid, a.attnum), pg_catalog.obj_description(c.oid, 'pg_class'),
-       c.relkind = 'v'
+       pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT'),
+       NOT (c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits AS h WHERE h.inhparent = c.oid)),
+       c.relkind NOT IN ('v', 'm', 'f'), c.relkind = 'v'
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -77,7 +95,7 @@ ORDER BY c.oid, a.attnum
 
 # An index is usable if it orders rows as ORDER BY does: a B-tree over the whole table, of plain columns in
 # one direction, each with its default operator class and the column's own collation.
-INDEXES = """
+INDEXES = f"""
 SELECT n.nspname, c.relname, i.indisprimary,
        i.indisunique AND i.indimmediate AND k.not_null AND k.plain,
        k.plain AND m.amname = 'btree'
@@ -90,16 +108,113 @@ JOIN pg_catalog.pg_class AS x ON x.oid = i.indexrelid
 JOIN pg_catalog.pg_am AS m ON m.oid = x.relam
 CROSS JOIN LATERAL (
   SELECT pg_catalog.json_agg(a.attname ORDER BY s.place) AS names,
-         pg_catalog.bool_and(a.attnotnull) AS not_null,
+         pg_catalog.bool_and({NOT_NULL}) AS not_null,
          pg_catalog.bool_and(o.opcdefault AND i.indcollation[s.place - 1] = a.attcollation) AS plain
   FROM pg_catalog.generate_series(1, i.indnkeyatts) AS s(place)
   JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[s.place - 1]
   JOIN pg_catalog.pg_opclass AS o ON o.oid = i.indclass[s.place - 1]
 ) AS k
 WHERE i.indisvalid AND i.indisready AND i.indpred IS NULL AND i.indexprs IS NULL
-  AND (n.nspname, c.relname) IN ({names})
+  AND (n.nspname, c.relname) IN ({{names}})
 ORDER BY i.indisprimary DESC, x.relname
 """
+
+
+# A renamed label keeps the id of its member. ALTER COLUMN … TYPE writes a new catalog row of the column and a
+# new file; VACUUM FULL writes only a new file.
+FINGERPRINTS = """
+SELECT n.nspname, c.relname,
+  (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(a.attname, e.oid::text, e.enumlabel))
+   FROM pg_catalog.pg_attribute AS a
+   JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
+   JOIN pg_catalog.pg_enum AS e ON e.enumtypid IN (t.oid, t.typbasetype, t.typelem)
+   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+  (SELECT pg_catalog.json_object_agg(a.attname, a.xmin || ' ' || a.atttypid || ' ' || a.atttypmod)
+   FROM pg_catalog.pg_attribute AS a
+   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+  p.files, p.partitions, c.oid::text
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL (
+  WITH RECURSIVE parts(oid) AS (
+    SELECT c.oid
+    UNION ALL
+    SELECT h.inhrelid FROM parts JOIN pg_catalog.pg_inherits AS h ON h.inhparent = parts.oid
+  )
+  SELECT pg_catalog.json_object_agg(k.oid::text, pg_catalog.pg_relation_filenode(k.oid)::text)
+           FILTER (WHERE pg_catalog.pg_relation_filenode(k.oid) IS NOT NULL) AS files,
+         pg_catalog.json_object_agg(k.oid::text, pg_catalog.format('%I.%I', s.nspname, k.relname))
+           FILTER (WHERE k.oid <> c.oid AND k.relkind <> 'p') AS partitions
+  FROM parts
+  JOIN pg_catalog.pg_class AS k ON k.oid = parts.oid
+  JOIN pg_catalog.pg_namespace AS s ON s.oid = k.relnamespace
+) AS p
+WHERE c.relkind IN ('r', 'p') AND (n.nspname, c.relname) IN ({names})
+"""
+
+
+# A referential action changes a row as an UPDATE does: only a trigger moves its cursor. A sequence with CACHE
+# gives each session a block of values, so a lower value may be committed after a higher one.
+HAZARDS = """
+SELECT n.nspname, c.relname, NULL::text,
+       pg_catalog.format('foreign key %s changes rows by itself, and no trigger is there to move a cursor',
+                         k.conname)
+FROM pg_catalog.pg_constraint AS k
+JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE k.contype = 'f' AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('n', 'd'))
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger AS g
+                  WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A')
+                    AND g.tgtype & 19 = 19)
+  AND (n.nspname, c.relname) IN ({names})
+UNION ALL
+SELECT n.nspname, c.relname, NULL, pg_catalog.format('trigger %s is disabled', g.tgname)
+FROM pg_catalog.pg_trigger AS g
+JOIN pg_catalog.pg_class AS c ON c.oid = g.tgrelid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE NOT g.tgisinternal AND g.tgenabled = 'D' AND g.tgtype & 19 = 19
+  AND (n.nspname, c.relname) IN ({names})
+UNION ALL
+SELECT n.nspname, c.relname, a.attname,
+       CASE WHEN q.seqcycle THEN 'its sequence begins again after its end (CYCLE)'
+            ELSE pg_catalog.format('its sequence gives each session a block of %s values (CACHE)', q.seqcache)
+       END
+FROM pg_catalog.pg_sequence AS q
+JOIN pg_catalog.pg_depend AS d ON d.objid = q.seqrelid AND d.deptype IN ('a', 'i')
+  AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+  AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+JOIN pg_catalog.pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+JOIN pg_catalog.pg_class AS c ON c.oid = d.refobjid
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE (q.seqcache > 1 OR q.seqcycle) AND (n.nspname, c.relname) IN ({names})
+ORDER BY 1, 2, 3, 4
+"""
+
+
+def hazards(rows: Iterable[Row]) -> dict[TableName, tuple[CursorHazard, ...]]:
+    """Return the cursor hazards that the result of HAZARDS describes."""
+    by_table: dict[TableName, tuple[CursorHazard, ...]] = {}
+    for schema, table, column, reason in rows:
+        name = TableName(str(schema), str(table))
+        by_table[name] = (*by_table.get(name, ()), CursorHazard(column, str(reason)))
+    return by_table
+
+
+def fingerprints(rows: Iterable[Row]) -> dict[TableName, CatalogFingerprint]:
+    """Return the fingerprints that the result of FINGERPRINTS describes."""
+    prints = {}
+    for schema, table, labels, definitions, files, partitions, identity in rows:
+        by_column: dict[str, dict[str, str]] = {}
+        for column, member, label in json.loads(labels or "[]"):
+            by_column.setdefault(column, {})[member] = hashlib.sha256(label.encode()).hexdigest()[:16]
+        prints[TableName(str(schema), str(table))] = CatalogFingerprint(
+            labels=by_column,
+            definitions=json.loads(definitions or "{}"),
+            files=json.loads(files or "{}"),
+            partitions=json.loads(partitions or "{}"),
+            identity=identity,
+        )
+    return prints
 
 
 def named(query: str, names: Collection[TableName]) -> str:
@@ -122,14 +237,14 @@ def string(text: str) -> str:
 def tables(columns: Iterable[Row], indexes: Iterable[Row]) -> dict[TableName, SourceTable]:
     """Return the tables that the results of COLUMNS and INDEXES describe."""
     described: dict[TableName, list[SourceColumn]] = {}
-    comments: dict[TableName, str | None] = {}
-    views: set[TableName] = set()
-    for schema, table, column, type, nullable, comment, table_comment, view in columns:
+    of_tables: dict[TableName, tuple[str | None, bool, bool, bool]] = {}
+    for schema, table, column, type, nullable, comment, *of_table in columns:
+        table_comment, readable, keys_hold, nulls_hold, view = of_table
         name = TableName(str(schema), str(table))
-        comments[name] = table_comment
-        if view == "t":
-            views.add(name)
-        described.setdefault(name, []).append(SourceColumn(str(column), str(type), nullable == "t", comment))
+        of_tables[name] = table_comment, view == "t", keys_hold == "t", nulls_hold == "t"
+        described.setdefault(name, []).append(
+            SourceColumn(str(column), str(type), nullable == "t", comment, readable == "t")
+        )
     keys: dict[TableName, list[tuple[str, str, str, tuple[str, ...]]]] = {name: [] for name in described}
     for schema, table, primary, unique, orders, names in indexes:
         name = TableName(str(schema), str(table))
@@ -142,8 +257,7 @@ def tables(columns: Iterable[Row], indexes: Iterable[Row]) -> dict[TableName, So
             next((key for primary, _, _, key in keys[name] if primary == "t"), ()),
             tuple(key for primary, unique, _, key in keys[name] if primary == "f" and unique == "t"),
             tuple(key for _, _, orders, key in keys[name] if orders == "t"),
-            comments[name],
-            name in views,
+            *of_tables[name],
         )
         for name, listed in described.items()
     }

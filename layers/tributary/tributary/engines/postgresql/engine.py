@@ -11,7 +11,7 @@ import ssl
 import struct
 from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from socket import socket
 
@@ -447,15 +447,37 @@ def counter_horizon(session: Session, type: str) -> str | None:
 
 def list_tables(session: Session) -> list[TableName]:
     """Return every table and view the user may read: a partitioned table once, none of extensions."""
-    return sorted(TableName(str(schema), str(table)) for schema, table in _rows(session, catalog.TABLES))
+    return _tables(session, readable="t")
+
+
+def hidden_tables(session: Session) -> list[TableName]:
+    """Return the tables and views that the catalog shows and the user may not read, in name order."""
+    return _tables(session, readable="f")
+
+
+def _tables(session: Session, *, readable: str) -> list[TableName]:
+    rows = _rows(session, catalog.TABLES)
+    return sorted(
+        TableName(str(schema), str(table)) for schema, table, may_read in rows if may_read == readable
+    )
 
 
 def describe(session: Session, names: Collection[TableName]) -> dict[TableName, SourceTable]:
-    """Return the catalog's description of the named tables, in two queries; missing tables are left out."""
+    """Return the catalog's description of the named tables, in a few queries; missing tables are left out."""
     if not names:
         return {}
     columns = _rows(session, catalog.named(catalog.COLUMNS, names))
-    return catalog.tables(columns, _rows(session, catalog.named(catalog.INDEXES, names)))
+    described = catalog.tables(columns, _rows(session, catalog.named(catalog.INDEXES, names)))
+    prints = catalog.fingerprints(_rows(session, catalog.named(catalog.FINGERPRINTS, names)))
+    hazards = catalog.hazards(_rows(session, catalog.named(catalog.HAZARDS, names)))
+    return {
+        name: replace(
+            table,
+            fingerprint=prints.get(name, table.fingerprint),
+            cursor_hazards=hazards.get(name, ()),
+        )
+        for name, table in described.items()
+    }
 
 
 def describe_query(session: Session, name: TableName, sql: str) -> SourceTable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 
 from tributary.model.source_catalog import SourceColumn, SourceTable, TableName
 
@@ -16,7 +17,7 @@ WHERE schema = 'main' AND type IN ('table', 'view', 'virtual') AND name NOT LIKE
 COLUMNS = """
 SELECT l.name, c.name, c.type,
        c."notnull" = 0 AND NOT (c.pk > 0 AND (l.wr OR (upper(c.type) = 'INTEGER' AND k.columns = 1))),
-       c.pk
+       c.pk, l.type <> 'table'
 FROM pragma_table_list AS l
 JOIN pragma_table_xinfo(l.name) AS c ON c.hidden <> 1
 JOIN (SELECT l.name, (SELECT count(*) FROM pragma_table_info(l.name) AS p WHERE p.pk > 0) AS columns
@@ -41,11 +42,17 @@ def tables(
     """Return the named tables as the results of COLUMNS and INDEXES describe them."""
     index_rows = list(indexes)
     described: dict[TableName, list[tuple[SourceColumn, int]]] = {}
-    for table, column, type, nullable, place in columns:
+    views = set()
+    for table, column, type, nullable, place, view in columns:
         if (name := TableName("main", str(table))) in names:
+            if view:
+                views.add(name)
             listed = described.setdefault(name, [])
             listed.append((SourceColumn(str(column), str(type), bool(nullable)), int(str(place))))
-    return {name: _table(name, listed, index_rows) for name, listed in described.items()}
+    return {
+        name: replace(_table(name, listed, index_rows), nulls_enforced=name not in views)
+        for name, listed in described.items()
+    }
 
 
 def _table(

@@ -215,6 +215,11 @@ def list_tables(session: Session) -> list[TableName]:
         return sorted(TableName("main", str(name)) for (name,) in session.driver.execute(catalog.TABLES))
 
 
+def hidden_tables(session: Session) -> list[TableName]:
+    """Return no table: SQLite has no rights."""
+    return []
+
+
 def describe(session: Session, names: Collection[TableName]) -> dict[TableName, SourceTable]:
     """Return the schema's description of the named tables, in two queries; missing tables are left out."""
     with _queries(session):

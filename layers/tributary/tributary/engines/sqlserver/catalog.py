@@ -13,13 +13,14 @@ from tributary.model.source_catalog import SourceColumn, SourceTable, TableName
 
 Row = tuple[str | None, ...]
 
-TABLES = """
+_TABLES = """
 SELECT s.name, o.name
 FROM sys.objects AS o
 JOIN sys.schemas AS s ON s.schema_id = o.schema_id
 WHERE o.type IN ('U', 'V') AND o.is_ms_shipped = 0
-  AND HAS_PERMS_BY_NAME(QUOTENAME(s.name) + N'.' + QUOTENAME(o.name), 'OBJECT', 'SELECT') = 1
+  AND COALESCE(HAS_PERMS_BY_NAME(QUOTENAME(s.name) + N'.' + QUOTENAME(o.name), 'OBJECT', 'SELECT'), 0) = {}
 """
+TABLES, HIDDEN_TABLES = _TABLES.format(1), _TABLES.format(0)
 
 # An alias type has the id of its system type; a CLR type has only its own. A masked column returns its mask
 # instead of its values, without an error, to a user who may not unmask it. Comments are extended properties

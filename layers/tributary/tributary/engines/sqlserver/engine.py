@@ -299,6 +299,11 @@ def list_tables(session: Session) -> list[TableName]:
     return sorted(TableName(str(s), str(t)) for s, t in odbc.answers(session, catalog.TABLES))
 
 
+def hidden_tables(session: Session) -> list[TableName]:
+    """Return the tables and views that the catalog shows and the user may not read, in name order."""
+    return sorted(TableName(str(s), str(t)) for s, t in odbc.answers(session, catalog.HIDDEN_TABLES))
+
+
 def describe(session: Session, names: Collection[TableName]) -> dict[TableName, SourceTable]:
     """Return the catalog's word on the named tables, in two queries; what does not exist is left out."""
     if not names:
