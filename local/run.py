@@ -107,7 +107,7 @@ class Progress:
         if result := self.results.get(number):
             self._tell(table.name, f"extracted {result.rows:,} rows, {_size(result.size_bytes)}")
             return
-        prefix = object_keys.chunk_prefix(self.source, self.plan.run_id, table.target.table_name, "")[:-1]
+        prefix = object_keys.chunk_prefix(self.source, self.plan.run_id, table.raw_name, "")[:-1]
         sizes = [entry["Size"] for entry in self._objects(prefix)]
         if sizes:
             self._tell(table.name, f"extracting, {len(sizes)} chunks so far, {_size(sum(sizes))}")

@@ -211,7 +211,7 @@ def batches(company: Company, source: Source, run_id: str) -> tuple[list[str], l
     result = TableResult.model_validate(company.document(f"{run}results/0.json"))
     table = with_sizes(table, result.longest)
     bucket = company.stack.outputs["RawBucketName"]
-    key = object_keys.manifest(source.name, run_id, table.raw_name)
+    key = object_keys.manifest(source.name, run_id, object_keys.table_folder(table.raw_name))
     company.client("s3").put_object(Bucket=bucket, Key=key, Body=manifest(bucket, result.chunks))
     committed = ControlRow(
         source=source.name,

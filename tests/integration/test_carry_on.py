@@ -61,7 +61,7 @@ class Past:
         record_begun(self.bucket, self.source, self.carrier(), parts, run_id)
 
     def chunks(self, run_id: str, *numbers: int, part: int = 0) -> None:
-        prefix = object_keys.chunk_prefix(self.source, run_id, "orders", str(part))
+        prefix = object_keys.chunk_prefix(self.source, run_id, ("orders",), str(part))
         for number in numbers:
             self.bucket.put(object_keys.chunk(prefix, number), b"rows")
 

@@ -405,6 +405,21 @@ def test_pages_before_one_that_fails_are_stored(postgres: Postgres, bucket: Buck
     assert workshop.extract(workshop.plan(order=("id",), page_rows=3), chunk_size_bytes=1 << 20)
 
     assert workshop.result().failure is not None
-    prefix = object_keys.chunk_prefix(workshop.source, RUN, "orders", "1")
-    stored = chunks.progress(bucket, prefix)
+    prefix = object_keys.chunk_prefix(workshop.source, RUN, ("orders",), "1")
+    stored = chunks.progress(bucket, prefix, workshop.planned.identity)
     assert (stored.footer.position, stored.footer.total_rows, stored.footer.last) == (("6",), 6, False)
+
+
+def test_a_chunk_of_another_table_is_never_taken_over(postgres: Postgres, bucket: Bucket) -> None:
+    workshop = Workshop(postgres, bucket, rows=9)
+    plan = workshop.plan(order=("id",))
+    assert not workshop.extract(plan, seconds=0)  # its first chunk is stored
+    put_item(bucket, plan, workshop.planned.with_changes(schema_name="another"))
+
+    assert workshop.extract(plan)
+
+    failure = workshop.result().failure
+    assert failure is not None
+    assert failure.error == "InternalError"
+    assert "is not a chunk of this table" in failure.message
+    assert workshop.result().chunks == ()

@@ -81,8 +81,15 @@ def test_what_is_there_is_asked_of_system_views_and_of_the_control_table() -> No
 
 
 def test_names_of_external_tables_never_meet() -> None:
-    assert external_tables.table_name("shop", "orders") == "shop__orders"
-    targets = [("a", "b__c"), ("a__b", "c"), ("shop", "ord-ers"), ("shop", "ord_ers"), ("shop", "x" * 200)]
+    assert external_tables.table_name("shop", ("orders",)) == "shop__orders"
+    targets: list[tuple[str, ...]] = [
+        ("a", "b__c"),
+        ("a__b", "c"),
+        ("shop", "ord-ers"),
+        ("shop", "ord_ers"),
+        ("shop", "x" * 200),
+    ]
+    targets += [("shop", "company", "orders"), ("shop", "company__orders"), ("a_", "b"), ("a", "_b")]
     targets += [
         ("shop", "x" * 201),
         ("shop", "company!orders"),
@@ -90,6 +97,6 @@ def test_names_of_external_tables_never_meet() -> None:
         ("a_", "_b"),
         ("a", "__b"),
     ]
-    names = [external_tables.table_name(*one) for one in targets]
+    names = [external_tables.table_name(source, tuple(raw_name)) for source, *raw_name in targets]
     assert len(set(names)) == len(names)
     assert all(len(name.encode()) <= 127 for name in names)

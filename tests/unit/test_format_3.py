@@ -61,6 +61,11 @@ def test_every_document_of_format_3_is_read(kind: type[BaseModel]) -> None:
         assert isinstance(read(key), kind)
 
 
+def without_folder(each: dict[str, Any]) -> dict[str, Any]:
+    assert each["folder"]  # a range of format 3 says which
+    return {name: value for name, value in each.items() if name != "folder"}
+
+
 def test_every_field_of_a_tables_plan_keeps_its_value() -> None:
     tables = 0
     for key in keys(Item):
@@ -71,6 +76,8 @@ def test_every_field_of_a_tables_plan_keeps_its_value() -> None:
             for name in old.keys() - {"schema_name", "table_name"}:
                 field = TABLE_FIELDS.get(name, name)
                 group = now[GROUP_OF[field]] if field in GROUP_OF else now
+                if name == "ranges":
+                    group["ranges"] = [without_folder(each) for each in group["ranges"]]
                 assert group[field] == old[name], name
     assert tables > 20
 

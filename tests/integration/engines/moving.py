@@ -62,7 +62,7 @@ def move(source: Source, warehouse: Warehouse, table: str, **settings: Any) -> M
 
 
 def _load(table: TablePlan, plan: Plan, result: TableResult, warehouse: Warehouse, bucket: Bucket) -> None:
-    key = object_keys.manifest(plan.source, RUN, table.raw_name)
+    key = object_keys.manifest(plan.source, RUN, object_keys.table_folder(table.raw_name))
     bucket.put(key, manifest(BUCKET, result.chunks))
     staged = staging_name(plan.source, RUN, 0)
     committed = control_row(

@@ -106,6 +106,7 @@ class RangeStart:
 
     bucket: Bucket
     prefix: str  # of the range's chunks
+    identity: tuple[str, ...]  # of the table
     range_number: int
     number: int  # of the next chunk
     footer: Footer  # of the chunk before it
@@ -209,6 +210,7 @@ class ChunkWriter:
 
     def _footer(self, *, last: bool) -> Footer:
         return Footer(
+            table=self._start.identity,
             position=self._position,
             last=last,
             rows=self._chunk.rows,

@@ -43,6 +43,7 @@ class Footer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: int = FORMAT
+    table: tuple[str, ...] | None = None  # TablePlan.identity; None in format 3
     position: tuple[str, ...] | None  # of the last row, in the order of reading; None without an order
     last: bool  # the range has no rows after it
     rows: int
@@ -72,14 +73,20 @@ class RangeProgress:
 NOTHING = RangeProgress((), Footer(position=None, last=False, rows=0, total_rows=0, longest=()))
 
 
-def progress(bucket: Bucket, prefix: str) -> RangeProgress:
-    """Return how far the range under the prefix is stored."""
+def progress(bucket: Bucket, prefix: str, identity: tuple[str, ...], *, named: bool = True) -> RangeProgress:
+    """Return how far the table's range under the prefix is stored.
+
+    `named`: all footers name their table. Raises InternalError if one names another table than `identity`.
+    """
     chunks = tuple(bucket.list(prefix))
     if not chunks:
         return NOTHING
     if [object_keys.chunk_number(chunk.key) for chunk in chunks] != list(range(1, len(chunks) + 1)):
         raise InternalError(f"chunks under {prefix} have a gap; start the source's run again")
-    return RangeProgress(chunks, read_footer(bucket, chunks[-1]))
+    footer = read_footer(bucket, chunks[-1])
+    if footer.table != identity and (named or footer.table is not None):
+        raise InternalError(f"{chunks[-1].key} is not a chunk of this table; report it: no name may do this")
+    return RangeProgress(chunks, footer)
 
 
 def read_footer(bucket: Bucket, chunk: Stored) -> Footer:

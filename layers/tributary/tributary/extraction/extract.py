@@ -165,10 +165,12 @@ def read_range(extraction: Extraction, table: TablePlan, part: Range) -> RangePr
     """Read an ordered range to its end, starting after the chunks that exist."""
     plan = extraction.plan
     run_id = part.run_id or plan.run_id
-    prefix = object_keys.chunk_prefix(plan.source, run_id, table.raw_name, str(part.number))
+    prefix = object_keys.chunk_prefix(
+        plan.source, run_id, table.raw_name, str(part.number), folder=part.folder
+    )
     page_rows = PageRows(table.read.page_rows)
     while True:
-        done = progress(extraction.bucket, prefix)
+        done = progress(extraction.bucket, prefix, table.identity, named=part.folder is None)
         if done.footer.last:
             return done
         reader = RangeReader(extraction, table, part, prefix, page_rows, done.next_number, done.footer)
@@ -192,7 +194,7 @@ def read_at_once(extraction: Extraction, table: TablePlan, part: Range) -> Range
             f"{table.name} has no key to read it by and takes longer than one call of Extract may; "
             "give it a primary key, or set key to columns that are unique and not null"
         ) from None
-    return progress(extraction.bucket, prefix)
+    return progress(extraction.bucket, prefix, table.identity)
 
 
 @dataclass(slots=True)
@@ -243,7 +245,14 @@ class RangeReader:
 
     def run(self) -> None:
         """Read until the range is done; raises OutOfTime or ChunkExists after storing the chunks so far."""
-        start = RangeStart(self.extraction.bucket, self.prefix, self.part.number, self.number, self.start)
+        start = RangeStart(
+            self.extraction.bucket,
+            self.prefix,
+            self.table.identity,
+            self.part.number,
+            self.number,
+            self.start,
+        )
         writer = ChunkWriter(
             start,
             self.table.columns,

@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pydantic import Field
 
 from tributary.errors import StorageUnavailable, TributaryError
+from tributary.model import format_3
 from tributary.model.documents import Lasting
 from tributary.model.plan import Plan, TablePlan
 from tributary.model.run_id import run_id_at
@@ -113,10 +114,12 @@ class ExternalTableUpdate:
             before, etag = self._recorded()
             wanted = {self._name(one): self._wanted(before, one) for one in loaded}
             changed = {name: shown for name, shown in wanted.items() if before.tables.get(name) != shown}
-            record = ExternalTables(tables={**before.tables, **changed})
+            renamed = self._renamed(loaded)
+            kept = {name: table for name, table in before.tables.items() if name not in renamed}
+            record = ExternalTables(tables={**kept, **changed})
             etag = self._write(record, etag) if changed else etag
             state = self._query(
-                {one.table.name: (self._name(one), wanted[self._name(one)]) for one in loaded}
+                {one.table.name: (self._name(one), wanted[self._name(one)]) for one in loaded}, renamed
             )
         except TributaryError as error:
             return {one.table.number: str(error) for one in loaded}
@@ -161,9 +164,19 @@ class ExternalTableUpdate:
     def _name(self, one: LoadedTable) -> str:
         return external_tables.table_name(self.plan.source, one.table.raw_name)
 
+    def _old_name(self, one: LoadedTable) -> str | None:
+        """Return the name that an earlier version gave the table, None if it was the same."""
+        old = external_tables.table_name_of_format_3(self.plan.source, one.table.raw_name)
+        return None if old == self._name(one) else old
+
+    def _renamed(self, loaded: Sequence[LoadedTable]) -> set[str]:
+        """Return the old names of tables, unless one is another table's name by now."""
+        return {old for one in loaded if (old := self._old_name(one))} - {self._name(one) for one in loaded}
+
     def _wanted(self, before: ExternalTables, one: LoadedTable) -> ExternalTable:
         """Return the table as it should be: unchanged, with more columns, or recreated from this run on."""
-        columns, was = external_tables.columns(one.table), before.tables.get(self._name(one))
+        columns = external_tables.columns(one.table)
+        was = before.tables.get(self._name(one)) or before.tables.get(self._old_name(one) or "")
         if was is None or any(was.columns.get(name, type) != type for name, type in columns.items()):
             return ExternalTable(columns=columns, since=self.plan.run_id)
         grown = columns.keys() - was.columns.keys()
@@ -171,12 +184,15 @@ class ExternalTableUpdate:
             update={"columns": {**was.columns, **columns}, "whole": was.whole and not grown}
         )
 
-    def _query(self, tables: Mapping[str, tuple[str, ExternalTable]]) -> WarehouseTables:
+    def _query(
+        self, tables: Mapping[str, tuple[str, ExternalTable]], old_names: Collection[str]
+    ) -> WarehouseTables:
         names = [name for name, _ in tables.values()]
+        known = [*names, *old_names]
         since = {table: self._since(shown) for table, (_, shown) in tables.items()}
         existing, partitions, runs = self._rows(
             "query",
-            external_tables.existing(self.external.schema, names),
+            external_tables.existing(self.external.schema, known),
             external_tables.partition_counts(self.external.schema, names),
             control.count_runs_with_chunks(self.plan.source, since),
         )
@@ -215,6 +231,8 @@ class ExternalTableUpdate:
         if before is None or not exists or not before.whole or before.since != wanted.since:
             if exists:
                 yield external_tables.drop_table(schema, name)
+            if (old := self._old_name(one)) in state.existing:
+                yield external_tables.drop_table(schema, str(old))
             folder = f"s3://{self.bucket.name}/{self.plan.source}/"
             yield external_tables.create_table(schema, name, wanted.columns, folder)
             yield from external_tables.add_partitions(schema, name, list(self._runs(one, wanted)))
@@ -246,8 +264,17 @@ class ExternalTableUpdate:
             yield self._partition(one, str(run_id), contents or "unknown")
 
     def _partition(self, one: LoadedTable, run_id: str, contents: str) -> Partition:
-        key = object_keys.manifest(self.plan.source, run_id, one.table.raw_name)
+        key = self._manifest(one, run_id)
         return Partition(run_id, contents, f"s3://{self.bucket.name}/{key}")
+
+    def _manifest(self, one: LoadedTable, run_id: str) -> str:
+        """Return the key of the run's manifest, which the run's version of Tributary named."""
+        now = object_keys.table_folder(one.table.raw_name)
+        then = format_3.table_folder(one.table.raw_name)
+        key = object_keys.manifest(self.plan.source, run_id, now)
+        if now == then or any(stored.key == key for stored in self.bucket.list(key)):
+            return key
+        return object_keys.manifest(self.plan.source, run_id, then)
 
 
 def _counts(rows: Iterable[Row]) -> dict[str, int]:

@@ -80,7 +80,8 @@ def _stage_chunks(run: RunLoad, table: TablePlan, load: TableLoad) -> list[str]:
     result, name = run.result(table), run.staging_name(load)
     if result is None or not result.chunks:
         return stage(table, name, None, run.copy_role)
-    key = object_keys.manifest(run.plan.source, run.plan.run_id, table.raw_name)
+    folder = object_keys.table_folder(table.raw_name)
+    key = object_keys.manifest(run.plan.source, run.plan.run_id, folder)
     run.bucket.put(key, manifest(run.bucket.name, result.chunks))
     return stage(table, name, f"s3://{run.bucket.name}/{key}", run.copy_role)
 

@@ -7,6 +7,8 @@ what outlives runs have not.
 
 from __future__ import annotations
 
+import re
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -14,7 +16,7 @@ from pydantic import BaseModel
 
 from tributary.model.documents import FORMAT
 from tributary.model.ledger import Ledger
-from tributary.model.plan import GROUP_OF, Item, Plan
+from tributary.model.plan import GROUP_OF, Item, Plan, RawName
 from tributary.model.result import ReplayedRun, TableResult
 
 Json = dict[str, Any]
@@ -82,7 +84,21 @@ def _table(flat: Json) -> Json:
             table.setdefault(GROUP_OF[name], {})[name] = value
         else:
             table[name] = value
+    folder = table_folder(_raw_name(flat))
+    table["read"]["ranges"] = [{**each, "folder": folder} for each in table["read"]["ranges"]]
     return table
+
+
+def _raw_name(flat: Json) -> RawName:
+    schema, table = flat["target_schema"], flat["target_table"]
+    return (table,) if flat.get("owner") is None else (schema, table)
+
+
+def table_folder(table: RawName) -> str:
+    """Return the folder of a table's chunks and the name of its manifest in format 3."""
+    name = "!".join(table)
+    usual = re.sub(r"[^a-z0-9_.-]", "-", name)
+    return usual if usual == name else f"{usual}-{zlib.crc32(name.encode()):08x}"
 
 
 def _renamed(fields: Json, names: Mapping[str, str]) -> Json:

@@ -24,6 +24,9 @@ RequestKind = Literal["full_refresh", "from", "window", "replay"]
 MOVES_NOTHING: Final = ("window", "replay")  # requests that leave the watermark as it was
 
 
+RawName = tuple[str, ...]  # of a table in the raw layer: (table,), or (schema, table) of a shared target
+
+
 class Column(Document):
     """A column to move."""
 
@@ -60,6 +63,7 @@ class Range(Document):
     begin: tuple[str, ...] | None = None  # begin < order columns: their texts in the row before
     end: tuple[str, ...] | None = None  # order columns <= end
     run_id: str | None = None  # the earlier run that froze the range: its chunks carry that run's name
+    folder: str | None = None  # of its chunks, if format 3 named it; their footers name no table then
 
 
 class Access(Document):
@@ -225,10 +229,15 @@ class TablePlan(Document):
         return str(self.source)
 
     @property
-    def raw_name(self) -> str:
+    def raw_name(self) -> RawName:
         """Return the table's name in the raw layer, unique within its source."""
         target = self.target
-        return target.table_name if target.owner is None else f"{target.schema_name}!{target.table_name}"
+        return (target.table_name,) if target.owner is None else (target.schema_name, target.table_name)
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Return what the table's chunks say of it: its names in the source and in the warehouse."""
+        return (self.source.schema, self.source.table, self.target.schema_name, self.target.table_name)
 
     @property
     def is_full_load(self) -> bool:

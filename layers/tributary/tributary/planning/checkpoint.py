@@ -10,6 +10,7 @@ fits, and has chunks, is resumed. If the document lacks such a run, rows are rea
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -85,10 +86,11 @@ class Checkpoints:
         tables = with_all_ranges(plans.tables(self.bucket, head), head.run_id)
         ledger = self.bucket.document(object_keys.ledger(head.source, head.run_id), Ledger)
         refused = {load.number for load in ledger.tables if load.phase == "failed"} if ledger else set()
+        folders = Counter(each.folder for table in tables.values() for each in table.read.ranges[:1])
         return {
             name: table
             for name, table in tables.items()
-            if table.number not in refused or not self._is_read(head, table)
+            if (table.number not in refused or not self._is_read(head, table)) and _is_alone(table, folders)
         }
 
     def _is_read(self, head: Plan, table: TablePlan) -> bool:
@@ -100,12 +102,19 @@ class Checkpoints:
         """Return whether there are chunks to take over, and none between them is missing."""
         chunks = 0
         for each in old.read.ranges:
-            prefix = object_keys.chunk_prefix(self.source, each.run_id or "", old.raw_name, str(each.number))
+            prefix = object_keys.chunk_prefix(
+                self.source, each.run_id or "", old.raw_name, str(each.number), folder=each.folder
+            )
             numbers = [object_keys.chunk_number(chunk.key) for chunk in self.bucket.list(prefix)]
             if numbers != list(range(1, len(numbers) + 1)):
                 return False
             chunks += len(numbers)
         return chunks > 0
+
+
+def _is_alone(table: TablePlan, folders: Mapping[str | None, int]) -> bool:
+    """Return whether no other table of the run has its folder: format 3 did not rule that out."""
+    return all(each.folder is None or folders[each.folder] == 1 for each in table.read.ranges)
 
 
 def with_all_ranges(plans_of_ranges: Iterable[TablePlan], run: str) -> dict[str, TablePlan]:

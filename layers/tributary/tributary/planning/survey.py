@@ -16,7 +16,7 @@ from tributary.model.plan import Failure, PausedTable, TablePlan, UnchangedTable
 from tributary.model.result import ReplayedRun
 from tributary.model.source_catalog import SourceTable, TableName
 from tributary.model.warehouse_names import Target
-from tributary.planning import integer_horizon, key_ranges, new_rows, pause_basis
+from tributary.planning import integer_horizon, key_ranges, new_rows, pause_basis, raw_places
 from tributary.planning.changed_values import may_have_changed
 from tributary.planning.checkpoint import Checkpoints, record_begun
 from tributary.planning.gone_tables import gone_failure, gone_tables, hidden_note, without_entries_of
@@ -219,6 +219,9 @@ class Survey:
             return table if table.request else checkpoints.resume(table, specs[name], probe, now)
 
         plans = list(selection.failures.collect(specs, plan).values())
+        refused = raw_places.shared_places(self.source.name, plans)
+        selection.failures.failures += refused
+        plans = [table for table in plans if table.name not in {failure.table for failure in refused}]
         ranged = key_ranges.split(probe, plans, specs, self.source.max_connections)
         tables = [table.model_copy(update={"number": number}) for number, table in enumerate(ranged)]
         record_begun(self.bucket, self.source.name, checkpoints, tables, self.run_id)

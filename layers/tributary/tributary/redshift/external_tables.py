@@ -7,6 +7,7 @@ refuses it in a transaction (r_CREATE_EXTERNAL_TABLE, r_ALTER_TABLE).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import zlib
@@ -14,7 +15,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tributary.model.own_columns import SEQUENCE
-from tributary.model.plan import TablePlan
+from tributary.model.plan import RawName, TablePlan
 from tributary.model.types import VARCHAR_BYTES, Kind, staging
 from tributary.redshift.sql import comma, literal, quote
 
@@ -32,14 +33,30 @@ class Partition:
     manifest_url: str
 
 
-def table_name(source: str, raw_name: str) -> str:
-    """Return the external table's name, `shop__orders`; unusual and long names get a checksum."""
-    full = f"{source}__{raw_name}"
-    plain = re.sub(r"[^a-z0-9_]", "_", full)
-    if plain == full and full.count("__") == 1 and len(full) <= NAME_BYTES:
+def table_name(source: str, raw_name: RawName) -> str:
+    """Return the external table's name, `shop__orders`; unusual and long names get a digest.
+
+    No two tables have one name, whatever a source's tables are called: a usual name has one double
+    underscore, and no underscore beside it, and one with a digest has a second.
+    """
+    full = "__".join((source, *raw_name))
+    usual = re.sub(r"[^a-z0-9_]", "_", full)
+    once = full.count("__") == 1 and "___" not in full and len(raw_name) == 1
+    if usual == full and once and len(full) <= NAME_BYTES:
         return full
-    checksum = f"_{zlib.crc32(f'{source}/{raw_name}'.encode()):08x}"
-    return plain[: NAME_BYTES - len(checksum)] + checksum
+    digest = f"__{hashlib.sha256(json.dumps([source, *raw_name]).encode()).hexdigest()[:32]}"
+    return usual[: NAME_BYTES - len(digest)] + digest
+
+
+def table_name_of_format_3(source: str, raw_name: RawName) -> str:
+    """Return the name that the first versions gave the external table."""
+    name = "!".join(raw_name)
+    full = f"{source}__{name}"
+    usual = re.sub(r"[^a-z0-9_]", "_", full)
+    if usual == full and full.count("__") == 1 and len(full) <= NAME_BYTES:
+        return full
+    checksum = f"_{zlib.crc32(f'{source}/{name}'.encode()):08x}"
+    return usual[: NAME_BYTES - len(checksum)] + checksum
 
 
 def columns(table: TablePlan) -> dict[str, str]:

@@ -6,26 +6,37 @@ Spectrum takes as a partition. Documents are apart, under `_runs/` and `_leases/
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
-import zlib
 
+from tributary.model.plan import RawName
 from tributary.model.run_id import day_folder
 
 
-def chunk_prefix(source: str, run_id: str, table: str, range_name: str) -> str:
+def chunk_prefix(
+    source: str, run_id: str, table: RawName, range_name: str, *, folder: str | None = None
+) -> str:
     """Return what the keys of a range's chunks begin with.
 
-    `run_id` is `<YYYYMMDD>_<HHMMSS>`; `table` the warehouse's name; `range_name` the range's
-    number, or `<number>-<attempt>` if an attempt reads in one go and shares its chunks with no other.
+    `folder`: the table's, if it is not the usual one; `range_name`: the range's number, or
+    `<number>-<attempt>` if an attempt reads in one go and shares its chunks with no other.
     """
-    folder = _folder(table)
+    folder = folder or table_folder(table)
     return f"{source}/{day_folder(run_id)}/{folder}/{folder}_{run_id}_{range_name}_"
 
 
-def _folder(table: str) -> str:
-    """Return the table's name as a key can carry it; odd names get a mark that keeps them apart."""
-    plain = re.sub(r"[^a-z0-9_.-]", "-", table)
-    return plain if plain == table else f"{plain}-{zlib.crc32(table.encode()):08x}"
+def table_folder(table: RawName) -> str:
+    """Return the table's name as a key can hold it, another one for each table.
+
+    Usual names are kept. Others get a digest, since whoever creates a table in the source chooses its name;
+    no usual name contains the `!` before it.
+    """
+    name = "-".join(table)
+    usual = re.sub(r"[^a-z0-9_.-]", "-", name)
+    if len(table) == 1 and usual == name and name.strip("."):
+        return name
+    return f"{usual}!{hashlib.sha256(json.dumps(table).encode()).hexdigest()[:32]}"
 
 
 def chunk(prefix: str, number: int) -> str:
@@ -114,12 +125,12 @@ def result(source: str, run_id: str, number: int, range_index: int | None = None
     return f"{results(source, run_id)}{name}.json"
 
 
-def manifest(source: str, run_id: str, table: str) -> str:
-    """Return the key of the COPY manifest of a run's chunks of a table; `table` is the warehouse's name.
+def manifest(source: str, run_id: str, folder: str) -> str:
+    """Return the key of the COPY manifest of a run's chunks of a table, by the folder of the table.
 
     It is known without the run's plan: an external table finds a run's chunks by it.
     """
-    return f"{run(source, run_id)}manifests/{_folder(table)}.json"
+    return f"{run(source, run_id)}manifests/{folder}.json"
 
 
 def replayed_manifest(source: str, run_id: str, number: int, run_number: int) -> str:
