@@ -131,7 +131,7 @@ def test_a_broken_run_of_the_old_version_is_taken_over_with_what_it_had_read(com
     assert_exact(source)
     late = company.warehouse(f'SELECT id, note FROM "{source.name}".late ORDER BY id')
     assert late == source.sql("SELECT id, note FROM late ORDER BY id")
-    note = f"carried on from run {old['run_id']}, which had begun to read the table"
+    note = f"resumed from run {old['run_id']}, which had begun to read the table"
     carried = {name for name, table in tables.items() if any(one.startswith(note) for one in table["notes"])}
     assert carried == {"append", "counted", "history", "late", "shared"}
     chunks = [key for key in company.keys(f"{source.name}/") if "/late_" in key]
