@@ -419,8 +419,10 @@ def test_extract_writes_chunks_and_results_and_a_deny_keeps_it_from_all_else():
     def may_write(key: str) -> bool:
         return any(fnmatchcase(key, pattern) for pattern in patterns)
 
-    run, prefix = "20261123_233901", object_keys.chunk_prefix("shop", "20261123_233901", "orders", "0")
+    run, prefix = "20261123_233901", object_keys.chunk_prefix("shop", "20261123_233901", ("orders",), "0")
+    unusual = object_keys.chunk_prefix("shop", run, ("company", "orders"), "0")
     assert may_write(object_keys.chunk(prefix, 1))
+    assert may_write(object_keys.chunk(unusual, 1))
     assert may_write(object_keys.result("shop", run, 3))
     assert may_write(object_keys.result("shop", run, 3, 1))
     others = [object_keys.lease("shop"), object_keys.plan("shop", run), object_keys.ledger("shop", run)]
