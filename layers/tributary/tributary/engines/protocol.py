@@ -76,6 +76,9 @@ class Engine(Protocol):
     def clock(self, connection: Any) -> Clock:
         """Read the source's clock, then its open transactions."""
 
+    def foreign(self, connection: Any, names: Collection[TableName]) -> set[TableName]:
+        """Return those of the tables whose writers this server does not list, in one query at most."""
+
     def counter_horizon(self, connection: Any, type: str) -> str | None:
         """Return the highest value of such a column below which nothing can still be committed.
 

@@ -6,7 +6,7 @@ Engines fill these from their own catalogs; nothing here is guessed.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -96,6 +96,9 @@ class Size:
     size_bytes: int
 
 
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)  # as `Clock.data_at`: nothing is known to have arrived
+
+
 @dataclass(frozen=True, slots=True)
 class Clock:
     """The source's clock, read before its list of transactions.
@@ -109,3 +112,4 @@ class Clock:
     oldest: datetime | None
     hidden: str | None = None
     notes: tuple[str, ...] = ()  # what else the report says about it
+    data_at: datetime | None = None  # up to when all commits of writers elsewhere are here; None: until now

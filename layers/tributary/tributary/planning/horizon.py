@@ -26,12 +26,14 @@ def horizon(clock: Clock, *, margin: timedelta = MARGIN, overlap: timedelta | No
 
     That is the earlier of the clock and the oldest open transaction, minus the margin. If the source
     hides transactions (`clock.hidden`) or the file sets an overlap, it is the clock minus the overlap
-    if that is earlier still.
+    if that is earlier still. On a copy of another server, the clock is the time up to which it has
+    everything (`clock.data_at`).
     """
-    oldest = clock.now if clock.oldest is None else min(clock.now, clock.oldest)
+    now = clock.now if clock.data_at is None else min(clock.now, clock.data_at)
+    oldest = now if clock.oldest is None else min(now, clock.oldest)
     if overlap is None and clock.hidden is None:
         return oldest - margin
-    return min(oldest - margin, clock.now - (OVERLAP if overlap is None else overlap))
+    return min(oldest - margin, now - (OVERLAP if overlap is None else overlap))
 
 
 def watermark_limit(

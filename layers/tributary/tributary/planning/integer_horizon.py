@@ -47,7 +47,10 @@ def read_source_clock(
         for name, spec in specs.items()
         if spec.cursor and name in watermarks
     }
-    return SourceClock(clock, horizons, new_rows.unchanged(probe.engine, probe.connection, questions))
+    unchanged = new_rows.unchanged(probe.engine, probe.connection, questions)
+    incremental = {spec.table.name for spec in specs.values() if spec.cursor and spec.sql is None}
+    foreign = probe.engine.foreign(probe.connection, incremental)
+    return SourceClock(clock, horizons, unchanged, foreign)
 
 
 def _horizons(bucket: Bucket, source: str, clock: Clock, maxima: dict[str, str]) -> dict[str, str]:

@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from tributary.errors import TableRefused
 from tributary.model.plan import Column, Range
 from tributary.model.run_id import started_at
-from tributary.model.source_catalog import Clock, TableName
+from tributary.model.source_catalog import NEVER, Clock, TableName
 from tributary.model.time_zone import parse_time_zone
 from tributary.planning.horizon import clock_text, fraction_digits, unknown_zone_note, watermark_limit
 from tributary.planning.source_probe import SourceProbe
 from tributary.planning.table_spec import TableSpec
 
+FOREIGN = (
+    "its rows come from a foreign or materialized table, and the transactions that write there cannot be seen"
+)
+LAG = timedelta(minutes=2)  # of a copy that is reported
 LONG_TRANSACTION = timedelta(minutes=10)  # one that has been open for longer is reported
 
 
@@ -43,6 +47,13 @@ class SourceClock:
     clock: Clock
     integer_horizons: Mapping[str, str]  # by table name; a table is missing if its horizon is unknown
     unchanged: Set[TableName] = frozenset()  # tables without a row above their watermark
+    foreign: Set[TableName] = frozenset()  # tables whose writers the source does not list
+
+    def of(self, name: TableName) -> Clock:
+        """Return the clock as it counts for the table."""
+        if name not in self.foreign or self.clock.hidden is not None:
+            return self.clock
+        return replace(self.clock, hidden=FOREIGN)
 
 
 def whole_range(spec: TableSpec) -> tuple[Range, ...]:
@@ -110,7 +121,7 @@ def _next_watermark(
     name = engine.quote(cursor.name)
     if cursor.kind.orders_time:
         limit = watermark_limit(
-            now.clock,
+            now.of(spec.table.name),
             cursor.kind,
             zone=spec.settings.cursor_time_zone,
             digits=fraction_digits(cursor.type, default=engine.FRACTION_DIGITS),
@@ -128,22 +139,22 @@ def _next_watermark(
 
 
 def _integer_horizon(probe: SourceProbe, spec: TableSpec, now: SourceClock) -> str | None:
-    cursor, overlap = _cursor(spec), spec.overlap
+    cursor, overlap, hidden = _cursor(spec), spec.overlap, now.of(spec.table.name).hidden
     if isinstance(overlap, timedelta):
         raise TableRefused(
             f'overlap of {spec.name} is a duration, and cursor "{cursor.name}" an integer; write an integer'
         )
-    if now.clock.hidden is None and overlap is None:
+    if hidden is None and overlap is None:
         return now.integer_horizons.get(spec.name)
     if spec.mode == "append":
         raise TableRefused(
-            f"{spec.name}: the source hides its open transactions ({now.clock.hidden}), so it is unknown up "
+            f"{spec.name}: the source hides its open transactions ({hidden}), so it is unknown up "
             "to which value an integer cursor is complete; let the user see them, choose a time cursor, or "
             "use mode: merge with an overlap"
         )
     if overlap is None:
         raise TableRefused(
-            f"{spec.name}: the source hides its open transactions ({now.clock.hidden}), so an integer "
+            f"{spec.name}: the source hides its open transactions ({hidden}), so an integer "
             f'cursor needs an overlap: set overlap to how far below the newest "{cursor.name}" '
             "a transaction may still write"
         )
@@ -190,19 +201,29 @@ def _time_overlap(spec: TableSpec) -> timedelta | None:
 
 
 def _notes(spec: TableSpec, now: SourceClock) -> tuple[str, ...]:
-    cursor, appends = _cursor(spec), spec.mode == "append"
+    cursor, appends, clock = _cursor(spec), spec.mode == "append", now.of(spec.table.name)
     notes = [
         unknown_zone_note(cursor.kind, spec.settings.cursor_time_zone, cursor.name, waits=appends),
-        *now.clock.notes,
+        *clock.notes,
+        _hidden_note(spec, clock) if cursor.kind.orders_time else None,
     ]
-    if now.clock.hidden and spec.overlap is None and cursor.kind.orders_time:
-        effect = "rows arrive an hour late" if appends else "every run reads the last hour again"
-        notes.append(f"{now.clock.hidden}: {effect}")
-    oldest = now.clock.oldest
-    if oldest and (age := now.clock.now - oldest) > LONG_TRANSACTION:
+    if clock.data_at and clock.data_at > NEVER and (behind := clock.now - clock.data_at) > LAG:
+        minutes = int(behind.total_seconds() // 60)
+        notes.append(f"the source is a copy whose data are of {minutes} minutes ago, so the watermark is too")
+    if clock.oldest and (age := clock.now - clock.oldest) > LONG_TRANSACTION:
         minutes = int(age.total_seconds() // 60)
         notes.append(f"the watermark is held back by a transaction that has been open for {minutes} minutes")
     return tuple(note for note in notes if note)
+
+
+def _hidden_note(spec: TableSpec, clock: Clock) -> str | None:
+    """Return what it means for the table that open transactions are hidden, None if they are not."""
+    if clock.hidden is None:
+        return None
+    if spec.overlap is not None:
+        return f"{clock.hidden}: rows that are committed later than the overlap are missed"
+    late, again = "rows arrive an hour late", "every run reads the last hour again"
+    return f"{clock.hidden}: {late if spec.mode == 'append' else again}"
 
 
 def _rows_that_wait(future_rows: int) -> tuple[str, ...]:

@@ -100,17 +100,43 @@ SELECT /* {token} */
 FROM information_schema.innodb_trx
 """
 
-# A running statement may have its timestamp but no transaction yet. TIME is in whole seconds.
+# A running statement may have its timestamp but no transaction yet. TIME is in whole seconds. The threads of
+# replication and of the event scheduler run as long as the server, and write in transactions that are listed.
 OLDEST_STATEMENT = """
 SELECT UTC_TIMESTAMP(6) - INTERVAL (MAX(time) + 1) SECOND
 FROM information_schema.processlist
 WHERE id <> CONNECTION_ID() AND time >= 0
   AND command NOT IN ('Sleep', 'Daemon', 'Binlog Dump', 'Binlog Dump GTID')
+  AND user NOT IN ('system user', 'event_scheduler')
 """
 
-REPLICA = """
+# What tells that other servers write too, without a privilege: a replica that is configured as one, a node of
+# a cluster. `read_only` alone proves nothing, but managed replicas show little else.
+COPY = """
 SHOW GLOBAL VARIABLES
-WHERE Variable_name IN ('read_only', 'super_read_only', 'innodb_read_only') AND Value NOT IN ('OFF', '0')
+WHERE Variable_name IN ('read_only', 'super_read_only', 'innodb_read_only', 'wsrep_on', 'gtid_slave_pos',
+                        'group_replication_group_name')
+  AND Value NOT IN ('OFF', '0', '', 'NO_LOCK')
+"""
+
+# Replication's own threads, which the user sees with PROCESS.
+REPLICATION_THREADS = """
+SELECT COUNT(*) FROM information_schema.processlist
+WHERE user = 'system user'
+  AND (command LIKE 'Slave%' OR command LIKE 'Replica%' OR command IN ('Connect', 'Query'))
+"""
+
+# MariaDB's, MySQL 8.0.22's and what came before; each needs REPLICA MONITOR, REPLICATION CLIENT or the like.
+REPLICA_STATUS = ("SHOW ALL SLAVES STATUS", "SHOW REPLICA STATUS", "SHOW SLAVE STATUS")
+
+# Tables whose rows are elsewhere; a view may read any of them, which no catalog of MariaDB tells.
+FOREIGN = """
+SELECT table_schema, table_name,
+       table_type = 'VIEW' AND EXISTS (SELECT 1 FROM information_schema.tables AS f
+                                       WHERE f.engine IN ('FEDERATED', 'CONNECT', 'SPIDER'))
+         OR engine IN ('FEDERATED', 'CONNECT', 'SPIDER')
+FROM information_schema.tables
+WHERE table_schema IN ({schemas}) AND table_name IN ({tables})
 """
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from socket import socket
 from ssl import SSLError
@@ -45,7 +45,7 @@ from tributary.errors import (
     TributaryError,
 )
 from tributary.model.query import Page, Query, ReadColumn
-from tributary.model.source_catalog import Clock, Size, SourceColumn, SourceTable, TableName
+from tributary.model.source_catalog import NEVER, Clock, Size, SourceColumn, SourceTable, TableName
 from tributary.reading import csv_pages, keyset, values
 from tributary.reading.csv_blocks import Block, Write, pumped
 from tributary.reading.keyset import hex_digits, relation
@@ -495,18 +495,93 @@ def _through_the_driver(session: Session, query: Query) -> Generator[Block]:
 
 
 def clock(session: Session) -> Clock:
-    """Read the source's clock, then its oldest transaction and statement."""
+    """Read the source's clock, then its oldest transaction and statement, and whether it is a copy."""
     with _queries(session):
         now = _time(_run(session.driver, "SELECT UTC_TIMESTAMP(6)")[0][0])
+        copy = _copy(session.driver, now)
         transaction, hidden = _oldest_transaction(session.driver)
         if hidden:
-            return Clock(now, None, hidden)
+            return Clock(now, None, copy.hidden or hidden, copy.notes, copy.data_at)
         ((statement,),) = _run(session.driver, catalog.OLDEST_STATEMENT)
-        if _run(session.driver, catalog.REPLICA):
-            hidden = "a replica does not show its primary's transactions"
-    return Clock(
-        now, min((_time(start) for start in (transaction, statement) if start), default=None), hidden
-    )
+    oldest = min((_time(start) for start in (transaction, statement) if start), default=None)
+    return Clock(now, oldest, copy.hidden, copy.notes, copy.data_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Why other servers may write this one's rows too (None: none do), and up to when these are here."""
+
+    hidden: str | None = None
+    data_at: datetime | None = None
+    notes: tuple[str, ...] = ()
+
+
+REPLICA = "a replica does not show its primary's transactions"
+CLUSTER = "a cluster does not show other nodes' transactions"
+NOT_RUNNING = (
+    "replication is configured and does not run, so the watermark waits for it; start it, or remove its "
+    "configuration (RESET REPLICA ALL) if nothing more will come from there"
+)
+LAG_UNKNOWN = (
+    "the user may not ask how far this replica is behind (grant it REPLICA MONITOR, on MySQL REPLICATION "
+    "CLIENT), so rows that arrive later than the overlap are missed"
+)
+
+
+def _copy(driver: pymysql.Connection[Cursor], now: datetime) -> Copy:
+    names = {str(name).lower() for name, _ in _run(driver, catalog.COPY)}
+    if names & {"wsrep_on", "group_replication_group_name"}:
+        return Copy(CLUSTER)
+    channels = _channels(driver)
+    if channels:
+        behind_s = [_behind_s(channel) for channel in channels]
+        if None in behind_s:
+            return Copy(REPLICA, NEVER, (NOT_RUNNING,))
+        return Copy(REPLICA, now - timedelta(seconds=max(each or 0 for each in behind_s)))
+    if channels is None and (names or _run(driver, catalog.REPLICATION_THREADS) != [("0",)]):
+        return Copy(REPLICA, notes=(LAG_UNKNOWN,))
+    return Copy(REPLICA if "innodb_read_only" in names else None)
+
+
+def _channels(driver: pymysql.Connection[Cursor]) -> list[dict[str, str | None]] | None:
+    """Return the state of each primary that this server replicates, None without the right to ask."""
+    for query in catalog.REPLICA_STATUS:
+        try:
+            return _named_rows(driver, query)
+        except pymysql.Error as error:
+            if _code(error) not in (1064, 1227, 1235):  # in other servers' words, or without the right
+                raise
+    return None
+
+
+def _behind_s(channel: dict[str, str | None]) -> int | None:
+    """Return how far the replica may be behind that primary, None if replication does not run."""
+    behind = channel.get("Seconds_Behind_Master", channel.get("Seconds_Behind_Source"))
+    return None if behind is None else int(behind) + int(channel.get("SQL_Delay") or 0)
+
+
+def _named_rows(driver: pymysql.Connection[Cursor], sql: str) -> list[dict[str, str | None]]:
+    with driver.cursor() as cursor:
+        cursor.execute(sql)
+        names = [str(column[0]) for column in cursor.description or ()]
+        rows: Any = cursor.fetchall()
+    return [
+        {name: None if value is None else value.decode() for name, value in zip(names, row, strict=True)}
+        for row in rows
+    ]
+
+
+def foreign(session: Session, names: Collection[TableName]) -> set[TableName]:
+    """Return the tables whose rows are on another server, and the views if there is any such table."""
+    if not names:
+        return set()
+    with _queries(session):
+        rows = _run(session.driver, catalog.named(catalog.FOREIGN, names))
+    return {
+        name
+        for schema, table, elsewhere in rows
+        if elsewhere == "1" and (name := TableName(str(schema), str(table))) in names
+    }
 
 
 def _oldest_transaction(driver: pymysql.Connection[Cursor]) -> tuple[str | None, str | None]:

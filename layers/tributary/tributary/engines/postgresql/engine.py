@@ -12,7 +12,6 @@ import struct
 from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from socket import socket
 
 import pg8000.native
@@ -31,6 +30,7 @@ from tributary.engines.network import (
     tls_refused,
 )
 from tributary.engines.postgresql import catalog, copy_frames, ranges, settings, transaction, types
+from tributary.engines.postgresql import clock as source_clock
 from tributary.engines.postgresql.login import Connection
 from tributary.errors import (
     InternalError,
@@ -400,41 +400,20 @@ def _through_the_driver(session: Session, query: Query) -> Generator[Block]:
 
 def clock(session: Session) -> Clock:
     """Read the source's clock, then the oldest transaction of this database."""
-    now = _one(session, "SELECT pg_catalog.clock_timestamp()")
-    ((oldest, hidden),) = _rows(session, OLDEST)
-    return Clock(_time(now), _time(oldest) if oldest else None, hidden)
+    (now,) = _rows(session, source_clock.NOW)
+    ((oldest, hidden),) = _rows(session, source_clock.OLDEST)
+    return source_clock.clock_of(now, oldest, hidden)
 
 
-def _one(session: Session, sql: str) -> str:
-    row = ask(session, sql)
-    if row is None or row[0] is None:
-        raise InternalError(f"{session.where} returned no row for a question about itself")
-    return row[0]
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
-
-
-# A walsender only reads and autovacuum writes no rows, but the workers that apply a subscription do. Without
-# pg_read_all_stats the xact_start of other users is NULL, without an error. A prepared transaction has left
-# its session, and its `prepared` is later than the now() that its rows may hold.
-OLDEST = """
-SELECT pg_catalog.min(a.xact_start),
-       CASE WHEN pg_catalog.pg_is_in_recovery() THEN 'a replica does not show the primary''s transactions'
-            WHEN NOT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
-              THEN 'the user lacks pg_read_all_stats, so other users'' transactions cannot be seen'
-            WHEN pg_catalog.current_setting('track_activities') <> 'on'
-              THEN 'track_activities is off, so transactions cannot be seen'
-            WHEN EXISTS (SELECT FROM pg_catalog.pg_prepared_xacts AS p
-                         WHERE p.database = pg_catalog.current_database())
-              THEN 'a prepared transaction is open, and its start cannot be seen'
-       END
-FROM pg_catalog.pg_stat_activity AS a
-WHERE a.datname = pg_catalog.current_database()
-  AND a.pid <> pg_catalog.pg_backend_pid()
-  AND a.backend_type NOT IN ('autovacuum worker', 'walsender')
-"""
+def foreign(session: Session, names: Collection[TableName]) -> set[TableName]:
+    """Return the tables whose writers this server does not list: foreign, or filled by a refresh."""
+    if not names:
+        return set()
+    return {
+        name
+        for schema, table in _rows(session, catalog.named(source_clock.FOREIGN, names))
+        if (name := TableName(str(schema), str(table))) in names
+    }
 
 
 def counter_horizon(session: Session, type: str) -> str | None:

@@ -201,6 +201,11 @@ def clock(session: Session) -> Clock:
     return Clock(now, None, "SQLite shows no transactions")
 
 
+def foreign(session: Session, names: Collection[TableName]) -> set[TableName]:
+    """Return no table: a file has no other writers."""
+    return set()
+
+
 def counter_horizon(session: Session, type: str) -> str | None:
     """Return None: the server has no counter whose uncommitted values it knows; see the Protocol."""
     return None

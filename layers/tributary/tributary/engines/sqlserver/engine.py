@@ -229,6 +229,11 @@ def read(session: Session, query: Query) -> Generator[Page]:
     return odbc.read(session, query)
 
 
+def foreign(session: Session, names: Collection[TableName]) -> set[TableName]:
+    """Return no table: external tables are refused by their type."""
+    return set()
+
+
 def counter_horizon(session: Session, type: str) -> str | None:
     """Return the rowversion up to which everything is committed; None for every other type."""
     if type != "rowversion":
