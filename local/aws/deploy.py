@@ -192,7 +192,7 @@ class Deployer:
         """Delete what was created. CloudFormation then keeps an empty stack, which takes no other deploy."""
         try:
             self._send([event.undone() for event in events])
-            self._moto.delete()
+            self._moto.roll_back_creation(new.target.parts, new.target.parameters)
             self._leave(new, Existing(new.target))
         except Exception as failure:
             raise DeployError(f"{error}; and what was created could not be deleted: {failure}") from error

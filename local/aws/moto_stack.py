@@ -32,14 +32,14 @@ class MotoStack:
     def update(self, parts: Parts, parameters: Mapping[str, str]) -> dict[str, str]:
         """Update the stack to another template and return all its outputs."""
         with self._artifacts(parts.artifacts):
-            given = _given(_created(parts.template), parameters)
+            given = _given(parts.template, parameters)
             self._api.update_stack(Capabilities=CAPABILITIES, **given)
         return self._outputs("UPDATE_COMPLETE")
 
     def show(self, parts: Parts, parameters: Mapping[str, str], outputs: Mapping[str, str]) -> None:
         """Show only the outputs that AWS would show, without the added ones."""
         shown = {key: {"Value": value} for key, value in outputs.items()}
-        given = _given(_created({**parts.template, "Outputs": shown}), parameters)
+        given = _given({**parts.template, "Outputs": shown}, parameters)
         self._api.update_stack(StackName=STACK_NAME, TemplateBody=given["TemplateBody"])
 
     def resources(self, template: Mapping[str, Tree]) -> dict[str, str]:
@@ -57,6 +57,12 @@ class MotoStack:
 
     def delete(self) -> None:
         """Delete the stack and its resources, except those that the template retains."""
+        self._api.delete_stack(StackName=STACK_NAME)
+
+    def roll_back_creation(self, parts: Parts, parameters: Mapping[str, str]) -> None:
+        """Delete the stack that was not created to its end, also what it would retain later."""
+        given = _given(parts.template, parameters, retained="Delete")
+        self._api.update_stack(Capabilities=CAPABILITIES, **given)
         self._api.delete_stack(StackName=STACK_NAME)
 
     @property
@@ -87,10 +93,10 @@ class MotoStack:
             s3.delete_bucket(Bucket=ARTIFACTS)
 
 
-def _created(template: Mapping[str, Tree]) -> dict[str, Tree]:
-    """Return the template of an existing stack: its `RetainExceptOnCreate` is Retain for moto."""
+def _policies(template: Mapping[str, Tree], retained: str) -> dict[str, Tree]:
+    """Return the template with that policy instead of `RetainExceptOnCreate`, which moto does not know."""
     resources = {
-        name: {**item, "DeletionPolicy": "Retain"}
+        name: {**item, "DeletionPolicy": retained}
         if item.get("DeletionPolicy") == "RetainExceptOnCreate"
         else item
         for name, item in template["Resources"].items()
@@ -98,14 +104,16 @@ def _created(template: Mapping[str, Tree]) -> dict[str, Tree]:
     return {**template, "Resources": resources}
 
 
-def _given(template: Mapping[str, Tree], parameters: Mapping[str, str]) -> dict[str, Any]:
+def _given(
+    template: Mapping[str, Tree], parameters: Mapping[str, str], retained: str = "Retain"
+) -> dict[str, Any]:
     """Return the call's arguments. Defaults are included, or moto would not see a change back to one."""
     declared = template.get("Parameters", {})
     defaults = {name: str(item["Default"]) for name, item in declared.items() if "Default" in item}
     values = {**defaults, **parameters}
     return {
         "StackName": STACK_NAME,
-        "TemplateBody": json.dumps(_marked(template, values)),
+        "TemplateBody": json.dumps(_marked(_policies(template, retained), values)),
         "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in values.items()],
     }
 
