@@ -29,7 +29,7 @@ def chunk_prefix(
 def table_folder(table: RawName) -> str:
     """Return the table's name as a key can hold it, another one for each table.
 
-    Usual names are kept. Others get a digest, since whoever creates a table in the source chooses its name;
+    Usual names are kept. Others get a digest, since a user of the source chooses the name of a table;
     no usual name contains the `!` before it.
     """
     name = "-".join(table)
