@@ -4,7 +4,8 @@
 `to` reads that window alone. Neither moves the watermark back, nor past a row that was not read: a
 window leaves it unchanged, and a `from` above the watermark begins at the watermark.
 
-The request comes from a person, so the source converts each value, and its own text is read by and stored.
+The request comes from a person, so the source converts each value. The text that it returns bounds the read,
+and is what is stored.
 """
 
 from __future__ import annotations

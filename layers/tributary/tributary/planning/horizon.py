@@ -1,7 +1,7 @@
 """How far the watermark of a time cursor may move: never past a value that can still be committed.
 
-A value written at or after the horizon, in the zone and precision of the column, is not below the
-limit. So a watermark strictly below the limit cannot hide it. Every rounding goes the safe way: the
+The limit is the horizon in the column's zone and precision. Rows that can still be committed have values at
+or above the limit, so a watermark below the limit never skips one. Every rounding goes the safe way: the
 limit down, the end of a read up. Cursor values themselves are never changed here.
 """
 

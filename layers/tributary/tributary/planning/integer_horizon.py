@@ -1,7 +1,7 @@
 """Safe upper bounds for integer cursors, and the tables that have no new rows.
 
-A counter has no clock. So each plan stores the maxima that it saw. A maximum is safe once every open
-transaction began after it was read: a transaction that holds a lower value had begun by then.
+A counter has no clock. So each plan stores the maxima that it saw. A maximum is safe once every
+transaction that was open when it was read has ended: only those could still commit a lower value.
 """
 
 from __future__ import annotations

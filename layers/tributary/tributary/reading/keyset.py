@@ -1,8 +1,8 @@
 """Keyset paging: predicates and an order by which pages have neither gaps nor overlaps.
 
 Only the source compares values: the texts of a position are sent back as literals of the columns' types.
-The lexicographic comparison has two forms. PostgreSQL and SQLite turn row values into an index range, MySQL
-and MariaDB the alternatives; each scans the whole index with the other form.
+The lexicographic comparison has two forms. `(a, b) > (x, y)` uses the index in PostgreSQL and SQLite;
+`a > x OR (a = x AND b > y)` uses it in MySQL and MariaDB. With the wrong form the whole index is scanned.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ class StatementState:
 
     @property
     def finished(self) -> bool:
-        """Return whether the whole batch was control_row."""
+        """Return whether the whole batch was committed."""
         return self.status == "FINISHED"
 
     @property
