@@ -1,7 +1,8 @@
 """Checkpoint: what a broken run has read of a table and not loaded is not read again.
 
-Chunks are reused only with the bounds and columns of the plan that wrote them. What has changed in the source since then is read in addition, from that
-plan's next watermark on. The rows of both are one load, in which the later ones win.
+Chunks are reused only with the bounds and columns of the plan that wrote them. What has changed in the
+source since then is read in addition, from that plan's next watermark on. The rows of both are one load,
+in which the later ones win.
 
 `_leases/<source>.begun.json` names the runs that began to read each table. The newest one that still
 fits, and has chunks, is resumed. If the document lacks such a run, rows are read again and none is lost.

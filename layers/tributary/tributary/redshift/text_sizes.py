@@ -3,10 +3,10 @@
 Redshift's guide warns against the widest size as a default (c_best-practices-smallest-column-size):
 intermediate results take memory by the declared sizes of columns.
 
-No value is ever truncated. A staging column has the widest size, so COPY takes every value, and the longest value is known before the
-publish. A column that is too narrow is widened in place before the publish; if Redshift refuses that, the
-publish makes a deep copy, as for any other type change. The load fails only if a view that is bound to the
-table prevents both. Columns never become narrower.
+No value is ever truncated. A staging column has the widest size, so COPY takes every value, and the longest
+value is known before the publish. A column that is too narrow is widened in place before the publish; if
+Redshift refuses that, the publish makes a deep copy, as for any other type change. The load fails only if a
+view that is bound to the table prevents both. Columns never become narrower.
 
 A shared target has two sizes only, the smallest and the widest. No source knows what the others do at
 the same time, so concurrent sources converge on the same size.
