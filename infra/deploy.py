@@ -90,8 +90,8 @@ def answers(session: Any, ask: Ask) -> dict[str, str]:
     given = {"NotifyEmail": ask("E-mail address for failed runs, empty for none", "")}
     workgroup = ask("Name of an existing Redshift Serverless workgroup, empty for a new one", "")
     if workgroup:
-        found = session.client("redshift-serverless").get_workgroup(workgroupName=workgroup)["workgroup"]
-        given |= {"WorkgroupName": workgroup, "WorkgroupId": found["workgroupId"]}
+        known = session.client("redshift-serverless").get_workgroup(workgroupName=workgroup)["workgroup"]
+        given |= {"WorkgroupName": workgroup, "WorkgroupId": known["workgroupId"]}
         given["AdminSecretName"] = ask(
             "Name of the secret of its administrator, empty to run the output WarehouseSql yourself", ""
         )

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from first_day import __main__ as first_day
-from first_day import questions
+from infra.first_day import __main__ as first_day
+from infra.first_day import questions
 
 ROOT = Path(__file__).parents[2]
 # What the stand-in refuses as documents say that Redshift does, and the failures that are asked for.
@@ -23,7 +23,7 @@ REFUSED = {
 
 def test_every_question_is_answered_by_the_stand_in(tmp_path: Path) -> None:
     output = tmp_path / "answers.json"
-    command = [sys.executable, "-m", "first_day", "--local", "--output", str(output)]
+    command = [sys.executable, "-m", "infra.first_day", "--local", "--output", str(output)]
     ended = subprocess.run(
         command, cwd=ROOT, env={"PYTHONPATH": "layers/tributary", "PATH": "/usr/bin:/bin"}, check=False
     )

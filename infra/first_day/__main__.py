@@ -19,7 +19,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from first_day import account, questions, source
+from infra.first_day import account, questions, source
 from local import stack
 from tributary import __version__
 
@@ -38,13 +38,15 @@ def run_twice(states: Any, machine: str, poll_s: float) -> list[dict[str, Any]]:
     for _ in range(RUNS):
         sent = states.start_execution(stateMachineArn=machine, input=json.dumps({"source": source.NAME}))
         began = time.monotonic()
-        while (found := states.describe_execution(executionArn=sent["executionArn"]))["status"] == "RUNNING":
+        while (execution := states.describe_execution(executionArn=sent["executionArn"]))[
+            "status"
+        ] == "RUNNING":
             time.sleep(poll_s)
         runs.append(
             {
-                "status": found["status"],
-                "error": found.get("error"),
-                "output": json.loads(found["output"]) if found.get("output") else None,
+                "status": execution["status"],
+                "error": execution.get("error"),
+                "output": json.loads(execution["output"]) if execution.get("output") else None,
                 "seconds": round(time.monotonic() - began, 1),
             }
         )
@@ -111,10 +113,10 @@ def without_names(text: str) -> str:
 
 def whole(answers: dict[str, Any]) -> bool:
     """Return whether both runs succeeded, every question has an answer, and nothing is left."""
-    asked = {question.name for question in questions.questions(_nowhere())}
+    names = {question.name for question in questions.questions(_nowhere())}
     return (
         [run["status"] for run in answers.get("runs", [])] == ["SUCCEEDED"] * RUNS
-        and asked <= answers.get("answers", {}).keys()
+        and names <= answers.get("answers", {}).keys()
         and not answers.get("left_over")
     )
 
