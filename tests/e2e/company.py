@@ -180,6 +180,7 @@ class Source:
     company: Company
     name: str
     engine = ""
+    settings = ""  # lines of the file that are about the whole source
 
     def create(self) -> None:
         raise NotImplementedError
@@ -210,7 +211,7 @@ class Source:
 
     def file(self, yaml: str) -> None:
         """Write the source's file: engine and secret are filled in."""
-        head = f"engine: {self.engine}\nsecret: {self.secret_name}\n"
+        head = f"engine: {self.engine}\nsecret: {self.secret_name}\n{self.settings}"
         self.path.write_text(head + textwrap.dedent(yaml))
 
     @property
