@@ -10,7 +10,7 @@ from tributary.redshift import text_sizes
 from tributary.reporting import cost
 from tributary.reporting.run_record import RunRecord
 
-BEHIND = "loaded; its external table misses these rows, until the table's next rows are loaded: "
+BEHIND = "loaded; the raw layer's external table is behind until the table's next rows are loaded: "
 
 
 def table_reports(run: RunRecord, *, rpus: int) -> tuple[TableReport, ...]:
