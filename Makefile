@@ -18,7 +18,8 @@ setup: .venv/.ready ## Make .venv, and install MariaDB's server where apt can
 	@local/setup.sh python .venv requirements-dev.txt
 	@touch $@
 
-.venv/.ready: .venv/.python local/setup.sh
+.venv/.ready: .venv/.python $(wildcard local/iam/package*.json) local/setup.sh
+	@local/setup.sh node .venv local/iam
 	@local/setup.sh servers
 	@touch $@
 

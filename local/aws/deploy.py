@@ -46,6 +46,8 @@ class Unresolved:
     questions: Questions = field(default_factory=Questions)
     machines: dict[str, Tree] = field(default_factory=dict)
     roles: dict[str, Tree] = field(default_factory=dict)
+    log_groups: dict[str, Tree] = field(default_factory=dict)
+    attached: dict[str, Tree] = field(default_factory=dict)  # policies of roles
     custom: dict[str, tuple[Question, Tree]] = field(default_factory=dict)
     by_api: dict[str, tuple[Question, Tree]] = field(default_factory=dict)
 
@@ -101,6 +103,7 @@ class Deployer:
         self._moto = MotoStack(url)
         self._overlay: dict[str, str] = {}
         self._packages: list[Path] = []
+        self._log_groups: dict[str, str] = {}  # by the function's physical name
         self._code: dict[str, Path] = {}  # task root by physical name
         self._attributes: dict[str, Mapping[str, str]] = {}  # of resources that are created by API
         self._existing: Existing | None = None
@@ -168,6 +171,7 @@ class Deployer:
                 role=configuration["Role"].rpartition("/")[2],
                 reserved=reserved.get("ReservedConcurrentExecutions"),
                 code=" ".join(code),
+                log_group=self._log_groups.get(name, ""),
             )
         )
 
@@ -247,6 +251,8 @@ class Deployer:
         """Create or update all resources except custom resources."""
         self._overlay, self._packages = dict(new.target.overlay), _packages(new.target.parts)
         physical = self._moto.resources(new.target.parts.template)
+        self._attach_policies(new.target.unresolved, physical, outputs)
+        self._log_groups = _log_groups(new.target.unresolved, physical, outputs)
         self._deploy_functions(new, physical)
         for name, (exists, tree) in new.target.unresolved.by_api.items():
             if holds(exists, outputs):
@@ -256,6 +262,22 @@ class Deployer:
                 elif there[name] != new.by_api[name]:
                     self._attributes[name] = by_api.update(self._url, name, new.by_api[name])
         self._make_machines(new, physical, outputs)
+
+    def _attach_policies(
+        self, unresolved: Unresolved, physical: Mapping[str, str], outputs: Mapping[str, str]
+    ) -> None:
+        """Attach the managed policies that roles name; moto's CloudFormation does not."""
+        iam = client("iam", self._url)
+        for name, arns in unresolved.attached.items():
+            if name not in physical:
+                continue
+            role, wanted = physical[name], set(answer(arns, outputs))
+            attached = iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
+            there = {policy["PolicyArn"] for policy in attached}
+            for arn in wanted - there:
+                iam.attach_role_policy(RoleName=role, PolicyArn=arn)
+            for arn in there - wanted:
+                iam.detach_role_policy(RoleName=role, PolicyArn=arn)
 
     def _deploy_functions(self, new: Existing, physical: Mapping[str, str]) -> None:
         parts, environment = new.target.parts, new.target.environment
@@ -336,6 +358,13 @@ def _ask(parts: Parts) -> Unresolved:
     for name, machine in parts.machines.items():
         unresolved.machines[name] = ask(machine.substitutions)
         unresolved.roles[name] = ask(parts.template["Resources"][name]["Properties"]["RoleArn"])
+    for name, resource in parts.template["Resources"].items():
+        if resource["Type"] == "AWS::Lambda::Function":
+            group = resource["Properties"].get("LoggingConfig", {}).get("LogGroup", "")
+            unresolved.log_groups[name] = ask(group, resource.get("Condition"))
+        if resource["Type"] == "AWS::IAM::Role":
+            arns = resource["Properties"].pop("ManagedPolicyArns", [])
+            unresolved.attached[name] = ask(arns, resource.get("Condition"))
     for name, resource in parts.custom.items():
         condition = resource.get("Condition")
         unresolved.custom[name] = (exists(condition), ask(resource, condition))
@@ -345,6 +374,14 @@ def _ask(parts: Parts) -> Unresolved:
             unresolved.by_api[name] = (exists(condition), ask(resource, condition))
     parts.template.setdefault("Outputs", {}).update(unresolved.questions.outputs)
     return unresolved
+
+
+def _log_groups(
+    unresolved: Unresolved, physical: Mapping[str, str], outputs: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the log groups of functions by their physical names."""
+    groups = {name: answer(tree, outputs) for name, tree in unresolved.log_groups.items() if name in physical}
+    return {physical[name]: group for name, group in groups.items() if group}
 
 
 def _packages(parts: Parts) -> list[Path]:
