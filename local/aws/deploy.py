@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from local.aws import by_api
+from local.aws import by_api, managed_policies
 from local.aws.clients import client
 from local.aws.custom import CustomResource, CustomResources, Request
 from local.aws.function import REGION, Function
@@ -251,7 +251,9 @@ class Deployer:
         """Create or update all resources except custom resources."""
         self._overlay, self._packages = dict(new.target.overlay), _packages(new.target.parts)
         physical = self._moto.resources(new.target.parts.template)
-        self._attach_policies(new.target.unresolved, physical, outputs)
+        for name, arns in new.target.unresolved.attached.items():
+            if name in physical:
+                managed_policies.note(physical[name], answer(arns, outputs))
         self._log_groups = _log_groups(new.target.unresolved, physical, outputs)
         self._deploy_functions(new, physical)
         for name, (exists, tree) in new.target.unresolved.by_api.items():
@@ -262,22 +264,6 @@ class Deployer:
                 elif there[name] != new.by_api[name]:
                     self._attributes[name] = by_api.update(self._url, name, new.by_api[name])
         self._make_machines(new, physical, outputs)
-
-    def _attach_policies(
-        self, unresolved: Unresolved, physical: Mapping[str, str], outputs: Mapping[str, str]
-    ) -> None:
-        """Attach the managed policies that roles name; moto's CloudFormation does not."""
-        iam = client("iam", self._url)
-        for name, arns in unresolved.attached.items():
-            if name not in physical:
-                continue
-            role, wanted = physical[name], set(answer(arns, outputs))
-            attached = iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
-            there = {policy["PolicyArn"] for policy in attached}
-            for arn in wanted - there:
-                iam.attach_role_policy(RoleName=role, PolicyArn=arn)
-            for arn in there - wanted:
-                iam.detach_role_policy(RoleName=role, PolicyArn=arn)
 
     def _deploy_functions(self, new: Existing, physical: Mapping[str, str]) -> None:
         parts, environment = new.target.parts, new.target.environment

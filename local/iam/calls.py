@@ -97,7 +97,9 @@ def _arn(service: str, resource: str) -> str:
 
 def _s3(call: Call) -> Iterator[Permission]:
     bucket, _, key = call.path.lstrip("/").partition("/")
-    if not key:
+    if not bucket:
+        yield Permission("s3:ListAllMyBuckets", "*")
+    elif not key:
         yield from _bucket(call, f"arn:aws:s3:::{bucket}")
     elif call.method in ("GET", "HEAD"):
         yield from _read_object(call, bucket, key)

@@ -12,6 +12,7 @@ from moto.s3.models import s3_backends
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.sns.models import sns_backends
 
+from local.aws import managed_policies
 from local.aws.function import ACCOUNT, REGION
 from local.iam.evaluator import Documents
 
@@ -22,12 +23,7 @@ def documents(role: str) -> Documents | None:
     """Return a role's inline and attached policies, None if there is no such role."""
     for known in tuple(iam_backends[ACCOUNT]["aws"].roles.values()):
         if known.name == role:
-            attached = {
-                policy.name: version.document
-                for policy in known.managed_policies.values()
-                for version in policy.versions
-                if version.is_default
-            }
+            attached = managed_policies.documents(known)
             return tuple((name, _text(policy)) for name, policy in {**known.policies, **attached}.items())
     return None
 
