@@ -30,7 +30,9 @@ Resources:
       Runtime: python3.13
       Timeout: 60
       Environment: {Variables: {SOURCES_DIR: /opt}}
-      Policies: [{Version: "2012-10-17", Statement: [{Effect: Allow, Action: "s3:ListAllMyBuckets", Resource: "*"}]}]
+      Policies:
+        - Version: "2012-10-17"
+          Statement: [{Effect: Allow, Action: "s3:ListAllMyBuckets", Resource: "*"}]
   StateMachine:
     Type: AWS::Serverless::StateMachine
     Properties:
