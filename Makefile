@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test fixtures test-external soak bench cost scale pictures lint format validate types sources build package-check deploy first-day clean
+.PHONY: help setup demo test fixtures test-external soak bench cost scale pictures lint format validate types policy sources build package-check deploy first-day clean
 
 PYTHON := .venv/bin/python
 SAM := .venv-sam/bin/sam

@@ -6,11 +6,13 @@ resource type lists the actions of its handlers. cfn-lint ships these schemas.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +108,8 @@ def actions(kinds: Iterable[str]) -> set[str]:
     return {action for action in needed if action.partition(":")[0] not in UNUSED}
 
 
-def resource_types() -> set[str]:
+@cache
+def resource_types() -> frozenset[str]:
     """Return the types of all resources in the templates, as SAM transforms them."""
     os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
     from local.aws.template import read, take_apart
@@ -115,15 +118,20 @@ def resource_types() -> set[str]:
     trees = [parts.template["Resources"], parts.custom, parts.named]
     trees += [read(path)["Resources"] for path in sorted((ROOT / "infra").glob("*.yaml"))]
     kinds = {resource["Type"] for tree in trees for resource in tree.values()}
-    return {kind for kind in kinds if not kind.startswith("Custom::")}
+    return frozenset(kind for kind in kinds if not kind.startswith("Custom::"))
+
+
+@cache
+def _schemas() -> tuple[Path, dict[str, str]]:
+    """Return the folder of the schemas, and their names by resource type."""
+    [package] = importlib.util.find_spec("cfnlint").submodule_search_locations  # type: ignore[union-attr, misc]
+    folder = Path(package) / "data" / "schemas"
+    return folder / "resources", json.loads((folder / "providers" / "us-east-1.json").read_text())
 
 
 def _handlers(kind: str) -> Iterator[str]:
-    import cfnlint
-
-    schemas = Path(cfnlint.__file__).parent / "data" / "schemas"
-    name = json.loads((schemas / "providers" / "us-east-1.json").read_text())[kind]
-    schema = json.loads((schemas / "resources" / f"{name}.json").read_text())
+    folder, names = _schemas()
+    schema = json.loads((folder / f"{names[kind]}.json").read_text())
     for handler in schema["handlers"].values():
         for action in handler.get("permissions", ()):
             service, _, operation = action.partition(":")

@@ -212,7 +212,7 @@ def workgroup_arn(name: str) -> str:
 def _credentials(fields: Body) -> Iterator[Permission]:
     """Yield what makes the caller a database user: a secret, a workgroup's or a cluster's credentials."""
     if "SecretArn" in fields:
-        yield Permission("secretsmanager:GetSecretValue", deployed.secret_arn(str(fields["SecretArn"])))
+        yield from _read_secret(str(fields["SecretArn"]))
     elif "ClusterIdentifier" not in fields:
         yield Permission("redshift-serverless:GetCredentials", _warehouse(fields))
     elif "DbUser" in fields:
@@ -261,8 +261,13 @@ def _lambda(call: Call) -> Iterator[Permission]:
 
 def _secrets(call: Call) -> Iterator[Permission]:
     if call.operation == "GetSecretValue":
-        secret = deployed.secret_arn(str(call.fields.get("SecretId")))
-        yield Permission("secretsmanager:GetSecretValue", secret)
+        yield from _read_secret(str(call.fields.get("SecretId")))
+
+
+def _read_secret(identifier: str) -> Iterator[Permission]:
+    secret = deployed.secret_arn(identifier)
+    yield Permission("secretsmanager:GetSecretValue", secret)
+    yield from _kms(["Decrypt"], deployed.secret_key(secret), "secretsmanager", ("SecretARN", secret))
 
 
 def _ssm(call: Call) -> Iterator[Permission]:

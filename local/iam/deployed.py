@@ -89,3 +89,10 @@ def secret_arn(identifier: str) -> str:
         return identifier
     secret = secretsmanager_backends[ACCOUNT][REGION].secrets.get(identifier)
     return str(secret.arn) if secret else f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{identifier}"
+
+
+def secret_key(arn: str) -> str | None:
+    """Return the ARN of the KMS key that encrypts a secret, None for AWS's own key, which needs no right."""
+    secret = secretsmanager_backends[ACCOUNT][REGION].secrets.get(arn)
+    key = getattr(secret, "kms_key_id", None)
+    return key_arn(key) if key and not key.startswith("alias/aws/") else None

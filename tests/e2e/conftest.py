@@ -31,3 +31,14 @@ def company(
         output = WrittenOutput(stack, mailbox)
         yield Company(stack, Path(sources), postgres, mariadb, directory, mailbox, output)
         assert planted(output.new()) == []  # what no test has searched yet
+
+
+@pytest.fixture(scope="module")
+def island(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
+    """A company with a stack of its own, since a deploy changes it for all tests."""
+    directory = tmp_path_factory.mktemp("island")
+    sources = directory / "sources"
+    sources.mkdir()
+    with spawn(directory / "stack", sources=sources) as stack:
+        mailbox = Mailbox.open(stack)
+        yield Company(stack, sources, postgres, None, directory, mailbox, WrittenOutput(stack, mailbox))
