@@ -12,6 +12,7 @@ from local.databases.postgres import Postgres
 from local.stack import spawn
 
 from .company import Company
+from .role_permissions import used_against_the_list
 from .written_output import Mailbox, WrittenOutput, planted
 
 # A chunk ends with each page, so that tables of a few rows have many.
@@ -31,6 +32,7 @@ def company(
         output = WrittenOutput(stack, mailbox)
         yield Company(stack, Path(sources), postgres, mariadb, directory, mailbox, output)
         assert planted(output.new()) == []  # what no test has searched yet
+        assert used_against_the_list(stack.permissions_used()) == []
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from local.aws.template import STACK_NAME
+
 Permission = tuple[str, str, str]  # role, Sid and action
 
 # By role, Sid and action: the error by which a run of a source ends without it.
@@ -22,6 +31,8 @@ RUN = {
     ("ExtractRole", "UseTheDataKey", "kms:Decrypt"): "InternalError",
     ("ExtractRole", "UseTheDataKey", "kms:GenerateDataKey"): "InternalError",
     ("ExtractRole", "ListRaw", "s3:ListBucket"): "InternalError",
+    ("WarehouseRole", "DecryptSourceSecrets", "kms:Decrypt"): "SecretError",
+    ("ExtractRole", "DecryptSourceSecrets", "kms:Decrypt"): "SecretError",
     ("ExtractRole", "ReadSourceSecrets", "secretsmanager:GetSecretValue"): "SecretError",
     ("CopyRole", "ReadRaw", "s3:GetObject"): "LoadFailed",
     ("CopyRole", "UseTheDataKey", "kms:Decrypt"): "LoadFailed",
@@ -86,3 +97,17 @@ LOGS = [
     for action in ("logs:CreateLogStream", "logs:PutLogEvents")
 ]
 TAKEN_AWAY: set[Permission] = {*RUN, *PAUSE, *ACCESS, *DEPLOYS, ASK_FOR_A_PAUSE, *OPS_ITEMS, *LOGS}
+
+
+def listed(kind: str) -> list[str]:
+    """Return the patterns of tests/permissions.yaml, `never_used` or `only_used`, as role/Sid/action."""
+    content: dict[str, list[dict[str, Any]]] = yaml.safe_load(
+        (Path(__file__).parents[1] / "permissions.yaml").read_text()
+    )
+    return [pattern for entry in content[kind] for pattern in entry["permissions"]]
+
+
+def used_against_the_list(uses: Iterable[tuple[str, str, str, str]]) -> list[str]:
+    """Return the permissions that a stack has used and tests/permissions.yaml says are never used."""
+    names = {f"{role.removeprefix(f'{STACK_NAME}-')}/{sid}/{action}" for role, _, sid, action in uses}
+    return sorted(name for name in names if any(fnmatchcase(name, one) for one in listed("never_used")))

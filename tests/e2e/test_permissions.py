@@ -13,7 +13,7 @@ import pytest
 
 from local.aws.template import STACK_NAME, DeployError
 
-from .company import Company, Source
+from .company import Company, Ended, Source
 from .role_permissions import ACCESS, ASK_FOR_A_PAUSE, DEPLOYS, FUNCTIONS, PAUSE, RUN, Permission
 
 
@@ -51,24 +51,26 @@ def one_table(company: Company, head: str = "") -> Source:
     return source
 
 
-def failures(company: Company, arn: str, report: dict[str, Any] | None) -> list[str]:
-    """Return the errors of a run's steps and tables."""
-    steps = [
-        event["taskFailedEventDetails"]["error"]
-        for event in company.stack.history(arn)
-        if "taskFailedEventDetails" in event
-    ]
-    tables = report["tables"] if report else []
-    return steps + [table["failure"]["error"] for table in tables if table.get("failure")]
+def failures(company: Company, run: Ended) -> list[tuple[str, str]]:
+    """Return the errors of a run's steps and tables, with their messages."""
+    events = [event.get("taskFailedEventDetails") for event in company.stack.history(run.arn)]
+    steps = [(event["error"], event["cause"]) for event in events if event]
+    tables = [table.get("failure") for table in (run.report or {"tables": []})["tables"]]
+    return steps + [(failure["error"], failure["message"]) for failure in tables if failure]
 
 
 @pytest.mark.parametrize("permission", RUN, ids="-".join)
 def test_a_run_fails_without_a_permission(island: Company, permission: Permission) -> None:
     source = one_table(island)
+    if permission[1] == "DecryptSourceSecrets":
+        key = island.client("kms").create_key()["KeyMetadata"]["KeyId"]
+        island.client("secretsmanager").update_secret(SecretId=source.secret_name, KmsKeyId=key)
     with without(island, *permission):
         run = source.run()
     assert run.status == "FAILED"
-    assert failures(island, run.arn, run.report)[0] == RUN[permission]
+    error, message = failures(island, run)[0]
+    assert error == RUN[permission]
+    assert "this is a bug" not in message
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
