@@ -25,7 +25,7 @@ RUN = {
     ("WarehouseRole", "FollowStatements", "redshift-data:DescribeStatement"): "LoadFailed",
     ("WarehouseRole", "FollowStatements", "redshift-data:GetStatementResult"): "LoadFailed",
     ("WarehouseRole", "BecomeTheDatabaseUser", "redshift-serverless:GetCredentials"): "LoadFailed",
-    ("ExtractRole", "WriteChunksAndResults", "s3:GetObject"): "InternalError",
+    ("ExtractRole", "ReadRaw", "s3:GetObject"): "InternalError",
     ("ExtractRole", "WriteChunksAndResults", "s3:PutObject"): "InternalError",
     ("ExtractRole", "WriteChunksAndResults", "s3:PutObjectTagging"): "InternalError",
     ("ExtractRole", "UseTheDataKey", "kms:Decrypt"): "InternalError",
