@@ -58,19 +58,22 @@ PAUSE = [
     ("SchedulesRole", "UseTheDataKey", "kms:GenerateDataKey"),
     ("SchedulesRole", "ListRaw", "s3:ListBucket"),
 ]
-# What a call of the warehouse function needs to give access.
-ACCESS = [
-    ("WarehouseAdminRole", "SubmitStatements", "redshift-data:BatchExecuteStatement"),
-    ("WarehouseAdminRole", "FollowStatements", "redshift-data:DescribeStatement"),
-    ("WarehouseAdminRole", "FollowStatements", "redshift-data:GetStatementResult"),
-    ("WarehouseAdminRole", "ReadAdminSecret", "secretsmanager:GetSecretValue"),
+# What a call of the access function needs.
+ADMINISTRATOR = [
+    ("SubmitStatements", "redshift-data:BatchExecuteStatement"),
+    ("FollowStatements", "redshift-data:DescribeStatement"),
+    ("FollowStatements", "redshift-data:GetStatementResult"),
+    ("ReadAdminSecret", "secretsmanager:GetSecretValue"),
 ]
+ACCESS = [("AccessRole", sid, action) for sid, action in ADMINISTRATOR]
 # What deploys need: the parameters before, and those of the deploy that fails.
+RAW, NO_RAW = ({"RawTables": value} for value in ("true", "false"))
 LIMIT, LOWER, NONE = ({"MonthlyRpuHours": hours} for hours in ("9", "8", "0"))
 DEPLOYS = {
     ("SchedulesRole", "ListSchedules", "scheduler:ListSchedules"): (NONE, NONE),
     ("SchedulesRole", "MaintainSchedules", "scheduler:CreateSchedule"): (NONE, NONE),
     ("SchedulesRole", "MaintainSchedules", "scheduler:DeleteSchedule"): (NONE, NONE),
+    **{("WarehouseAdminRole", sid, action): (NO_RAW, RAW) for sid, action in ADMINISTRATOR},
     ("WarehouseAdminRole", "MaintainTheUsageLimit", "redshift-serverless:ListUsageLimits"): (NONE, LIMIT),
     ("WarehouseAdminRole", "MaintainTheUsageLimit", "redshift-serverless:CreateUsageLimit"): (NONE, LIMIT),
     ("WarehouseAdminRole", "MaintainTheUsageLimit", "redshift-serverless:UpdateUsageLimit"): (LIMIT, LOWER),
@@ -81,6 +84,7 @@ FUNCTIONS = {
     "ExtractFunction": "ExtractRole",
     "LoadFunction": "WarehouseRole",
     "ReportFunction": "ReportRole",
+    "AccessFunction": "AccessRole",
     "WarehouseFunction": "WarehouseAdminRole",
     "SchedulesFunction": "SchedulesRole",
 }

@@ -122,8 +122,8 @@ def test_access_is_not_given_without_a_permission(island: Company, permission: P
     assert source.run().status == "SUCCEEDED"
     event = {"access": [{"schema_name": source.name, "table_name": "orders", "access": {"columns": ["id"]}}]}
     with without(island, *permission):
-        assert "errorType" in island.invoke("WarehouseFunction", event)
-    assert island.invoke("WarehouseFunction", event) == {"tables": 1, "changed": 1}
+        assert "errorType" in island.invoke("AccessFunction", event)
+    assert island.invoke("AccessFunction", event) == {"tables": 1, "changed": 1}
 
 
 def test_the_schedule_of_a_failing_source_stays_enabled_without_the_right_to_ask_for_a_pause(
