@@ -95,6 +95,9 @@ validate: setup .venv-sam/.ready .venv-checks/.ready ## Check templates and stat
 types: setup ## Write docs/types.md from the code
 	PYTHONPATH=layers/tributary $(PYTHON) -m docs.types_page
 
+policy: setup ## Write the policies of a deploying person into docs/deploy.md, from the templates
+	PYTHONPATH=layers/tributary $(PYTHON) -m docs.deploy_policy
+
 build: .venv/.python .venv-sam/.ready ## Build functions and layers into .aws-sam, without Docker
 	PYTHON=$(CURDIR)/$(PYTHON) $(SAM) build
 	$(PYTHON) -m layers.check shipped
