@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test fixtures test-external soak bench cost scale pictures lint format validate types sources build package-check deploy first-day clean
+.PHONY: help setup demo test fixtures test-external soak bench cost scale pictures lint format validate types policy sources build package-check deploy first-day clean
 
 PYTHON := .venv/bin/python
 SAM := .venv-sam/bin/sam
@@ -18,7 +18,8 @@ setup: .venv/.ready ## Make .venv, and install MariaDB's server where apt can
 	@local/setup.sh python .venv requirements-dev.txt
 	@touch $@
 
-.venv/.ready: .venv/.python local/setup.sh
+.venv/.ready: .venv/.python $(wildcard local/iam/package*.json) local/setup.sh
+	@local/setup.sh node .venv local/iam
 	@local/setup.sh servers
 	@touch $@
 
@@ -93,6 +94,9 @@ validate: setup .venv-sam/.ready .venv-checks/.ready ## Check templates and stat
 
 types: setup ## Write docs/types.md from the code
 	PYTHONPATH=layers/tributary $(PYTHON) -m docs.types_page
+
+policy: setup ## Write the policies of a deploying person into docs/deploy.md, from the templates
+	PYTHONPATH=layers/tributary $(PYTHON) -m docs.deploy_policy
 
 build: .venv/.python .venv-sam/.ready ## Build functions and layers into .aws-sam, without Docker
 	PYTHON=$(CURDIR)/$(PYTHON) $(SAM) build

@@ -23,7 +23,6 @@ from typing import Any
 
 from bench import data
 from bench.measured import load, machine, save
-from local.aws.lambdas import ROLE_KEY
 from local.databases.postgres import Postgres
 from local.pipeline import Run
 from local.stack import Stack
@@ -58,7 +57,7 @@ class Meter:
         before = {name: len(log.read_bytes()) if log.exists() else 0 for name, log in logs.items()}
         earlier = Counter(self.stack.platform.gateway.requests)
         ended = act()
-        taken: dict[str, Any] = {"requests": _requests(self.stack.platform.gateway.requests - earlier)}
+        taken: dict[str, Any] = {"requests": self._requests(earlier)}
         calls = {
             name: log.read_bytes()[before[name] :].decode() for name, log in logs.items() if log.exists()
         }
@@ -75,6 +74,12 @@ class Meter:
             "ranges": 1,
             "functions": {name: _calls(text) for name, text in calls.items()},
         }
+
+    def _requests(self, earlier: Counter[Any]) -> dict[str, int]:
+        platform = self.stack.platform
+        return _by_service(
+            platform.gateway.requests - earlier, lambda key: platform.functions.identify(key) is not None
+        )
 
     def _log(self, name: str) -> Path:
         return self.stack.logs / f"{self.stack.functions[f'{name}Function']}.log"
@@ -95,11 +100,11 @@ def _calls(log: str) -> dict[str, Any]:
     }
 
 
-def _requests(requests: Counter[Any]) -> dict[str, int]:
+def _by_service(requests: Counter[Any], is_function: Callable[[str], bool]) -> dict[str, int]:
     """Return how often the functions asked each service; S3's by what it bills them as."""
     counts: Counter[str] = Counter()
     for request, times in requests.items():
-        if not request.key.startswith(ROLE_KEY):
+        if not is_function(request.key):
             continue
         name = request.service
         if name == "s3":

@@ -60,6 +60,8 @@ def up(options: argparse.Namespace) -> int:
             return 1
         with stack:
             print(_greeting(stack), flush=True)
+            if not stack.enforces_iam:
+                print("IAM policies are not enforced: their evaluator is missing; run make setup", flush=True)
             if options.ready:
                 announce(stack, Path(options.ready))
             stop.wait()

@@ -49,6 +49,9 @@ class Deployable(Protocol):
     def remove(self) -> None:
         """Delete what is deployed."""
 
+    def uses(self) -> list[list[str]]:
+        """Return the statements of policies that allowed something."""
+
 
 class Control:
     """A WSGI application that answers the requests, one deploy at a time."""
@@ -80,6 +83,8 @@ class Control:
         return [body]
 
     def _act(self, action: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        if action == "uses":
+            return {"uses": self._stack.uses()}
         if action == "delete":
             self._stack.remove()
             return {}

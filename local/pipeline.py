@@ -92,6 +92,11 @@ class Pipeline:
         events: list[str] = answer["events"]
         return events
 
+    def permissions_used(self) -> set[tuple[str, str, str, str]]:
+        """Return the statements that allowed something so far: role, policy, Sid and action."""
+        uses = control.ask(self.endpoint_url, "uses")["uses"]
+        return {(role, policy, sid, action) for role, policy, sid, action in uses}
+
     def delete(self) -> None:
         """Delete a stack of this machine; data is kept. Raises DeployError."""
         control.ask(self.endpoint_url, "delete")

@@ -15,19 +15,23 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from botocore.exceptions import ClientError
 
 from local import snapshot
 from local.aws.clients import client
 from local.aws.deploy import EVERY_FUNCTION, Deployer, Deployment
+from local.aws.lambdas import access_key
 from local.aws.platform import Platform
 from local.control import PREFIX, Control
 from local.databases.postgres import Postgres
+from local.iam import evaluator
+from local.iam.guard import Guard
 from local.pipeline import Pipeline, project
 from local.redshift import DataApi
 from local.redshift.quotas import Quotas
@@ -73,6 +77,7 @@ class Stack(Pipeline):
         deployer: Deployer,
         given: Input,
         deployment: Deployment,
+        guard: Guard | None,
     ) -> None:
         super().__init__(platform.url, deployment.outputs, deployment.functions)
         self.logs = platform.functions.logs
@@ -80,6 +85,7 @@ class Stack(Pipeline):
         self.quotas = Quotas()
         self.platform = platform
         self._data_api = data_api
+        self._guard = guard
         self._deployer = deployer
         self._given = given
         platform.gateway.route(lambda _, request: request["PATH_INFO"].startswith(PREFIX), Control(self))
@@ -104,6 +110,7 @@ class Stack(Pipeline):
         SelfTestError.
         """
         platform = Platform(directory / "logs", host=host, port=port, concurrency=concurrency)
+        guard = _enforce(platform)
         with ThreadPoolExecutor(2) as threads:
             server = threads.submit(Postgres.start, directory / "warehouse")
             try:
@@ -114,7 +121,7 @@ class Stack(Pipeline):
                 data_api = DataApi(
                     warehouse,
                     identify=identify,
-                    s3=lambda: client("s3", platform.url),
+                    s3=partial(_reads_as, platform.url),
                     user_of_secret=lambda arn: _secret_user(platform.url, arn),
                     throttle=quotas.throttle,
                 )
@@ -130,10 +137,14 @@ class Stack(Pipeline):
                 tested.result()
             except BaseException:
                 platform.stop()
+                if guard:
+                    guard.close()
                 if not server.exception():
                     server.result().stop()
                 raise
-        stack = cls(platform, warehouse, data_api, deployer=deployer, given=given, deployment=deployment)
+        stack = cls(
+            platform, warehouse, data_api, deployer=deployer, given=given, deployment=deployment, guard=guard
+        )
         stack.quotas = quotas
         return stack
 
@@ -162,6 +173,15 @@ class Stack(Pipeline):
         self.outputs, self.functions = deployment.outputs, deployment.functions
         return deployment
 
+    @property
+    def enforces_iam(self) -> bool:
+        """Say whether calls are refused that roles do not allow."""
+        return self._guard is not None
+
+    def uses(self) -> list[list[str]]:
+        """Return the statements of policies that allowed something: role, policy, Sid and action."""
+        return [list(astuple(use)) for use in self._guard.uses] if self._guard else []
+
     def remove(self) -> None:
         """Delete the stack, as `sam delete` would; the raw bucket and the warehouse keep their data."""
         self._deployer.delete()
@@ -173,6 +193,8 @@ class Stack(Pipeline):
         (self.logs.parent / "data-api-calls.json").write_text(json.dumps(counts))
         self._data_api.close()
         self.warehouse.stop()
+        if self._guard:
+            self._guard.close()
 
     def __enter__(self) -> Self:
         return self
@@ -255,6 +277,21 @@ def spawn(
         process.terminate()
         process.wait()
         raise
+
+
+def _enforce(platform: Platform) -> Guard | None:
+    """Enforce IAM on the platform; None if the evaluator is not installed."""
+    if not evaluator.available():
+        return None
+    guard = Guard(platform.bucket_policies.by_bucket)
+    platform.gateway.guard = guard
+    platform.functions.may_log = guard.may_log
+    return guard
+
+
+def _reads_as(url: str, role: str | None) -> Any:
+    """Return the S3 client of the role that a COPY names."""
+    return client("s3", url, access_key(role.rpartition("/")[2])) if role else client("s3", url)
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], ready: Path, output: Path) -> dict[str, str]:

@@ -18,6 +18,8 @@ def create(url: str, logical_id: str, resource: Mapping[str, Any]) -> Mapping[st
         client("scheduler", url).create_schedule_group(Name=properties["Name"])
     elif kind == "AWS::SNS::Subscription":
         client("sns", url).subscribe(**properties)
+    elif kind == "AWS::S3::BucketPolicy":
+        put_bucket_policy(url, properties)
     elif kind == "AWS::Glue::Database":
         client("glue", url).create_database(**properties)
     elif kind == "AWS::SecretsManager::Secret":
@@ -32,6 +34,9 @@ def update(url: str, logical_id: str, resource: Mapping[str, Any]) -> Mapping[st
 
     A nested stack is recreated: on an update, moto's CloudFormation does not evaluate conditions again.
     """
+    if resource["Type"] == "AWS::S3::BucketPolicy":
+        put_bucket_policy(url, resource["Properties"])
+        return {}
     if resource["Type"] != NESTED:
         raise DeployError(f"{logical_id}: {resource['Type']} cannot be updated here; start a new stack")
     nested.delete(url, logical_id)
@@ -42,10 +47,18 @@ def delete(url: str, logical_id: str, resource: Mapping[str, Any]) -> None:
     """Delete the resource, a group with its schedules. Secrets stay; subscriptions go with their topic."""
     if resource["Type"] == "AWS::Glue::Database":
         client("glue", url).delete_database(Name=resource["Properties"]["DatabaseInput"]["Name"])
+    if resource["Type"] == "AWS::S3::BucketPolicy":
+        client("s3", url).delete_bucket_policy(Bucket=resource["Properties"]["Bucket"])
     if resource["Type"] == NESTED:
         nested.delete(url, logical_id)
     if resource["Type"] == "AWS::Scheduler::ScheduleGroup":
         client("scheduler", url).delete_schedule_group(Name=resource["Properties"]["Name"])
+
+
+def put_bucket_policy(url: str, properties: Mapping[str, Any]) -> None:
+    """Set a bucket's policy."""
+    text = json.dumps(properties["PolicyDocument"])
+    client("s3", url).put_bucket_policy(Bucket=properties["Bucket"], Policy=text)
 
 
 def create_secret(secrets: Any, logical_id: str, properties: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from local.aws import by_api
+from local.aws import by_api, managed_policies
 from local.aws.clients import client
 from local.aws.custom import CustomResource, CustomResources, Request
 from local.aws.function import REGION, Function
@@ -46,6 +46,8 @@ class Unresolved:
     questions: Questions = field(default_factory=Questions)
     machines: dict[str, Tree] = field(default_factory=dict)
     roles: dict[str, Tree] = field(default_factory=dict)
+    log_groups: dict[str, Tree] = field(default_factory=dict)
+    attached: dict[str, Tree] = field(default_factory=dict)  # policies of roles
     custom: dict[str, tuple[Question, Tree]] = field(default_factory=dict)
     by_api: dict[str, tuple[Question, Tree]] = field(default_factory=dict)
 
@@ -101,6 +103,7 @@ class Deployer:
         self._moto = MotoStack(url)
         self._overlay: dict[str, str] = {}
         self._packages: list[Path] = []
+        self._log_groups: dict[str, str] = {}  # by the function's physical name
         self._code: dict[str, Path] = {}  # task root by physical name
         self._attributes: dict[str, Mapping[str, str]] = {}  # of resources that are created by API
         self._existing: Existing | None = None
@@ -168,6 +171,7 @@ class Deployer:
                 role=configuration["Role"].rpartition("/")[2],
                 reserved=reserved.get("ReservedConcurrentExecutions"),
                 code=" ".join(code),
+                log_group=self._log_groups.get(name, ""),
             )
         )
 
@@ -247,6 +251,10 @@ class Deployer:
         """Create or update all resources except custom resources."""
         self._overlay, self._packages = dict(new.target.overlay), _packages(new.target.parts)
         physical = self._moto.resources(new.target.parts.template)
+        for name, arns in new.target.unresolved.attached.items():
+            if name in physical:
+                managed_policies.note(physical[name], answer(arns, outputs))
+        self._log_groups = _log_groups(new.target.unresolved, physical, outputs)
         self._deploy_functions(new, physical)
         for name, (exists, tree) in new.target.unresolved.by_api.items():
             if holds(exists, outputs):
@@ -336,6 +344,13 @@ def _ask(parts: Parts) -> Unresolved:
     for name, machine in parts.machines.items():
         unresolved.machines[name] = ask(machine.substitutions)
         unresolved.roles[name] = ask(parts.template["Resources"][name]["Properties"]["RoleArn"])
+    for name, resource in parts.template["Resources"].items():
+        if resource["Type"] == "AWS::Lambda::Function":
+            group = resource["Properties"].get("LoggingConfig", {}).get("LogGroup", "")
+            unresolved.log_groups[name] = ask(group, resource.get("Condition"))
+        if resource["Type"] == "AWS::IAM::Role":
+            arns = resource["Properties"].pop("ManagedPolicyArns", [])
+            unresolved.attached[name] = ask(arns, resource.get("Condition"))
     for name, resource in parts.custom.items():
         condition = resource.get("Condition")
         unresolved.custom[name] = (exists(condition), ask(resource, condition))
@@ -345,6 +360,14 @@ def _ask(parts: Parts) -> Unresolved:
             unresolved.by_api[name] = (exists(condition), ask(resource, condition))
     parts.template.setdefault("Outputs", {}).update(unresolved.questions.outputs)
     return unresolved
+
+
+def _log_groups(
+    unresolved: Unresolved, physical: Mapping[str, str], outputs: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the log groups of functions by their physical names."""
+    groups = {name: answer(tree, outputs) for name, tree in unresolved.log_groups.items() if name in physical}
+    return {physical[name]: group for name, group in groups.items() if group}
 
 
 def _packages(parts: Parts) -> list[Path]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
+NO_ROLE = "none"  # of the self-test, which no policy concerns
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +30,10 @@ class Function:
     handler: str = "app.handler"
     timeout_s: float = 3
     memory_mb: int = 128
-    role: str = "none"
+    role: str = NO_ROLE
     reserved: int | None = None
     code: str = ""
+    log_group: str = ""
 
     @property
     def arn(self) -> str:

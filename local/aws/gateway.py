@@ -1,6 +1,7 @@
 """One port for all of AWS: each request goes to the stand-in for the service in its signature's scope.
 
-Nothing is authenticated: any credentials and any region work; there is one account and one region.
+Nothing is authenticated: any credentials and any region work; there is one account and one region. The
+`guard` may refuse requests that a role may not make.
 Requests that match no route go to moto, as do unsigned requests and S3's virtual hosts. Requests are
 counted by caller and service.
 """
@@ -29,6 +30,8 @@ from local.aws.function import REGION
 
 App = Callable[[dict[str, Any], Any], Iterable[bytes]]
 Match = Callable[[str, dict[str, Any]], bool]
+# Answers a request of an access key for a service if the caller may not make it, else returns None.
+Guard = Callable[[str, str, dict[str, Any], Any], Iterable[bytes] | None]
 
 # Credential=<access key>/<date>/<region>/<service>/aws4_request
 SCOPE = re.compile(r"(Credential=(?P<key>[^/]+)/\d+/)[^/]*/(?P<service>[^/]+)(?=/aws4_request)")
@@ -57,6 +60,7 @@ class Gateway:
         vars(dispatcher)["get_backend_for_host"] = functools.cache(dispatcher.get_backend_for_host)
         self.moto: App = dispatcher
         self._routes: list[tuple[Match, App]] = []
+        self.guard: Guard = lambda key, service, environ, start_response: None
         self._counting = threading.Lock()
         self.requests: Counter[SignedRequest] = Counter()
         self.connections: set[socket.socket] = set()
@@ -92,25 +96,28 @@ class Gateway:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer one request."""
-        service = self._one_region(environ)
+        key, service = self._one_region(environ)
+        refused = self.guard(key, service, environ, start_response)
+        if refused is not None:
+            return refused
         if environ.get("HTTP_X_AMZ_TARGET") == "AWSStepFunctions.StartExecution":
             name_execution(environ)
         app = next((app for match, app in self._routes if match(service, environ)), self.moto)
         return app(environ, start_response)
 
-    def _one_region(self, environ: dict[str, Any]) -> str:
-        """Return the service that the request is signed for, "" if unsigned; set its region to ours."""
+    def _one_region(self, environ: dict[str, Any]) -> tuple[str, str]:
+        """Return access key and service of the request, "" if unsigned; set its region to ours."""
         header: str = environ.get("HTTP_AUTHORIZATION", "")
         match = SCOPE.search(header)
         if match is None:
-            return ""
+            return "", ""
         environ["HTTP_AUTHORIZATION"] = SCOPE.sub(rf"\g<1>{REGION}/\g<service>", header, count=1)
         whole = "/" not in environ["PATH_INFO"].strip("/")
         with self._counting:
             self.requests[
                 SignedRequest(match["key"], match["service"], environ["REQUEST_METHOD"], whole)
             ] += 1
-        return match["service"]
+        return match["key"], match["service"]
 
 
 def name_execution(environ: dict[str, Any]) -> None:

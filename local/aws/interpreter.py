@@ -14,7 +14,9 @@ import time
 from datetime import datetime
 from typing import Any
 
+import boto3
 import jsonata
+from botocore.config import Config
 from moto.core.config import default_user_config
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
@@ -22,12 +24,14 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service impor
 from moto.stepfunctions.parser.asl.eval import states, variable_store
 from moto.stepfunctions.parser.asl.jsonata import jsonata as moto_jsonata
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
-from moto.stepfunctions.parser.asl.utils.boto_client import boto_client_for
 from moto.stepfunctions.responses import StepFunctionResponse, get_backend
 
 from local.aws.function import ACCOUNT, REGION
+from local.aws.lambdas import access_key
 
 HASTE = 16  # retries wait a sixteenth: nothing here needs time to recover
+
+TASK_TIMEOUT_S = 99_999_999  # a Task without a time-out waits for its function
 
 parse_once = functools.cache(AmazonStateLanguageParser.parse)
 
@@ -67,14 +71,28 @@ class Hasty:
 
 
 def client_for(service: str, region: str, state_credentials: Any) -> Any:
-    """Return the client for a Task's calls."""
-    return client_once(service, region, os.environ["MOTO_PORT"])
+    """Return the client for a Task's calls, with the credentials of the machine's role."""
+    role = str(state_credentials.role_arn).rpartition("/")[2]
+    return client_once(service, region, os.environ["MOTO_PORT"], role)
 
 
 @functools.cache
-def client_once(service: str, region: str, port: str) -> Any:
-    """Return the service's one client at the port, created as moto does."""
-    return boto_client_for(region, service)
+def client_once(service: str, region: str, port: str, role: str) -> Any:
+    """Return the service's one client of the role at the port; like moto's, it does not retry."""
+    session: Any = boto3.session.Session()
+    return session.client(
+        service,
+        region_name=region,
+        endpoint_url=f"http://localhost:{port}",
+        aws_access_key_id=access_key(role),
+        aws_secret_access_key="local",
+        config=Config(
+            parameter_validation=False,
+            retries={"max_attempts": 0, "total_max_attempts": 1},
+            connect_timeout=TASK_TIMEOUT_S,
+            read_timeout=TASK_TIMEOUT_S,
+        ),
+    )
 
 
 def history(response: Any) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from moto.kms.models import Key
+
 from local.aws.clients import client
 from local.aws.template import ARTIFACTS, STACK_NAME, DeployError, Parts, Tree
 
@@ -21,6 +23,8 @@ class MotoStack:
 
     def __init__(self, url: str) -> None:
         self._url = url
+        vars_of_key: Any = Key
+        vars_of_key.update_from_cloudformation_json = staticmethod(_update_key)
 
     def create(self, parts: Parts, parameters: Mapping[str, str]) -> dict[str, str]:
         """Create the stack and return all its outputs."""
@@ -91,6 +95,12 @@ class MotoStack:
             for key in keys:
                 s3.delete_object(Bucket=ARTIFACTS, Key=key)
             s3.delete_bucket(Bucket=ARTIFACTS)
+
+
+def _update_key(original_resource: Key, cloudformation_json: Any, **_: Any) -> Key:
+    """Update a KMS key of a stack; moto's own CloudFormation loses a key whose resource changes."""
+    original_resource.policy = cloudformation_json["Properties"]["KeyPolicy"]
+    return original_resource
 
 
 def _policies(template: Mapping[str, Tree], retained: str) -> dict[str, Tree]:

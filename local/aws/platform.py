@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from local.aws.bucket_policies import BucketPolicies
 from local.aws.custom import PREFIX, CustomResources
 from local.aws.deploy import Deployer
 from local.aws.gateway import App, Gateway
@@ -39,7 +40,8 @@ class Platform:
             lambda _, request: bool(PATH.match(request["PATH_INFO"])), InvokeApi(self.functions)
         )
         self.gateway.route(_changes_a_function, self._change_a_function)
-        for stand_in in (OpsItems(), UsageLimits()):
+        self.bucket_policies = BucketPolicies()
+        for stand_in in (OpsItems(), UsageLimits(), self.bucket_policies):
             self.gateway.route(stand_in.claims, stand_in)
 
     def selftest(self) -> None:

@@ -22,6 +22,15 @@ class Question:
     output: str
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An `Fn::If` between whole trees, which no output could hold."""
+
+    condition: Question
+    then: Tree
+    otherwise: Tree
+
+
 class Questions:
     """Values to be resolved; `outputs` is what the template's Outputs must carry."""
 
@@ -34,6 +43,9 @@ class Questions:
             return [self.ask(item, condition) for item in tree]
         if not isinstance(tree, dict):
             return tree
+        if "Fn::If" in tree and any(map(_is_a_tree, tree["Fn::If"][1:])):
+            name, then, otherwise = tree["Fn::If"]
+            return Choice(self.exists(name), self.ask(then, condition), self.ask(otherwise, condition))
         if len(tree) == 1 and next(iter(tree)).startswith(("Ref", "Fn::")):
             return self._question(tree, condition)
         return {key: self.ask(value, condition) for key, value in tree.items()}
@@ -55,6 +67,8 @@ def answer(tree: Tree, outputs: Mapping[str, str]) -> Any:
         return [answer(item, outputs) for item in tree if not _missing(item, outputs)]
     if isinstance(tree, dict):
         return {key: answer(value, outputs) for key, value in tree.items() if not _missing(value, outputs)}
+    if isinstance(tree, Choice):
+        return answer(_chosen(tree, outputs), outputs)
     if isinstance(tree, Question):
         if tree.output not in outputs:
             raise DeployError(f"CloudFormation gave no value for {tree.output}")
@@ -68,4 +82,17 @@ def holds(question: Question, outputs: Mapping[str, str]) -> bool:
 
 
 def _missing(tree: Tree, outputs: Mapping[str, str]) -> bool:
+    if isinstance(tree, Choice):
+        return _missing(_chosen(tree, outputs), outputs)
     return isinstance(tree, Question) and tree.output not in outputs
+
+
+def _chosen(choice: Choice, outputs: Mapping[str, str]) -> Tree:
+    return choice.then if holds(choice.condition, outputs) else choice.otherwise
+
+
+def _is_a_tree(tree: Tree) -> bool:
+    """Say whether the value is a list or an object of its own, not one intrinsic function."""
+    return isinstance(tree, list) or (
+        isinstance(tree, dict) and not (len(tree) == 1 and next(iter(tree)).startswith(("Ref", "Fn::")))
+    )

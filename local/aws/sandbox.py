@@ -32,12 +32,14 @@ TICKS = os.sysconf("SC_CLK_TCK")
 class Sandbox:
     """A warm or starting process of one function; it takes one call at a time."""
 
-    def __init__(self, function: Function, environment: Mapping[str, str], log: Path, leash: Leash) -> None:
+    def __init__(
+        self, function: Function, environment: Mapping[str, str], log: Path, leash: Leash, *, tmp: Path
+    ) -> None:
         self.function = function
         self._leash = leash
         self._api = RuntimeApi()
         self._log = log
-        self._tmp = tempfile.mkdtemp(prefix="sandbox-", dir=log.parent)
+        self._tmp = tempfile.mkdtemp(prefix="sandbox-", dir=tmp)
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "awslambdaric", function.handler],
@@ -160,7 +162,7 @@ def _environment(function: Function, extra: Mapping[str, str], api: str, tmp: st
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
+        "AWS_LAMBDA_LOG_GROUP_NAME": function.log_group or f"/aws/lambda/{function.name}",
         "AWS_LAMBDA_LOG_STREAM_NAME": "local",
         "AWS_LAMBDA_RUNTIME_API": api,
         "LAMBDA_TASK_ROOT": str(function.task_root),

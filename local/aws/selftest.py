@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from local.aws.clients import client
-from local.aws.function import Function
+from local.aws.function import ACCOUNT, NO_ROLE, Function
 from local.aws.lambdas import Lambda
 
 NAME = "local-selftest"
@@ -29,7 +29,7 @@ def selftest(functions: Lambda, url: str) -> None:
     """Run the machine; raises SelfTestError if its result differs from AWS's."""
     functions.deploy(Function(NAME, Path(__file__).parent / "probe", {}, timeout_s=10))
     states = client("stepfunctions", url)
-    role = "arn:aws:iam::123456789012:role/selftest"
+    role = f"arn:aws:iam::{ACCOUNT}:role/{NO_ROLE}"
     try:
         machine = states.create_state_machine(name=NAME, definition=json.dumps(DEFINITION), roleArn=role)
         result = _run(states, machine["stateMachineArn"])

@@ -38,7 +38,6 @@ NAMED_ONLY = frozenset(
         "AWS::CloudTrail::Trail",
         "AWS::SecretsManager::RotationSchedule",
         "AWS::SQS::QueuePolicy",
-        "AWS::S3::BucketPolicy",  # it asks for TLS, which is not spoken here
     }
 )
 # Types that `by_api` creates.
@@ -47,6 +46,7 @@ BY_API = frozenset(
     {
         NESTED,
         "AWS::Glue::Database",
+        "AWS::S3::BucketPolicy",
         "AWS::Scheduler::ScheduleGroup",
         "AWS::SecretsManager::Secret",
         "AWS::SNS::Subscription",
@@ -257,8 +257,13 @@ class Substitutes:
             return token(target, attribute)
         if self._named[target]["Type"] == "AWS::SecretsManager::Secret":
             return secret_arn(target)
+        if attribute == "Workgroup.WorkgroupArn":
+            return _workgroup_arn(self.replace(self._named[target]["Properties"]["WorkgroupName"]))
         if self._named[target]["Type"] == LAYER:
             return f"arn:aws:lambda:{REGION}:{ACCOUNT}:layer:{target}:1"  # the id depends on the content
+        return self._named_value(target, attribute)
+
+    def _named_value(self, target: str, attribute: str) -> Tree:
         properties = self._named[target].get("Properties", {})
         properties = properties.get("DatabaseInput", properties)  # of Glue: here is the name
         last = attribute.rpartition(".")[2] or _name_property(properties) or "Name"
@@ -267,6 +272,13 @@ class Substitutes:
         if last.endswith(("Arn", "Id")):
             return f"arn:aws:local:{REGION}:{ACCOUNT}:{target}"
         return target.lower()
+
+
+def _workgroup_arn(name: Tree) -> Tree:
+    """Return the ARN of a workgroup of Redshift Serverless; on AWS it ends with an id, here with the name."""
+    return {
+        "Fn::Sub": [f"arn:aws:redshift-serverless:{REGION}:{ACCOUNT}:workgroup/${{Name}}", {"Name": name}]
+    }
 
 
 def secret_name(logical_id: str) -> str:

@@ -21,11 +21,11 @@ ACCESS_KEY = re.compile(r"Credential=([^/,\s]+)/")
 class DataApi:
     """The stand-in as a WSGI application.
 
-    `identify` maps an access key to the caller's IAM role, None for an administrator. `s3` creates the
-    boto3 client that COPY reads through, at its first use. `endpoints` are the names of the workgroups and
-    clusters that exist, None for any name. `throttle` is called before each operation and may return the
-    name of an exception to raise. `user_of_secret` returns the database user of a secret, None for an
-    administrator.
+    `identify` maps an access key to the caller's IAM role, None for an administrator. `s3` returns the
+    boto3 client that COPY reads through, by the ARN of COPY's role. `endpoints` are the names of the
+    workgroups and clusters that exist, None for any name. `throttle` is called before each operation and
+    may return the name of an exception to raise. `user_of_secret` returns the database user of a secret,
+    None for an administrator.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class DataApi:
         postgres: Postgres,
         *,
         identify: Callable[[str], str | None] = lambda key: None,
-        s3: Callable[[], Any] | None = None,
+        s3: Callable[[str | None], Any] | None = None,
         database: str = "warehouse",
         endpoints: Collection[str] | None = None,
         throttle: Callable[[str], str | None] = lambda operation: None,
@@ -46,8 +46,7 @@ class DataApi:
         self._user_of_secret = user_of_secret
         self._endpoints = endpoints
         self._page_rows = page_rows
-        self._make_s3 = s3
-        self._s3: Any = None
+        self._s3 = s3
         self._statements = Statements(postgres, database)
         self._operations: dict[str, Callable[[dict[str, Any], Caller], dict[str, Any]]] = {
             "ExecuteStatement": self._execute,
@@ -97,11 +96,9 @@ class DataApi:
             raise ApiError("MissingAuthenticationTokenException", "Missing Authentication Token")
         return Caller(match[1], self._identify(match[1]))
 
-    def s3(self) -> Any:
-        """Return the client that COPY reads through, created at its first use."""
-        if self._s3 is None and self._make_s3:
-            self._s3 = self._make_s3()
-        return self._s3
+    def s3(self, role: str | None) -> Any:
+        """Return the client through which a role, by its ARN, reads for COPY; None for the default role."""
+        return self._s3(role) if self._s3 else None
 
     def _execute(self, request: dict[str, Any], caller: Caller) -> dict[str, Any]:
         sqls = requests.substituted([requests.sql(request.get("Sql"))], request.get("Parameters"))

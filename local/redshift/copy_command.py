@@ -31,6 +31,7 @@ class Copy:
     columns: tuple[str, ...] | None
     source: str
     manifest: bool
+    role: str | None = None  # its ARN; None for the default role or credentials
     fill_record: bool = False
     serialize_to_json: bool = False
     explicit_ids: bool = False
@@ -44,7 +45,7 @@ def read(reader: Reader, names: LongNames) -> Copy:
     source = reader.string().string
     if not re.fullmatch(r"s3://[^/]+/.+", source):
         raise Refused(f"The specified S3 prefix '{source}' is not part of the stand-in: s3://bucket/key is")
-    options = _options(reader)
+    options, role = _options(reader)
     if "PARQUET" not in options:
         raise Refused("COPY of the stand-in reads FORMAT AS PARQUET only")
     if "AUTHORIZED" not in options:
@@ -55,28 +56,32 @@ def read(reader: Reader, names: LongNames) -> Copy:
         columns=columns and tuple(map(names.stored, columns)),
         source=source,
         manifest="MANIFEST" in options,
+        role=role,
         fill_record="FILLRECORD" in options,
         serialize_to_json="SERIALIZETOJSON" in options,
         explicit_ids="EXPLICIT_IDS" in options,
     )
 
 
-def _options(reader: Reader) -> set[str]:
+def _options(reader: Reader) -> tuple[set[str], str | None]:
+    """Return the options, and the ARN of the role that COPY reads with."""
     options: set[str] = set()
+    role: str | None = None
     while reader.peek() is not END:
-        option = _option(reader)
+        if reader.take("IAM_ROLE"):
+            role, option = _role(reader), "AUTHORIZED"
+        else:
+            option = _option(reader)
         if option in options:
             raise Refused("conflicting or redundant options")
         options.add(option)
-    return options
+    return options, role
 
 
 def _option(reader: Reader) -> str:
     word = reader.peek().word
     if word in NOT_FOR_PARQUET:
         raise Refused(f"{word} argument is not supported for PARQUET based COPY")
-    if reader.take("IAM_ROLE"):
-        return _role(reader)
     if reader.take("CREDENTIALS"):
         reader.take("AS")
         reader.string()
@@ -98,9 +103,10 @@ def _option(reader: Reader) -> str:
     return option
 
 
-def _role(reader: Reader) -> str:
-    if not reader.take("DEFAULT"):
-        arn = reader.string().string
-        if not ROLE.fullmatch(arn):
-            raise Refused(f"Invalid IAM role ARN: {arn}")
-    return "AUTHORIZED"
+def _role(reader: Reader) -> str | None:
+    if reader.take("DEFAULT"):
+        return None
+    arn = reader.string().string
+    if not ROLE.fullmatch(arn):
+        raise Refused(f"Invalid IAM role ARN: {arn}")
+    return arn.split(",")[-1]  # of a chain, the last role reads

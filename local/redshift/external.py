@@ -9,7 +9,7 @@ not part of the stand-in. A user of the schema may read its tables; no user may 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -147,8 +147,9 @@ def _at(reader: Reader) -> str:
     return _location(reader)
 
 
-def change(wanted: Change, session: Session, s3: Any, query: int) -> None:
-    """Add or drop partitions; raises SqlError."""
+def change(wanted: Change, session: Session, reads_as: Callable[[str | None], Any], query: int) -> None:
+    """Add or drop partitions; raises SqlError. The schema's role reads the files."""
+    s3 = reads_as(_role(wanted.table, session))
     session.run(f"GRANT {WRITE} ON {wanted.table} TO CURRENT_USER")
     for partition in wanted.partitions:
         keys = [row[0] for row in session.run(_keys(wanted.table)).rows]
@@ -167,6 +168,13 @@ def change(wanted: Change, session: Session, s3: Any, query: int) -> None:
         elif not wanted.missing_only:
             raise SqlError(f"partition {values} already exists")
     session.run(f"REVOKE {WRITE} ON {wanted.table} FROM CURRENT_USER")
+
+
+def _role(table: str, session: Session) -> str | None:
+    """Return the ARN of the role of the table's external schema."""
+    schema = literal(table.split('"')[1])
+    rows = session.run(f"SELECT esoptions FROM svv_external_schemas WHERE schemaname = {schema}").rows
+    return str(json.loads(str(rows[0][0]))["IAM_ROLE"]).split(",")[-1] if rows else None
 
 
 def _keys(table: str) -> str:

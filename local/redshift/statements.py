@@ -32,6 +32,7 @@ ENDED = ("FINISHED", "FAILED", "ABORTED")
 ACTIVE_AT_MOST = 500
 AT_ONCE = 50
 CANCELLED = "Query cancelled on user's request"
+ReadsAs = Callable[[str | None], Any]  # the S3 client of a role, by its ARN
 
 
 @dataclass(slots=True)
@@ -106,9 +107,7 @@ class Statements:
         self._changed = threading.Condition()
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="warehouse")
 
-    def submit(
-        self, build: Callable[[str], Statement], owner: str, token: str, s3: Callable[[], Any]
-    ) -> Statement:
+    def submit(self, build: Callable[[str], Statement], owner: str, token: str, s3: ReadsAs) -> Statement:
         """Start a statement and return it, or the one that the same caller's token started before."""
         with self._changed:
             known = self._tokens.get((owner, token)) if token else None
@@ -168,7 +167,7 @@ class Statements:
         while self._admins:
             self._admins.pop().close()
 
-    def _run(self, statement: Statement, s3: Callable[[], Any]) -> None:
+    def _run(self, statement: Statement, s3: ReadsAs) -> None:
         try:
             self._execute(statement, s3)
         except SqlError as error:
@@ -180,7 +179,7 @@ class Statements:
         with self._changed:
             self._changed.notify_all()
 
-    def _execute(self, statement: Statement, s3: Callable[[], Any]) -> None:
+    def _execute(self, statement: Statement, s3: ReadsAs) -> None:
         statement.whole.to("PICKED")
         if statement.where["Database"] != self._database:
             raise SqlError(f'database "{statement.where["Database"]}" does not exist')
@@ -216,7 +215,7 @@ class Statements:
         statement: Statement,
         parts: Sequence[Part],
         session: Session,
-        s3: Callable[[], Any],
+        s3: ReadsAs,
         *,
         in_block: bool,
     ) -> None:
@@ -228,19 +227,19 @@ class Statements:
             self._remember_names()
             if translated.copy:
                 session.run("SELECT stand_in.check_assume_role()")
-                self._copy(translated.copy, part, session, s3)
+                self._copy(translated.copy, part, session, s3(translated.copy.role))
             elif translated.change:
-                external.change(translated.change, session, s3(), part.query)
+                external.change(translated.change, session, s3, part.query)
             else:
                 part.result = self._one(translated, session)
             part.to("FINISHED")
         _stop_if_cancelled(statement)
         session.run("COMMIT")
 
-    def _copy(self, copy: Copy, part: Part, session: Session, s3: Callable[[], Any]) -> None:
+    def _copy(self, copy: Copy, part: Part, session: Session, s3: Any) -> None:
         """Run a COPY; its result stays empty, since what ResultRows counts for one is not documented."""
         try:
-            ended: Loaded | LoadError = loading.load(copy, session, s3(), part.query)
+            ended: Loaded | LoadError = loading.load(copy, session, s3, part.query)
         except LoadError as error:
             ended = error
         with self._admin() as admin:

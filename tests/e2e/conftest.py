@@ -12,6 +12,7 @@ from local.databases.postgres import Postgres
 from local.stack import spawn
 
 from .company import Company
+from .role_permissions import used_against_the_list
 from .written_output import Mailbox, WrittenOutput, planted
 
 # A chunk ends with each page, so that tables of a few rows have many.
@@ -31,3 +32,15 @@ def company(
         output = WrittenOutput(stack, mailbox)
         yield Company(stack, Path(sources), postgres, mariadb, directory, mailbox, output)
         assert planted(output.new()) == []  # what no test has searched yet
+        assert used_against_the_list(stack.permissions_used()) == []
+
+
+@pytest.fixture(scope="module")
+def island(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
+    """A company with a stack of its own, since a deploy changes it for all tests."""
+    directory = tmp_path_factory.mktemp("island")
+    sources = directory / "sources"
+    sources.mkdir()
+    with spawn(directory / "stack", sources=sources) as stack:
+        mailbox = Mailbox.open(stack)
+        yield Company(stack, sources, postgres, None, directory, mailbox, WrittenOutput(stack, mailbox))

@@ -31,7 +31,7 @@ from tributary.storage.lease import held_plan
 from .company import Company, Source
 from .failure_points import FailingClient, FailurePoint
 
-COPY_ROLE = "arn:aws:iam::123456789012:role/tributary-copy"
+COPY_ROLE = "arn:aws:iam::123456789012:role/tributary-CopyRole"
 
 
 @dataclass
@@ -73,7 +73,7 @@ class Steps:
         """Plan a run; `asked` are more fields of the request."""
         around = PlanContext(
             sources=self.company.sources,
-            bucket=self._bucket(point),
+            bucket=self._bucket("PlanFunction", point),
             warehouse=self._warehouse("PlanFunction", point),
             secrets=self.company.client("secretsmanager"),
             is_running=self.running.__contains__,
@@ -84,7 +84,7 @@ class Steps:
 
     def extract(self, run_id: str, item: int, point: FailurePoint, turn: Turn | None = None) -> bool:
         """Extract an item, every page a chunk."""
-        bucket = self._bucket(point)
+        bucket = self._bucket("ExtractFunction", point)
         plan = held_plan(bucket, self.source.name, run_id)
         credentials = secret.fetch(self.company.client("secretsmanager"), plan.secret)
         extraction = begin(plan, bucket, credentials, chunk_size_bytes=1, stop_at=time.monotonic() + 60)
@@ -94,7 +94,7 @@ class Steps:
 
     def loading(self, run_id: str, point: FailurePoint) -> RunLoad:
         """Return what a call of Load begins with: a plan whose lease holds."""
-        bucket = self._bucket(point)
+        bucket = self._bucket("LoadFunction", point)
         plan = held_plan(bucket, self.source.name, run_id)
         return RunLoad(plan, bucket, self._warehouse("LoadFunction", point), COPY_ROLE)
 
@@ -119,9 +119,9 @@ class Steps:
         where = {"Database": outputs["WarehouseDatabase"], "WorkgroupName": outputs["WarehouseWorkgroup"]}
         return Warehouse(self._client("redshift-data", function, point), where)
 
-    def _bucket(self, point: FailurePoint) -> Bucket:
+    def _bucket(self, function: str, point: FailurePoint) -> Bucket:
         bucket = self.company.stack.outputs["RawBucketName"]
-        return Bucket(self._client("s3", "ExtractFunction", point), bucket)
+        return Bucket(self._client("s3", function, point), bucket)
 
 
 def role_client(company: Company, service: str, function: str) -> Any:

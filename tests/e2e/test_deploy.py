@@ -16,29 +16,15 @@ from typing import Any
 import pytest
 
 from local.aws.template import DeployError, read
-from local.databases.postgres import Postgres
 from local.pipeline import project
-from local.stack import spawn
 from tests.patience import wait_for
 
 from .company import Company, Row, Source
 from .under_way import loads, warehouse_session
-from .written_output import Mailbox, WrittenOutput, planted
+from .written_output import planted
 
 MADRID = '{cron: "0 7 * * ? *", timezone: Europe/Madrid, window: 15 minutes}'
 GROUP = "tributary"
-
-
-@pytest.fixture(scope="module")
-def island(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
-    """A company with a stack of its own: a deploy is everybody's."""
-    directory = tmp_path_factory.mktemp("island")
-    sources = directory / "sources"
-    sources.mkdir()
-    with spawn(directory / "stack", sources=sources) as stack:
-        mailbox = Mailbox.open(stack)
-        output = WrittenOutput(stack, mailbox)
-        yield Company(stack, sources, postgres, None, directory, mailbox, output)
 
 
 def orders(island: Company, schedule: str | None = "rate(1 hour)", rows: int = 2) -> Source:

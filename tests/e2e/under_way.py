@@ -228,6 +228,6 @@ def batches(company: Company, source: Source, run_id: str) -> tuple[list[str], l
         size_bytes=result.size_bytes,
     )
     name = staging_name(source.name, run_id, 0)
-    role = "arn:aws:iam::123456789012:role/tributary-copy"
+    role = "arn:aws:iam::123456789012:role/tributary-CopyRole"
     staged = stage(table, name, f"s3://{bucket}/{key}", role)
     return staged, publish(table, name, committed)

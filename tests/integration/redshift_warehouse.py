@@ -156,7 +156,7 @@ def serve(postgres: Postgres, **options: Any) -> Iterator[Warehouse]:
     options = {
         "identify": lambda key: None if key == "admin" else key,
         "database": f"w{uuid4().hex[:12]}",
-        "s3": lambda: client("s3", objects()),
+        "s3": lambda role: client("s3", objects()),
         **options,
     }
     api = DataApi(postgres, **options)

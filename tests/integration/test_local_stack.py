@@ -30,11 +30,15 @@ Resources:
       Runtime: python3.13
       Timeout: 60
       Environment: {Variables: {SOURCES_DIR: /opt}}
+      Policies:
+        - Version: "2012-10-17"
+          Statement: [{Effect: Allow, Action: "s3:ListAllMyBuckets", Resource: "*"}]
   StateMachine:
     Type: AWS::Serverless::StateMachine
     Properties:
       DefinitionUri: machine.asl.yaml
       DefinitionSubstitutions: {PlanFunctionArn: !GetAtt PlanFunction.Arn}
+      Policies: [{LambdaInvokePolicy: {FunctionName: !Ref PlanFunction}}]
 Outputs:
   StateMachineArn: {Value: !Ref StateMachine}
   RawBucketName: {Value: !Ref RawBucket}

@@ -29,6 +29,7 @@ def log_line(fields: dict[str, Any]) -> str:
 logger = Logger(service="tributary", utc=True, log_uncaught_exceptions=False, json_serializer=log_line)
 
 ResultT = TypeVar("ResultT")
+REFUSALS = ("AccessDenied", "AccessDeniedException", "AuthorizationError", "KMSAccessDenied")
 
 
 def guarded(handler: Callable[..., ResultT]) -> Callable[..., ResultT]:
@@ -59,7 +60,16 @@ def reduced(error: Exception) -> InternalError:
         return InternalError(
             "no room is left in the function's /tmp; give it more EphemeralStorage in template.yaml"
         )
+    if (code := error_code(error)) in REFUSALS:
+        operation = getattr(error, "operation_name", "a call")
+        return InternalError(f"AWS refused {operation}: {code}; check the function's role")
     return InternalError(f"{type(error).__name__} {place(error)}; this is a bug, please report it")
+
+
+def error_code(error: Exception) -> str | None:
+    """Return the code of botocore's ClientError, None for another error; botocore is not imported for it."""
+    response = getattr(error, "response", None)
+    return response.get("Error", {}).get("Code") if isinstance(response, dict) else None
 
 
 def place(error: BaseException) -> str:
