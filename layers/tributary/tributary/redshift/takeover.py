@@ -18,6 +18,7 @@ from tributary.redshift.sql import CONTROL, comma, literal, quote
 
 STATEMENTS_AT_MOST = 40  # in a batch
 SOURCES_AT_ONCE = 500  # in one query
+STAGING_TABLE = re.compile(r"(.{1,127})__\d{8}_\d{6}_\d{1,9}(?:_\d{1,9})?")  # source__run_number
 
 
 def take_over(warehouse: Warehouse, *, loader: str, sources: Sequence[str]) -> int:
@@ -79,12 +80,11 @@ def change_owner(
     loader: str,
 ) -> list[str]:
     """Return the statements for the known tables, the sources' staging tables, and their schemas."""
-    names = "|".join(re.escape(source.lower()) for source in sources)
-    staging = re.compile(rf"(?:{names})__\d{{8}}_\d{{6}}_\d+(?:_\d+)?")
+    own = {source.lower() for source in sources}
     handed = [
         (str(schema), str(table))
         for schema, table in tables
-        if f"{schema}.{table}" in known or (schema == STAGING_SCHEMA and staging.fullmatch(str(table)))
+        if f"{schema}.{table}" in known or (schema == STAGING_SCHEMA and _source_of(str(table)) in own)
     ]
     used = {schema for schema, _ in handed} - {STAGING_SCHEMA}
     user = quote(loader)
@@ -92,3 +92,8 @@ def change_owner(
         *(f"ALTER SCHEMA {quote(str(schema))} OWNER TO {user}" for (schema,) in schemas if schema in used),
         *(f"ALTER TABLE {quote(*table)} OWNER TO {user}" for table in handed),
     ]
+
+
+def _source_of(staging_table: str) -> str | None:
+    match = STAGING_TABLE.fullmatch(staging_table)
+    return match[1] if match else None
