@@ -45,7 +45,8 @@ CREATE VIEW stand_in.pg_namespace AS
 SELECT n.oid, coalesce(l.full_name, n.nspname)::varchar AS nspname, n.nspowner
 FROM pg_catalog.pg_namespace n LEFT JOIN stand_in.long_name l ON l.short = n.nspname;
 CREATE VIEW stand_in.pg_class AS
-SELECT c.oid, coalesce(l.full_name, c.relname)::varchar AS relname, c.relnamespace, c.relowner, c.relkind
+SELECT c.oid, coalesce(l.full_name, c.relname)::varchar AS relname, c.relnamespace, c.relowner, c.relkind,
+  c.reltuples, c.relpages, c.relnatts
 FROM pg_catalog.pg_class c LEFT JOIN stand_in.long_name l ON l.short = c.relname;
 CREATE VIEW stand_in.pg_attribute AS
 SELECT a.attrelid, coalesce(l.full_name, a.attname)::varchar AS attname, a.atttypid, a.attnum, a.atttypmod,
