@@ -66,16 +66,17 @@ def page(text: str) -> str:
 
 def policies(stack: str = STACK) -> list[dict[str, Any]]:
     """Return the policies, each of at most the characters that IAM takes."""
-    found: list[dict[str, Any]] = []
+    documents: list[dict[str, Any]] = []
     for statement in statements(actions(resource_types()), stack):
         if (
-            found
-            and _size({**found[-1], "Statement": [*found[-1]["Statement"], statement]}) <= CHARACTERS_AT_MOST
+            documents
+            and _size({**documents[-1], "Statement": [*documents[-1]["Statement"], statement]})
+            <= CHARACTERS_AT_MOST
         ):
-            found[-1]["Statement"].append(statement)
+            documents[-1]["Statement"].append(statement)
         else:
-            found.append({"Version": "2012-10-17", "Statement": [statement]})
-    return found
+            documents.append({"Version": "2012-10-17", "Statement": [statement]})
+    return documents
 
 
 def statements(allowed: Iterable[str], stack: str) -> Iterator[dict[str, Any]]:
