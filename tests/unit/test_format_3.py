@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from tests.recorded_documents import SOURCE, Recording
 from tributary.errors import PlanOutdated
 from tributary.loading.external_tables import ExternalTables
+from tributary.model import format_3
 from tributary.model.documents import FORMAT
 from tributary.model.format_3 import LOAD_FIELDS, TABLE_FIELDS
 from tributary.model.ledger import Ledger
@@ -125,3 +126,9 @@ def test_the_recording_can_be_moved_to_another_source_and_time() -> None:
     moved = Recording("other").objects(broken=True)
     assert not [key for key in moved if SOURCE in key]
     assert not [key for key, content in moved.items() if SOURCE.encode() in content]
+
+
+def test_a_document_of_a_later_format_is_left_as_it_is() -> None:
+    """A version with a later format reads none of ours by mistake."""
+    later = {"format": format_3.UPGRADED + 1, "version": "x"}
+    assert format_3.upgraded(later, Plan) == later

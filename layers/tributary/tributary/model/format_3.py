@@ -21,6 +21,8 @@ from tributary.model.result import ReplayedRun, TableResult
 
 Json = dict[str, Any]
 
+UPGRADED: Final = 3  # the last format whose documents this module knows
+
 TABLE_FIELDS: Final = {  # of a table's plan: its name then, and now
     "target_schema": "schema_name",
     "target_table": "table_name",
@@ -54,7 +56,7 @@ def upgraded(document: Json, kind: type[BaseModel]) -> Json:
     """
     upgrade = UPGRADES.get(kind)
     written = document.get("format")
-    if upgrade is None or not isinstance(written, int) or written >= FORMAT:
+    if upgrade is None or not isinstance(written, int) or written > UPGRADED:
         return document
     return {**upgrade(document), "format": FORMAT}
 
