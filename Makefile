@@ -19,7 +19,8 @@ setup: .venv/.ready ## Make .venv, and install MariaDB's server where apt can
 	@touch $@
 
 .venv/.ready: .venv/.python $(wildcard local/iam/package*.json) local/setup.sh
-	@local/setup.sh node .venv local/iam
+	@local/setup.sh node .venv local/iam || \
+	  echo "The local stack will enforce no policies: npm did not bring local/iam/package-lock.json." >&2
 	@local/setup.sh servers
 	@touch $@
 
