@@ -19,7 +19,7 @@ from local.databases.postgres import Postgres
 from local.demo import compare, crm
 from local.demo.compare import Fingerprint
 
-COLUMNS = {"k": "INTEGER", "amount": "DECIMAL(15,2)", "day": "DATE", "said": "VARCHAR(40)"}
+COLUMNS = {"k": "INTEGER", "amount": "DECIMAL(15,2)", "day": "DATE", "remark": "VARCHAR(40)"}
 DDL = "CREATE TABLE t (k INTEGER, amount DECIMAL(15,2), day DATE, remark VARCHAR(40))"
 ROWS = (
     "(1, 0.50, '2024-02-29', 'plain')",
