@@ -7,7 +7,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from tributary.environment import AccessEnvironment
+from tributary.environment.access import AccessEnvironment
 from tributary.model.plan import AccessEvent
 from tributary.observability import guarded, logger
 from tributary.redshift import access

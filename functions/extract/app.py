@@ -6,7 +6,8 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from tributary import secret
-from tributary.environment import ExtractEnvironment, client
+from tributary.environment.clients import client
+from tributary.environment.extract import ExtractEnvironment
 from tributary.extraction.extract import begin, extract_item
 from tributary.model.documents import RunEvent
 from tributary.observability import guarded, logger

@@ -4,7 +4,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from tributary.environment import LoadEnvironment
+from tributary.environment.load import LoadEnvironment
 from tributary.loading.load import load_run
 from tributary.loading.run_load import RunLoad
 from tributary.model.documents import Document, RunEvent

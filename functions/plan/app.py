@@ -4,7 +4,8 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from tributary.environment import PlanEnvironment, client
+from tributary.environment.clients import client
+from tributary.environment.plan import PlanEnvironment
 from tributary.observability import guarded, logger
 from tributary.planning.execution_input import ExecutionInput
 from tributary.planning.executions import is_running

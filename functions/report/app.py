@@ -5,7 +5,8 @@ from typing import Any
 from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from tributary.environment import ReportEnvironment, client
+from tributary.environment.clients import client
+from tributary.environment.report import ReportEnvironment
 from tributary.observability import guarded, logger
 from tributary.reporting import execution_end
 from tributary.reporting.channels import ReportChannels, access_giver, pauser, publisher

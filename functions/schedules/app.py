@@ -27,7 +27,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any] | None:
 def check(properties: dict[str, Any]) -> None:
     """Refuse a deploy with a wrong source file, before Plan gets the files."""
     from tributary.config import loader
-    from tributary.environment import ScheduleSetupEnvironment
+    from tributary.environment.schedules import ScheduleSetupEnvironment
 
     environment = ScheduleSetupEnvironment.read()
     loader.load_all(environment.sources_dir, secret_prefix=environment.secret_prefix)
@@ -36,7 +36,8 @@ def check(properties: dict[str, Any]) -> None:
 def reconcile(properties: dict[str, Any]) -> None:
     """Create, update and delete schedules until they match the source files; repeatable."""
     from tributary.config import loader
-    from tributary.environment import ScheduleSetupEnvironment, client
+    from tributary.environment.clients import client
+    from tributary.environment.schedules import ScheduleSetupEnvironment
     from tributary.observability import logger
     from tributary.stack.scheduler import Schedules, ScheduleTarget
 
@@ -55,7 +56,8 @@ def reconcile(properties: dict[str, Any]) -> None:
 
 def pause(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Pause or resume a source or one of its tables."""
-    from tributary.environment import SchedulesEnvironment, client
+    from tributary.environment.clients import client
+    from tributary.environment.schedules import SchedulesEnvironment
     from tributary.observability import guarded
     from tributary.stack.pause import PauseRequest, apply
     from tributary.stack.scheduler import Schedules

@@ -25,7 +25,7 @@ def handler(event: dict[str, Any], context: Any) -> None:
 
 def prepare(properties: dict[str, Any]) -> None:
     """Create what is missing and grant it to the pipeline's database user; repeatable."""
-    from tributary.environment import WarehouseEnvironment
+    from tributary.environment.warehouse import WarehouseEnvironment
     from tributary.redshift.bootstrap import bootstrap, reserve_copy_role, show_raw_layer
 
     environment = WarehouseEnvironment.read()
@@ -45,7 +45,8 @@ def prepare(properties: dict[str, Any]) -> None:
 
 def limit(properties: dict[str, Any]) -> None:
     """Limit the RPU-hours that the stack's own workgroup may use in a month; repeatable."""
-    from tributary.environment import UsageLimitEnvironment, client
+    from tributary.environment.clients import client
+    from tributary.environment.warehouse import UsageLimitEnvironment
     from tributary.stack import usage_limit
 
     environment = UsageLimitEnvironment.read()
@@ -59,7 +60,8 @@ def limit(properties: dict[str, Any]) -> None:
 
 def unlimit(properties: dict[str, Any]) -> None:
     """Remove the limit if it exists."""
-    from tributary.environment import UsageLimitEnvironment, client
+    from tributary.environment.clients import client
+    from tributary.environment.warehouse import UsageLimitEnvironment
     from tributary.stack import usage_limit
 
     usage_limit.remove(client("redshift-serverless"), UsageLimitEnvironment.read().workgroup_arn)

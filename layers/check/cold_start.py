@@ -81,8 +81,8 @@ def code(module: str, needs: Needs | None) -> str:
     lines = ["import importlib, os", f"importlib.import_module({module!r})"]
     if needs:
         lines += [f"importlib.import_module({name!r})" for name in needs.modules]
-        lines += ["from tributary import environment"]
-        lines += [f"environment.client({name!r})" for name in needs.services]
+        lines += ["from tributary.environment.clients import client"]
+        lines += [f"client({name!r})" for name in needs.services]
     return "\n".join([*lines, "os._exit(0)"])  # without Python's shutdown, which Lambda skips
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from local.aws.clients import client
 from local.aws.platform import Platform
-from tributary import environment
+from tributary.environment import clients
 from tributary.errors import ConfigError
 from tributary.stack import custom_resource
 
@@ -226,9 +226,9 @@ def handler(
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    environment.client.cache_clear()
+    clients.client.cache_clear()
     yield importlib.import_module("functions.schedules.app").handler
-    environment.client.cache_clear()
+    clients.client.cache_clear()
 
 
 def expressions(platform: Platform) -> dict[str, str]:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.patience import wait_for
-from tributary.environment import ExtractEnvironment
+from tributary.environment.extract import ExtractEnvironment
 from tributary.errors import ConfigError
 from tributary.extraction import chunks
 from tributary.extraction.chunk_writer import Step

@@ -10,7 +10,8 @@ import pytest
 from botocore.stub import Stubber
 
 from statemachine import check
-from tributary import environment, secret
+from tributary import secret
+from tributary.environment import clients
 from tributary.errors import (
     SecretError,
     ServiceUnavailable,
@@ -32,10 +33,10 @@ def nowhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", NOWHERE)
-    monkeypatch.setattr(environment, "ATTEMPTS", 1)
-    environment.client.cache_clear()
+    monkeypatch.setattr(clients, "ATTEMPTS", 1)
+    clients.client.cache_clear()
     yield
-    environment.client.cache_clear()
+    clients.client.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -43,14 +44,14 @@ def nowhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     [
         (
             "Secrets Manager",
-            lambda: secret.fetch(environment.client("secretsmanager"), "s"),
+            lambda: secret.fetch(clients.client("secretsmanager"), "s"),
             ServiceUnavailable,
         ),
-        ("Step Functions", lambda: is_running(environment.client("stepfunctions"), ARN), ServiceUnavailable),
-        ("S3", lambda: Bucket(environment.client("s3"), "raw").read("key"), StorageUnavailable),
+        ("Step Functions", lambda: is_running(clients.client("stepfunctions"), ARN), ServiceUnavailable),
+        ("S3", lambda: Bucket(clients.client("s3"), "raw").read("key"), StorageUnavailable),
         (
             "the Redshift Data API",
-            lambda: Warehouse(environment.client("redshift-data"), {"Database": "w"}).submit(["x"], "n"),
+            lambda: Warehouse(clients.client("redshift-data"), {"Database": "w"}).submit(["x"], "n"),
             WarehouseUnavailable,
         ),
     ],
@@ -64,7 +65,7 @@ def test_a_service_without_an_endpoint_is_named_with_its_address(
 
 @pytest.mark.parametrize("code", ["ThrottlingException", "InternalServiceError", "TooManyRequestsException"])
 def test_a_busy_secrets_manager_is_tried_again(code: str) -> None:
-    client = environment.client("secretsmanager")
+    client = clients.client("secretsmanager")
     with Stubber(client) as stub:
         stub.add_client_error("get_secret_value", code)
         with pytest.raises(ServiceUnavailable, match=f'Secrets Manager answered {code} for secret "s"'):
@@ -72,7 +73,7 @@ def test_a_busy_secrets_manager_is_tried_again(code: str) -> None:
 
 
 def test_connecting_is_given_up_long_before_a_function_is() -> None:
-    config = environment.client("s3").meta.config
+    config = clients.client("s3").meta.config
     assert config.connect_timeout * 4 < 60
 
 

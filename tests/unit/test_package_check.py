@@ -343,7 +343,7 @@ def test_a_start_is_measured_in_the_room_and_held_to_its_bar(
     monkeypatch.setattr(cold_start, "RUNS_AT_MOST", 2)
     place(
         furnished.opt / "python",
-        {"tributary/__init__.py": b"", "tributary/environment.py": b"", "late.py": b""},
+        {"tributary/__init__.py": b"", "tributary/environment/clients.py": b"client = print", "late.py": b""},
     )
     taken = cold_start.measure(furnished, cold_start.Needs(("late",), bar_s=60))
     assert 0 < taken.ready_s < 60

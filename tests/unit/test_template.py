@@ -23,7 +23,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from statemachine import check
 from tests.unit.transformed_template import TEMPLATE
-from tributary import __version__, environment
+from tributary import __version__
 from tributary.model.plan import AccessEvent
 from tributary.planning import checkpoint
 from tributary.planning.execution_input import ExecutionInput
@@ -43,8 +43,9 @@ LAMBDAS_OWN = {
     "ec2:DeleteNetworkInterface",
     "ec2:UnassignPrivateIpAddresses",
 }
-READ_BY_LIBRARIES = {  # Powertools and botocore
+READ_BY_LIBRARIES = {  # Powertools, Pydantic and botocore
     "AWS_ENDPOINT_URL",
+    "PYDANTIC_DISABLE_PLUGINS",
     "LOG_LEVEL",
     "POWERTOOLS_METRICS_NAMESPACE",
     "POWERTOOLS_SERVICE_NAME",
@@ -179,7 +180,8 @@ def test_chunks_outlive_the_run_that_carries_them_on():
 def test_every_variable_that_a_function_reads_is_declared_and_every_declared_one_is_read(name: str):
     declared = function(name)["Environment"]["Variables"].keys()
     code = (ROOT / "functions" / name / "app.py").read_text()
-    models = [getattr(environment, model) for model in re.findall(r"(\w+Environment)\.read\(\)", code)]
+    read = re.findall(r"from (tributary\.environment\.\w+) import (\w+Environment)", code)
+    models = [getattr(importlib.import_module(module), model) for module, model in read]
     assert set().union(*(model.variables() for model in models)) == declared - READ_BY_LIBRARIES
 
 

@@ -31,7 +31,7 @@ from tributary.model.engine_names import ENGINES
 from tributary.model.plan import Mode
 from tributary.model.value_policies import Fault, Policy
 
-FROZEN = ConfigDict(frozen=True, extra="forbid")
+FROZEN = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # built once, inside `Source`
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,49}")  # source_system is VARCHAR(50)
 SECRET = re.compile(  # a name in Secrets Manager, or its ARN
     r"arn:aws[a-z-]{0,20}:secretsmanager:[a-z0-9-]{1,30}:\d{12}:secret:[A-Za-z0-9/_+=.@!-]{1,519}"

@@ -22,7 +22,7 @@ EXAMPLES = 'rate(1 hour), cron(0 7 * * ? *) or {cron: "0 7 * * ? *", timezone: E
 class Schedule(BaseModel):
     """A schedule: exactly one of `cron` and `rate`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     cron: str | None = None  # six fields
     rate: str | None = None  # 1 hour

@@ -1,0 +1,1 @@
+"""What each function reads from its environment, and the clients that it makes of that."""
