@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,8 +16,10 @@ from tests.unit.reserved_words import WORDS
 from tributary.config.models import TableSettings
 from tributary.engines import registry
 from tributary.engines.mysql import ranges as mysql_ranges
+from tributary.engines.mysql import sql as mysql_sql
 from tributary.engines.postgresql import catalog as postgresql_catalog
 from tributary.engines.postgresql import ranges as postgresql_ranges
+from tributary.engines.postgresql import sql as postgresql_sql
 from tributary.engines.sqlserver import engine as sqlserver
 from tributary.engines.sqlserver.types import binding
 from tributary.model.query import Query, ReadColumn
@@ -112,22 +115,17 @@ def statements_of_reads(name: str) -> Iterator[str]:
             TableName("s", "t"), columns, ("at", "id"), "at", WATERMARK, limit=9, sql=sql, where=where
         )
         yield engine.select(query)
-        module: Any = engine
-        renderer = {"mysql": "rows", "postgresql": "copy"}.get(name)
-        if renderer:
-            yield getattr(module, renderer)(query)
+        if renderer := {"mysql": mysql_sql.rows, "postgresql": postgresql_sql.copy}.get(name):
+            yield renderer(query)
         if name == "sqlserver":
             yield sqlserver._select(query, [f"{binding(column).sql} AS c0" for column in columns])
 
 
 def statements_of_the_engine(name: str) -> Iterator[str]:
     """Yield the queries on the catalog, and others that the engine's modules hold as constants."""
-    for part in ("catalog", "engine", "ranges"):
-        try:
-            module = import_module(f"tributary.engines.{name}.{part}")
-        except ModuleNotFoundError:
-            continue
-        for value in vars(module).values():
+    package = import_module(f"tributary.engines.{name}")
+    for part in pkgutil.iter_modules(package.__path__):
+        for value in vars(import_module(f"{package.__name__}.{part.name}")).values():
             if isinstance(value, str) and re.search(r"\bSELECT\b", value):
                 yield value
     if name == "postgresql":

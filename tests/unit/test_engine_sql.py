@@ -15,8 +15,11 @@ import pytest
 from tributary.engines import protocol, registry
 from tributary.engines.mysql import catalog as mysql_catalog
 from tributary.engines.mysql import engine as mysql
+from tributary.engines.mysql import session as mysql_session
+from tributary.engines.mysql import sql as mysql_sql
 from tributary.engines.postgresql import engine as postgresql
 from tributary.engines.postgresql import settings as postgresql_settings
+from tributary.engines.postgresql import sql as postgresql_sql
 from tributary.engines.protocol import Engine
 from tributary.engines.sqlite import engine as sqlite
 from tributary.errors import ConfigError, InternalError
@@ -53,7 +56,7 @@ def test_postgresql_copies_a_select_with_row_values() -> None:
         up_to="2024-02-01 00:00:00+00",
         position=("2024-01-01 00:00:00.1+00", "7"),
     )
-    assert postgresql.copy(later) == (
+    assert postgresql_sql.copy(later) == (
         """COPY (SELECT t."at", t."id", pg_catalog.encode(t."da""ta", 'hex') FROM "shop"."or ders" AS t """
         """WHERE t."at" <= '2024-02-01 00:00:00+00'::timestamp(6) with time zone AND (t."at", t."id") > """
         """('2024-01-01 00:00:00.1+00'::timestamp(6) with time zone, '7'::bigint) """
@@ -70,7 +73,7 @@ def test_postgresql_renders_what_copy_does_not_write_as_it_is_wanted() -> None:
         "other public.citext",
     ]
     columns = tuple(ReadColumn(f"c{n}", type, Kind("text")) for n, type in enumerate(types))
-    assert postgresql.copy(Query(TableName("shop", "t"), columns)) == (
+    assert postgresql_sql.copy(Query(TableName("shop", "t"), columns)) == (
         'COPY (SELECT t."c0"::numeric, pg_catalog.to_json(t."c1"), pg_catalog.to_json(t."c2"), '
         'pg_catalog.to_json(t."c3"), t."c4" FROM "shop"."t" AS t) TO STDOUT (FORMAT csv)'
     )
@@ -80,12 +83,15 @@ def test_mysql_selects_bits_as_numbers_and_the_bytes_of_geometries() -> None:
     types = ["bit(3)", "point", "inet6", "time(6)"]
     columns = tuple(ReadColumn(f"c{n}", type, Kind("text")) for n, type in enumerate(types))
     query = Query(TableName("shop", "t"), columns)
-    assert mysql.rows(query) == "SELECT t.`c0` + 0, t.`c1`, CAST(t.`c2` AS CHAR), t.`c3` FROM `shop`.`t` AS t"
+    assert (
+        mysql_sql.rows(query)
+        == "SELECT t.`c0` + 0, t.`c1`, CAST(t.`c2` AS CHAR), t.`c3` FROM `shop`.`t` AS t"
+    )
 
 
 def test_mysql_selects_with_alternatives() -> None:
     later = replace(query("mysql"), after="a", position=("2024-01-01 00:00:00.100000Z", "7"))
-    assert mysql.rows(later) == (
+    assert mysql_sql.rows(later) == (
         "SELECT CONCAT(t.`at`, 'Z'), t.`id`, t.`da``ta`, t.`name`, t.`f` * 1e0 FROM `shop`.`or ders` AS t "
         "WHERE (t.`at` > TIMESTAMP'2024-01-01 00:00:00.100000' "
         "OR (t.`at` = TIMESTAMP'2024-01-01 00:00:00.100000' AND t.`id` > 7)) "
@@ -233,9 +239,9 @@ def test_sessions_are_pinned() -> None:
         "SESSION sql_big_selects = 1, SESSION max_sort_length = 1024, "
         "SESSION lock_wait_timeout = 20, SESSION net_write_timeout = 600, SESSION timestamp = DEFAULT"
     )
-    assert mysql.pin(20, []) == shared
-    assert mysql.pin(20, ["max_statement_time"]) == f"{shared}, SESSION max_statement_time = 20"
-    assert mysql.pin(20, ["max_execution_time"]) == f"{shared}, SESSION max_execution_time = 20000"
+    assert mysql_session.pin(20, []) == shared
+    assert mysql_session.pin(20, ["max_statement_time"]) == f"{shared}, SESSION max_statement_time = 20"
+    assert mysql_session.pin(20, ["max_execution_time"]) == f"{shared}, SESSION max_execution_time = 20000"
 
 
 FUNCTIONS = {name: part for name, part in vars(Engine).items() if inspect.isfunction(part) and name[0] != "_"}

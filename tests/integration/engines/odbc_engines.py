@@ -16,10 +16,14 @@ from typing import Any, TypeVar
 
 from tributary.engines import odbc
 from tributary.engines.mysql import engine as mysql
+from tributary.engines.mysql import errors as mysql_errors
+from tributary.engines.mysql import session as mysql_session
+from tributary.engines.mysql import sql as mysql_sql
 from tributary.engines.mysql.types import FAMILIES, family
 from tributary.engines.odbc import Binding, BoundType, Dialect
 from tributary.engines.postgresql import engine as postgresql
 from tributary.engines.postgresql import settings
+from tributary.engines.postgresql import sql as postgresql_sql
 from tributary.engines.postgresql import types as postgresql_types
 from tributary.model.query import Page, Query, ReadColumn
 from tributary.model.source_catalog import SourceTable, TableName
@@ -147,7 +151,7 @@ def _mysql_connection(secret: Secret) -> str:
 
 
 def _select(select: Callable[..., str], query: Query, columns: Sequence[str]) -> str:
-    return select(query, ", ".join(columns) if select is mysql._select else list(columns))
+    return select(query, ", ".join(columns) if select is mysql_sql.select_columns else list(columns))
 
 
 def _postgresql_pins(timeout_s: int) -> tuple[str, ...]:
@@ -177,7 +181,7 @@ WAYS = {
         _postgresql_pins,
         Dialect(
             _postgresql_binding,
-            partial(_select, postgresql._select),
+            partial(_select, postgresql_sql.select_columns),
             {
                 "57014": "cancelled",
                 "42501": "forbidden",
@@ -193,15 +197,15 @@ WAYS = {
         mysql,
         3306,
         _mysql_connection,
-        lambda timeout_s: (mysql.pin(timeout_s, ["max_statement_time"]), mysql.READ_ONLY),
+        lambda timeout_s: (mysql_session.pin(timeout_s, ["max_statement_time"]), mysql_session.READ_ONLY),
         Dialect(
             _mysql_binding,
-            partial(_select, mysql._select),
+            partial(_select, mysql_sql.select_columns),
             {
-                **{str(code): "cancelled" for code in mysql.CANCELLED},
-                **{str(code): "forbidden" for code in mysql.FORBIDDEN},
-                **{str(code): "gone" for code in mysql.GONE},
-                **{str(code): "broken" for code in mysql.BROKEN},
+                **{str(code): "cancelled" for code in mysql_errors.CANCELLED},
+                **{str(code): "forbidden" for code in mysql_errors.FORBIDDEN},
+                **{str(code): "gone" for code in mysql_errors.GONE},
+                **{str(code): "broken" for code in mysql_errors.BROKEN},
                 **dict.fromkeys(("2002", "5013", "5014"), "broken"),
                 "1045": "refused",
             },

@@ -126,7 +126,7 @@ def test_a_server_that_accepts_and_sends_nothing_is_given_up(
     module = dialled_source.name
     monkeypatch.setattr("tributary.engines.network.CONNECT_TIMEOUT_S", 1)
     if module == "mysql":
-        monkeypatch.setattr("tributary.engines.mysql.engine.CONNECT_TIMEOUT_S", 1)
+        monkeypatch.setattr("tributary.engines.mysql.session.CONNECT_TIMEOUT_S", 1)
     with closing(socket.socket()) as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
