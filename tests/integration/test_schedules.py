@@ -210,6 +210,14 @@ def test_a_role_that_was_made_a_moment_ago_is_waited_for(schedules: Schedules, t
         reconcile(stumbling(schedules, "update_schedule", *[NOT_YET] * 20), tmp_path)
 
 
+def test_a_refused_call_is_not_waited_for(schedules: Schedules, tmp_path: Path) -> None:
+    write(tmp_path, shop="rate(1 hour)")
+    user = "arn:aws:sts::123456789012:assumed-role/schedules/x"
+    refused = ("AccessDeniedException", f"User: {user} is not authorized to perform: iam:PassRole")
+    with pytest.raises(ScheduleRefused, match="AccessDeniedException"):
+        reconcile(stumbling(schedules, "create_schedule", refused), tmp_path)
+
+
 def test_a_creation_whose_answer_was_lost_is_taken_as_made(schedules: Schedules, tmp_path: Path) -> None:
     write(tmp_path, shop="rate(1 hour)")
     lost = stumbling(schedules, "create_schedule", ("InternalServerException", ""), after=True)

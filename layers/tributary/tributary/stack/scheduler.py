@@ -40,6 +40,7 @@ UPDATABLE = (
 # A start that fails for an hour is given up: it goes to the dead-letter queue, and the next one is near.
 RETRIES = {"MaximumEventAgeInSeconds": 3600, "MaximumRetryAttempts": 60}
 ROLE_WAIT_S = 60  # until Scheduler can assume a role that was just created
+ROLE_NOT_READY = "to assume"  # in Scheduler's message; a refused call names an `assumed-role` too
 ROLE_PAUSE_S = 5
 
 
@@ -181,7 +182,7 @@ class Schedules:
                 with translated(f"schedule {name}"):
                     getattr(self.client, operation)(GroupName=self.group, Name=name, **schedule)
             except ScheduleRefused as refused:
-                if "assume" not in str(refused) or waited_s >= ROLE_WAIT_S:
+                if ROLE_NOT_READY not in str(refused) or waited_s >= ROLE_WAIT_S:
                     raise
                 self.sleep(ROLE_PAUSE_S)
                 waited_s += ROLE_PAUSE_S
