@@ -52,6 +52,9 @@ class Deployable(Protocol):
     def uses(self) -> list[list[str]]:
         """Return the statements of policies that allowed something."""
 
+    def calls(self) -> dict[str, Any]:
+        """Return what IAM allowed: sets of policies, and questions."""
+
 
 class Control:
     """A WSGI application that answers the requests, one deploy at a time."""
@@ -85,6 +88,8 @@ class Control:
     def _act(self, action: str, request: Mapping[str, Any]) -> dict[str, Any]:
         if action == "uses":
             return {"uses": self._stack.uses()}
+        if action == "calls":
+            return self._stack.calls()
         if action == "delete":
             self._stack.remove()
             return {}

@@ -13,6 +13,7 @@ from typing import Any, Self
 from local import control
 from local.aws.clients import client
 from local.aws.template import STACK_NAME
+from local.iam.evaluator import Documents, Question
 
 POLL_S = 0.1
 
@@ -97,6 +98,12 @@ class Pipeline:
         uses = control.ask(self.endpoint_url, "uses")["uses"]
         return {(role, policy, sid, action) for role, policy, sid, action in uses}
 
+    def permitted_calls(self) -> list[tuple[Documents, Question]]:
+        """Return what IAM allowed so far: a role's policies at that time, and the question."""
+        answer = control.ask(self.endpoint_url, "calls")
+        policies = [tuple((name, text) for name, text in documents) for documents in answer["policies"]]
+        return [(policies[number], _question(*fields)) for number, *fields in answer["calls"]]
+
     def delete(self) -> None:
         """Delete a stack of this machine; data is kept. Raises DeployError."""
         control.ask(self.endpoint_url, "delete")
@@ -178,6 +185,13 @@ class Pipeline:
             Timeout=timeout_s or configuration["Timeout"],
             Environment={"Variables": merged},
         )
+
+
+def _question(
+    principal: str, action: str, resource: str, context: list[list[str]], resource_policy: str | None
+) -> Question:
+    pairs = tuple((key, value) for key, value in context)
+    return Question(principal, action, resource, pairs, resource_policy)
 
 
 def exit_of(history: list[dict[str, Any]], state: str) -> dict[str, Any] | None:

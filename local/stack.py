@@ -182,6 +182,10 @@ class Stack(Pipeline):
         """Return the statements of policies that allowed something: role, policy, Sid and action."""
         return [list(astuple(use)) for use in self._guard.uses] if self._guard else []
 
+    def calls(self) -> dict[str, Any]:
+        """Return what IAM allowed so far, as `Guard.calls` does."""
+        return self._guard.calls() if self._guard else {"policies": [], "calls": []}
+
     def remove(self) -> None:
         """Delete the stack, as `sam delete` would; the raw bucket and the warehouse keep their data."""
         self._deployer.delete()

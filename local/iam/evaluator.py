@@ -72,6 +72,12 @@ class Evaluator:
                 self._decisions[key] = self._decide(key[0], question)
             return self._decisions[key]
 
+    def allowed(self) -> list[tuple[Documents, Question]]:
+        """Return the policies and questions of all decisions that allowed something."""
+        with self._lock:
+            documents = {number: policies for policies, number in self._ids.items()}
+            return [(documents[key], asked) for (key, asked), made in self._decisions.items() if made.allowed]
+
     def close(self) -> None:
         """End the process."""
         assert self._process.stdin is not None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -16,7 +16,7 @@ from local.aws.function import ACCOUNT, NO_ROLE, REGION, Function
 from local.aws.lambdas import ROLE_KEY, access_key
 from local.iam import deployed
 from local.iam.calls import Call, Permission, UnknownCall, needed
-from local.iam.evaluator import Evaluator, EvaluatorError, Question
+from local.iam.evaluator import Documents, Evaluator, EvaluatorError, Question
 
 ALWAYS = (("aws:SecureTransport", "true"), ("aws:RequestedRegion", REGION))  # nothing here speaks TLS
 
@@ -45,6 +45,15 @@ class Guard:
         """Return the statements that allowed something so far."""
         with self._lock:
             return sorted(self._uses)
+
+    def calls(self) -> dict[str, Any]:
+        """Return what was allowed so far as JSON: sets of policies, and questions, each by its set."""
+        numbers: dict[Documents, int] = {}
+        calls = [
+            [numbers.setdefault(policies, len(numbers)), *astuple(question)]
+            for policies, question in self._evaluator.allowed()
+        ]
+        return {"policies": list(numbers), "calls": calls}
 
     def __call__(
         self, key: str, service: str, environ: dict[str, Any], start_response: Any

@@ -102,6 +102,21 @@ LOGS = [
 ]
 TAKEN_AWAY: set[Permission] = {*RUN, *PAUSE, *ACCESS, *DEPLOYS, ASK_FOR_A_PAUSE, *OPS_ITEMS, *LOGS}
 
+# Those that `make test` takes away in a real run: one for each way in which a failure shows.
+SHOWN: set[Permission] = {
+    ("WarehouseRole", "ReadSourceSecrets", "secretsmanager:GetSecretValue"),
+    ("WarehouseRole", "BecomeTheDatabaseUser", "redshift-serverless:GetCredentials"),
+    ("ExtractRole", "WriteChunksAndResults", "s3:PutObject"),
+    ("ExtractRole", "DecryptSourceSecrets", "kms:Decrypt"),
+    ("CopyRole", "UseTheDataKey", "kms:Decrypt"),
+    ("ReportRole", "Publish", "sns:Publish"),
+    ("StateMachineRole", "CallTheStates", "lambda:InvokeFunction"),
+    ("SchedulesRole", "LetSchedulesStartRuns", "iam:PassRole"),
+    ("SchedulesRole", "ListRaw", "s3:ListBucket"),
+    ("AccessRole", "ReadAdminSecret", "secretsmanager:GetSecretValue"),
+    ("WarehouseAdminRole", "MaintainTheUsageLimit", "redshift-serverless:CreateUsageLimit"),
+}
+
 
 def listed(kind: str) -> list[str]:
     """Return the patterns of tests/permissions.yaml, `never_used` or `only_used`, as role/Sid/action."""

@@ -44,6 +44,11 @@ TLS = statement(
     Resource="arn:aws:s3:::raw/*",
     Condition={"Bool": {"aws:SecureTransport": "false"}},
 )
+OF_A_SECRET = statement(
+    Action="kms:Decrypt",
+    Resource=KEY,
+    Condition={"StringLike": {"kms:EncryptionContext:SecretARN": "a/*"}},
+)
 ROOT = statement(Principal={"AWS": "arn:aws:iam::123456789012:root"}, Action="kms:Decrypt", Resource="*")
 
 
@@ -86,6 +91,17 @@ ROOT = statement(Principal={"AWS": "arn:aws:iam::123456789012:root"}, Action="km
             Question(ROLE, "kms:Decrypt", KEY, (), policy({**ROOT, "Action": "kms:Encrypt"})),
             False,
         ),
+        (
+            [OF_A_SECRET],
+            Question(ROLE, "kms:Decrypt", KEY, (("kms:EncryptionContext:SecretARN", "a/b"),), policy(ROOT)),
+            True,
+        ),
+        (
+            [OF_A_SECRET],
+            Question(ROLE, "kms:Decrypt", KEY, (("kms:EncryptionContext:SecretARN", "b/a"),), policy(ROOT)),
+            False,
+        ),
+        ([OF_A_SECRET], Question(ROLE, "kms:Decrypt", KEY, (), policy(ROOT)), False),
     ],
 )
 def test_a_decision_is_that_of_aws(
