@@ -76,7 +76,11 @@ class Evaluator:
         """Return the policies and questions of all decisions that allowed something."""
         with self._lock:
             documents = {number: policies for policies, number in self._ids.items()}
-            return [(documents[key], asked) for (key, asked), made in self._decisions.items() if made.allowed]
+            return [
+                (documents[key], question)
+                for (key, question), made in self._decisions.items()
+                if made.allowed
+            ]
 
     def close(self) -> None:
         """End the process."""
