@@ -12,6 +12,8 @@ from tributary.reporting import execution_end
 from tributary.reporting.channels import ReportChannels, access_giver, pauser, publisher
 from tributary.reporting.report import report_run
 
+ACCESS_READ_TIMEOUT_S = 250  # longer than the function's own Timeout, which then answers for it
+
 metrics = Metrics()
 
 
@@ -27,7 +29,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         pause_schedule=pauser(client("lambda"), environment.schedules_function),
         ops_center=client("ssm"),
         metrics=metrics,
-        give_access=access_giver(client("lambda"), environment.access_function),
+        give_access=access_giver(client("lambda", ACCESS_READ_TIMEOUT_S), environment.access_function),
     )
     report = report_run(end, environment.bucket, channels, rpus=environment.warehouse_rpus)
     return {"source": report.source, "run_id": report.run_id, "status": report.status}

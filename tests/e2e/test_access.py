@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tributary.model.warehouse_names import OWN_COLUMNS
+from tributary.model.own_columns import added
 
 from .company import Company, Source
 from .compare import only_table
@@ -22,7 +22,7 @@ def seen(source: Source, role: str = ANALYST) -> list[str]:
         f"SELECT column_name FROM svv_columns WHERE table_schema = '{source.name}' AND table_name = 'people' "
         f"AND has_column_privilege('{role}', '{table}', column_name, 'SELECT') ORDER BY ordinal_position"
     )
-    return [name for (name,) in rows if name not in OWN_COLUMNS]
+    return [name for (name,) in rows if name not in added("history")]
 
 
 def protected(source: Source) -> list[str]:
@@ -35,17 +35,25 @@ def protected(source: Source) -> list[str]:
 
 
 @contextmanager
-def not_given(company: Company) -> Iterator[None]:
-    """Keep access from being given: what a run leaves behind can be looked at."""
-    api = company.client("redshift-data")
-    place = {"WorkgroupName": company.stack.outputs["WarehouseWorkgroup"]}
-    held = ["LOCK TABLE public.etl_access", "SELECT pg_sleep(60)"]
-    database = company.stack.outputs["WarehouseDatabase"]
-    sent = api.batch_execute_statement(Sqls=held, Database=database, **place)
-    there = "relation = 'public.etl_access'::regclass AND mode = 'AccessExclusiveLock' AND granted"
-    company.wait_until(lambda: bool(company.warehouse(f"SELECT 1 FROM pg_locks WHERE {there}")))
+def failing(company: Company) -> Iterator[None]:
+    """Make the setting of access fail: what a run leaves behind can be looked at."""
+    company.warehouse("ALTER TABLE public.etl_access RENAME TO etl_access_away")
     yield
-    api.cancel_statement(Id=sent["Id"])
+    company.warehouse("ALTER TABLE public.etl_access_away RENAME TO etl_access")
+
+
+def run_without_access(source: Source) -> dict[str, Any]:
+    """Run the source; its table is loaded, and the run fails since access could not be set."""
+    with failing(source.company):
+        ended = source.run()
+    assert ended.report is not None
+    assert (ended.status, ended.report["failure"]["error"]) == ("FAILED", "AccessFailed")
+    assert (
+        "tables are loaded, but access was not set: its function failed" in ended.report["failure"]["message"]
+    )
+    [table] = ended.report["tables"]
+    assert table["status"] == "loaded"
+    return dict(table)
 
 
 def read(source: Source, access: str | None) -> None:
@@ -65,7 +73,7 @@ def test_access_is_given_after_the_load_changed_with_the_file_and_taken_back(com
 
     read(source, "{columns: {exclude: [region]}, mask: {email: hash, born: 'null'}, rows: {region: [EU]}}")
     only_table(source.run())
-    company.wait_until(lambda: seen(source) == ["id", "email", "born"])
+    assert seen(source) == ["id", "email", "born"]
     assert protected(source) == ["", "born", "email"]
     assert seen(source, "tributary_admin_role") == list(COLUMNS)
 
@@ -75,34 +83,74 @@ def test_access_is_given_after_the_load_changed_with_the_file_and_taken_back(com
 
     company.warehouse(f'DROP TABLE "{source.name}"."people"')
     only_table(source.run())
-    company.wait_until(lambda: seen(source) == ["id", "email", "born"])
+    assert seen(source) == ["id", "email", "born"]
     assert protected(source) == ["", "born", "email"]
 
     source.sql("ALTER TABLE people ALTER id TYPE bigint")  # the table is recreated, and nothing stays on it
-    with not_given(company):
-        changed = only_table(source.run())
-        assert "id: INTEGER → BIGINT" in str(changed["notes"])
-        assert seen(source) == []
-    company.wait_until(lambda: seen(source) == ["id", "email", "born"])
+    assert "id: INTEGER → BIGINT" in str(run_without_access(source)["notes"])
+    assert seen(source) == []
+    only_table(source.run())
+    assert seen(source) == ["id", "email", "born"]
     assert protected(source) == ["", "born", "email"]
 
     read(source, "{mask: {email: 'null'}}")
     only_table(source.run())
-    company.wait_until(lambda: seen(source) == list(COLUMNS))
+    assert seen(source) == list(COLUMNS)
     assert protected(source) == ["email"]
 
     source.sql("ALTER TABLE people DROP email", "ALTER TABLE people ADD phone varchar(80) DEFAULT '12345'")
     read(source, "{mask: {email: 'null', phone: hash}}")
-    with not_given(company):
-        only_table(source.run())
-        assert seen(source) == list(COLUMNS)
-    company.wait_until(lambda: seen(source) == [*COLUMNS, "phone"])
+    run_without_access(source)
+    assert seen(source) == list(COLUMNS)
+    only_table(source.run())
+    assert seen(source) == [*COLUMNS, "phone"]
     assert protected(source) == ["email", "phone"]  # the old addresses are still in the table
 
     read(source, "none")
     only_table(source.run())
-    company.wait_until(lambda: seen(source) == [])
+    assert seen(source) == []
     assert (protected(source), seen(source, "tributary_admin_role")) == ([], [])
+
+
+def test_a_column_renamed_in_the_source_is_hidden_until_the_file_names_it(company: Company) -> None:
+    source = company.source("postgresql")
+    source.sql(
+        "CREATE TABLE people (id int PRIMARY KEY, email varchar(80), born date, region varchar(2))",
+        "INSERT INTO people VALUES (1, 'ann@example.com', '1990-01-01', 'EU')",
+    )
+    masked = "{mask: {email: hash}}"
+    read(source, masked)
+    only_table(source.run())
+    assert seen(source) == list(COLUMNS)
+
+    def hidden() -> None:
+        table = only_table(source.run())
+        assert (table["hidden_columns"], seen(source)) == (["mail"], list(COLUMNS))
+        assert any(
+            "hidden from analysts: mail; name each under access.mask" in note for note in table["notes"]
+        )
+
+    source.sql("ALTER TABLE people RENAME email TO mail")
+    hidden()
+    source.sql("INSERT INTO people VALUES (2, 'bob@example.com', '1991-01-01', 'US')")
+    hidden()  # each time
+    source.sql("ALTER TABLE people ALTER id TYPE bigint")
+    hidden()  # the table was recreated
+    history = "tables: [{{name: public.people, mode: history, key: id, access: {}}}]"
+    source.file(history.format(masked))
+    hidden()
+    company.warehouse(f'DROP TABLE "{source.name}"."people"')
+    replayed = only_table(source.run(replay=True))
+    assert (replayed["hidden_columns"], "id" in seen(source), "mail" in seen(source)) == (
+        ["mail"],
+        True,
+        False,
+    )
+
+    source.file(history.format("{mask: {mail: hash}}"))
+    table = only_table(source.run())
+    assert (table["hidden_columns"], "mail" in seen(source)) == ([], True)
+    assert protected(source) == ["mail"]
 
 
 def test_a_call_changes_no_table_that_the_pipeline_has_not_loaded_or_does_not_own(company: Company) -> None:
@@ -120,7 +168,7 @@ def test_a_call_changes_no_table_that_the_pipeline_has_not_loaded_or_does_not_ow
     ]
     forged.append({"schema_name": "public", "table_name": "etl_control", "access": None})
     answer = company.invoke("AccessFunction", {"access": forged})
-    assert answer == {"tables": 3, "changed": 1}
+    assert answer == {"tables": 3, "changed": 1, "left": 0, "hidden": {}, "failures": {}}
     assert seen(source) == ["id"]
     refused = f"SELECT has_table_privilege('{ANALYST}', '\"{source.name}\".\"wages\"', 'SELECT')"
     assert company.warehouse(refused) == [(False,)]

@@ -1,6 +1,8 @@
 """Who sees what: the statements by their exact text, and what a file may ask for."""
 
+import json
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -18,7 +20,8 @@ from tributary.planning.table_spec import specify
 from tributary.redshift import access as sql
 from tributary.redshift import roles
 from tributary.redshift.access import AppliedAccess, CatalogTable
-from tributary.reporting.channels import access_giver
+from tributary.reporting import channels
+from tributary.reporting.channels import AccessReport, access_giver
 
 PEOPLE = SourceTable(
     TableName("public", "people"),
@@ -36,6 +39,7 @@ BORN = "WITH (value date) USING (CAST(NULL AS date))"
 ROWS = """WITH ("region" character varying(8)) USING ("region" IN ('EU', 'it''s'))"""
 MASKS = [f'"{sql._name("mask", rule)}"' for rule in (EMAIL, BORN)]
 POLICY = f'"{sql._name("rows", ROWS)}"'
+OWN = ("source_system", "load_timestamp", "run_id")
 REVOKED = [
     f'REVOKE ALL ON "shop"."people" FROM {ANALYST}',
     f'REVOKE ALL ("id", "email", "born", "region") ON "shop"."people" FROM {ANALYST}',
@@ -129,6 +133,8 @@ def test_a_files_access_is_of_the_warehouses_columns() -> None:
             columns=("id", "email", "born", "source_system", "load_timestamp", "run_id"),
             mask={"email": "hash", "born": "null"},
             rows=("region", ("EU",)),
+            hide_new=True,
+            named=("email", "born", "region", *OWN),
         ),
     )
     assert asked("none") == TableAccess(schema_name="shop", table_name="people", access=None)
@@ -138,7 +144,7 @@ def test_a_files_access_is_of_the_warehouses_columns() -> None:
 def test_a_column_that_is_no_longer_read_keeps_its_mask_or_stays_unseen() -> None:
     masked = asked(Said(mask={"Phone": "hash"}), unread_columns=("phone",))
     assert masked is not None
-    assert masked.access == Access(mask={"phone": "hash"})
+    assert masked.access == Access(mask={"phone": "hash"}, hide_new=True, named=("phone", *OWN))
     hidden = asked(Said(columns=Columns(exclude=("phone",))), unread_columns=("phone", "born"))
     assert hidden is not None
     assert hidden.access is not None
@@ -173,28 +179,177 @@ def test_no_source_speaks_for_a_shared_table() -> None:
 
 @dataclass
 class Lambda:
-    """Takes calls, as Lambda's client does."""
+    """Answers calls, as Lambda's client does."""
 
+    answers: list[dict[str, Any]] = field(default_factory=list)  # for the first calls
     payloads: list[bytes] = field(default_factory=list)
 
-    def invoke(self, **fields: Any) -> None:
-        assert (fields["FunctionName"], fields["InvocationType"]) == ("keeper", "Event")
+    def invoke(self, **fields: Any) -> dict[str, Any]:
+        assert (fields["FunctionName"], fields["InvocationType"]) == ("keeper", "RequestResponse")
         self.payloads.append(fields["Payload"])
+        if self.answers:
+            return self.answers.pop(0)
+        return answered({"tables": 1, "changed": 1})
 
 
-def test_many_wide_tables_are_asked_for_in_calls_that_can_carry_them() -> None:
+def answered(payload: dict[str, Any], **more: str) -> dict[str, Any]:
+    return {"Payload": BytesIO(json.dumps(payload).encode()), **more}
+
+
+def test_many_wide_tables_are_asked_for_in_several_calls() -> None:
     wide = Access(columns=tuple(f"column_{number:05}" for number in range(1600)))
     tables = [TableAccess(schema_name="shop", table_name=f"t{number}", access=wide) for number in range(20)]
     called = Lambda()
 
-    assert access_giver(called, "keeper")(tables) is None
+    assert access_giver(called, "keeper")(tables) == AccessReport()
 
     calls = [AccessEvent.model_validate_json(payload).access for payload in called.payloads]
     assert [table for call in calls for table in call] == tables
     assert (len(calls), max(map(len, called.payloads)) < 250_000) == (3, True)
 
 
-def test_access_without_an_administrator_is_told_in_the_report() -> None:
+def test_access_without_an_administrator_is_named_in_the_report() -> None:
     give = access_giver(Lambda(), None)
-    assert "deploy with AdminSecretName" in (give([WANTED]) or "")
-    assert give([]) is None
+    assert "deploy with AdminSecretName" in (give([WANTED]).obstacle or "")
+    assert give([]) == AccessReport()
+
+
+def test_what_the_function_answers_is_in_the_report() -> None:
+    result = {"tables": 3, "changed": 1, "left": 1, "hidden": {"shop.people": ["mail"]}}
+    failed = {**result, "failures": {"shop.lists": "a column does not exist"}}
+    report = access_giver(Lambda([answered(failed)]), "keeper")([WANTED])
+    assert (report.hidden, report.failures) == ({"shop.people": ("mail",)}, failed["failures"])
+    assert "access of 1 tables was not set yet" in (report.obstacle or "")
+
+
+def test_a_busy_warehouse_is_asked_again_and_another_error_is_a_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(channels, "ATTEMPT_PAUSE_S", 0)
+
+    def fails(name: str) -> dict[str, Any]:
+        return answered({"errorType": name, "errorMessage": "so"}, FunctionError="Unhandled")
+
+    busy = Lambda([fails("WarehouseUnavailable"), fails("WarehouseUnavailable")])
+    assert access_giver(busy, "keeper")([WANTED]) == AccessReport()
+    assert len(busy.payloads) == 3
+    never = Lambda([fails("WarehouseUnavailable") for _ in range(5)])
+    assert access_giver(never, "keeper")([WANTED]).fault == "its function failed: WarehouseUnavailable: so"
+    refused = Lambda([fails("LoadFailed")])
+    assert access_giver(refused, "keeper")([WANTED]).fault == "its function failed: LoadFailed: so"
+    assert len(refused.payloads) == 1
+
+
+def with_column(*names: str) -> CatalogTable:
+    more = {name: (str(20 + place), "date") for place, name in enumerate(names)}
+    return CatalogTable("77", {**KNOWN.columns, **more})
+
+
+def hiding(**given: Any) -> TableAccess:
+    masked = Access(mask={"email": "null"}, hide_new=True, named=("email", "run_id"))
+    return WANTED.model_copy(update={"access": masked.model_copy(update=given)})
+
+
+def recorded(table: TableAccess, current: CatalogTable, before: AppliedAccess | None = None) -> AppliedAccess:
+    """Return what `etl_access` holds after the access was applied."""
+    insert = sql.statements(table, current, before, ())[-1]
+    known = insert.rpartition("GETDATE(), ")[2].rstrip(")").strip("'")
+    return AppliedAccess("d", "77", (), None if known == "NULL" else sql._split(known))
+
+
+def granted(table: TableAccess, current: CatalogTable, before: AppliedAccess | None) -> str:
+    """Return the columns that analysts may see: '' for all that there are and will be."""
+    step = next(
+        step
+        for step in reversed(sql.statements(table, current, before, ()))
+        if step.startswith("GRANT SELECT") and ANALYST in step
+    )
+    return step.removeprefix("GRANT SELECT").partition("ON")[0].replace('"', "").strip(" ()")
+
+
+ALL = "id, email, born, region"
+
+
+def test_a_column_that_a_masked_table_gets_later_is_hidden_until_the_file_names_it() -> None:
+    table = hiding()
+    assert granted(table, KNOWN, None) == ALL
+    first = recorded(table, KNOWN)
+
+    renamed = with_column("mail")
+    assert granted(table, renamed, first) == ALL
+    assert sql.hidden(table, renamed, first) == ("mail",)
+    second = recorded(table, renamed, first)
+    assert granted(table, renamed, second) == ALL  # and so in every run
+    assert granted(table, CatalogTable("99", renamed.columns), second) == ALL  # also in a recreated table
+
+    named = hiding(named=("email", "mail", "run_id"))
+    assert granted(named, renamed, second) == f"{ALL}, mail"
+    assert sql.hidden(named, renamed, second) == ()
+    masked = hiding(mask={"email": "null", "mail": "null"})
+    assert granted(masked, renamed, second) == f"{ALL}, mail"
+    shown = hiding(hide_new=False)
+    assert granted(shown, renamed, second) == f"{ALL}, mail"
+
+
+def test_a_hidden_column_stays_hidden_though_it_is_gone_for_a_while() -> None:
+    seen = ("id", "email", "region", "born")
+    first = recorded(hiding(columns=seen), KNOWN)
+    renamed = with_column("mail")
+    second = recorded(hiding(columns=(*seen, "mail")), renamed, first)
+    third = recorded(hiding(columns=seen), renamed, second)  # the source has lost it, the warehouse has not
+    assert granted(hiding(columns=(*seen, "mail")), renamed, third) == ALL
+    assert sql.hidden(hiding(columns=seen), renamed, third) == ()
+
+
+def test_access_that_was_taken_back_keeps_what_is_new() -> None:
+    ended = WANTED.model_copy(update={"access": None})
+    assert recorded(ended, KNOWN).known is None  # never set: a file that sets it sees the table as it is
+    closed = recorded(ended, with_column("mail"), recorded(hiding(), KNOWN))
+    assert granted(hiding(), with_column("mail"), closed) == ALL
+
+
+def test_columns_of_a_full_width_table_fit_into_etl_access() -> None:
+    wide = CatalogTable("1", {f"{'x' * 120}{number:04}": (str(number), "date") for number in range(1600)})
+    known = sql._known(hiding(), wide, None)
+    assert known is not None
+    assert len(known) <= 65_535
+
+
+def test_an_older_etl_access_gets_its_new_column() -> None:
+    older = ["schema_name", "table_name", "digest", "table_oid", "attached", "applied_at"]
+    added = "ALTER TABLE public.etl_access ADD COLUMN known_columns VARCHAR(65535)"
+    assert sql.upgrade({"public.etl_access": older}) == [added]
+    assert sql.upgrade({"public.etl_access": list(sql.COLUMNS)}) == sql.upgrade({}) == []
+    assert granted(hiding(), with_column("mail"), AppliedAccess("d", "77", ())) == f"{ALL}, mail"
+
+
+@pytest.mark.parametrize(
+    ("settings", "hides"),
+    [
+        (Said(), False),
+        (Said(mask={"email": "null"}), True),
+        (Said(columns=Columns(exclude=("email",))), True),
+        (Said(columns=Columns(take=("Id", "email"))), False),  # nothing else is seen anyway
+        (Said(rows={"region": ("EU",)}), False),  # rows are missing by their own column alone
+        (Said(mask={"email": "null"}, new_columns="show"), False),
+        (Said(new_columns="hide"), True),
+    ],
+)
+def test_new_columns_are_hidden_by_default_beside_masks_and_exclusions(settings: Said, hides: bool) -> None:
+    given = asked(settings)
+    assert given is not None
+    assert given.access is not None
+    assert given.access.hide_new == hides
+
+
+def test_a_file_names_a_column_by_mask_list_or_exclusion() -> None:
+    settings = Said(
+        columns=Columns(exclude=("region",)), mask={"Id": "clear", "email": "null", "gone": "clear"}
+    )
+    given = asked(settings, unread_columns=("gone",))
+    assert given is not None
+    assert given.access is not None
+    assert given.access.named == ("id", "email", "gone", "region", *OWN)
+    assert given.access.mask == {"email": "null"}
+    with pytest.raises(TableRefused, match=r'access\.mask: public\.people has no column "gone"'):
+        asked(settings)

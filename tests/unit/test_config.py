@@ -205,7 +205,10 @@ class TestFaults:
                 'access.colums: unknown key "colums"; did you mean "columns"?',
             ),
             ("defaults: {access: {given: false}}", "access: given is not a setting; write access: none"),
-            ("defaults: {access: {mask: {a: star}}}", 'mask.a: "star" is not a choice; use hash or null'),
+            (
+                "defaults: {access: {mask: {a: star}}}",
+                'mask.a: "star" is not a choice; use hash, null or clear',
+            ),
             ("defaults: {access: {mask: hash}}", 'mask: "hash" is not valid here; write columns with what'),
             ("defaults: {access: {rows: {a: 1, b: 2}}}", "access.rows: write one column with the values"),
             ("defaults: {overlap: [1]}", "line 3, defaults.overlap: a list is not valid here; write a dur"),

@@ -20,6 +20,7 @@ TributaryError
     - ImageRefused           a full refresh would remove more of a table than is allowed
     - ReplayRefused          the raw layer does not have all chunks of a table
     - LoadFailed             COPY, MERGE or another warehouse statement failed
+    - AccessFailed           who may see loaded tables was not set as the source's file demands
     - ScheduleRefused        EventBridge Scheduler does not take a schedule
     - LeaseLost              another run of the source has taken over
     - PlanOutdated           the run was planned by another version of Tributary
@@ -110,6 +111,10 @@ class ReplayRefused(PermanentError):
 
 class LoadFailed(PermanentError):
     """COPY, MERGE or another warehouse statement failed."""
+
+
+class AccessFailed(PermanentError):
+    """Who may see loaded tables was not set as the source's file demands."""
 
 
 class ScheduleRefused(PermanentError):

@@ -156,8 +156,20 @@ class AccessSettings(BaseModel):
 
     given: Annotated[StrictBool, Field(exclude=True)] = True  # false for `none`: grants are revoked
     columns: Columns | None = None  # None for all
-    mask: dict[Text, Literal["hash", "null"]] = {}
+    mask: dict[Text, Literal["hash", "null", "clear"]] = {}  # clear: named, and seen as it is
     rows: dict[Text, Values] | None = None  # one column with the values that may be seen
+    new_columns: Literal["hide", "show"] | None = None  # columns that the table gets later
+
+    @property
+    def hides_new_columns(self) -> bool:
+        """Return whether analysts see a column that the table gets later only once the file names it.
+
+        By default this is so if any column is masked or excluded: a column that the source renames would
+        leave its protection behind.
+        """
+        if self.new_columns is not None:
+            return self.new_columns == "hide"
+        return bool(self.mask) or bool(self.columns and self.columns.exclude)
 
     @model_validator(mode="before")
     @classmethod

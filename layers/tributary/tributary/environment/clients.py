@@ -13,7 +13,7 @@ ATTEMPTS = 4
 
 
 @cache
-def client(service: str) -> Any:
+def client(service: str, read_timeout_s: int = READ_TIMEOUT_S) -> Any:
     """Return the process's client of an AWS service, made once."""
     from botocore.config import Config  # importing takes most of a client's time, and not all calls need one
 
@@ -21,7 +21,7 @@ def client(service: str) -> Any:
         service,
         config=Config(
             connect_timeout=CONNECT_TIMEOUT_S,
-            read_timeout=READ_TIMEOUT_S,
+            read_timeout=read_timeout_s,
             retries={"mode": "standard", "max_attempts": ATTEMPTS},
         ),
     )

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
-from tributary.model.documents import FORMAT, Document, Format
+from tributary.model.documents import FORMAT, Document, Format, Lasting
 from tributary.model.query import Query, ReadColumn
 from tributary.model.source_catalog import CatalogFingerprint, TableName
 from tributary.model.types import Kind
@@ -72,6 +72,8 @@ class Access(Document):
     columns: tuple[str, ...] | None = None  # None: all
     mask: dict[str, Literal["hash", "null"]] = Field(default_factory=dict)  # shown instead of the values
     rows: tuple[str, tuple[str | int, ...]] | None = None  # a column, and its values in visible rows
+    hide_new: bool = False  # columns that the table gets later are hidden, unless they are named
+    named: tuple[str, ...] = ()  # columns that the file names, and those that Tributary adds
 
 
 class TableAccess(Document):
@@ -86,6 +88,16 @@ class AccessEvent(Document):
     """The input of the warehouse function: tables with the access to grant."""
 
     access: tuple[TableAccess, ...]
+
+
+class AccessResult(Lasting):
+    """What Access did with the tables of one call; tables by `schema.table`."""
+
+    tables: int
+    changed: int
+    left: int = 0  # tables that the call had no time for
+    hidden: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # new columns that analysts do not see
+    failures: dict[str, str] = Field(default_factory=dict)  # why the access of a table could not be set
 
 
 class DeepCopyColumn(Document):

@@ -28,6 +28,12 @@ class TableReport(Document):
     future_rows: int = 0
     altered: tuple[AlteredValues, ...] = ()
     notes: tuple[str, ...] = ()
+    hidden_columns: tuple[
+        str, ...
+    ] = ()  # new in the warehouse, and hidden from analysts until they are named
+    access_failure: str | None = (
+        None  # the rows are loaded, but who sees them was not set as the file demands
+    )
     failure: Failure | None = None
 
 

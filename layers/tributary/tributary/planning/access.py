@@ -33,7 +33,11 @@ def access(table: TablePlan, settings: models.AccessSettings | None) -> TableAcc
             "let an administrator grant it"
         )
     given = Access(
-        columns=_visible_columns(table, settings), mask=_masks(table, settings), rows=_rows(table, settings)
+        columns=_visible_columns(table, settings),
+        mask=_masks(table, settings),
+        rows=_rows(table, settings),
+        hide_new=settings.hides_new_columns,
+        named=_named(table, settings) if settings.hides_new_columns else (),
     )
     return TableAccess(
         schema_name=table.target.schema_name,
@@ -53,13 +57,28 @@ def _visible_columns(table: TablePlan, settings: models.AccessSettings) -> tuple
     return (*visible, *added(table.mode))
 
 
+def _named(table: TablePlan, settings: models.AccessSettings) -> tuple[str, ...]:
+    """Return the columns that the file names, by target, and those that Tributary adds."""
+    targets = {column.name: column.target for column in table.columns}
+    columns = settings.columns
+    listed = [
+        *settings.mask,
+        *(settings.rows or ()),
+        *((columns.take or columns.exclude or ()) if columns else ()),
+    ]
+    return (*dict.fromkeys(targets.get(name, fold(name)) for name in listed), *added(table.mode))
+
+
 def _masks(table: TablePlan, settings: models.AccessSettings) -> dict[str, Literal["hash", "null"]]:
-    masks = {}
+    masks: dict[str, Literal["hash", "null"]] = {}
     for name, mask in settings.mask.items():
         if fold(name) in table.schema_changes.unread_columns:
-            masks[fold(name)] = mask
+            if mask != "clear":
+                masks[fold(name)] = mask
             continue
         column = _read_column(table, name, "access.mask")
+        if mask == "clear":
+            continue
         if mask == "hash" and (column.kind.name != "text" or (column.kind.limit_bytes or 0) < HASH_BYTES):
             raise TableRefused(
                 f'access.mask: column "{name}" of {table.name} is {column.type}, and a hash is a text of '

@@ -6,18 +6,20 @@ attaching a policy needs a right that also allows detaching it (sys:secadmin), a
 no such right.
 
 `etl_access` records what was applied to which columns. So access that is current is not applied again,
-and a recreated table or column gets it again.
+and a recreated table or column gets it again. It also records which columns the table had, by digests of
+their names. So a column that comes later is not granted if the access hides new columns: a mask that was
+set for a column would not follow it to a new name.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tributary.errors import LoadFailed
-from tributary.model.plan import Access, TableAccess
+from tributary.model.plan import Access, AccessResult, TableAccess
 from tributary.observability import logger
 from tributary.redshift.data_api import Row, Warehouse
 from tributary.redshift.roles import ADMIN, ANALYST
@@ -26,6 +28,16 @@ from tributary.redshift.sql import ACCESS, CONTROL, comma, literal, quote
 NAME = "tributary/access"  # of its statements
 TABLES_AT_ONCE = 40  # in one query
 STATEMENTS_AT_MOST = 40  # in a batch
+DIGITS = 20  # of a column name's digest: those of 1,600 columns fit into one VARCHAR
+COLUMNS = {
+    "schema_name": "VARCHAR(127) NOT NULL",
+    "table_name": "VARCHAR(127) NOT NULL",
+    "digest": "VARCHAR(64) NOT NULL",
+    "table_oid": "VARCHAR(20) NOT NULL",
+    "attached": "VARCHAR(65535) NOT NULL",
+    "applied_at": "TIMESTAMP NOT NULL",
+    "known_columns": "VARCHAR(65535)",  # added later, so nullable and last
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,62 +55,108 @@ class AppliedAccess:
     digest: str
     oid: str
     attached: tuple[tuple[str | None, str, str], ...]  # column (None: the rows), attnum, policy
+    known: frozenset[str] | None = None  # digests of the names of columns that are not new; None: never set
+
+    def is_new(self, column: str) -> bool:
+        """Return whether the table got the column after its access was set first."""
+        return self.known is not None and _digits(column) not in self.known
 
 
-def apply(warehouse: Warehouse, tables: Sequence[TableAccess], *, owner: str) -> int:
-    """Give each table its access if it has a different one; return how many tables changed.
+def apply(
+    warehouse: Warehouse,
+    tables: Sequence[TableAccess],
+    *,
+    owner: str,
+    in_time: Callable[[], bool] = lambda: True,
+) -> AccessResult:
+    """Give each table its access if it has a different one; return what was done, and what failed.
 
     Tables that `owner`, the pipeline's database user, does not own, or has never loaded, are left alone:
     the list comes from a caller that has no rights of its own in the warehouse. Repeatable. A table that
-    fails does not stop the others; raises LoadFailed at the end, which names each of them, and at once if
-    the caller is not an administrator.
+    fails does not stop the others. No table is begun once `in_time` is false. Raises LoadFailed if the
+    caller is not an administrator.
     """
-    failures: list[str] = []
-    changed = 0
+    application = _Application(warehouse, owner, in_time, hidden={}, failures={})
     for first in range(0, len(tables), TABLES_AT_ONCE):
-        changed += _apply_some(warehouse, tables[first : first + TABLES_AT_ONCE], owner, failures)
-    if failures:
-        raise LoadFailed(
-            f"access was not applied to {len(failures)} of {len(tables)} tables: {'; '.join(failures)}"
-        )
-    return changed
-
-
-def _apply_some(warehouse: Warehouse, tables: Sequence[TableAccess], owner: str, failures: list[str]) -> int:
-    rows, targets, stored, masks, policies = warehouse.run(
-        [columns(tables, owner), loaded(tables), applied(), *existing_policies()], NAME
+        application.apply(tables[first : first + TABLES_AT_ONCE])
+    return AccessResult(
+        tables=len(tables),
+        changed=application.changed,
+        left=application.left,
+        hidden=application.hidden,
+        failures=application.failures,
     )
-    own = {str(target) for (target,) in targets}
-    catalog = {key: table for key, table in _catalog(rows).items() if ".".join(key) in own}
-    records = _applied(stored)
-    existing = {str(row[0]) for row in [*masks, *policies]}
-    changed = 0
-    for table in tables:
-        current = catalog.get((table.schema_name, table.table_name))
-        before = records.get((table.schema_name, table.table_name))
-        if current is None or (before and before.digest == digest(table, current)):
-            continue
+
+
+@dataclass(slots=True)
+class _Application:
+    """One call's work on its tables."""
+
+    warehouse: Warehouse
+    owner: str
+    in_time: Callable[[], bool]
+    hidden: dict[str, tuple[str, ...]]
+    failures: dict[str, str]
+    changed: int = 0
+    left: int = 0
+
+    def apply(self, tables: Sequence[TableAccess]) -> None:
+        if not self.in_time():
+            self.left += len(tables)
+            return
+        rows, targets, stored, masks, policies = self.warehouse.run(
+            [columns(tables, self.owner), loaded(tables), applied(), *existing_policies()], NAME
+        )
+        own = {str(target) for (target,) in targets}
+        catalog = {key: table for key, table in _catalog(rows).items() if ".".join(key) in own}
+        records = _applied(stored)
+        existing = {str(row[0]) for row in [*masks, *policies]}
+        for table in tables:
+            key = (table.schema_name, table.table_name)
+            if key in catalog:
+                self._apply_one(table, catalog[key], records.get(key), existing)
+
+    def _apply_one(
+        self, table: TableAccess, current: CatalogTable, before: AppliedAccess | None, existing: set[str]
+    ) -> None:
+        name = f"{table.schema_name}.{table.table_name}"
+        if new := hidden(table, current, before):
+            self.hidden[name] = new
+        if before and before.digest == digest(table, current):
+            return
+        if not self.in_time():
+            self.left += 1
+            return
         try:
             steps = statements(table, current, before, existing)
             for at in range(0, len(steps), STATEMENTS_AT_MOST):
-                warehouse.run(steps[at : at + STATEMENTS_AT_MOST], NAME)
+                self.warehouse.run(steps[at : at + STATEMENTS_AT_MOST], NAME)
         except (LoadFailed, KeyError) as error:  # KeyError: a column of `rows` does not exist any more
-            reason = str(error) if isinstance(error, LoadFailed) else "a column does not exist"
-            failures.append(f"{table.schema_name}.{table.table_name}: {reason}")
-            logger.error("access not applied", extra={"table": failures[-1]})
-            continue
+            self.failures[name] = str(error) if isinstance(error, LoadFailed) else "a column does not exist"
+            logger.error("access not applied", extra={"table": name, "reason": self.failures[name]})
+            return
         existing |= {policy for _, policy, _ in _policies(table, current)}
-        changed += 1
-    return changed
+        self.changed += 1
 
 
 def create() -> str:
     """Return the statement that creates `etl_access`, which only the administrator can use."""
-    return (
-        f"CREATE TABLE IF NOT EXISTS {ACCESS} (schema_name VARCHAR(127) NOT NULL, "
-        "table_name VARCHAR(127) NOT NULL, digest VARCHAR(64) NOT NULL, table_oid VARCHAR(20) NOT NULL, "
-        "attached VARCHAR(65535) NOT NULL, applied_at TIMESTAMP NOT NULL)"
-    )
+    declared = comma(f"{name} {type}" for name, type in COLUMNS.items())
+    return f"CREATE TABLE IF NOT EXISTS {ACCESS} ({declared})"
+
+
+def upgrade(existing: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the statements that add what an earlier version's `etl_access` lacks.
+
+    `existing`: the columns of tables by name.
+    """
+    if ACCESS not in existing:
+        return []
+    return [
+        f"ALTER TABLE {ACCESS} ADD COLUMN {name} {type}"
+        for name, type in COLUMNS.items()
+        if name not in existing[ACCESS]
+    ]
 
 
 def loaded(tables: Iterable[TableAccess]) -> str:
@@ -130,7 +188,7 @@ def columns(tables: Iterable[TableAccess], owner: str) -> str:
 
 def applied() -> str:
     """Return the query for the access that was applied so far."""
-    return f"SELECT schema_name, table_name, digest, table_oid, attached FROM {ACCESS}"
+    return f"SELECT schema_name, table_name, digest, table_oid, attached, known_columns FROM {ACCESS}"
 
 
 def existing_policies() -> list[str]:
@@ -169,21 +227,57 @@ def statements(
         *(create for _, policy, create in _once(wanted) if policy not in existing),
         *(_attach(name, column, policy) for column, policy, _ in wanted),
         *([f"ALTER TABLE {name} ROW LEVEL SECURITY {'ON' if rows else 'OFF'}"] if rows or had_rows else []),
-        *_grants(table, name, current),
-        *_record(table, current, attached),
+        *_grants(table, name, current, before),
+        *_record(table, current, before, attached),
     ]
 
 
+def hidden(table: TableAccess, current: CatalogTable, before: AppliedAccess | None) -> tuple[str, ...]:
+    """Return the columns that analysts do not see only because they are new."""
+    if table.access is None:
+        return ()
+    new = _new_columns(table, current, before)
+    return tuple(name for name in new if table.access.columns is None or name in table.access.columns)
+
+
+def _new_columns(table: TableAccess, current: CatalogTable, before: AppliedAccess | None) -> tuple[str, ...]:
+    """Return the columns that the table got after its access was set first and that the file does not name.
+
+    None if the access shows new columns.
+    """
+    if table.access is None or not table.access.hide_new or before is None:
+        return ()
+    named = {*table.access.named, *table.access.mask}
+    return tuple(name for name in current.columns if name not in named and before.is_new(name))
+
+
+def _known(table: TableAccess, current: CatalogTable, before: AppliedAccess | None) -> str | None:
+    """Return the digests of the columns that will not be new any more; None if no access was ever set."""
+    if table.access is None:  # taken back: columns that come before it is set again are new
+        names = [name for name in current.columns if before and not before.is_new(name)]
+        return "".join(map(_digits, names)) if before and before.known is not None else None
+    new = _new_columns(table, current, before)
+    return "".join(_digits(name) for name in current.columns if name not in new)
+
+
+def _digits(column: str) -> str:
+    return hashlib.sha256(column.encode()).hexdigest()[:DIGITS]
+
+
 def _record(
-    table: TableAccess, current: CatalogTable, attached: list[tuple[str | None, str, str]]
+    table: TableAccess,
+    current: CatalogTable,
+    before: AppliedAccess | None,
+    attached: list[tuple[str | None, str, str]],
 ) -> list[str]:
     schema, name = literal(table.schema_name), literal(table.table_name)
+    known = _known(table, current, before)
     values = comma(map(literal, (digest(table, current), current.oid, json.dumps(attached))))
     return [
         f"DELETE FROM {ACCESS} WHERE schema_name = {schema} AND table_name = {name}",
         (
-            f"INSERT INTO {ACCESS} (schema_name, table_name, digest, table_oid, attached, applied_at) "
-            f"VALUES ({schema}, {name}, {values}, GETDATE())"
+            f"INSERT INTO {ACCESS} ({comma(COLUMNS)}) "
+            f"VALUES ({schema}, {name}, {values}, GETDATE(), {literal(known)})"
         ),
     ]
 
@@ -246,10 +340,10 @@ def _detach(name: str, current: CatalogTable, before: AppliedAccess | None) -> l
     return statements
 
 
-def _grants(table: TableAccess, name: str, current: CatalogTable) -> list[str]:
+def _grants(table: TableAccess, name: str, current: CatalogTable, before: AppliedAccess | None) -> list[str]:
     if table.access is None:
         return [f"REVOKE ALL ON {name} FROM ROLE {quote(ADMIN)}"]
-    visible = _visible(table.access, current)
+    visible = _visible(table.access, current, _new_columns(table, current, before))
     listed = "" if visible is None else f" ({comma(map(quote, visible))})"
     return [
         f"GRANT USAGE ON SCHEMA {quote(table.schema_name)} TO ROLE {quote(ADMIN)}",
@@ -259,15 +353,16 @@ def _grants(table: TableAccess, name: str, current: CatalogTable) -> list[str]:
     ]
 
 
-def _visible(access: Access, current: CatalogTable) -> list[str] | None:
+def _visible(access: Access, current: CatalogTable, new: Collection[str]) -> list[str] | None:
     """Return the columns to grant, None for the whole table.
 
-    If a column is masked, columns are granted one by one, so a column that is added later is not
-    visible before its mask is attached.
+    If a column is masked, or new ones are hidden, columns are granted one by one, so a column that is
+    added later is not visible before its mask is attached.
     """
     if access.columns is None:
-        return list(current.columns) if access.mask else None
-    return [name for name in current.columns if name in access.columns]
+        one_by_one = access.mask or access.hide_new
+        return [name for name in current.columns if name not in new] if one_by_one else None
+    return [name for name in current.columns if name in access.columns and name not in new]
 
 
 def _catalog(rows: Iterable[Row]) -> dict[tuple[str, str], CatalogTable]:
@@ -284,6 +379,14 @@ def _applied(rows: Iterable[Row]) -> dict[tuple[str, str], AppliedAccess]:
             str(digest),
             str(oid),
             tuple((column, attnum, policy) for column, attnum, policy in json.loads(str(attached))),
+            _split(known),
         )
-        for schema, table, digest, oid, attached in rows
+        for schema, table, digest, oid, attached, known in rows
     }
+
+
+def _split(known: str | int | None) -> frozenset[str] | None:
+    if known is None:
+        return None
+    digits = str(known)
+    return frozenset(digits[at : at + DIGITS] for at in range(0, len(digits), DIGITS))

@@ -32,7 +32,10 @@ def bootstrap(warehouse: Warehouse, *, loader: str, database: str, sources: Sequ
     user = [] if loader in users else [control.create_user(loader)]
     tables = [*control.upgrade(existing), *control.create()]
     warehouse.run([*renamed, *user, *tables, *control.grant(loader, database)], name)
-    warehouse.run([*roles.create(existing_roles), *roles.grant(loader), access.create()], name)
+    warehouse.run(
+        [*roles.create(existing_roles), *roles.grant(loader), *access.upgrade(existing), access.create()],
+        name,
+    )
     take_over(warehouse, loader=loader, sources=sources)
 
 

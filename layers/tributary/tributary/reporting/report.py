@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from tributary import __version__
+from tributary.errors import AccessFailed
 from tributary.model.plan import Failure, Plan
-from tributary.model.report import RunReport
+from tributary.model.report import RunReport, TableReport
 from tributary.observability import logger
 from tributary.reporting import cost, message, ops_item, run_metrics, run_record
-from tributary.reporting.channels import ReportChannels
+from tributary.reporting.channels import AccessReport, ReportChannels
 from tributary.reporting.execution_end import ExecutionEnd
 from tributary.reporting.run_metrics import Run
 from tributary.reporting.run_record import RunRecord
@@ -26,6 +27,11 @@ from tributary.storage.source_health import SourceHealth
 
 ALL_PAUSED = "every table is paused, so nothing was read"
 UNCHANGED = "no table has anything new; the warehouse was not asked"
+NEXT_RUN = "the next run that loads them tries again"
+HIDDEN = (
+    "columns that the table got after its access was set are hidden from analysts: {columns}; name each "
+    'under access.mask ({first}: clear to show it, or hash or "null"), or write access: {{new_columns: show}}'
+)
 
 
 def report_run(end: ExecutionEnd, bucket: Bucket, channels: ReportChannels, *, rpus: int = 0) -> RunReport:
@@ -98,9 +104,43 @@ def _failure(source: str, error: Mapping[str, str]) -> Failure:
 
 
 def _with_access(report: RunReport, record: RunRecord, channels: ReportChannels) -> RunReport:
-    """Ask for the loaded tables' access; return the report, with a note if that failed."""
-    obstacle = channels.give_access(record.access)
-    return report.model_copy(update={"notes": (*report.notes, obstacle)}) if obstacle else report
+    """Ask for the loaded tables' access; return the report with what came of it.
+
+    A run fails if the access of a table was not set: analysts may see what the file no longer shows them.
+    """
+    access = channels.give_access(record.access)
+    tables = tuple(_table_with_access(table, access) for table in report.tables)
+    report = report.model_copy(update={"tables": tables})
+    if access.obstacle:
+        report = report.model_copy(update={"notes": (*report.notes, access.obstacle)})
+    fault = _access_fault(access, tables=len(record.access))
+    if fault is None:
+        return report
+    failure = report.failure or Failure(table=report.source, error=AccessFailed.__name__, message=fault)
+    return report.model_copy(update={"status": "failed", "failure": failure})
+
+
+def _table_with_access(table: TableReport, access: AccessReport) -> TableReport:
+    hidden, failure = access.hidden.get(table.target or "", ()), access.failures.get(table.target or "")
+    if table.status != "loaded" or not (hidden or failure):
+        return table
+    note = HIDDEN.format(columns=", ".join(hidden), first=hidden[0]) if hidden else None
+    return table.model_copy(
+        update={
+            "notes": (*table.notes, *([note] if note else [])),
+            "hidden_columns": hidden,
+            "access_failure": failure,
+        }
+    )
+
+
+def _access_fault(access: AccessReport, *, tables: int) -> str | None:
+    if access.fault:
+        return f"tables are loaded, but access was not set: {access.fault}; {NEXT_RUN}"
+    if not access.failures:
+        return None
+    listed = "; ".join(f"{table}: {reason}" for table, reason in access.failures.items())
+    return f"access was not set for {len(access.failures)} of {tables} loaded tables: {listed}; {NEXT_RUN}"
 
 
 def _store(bucket: Bucket, end: ExecutionEnd, report: RunReport) -> bool:
