@@ -160,7 +160,7 @@ def test_access_is_not_given_without_a_permission(island: Company, permission: P
     event = analysts_see_ids(source)
     with without(island, *permission):
         assert "errorType" in island.invoke("AccessFunction", event)
-    assert island.invoke("AccessFunction", event) == {"tables": 1, "changed": 1}
+    assert island.invoke("AccessFunction", event)["changed"] == 1
 
 
 def test_the_schedule_of_a_failing_source_stays_enabled_without_the_right_to_ask_for_a_pause(
