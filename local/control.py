@@ -9,7 +9,7 @@ import json
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -55,6 +55,9 @@ class Deployable(Protocol):
     def calls(self) -> dict[str, Any]:
         """Return what IAM allowed: sets of policies, and questions."""
 
+    def refusals(self, role: str, permissions: Sequence[Sequence[Any]]) -> list[str | None]:
+        """Return why a role may not do what is listed, None for what it may."""
+
 
 class Control:
     """A WSGI application that answers the requests, one deploy at a time."""
@@ -90,6 +93,8 @@ class Control:
             return {"uses": self._stack.uses()}
         if action == "calls":
             return self._stack.calls()
+        if action == "refusals":
+            return {"refusals": self._stack.refusals(request["role"], request["permissions"])}
         if action == "delete":
             self._stack.remove()
             return {}

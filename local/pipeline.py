@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -103,6 +103,17 @@ class Pipeline:
         answer = control.ask(self.endpoint_url, "calls")
         policies = [tuple((name, text) for name, text in documents) for documents in answer["policies"]]
         return [(policies[number], _question(*fields)) for number, *fields in answer["calls"]]
+
+    def may(self, role: str, action: str, resource: str, context: Mapping[str, str] | None = None) -> bool:
+        """Say whether the deployed policies allow it to a role of the template; no call is made."""
+        permission = [action, resource, dict(context or {})]
+        answer = control.ask(
+            self.endpoint_url, "refusals", role=f"{STACK_NAME}-{role}", permissions=[permission]
+        )
+        [refusal] = answer["refusals"]
+        if refusal is not None and "is not authorized to perform" not in refusal:
+            raise ValueError(refusal)  # nothing was decided
+        return refusal is None
 
     def delete(self) -> None:
         """Delete a stack of this machine; data is kept. Raises DeployError."""

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import astuple, dataclass, replace
@@ -28,9 +28,11 @@ from local.aws.clients import client
 from local.aws.deploy import EVERY_FUNCTION, Deployer, Deployment
 from local.aws.lambdas import access_key
 from local.aws.platform import Platform
+from local.aws.template import DeployError
 from local.control import PREFIX, Control
 from local.databases.postgres import Postgres
 from local.iam import evaluator
+from local.iam.calls import permission
 from local.iam.guard import Guard
 from local.pipeline import Pipeline, project
 from local.redshift import DataApi
@@ -185,6 +187,16 @@ class Stack(Pipeline):
     def calls(self) -> dict[str, Any]:
         """Return what IAM allowed so far, as `Guard.calls` does."""
         return self._guard.calls() if self._guard else {"policies": [], "calls": []}
+
+    def refusals(self, role: str, permissions: Sequence[Sequence[Any]]) -> list[str | None]:
+        """Return AWS's message for each action, resource and context that the role may not have."""
+        if self._guard is None:
+            raise DeployError("the stack enforces no policies: run make setup")
+        decisions = [
+            self._guard.decision(role, permission(action, resource, context))
+            for action, resource, context in permissions
+        ]
+        return [decision if isinstance(decision, str) else None for decision in decisions]
 
     def remove(self) -> None:
         """Delete the stack, as `sam delete` would; the raw bucket and the warehouse keep their data."""

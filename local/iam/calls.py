@@ -74,6 +74,12 @@ class Permission:
     policy: str | None = None
 
 
+def permission(action: str, resource: str, context: Mapping[str, str]) -> Permission:
+    """Return a permission with the policy of its KMS key or topic."""
+    policy = {"kms": deployed.key_policy, "sns": deployed.topic_policy}.get(action.partition(":")[0])
+    return Permission(action, resource, tuple(context.items()), policy(resource) if policy else None)
+
+
 class UnknownCall(Exception):
     """The tables here do not say what the call needs."""
 
@@ -140,9 +146,12 @@ def _write_object(call: Call, bucket: str, key: str) -> Iterator[Permission]:
     if "tagging" in call.query:
         yield Permission("s3:PutObjectTagging", resource)
         return
+    encryption = ("", "-aws-kms-key-id", "-customer-algorithm")
     names = {
-        "s3:x-amz-server-side-encryption": "x-amz-server-side-encryption",
-        "s3:x-amz-server-side-encryption-aws-kms-key-id": "x-amz-server-side-encryption-aws-kms-key-id",
+        **{
+            f"s3:x-amz-server-side-encryption{end}": f"x-amz-server-side-encryption{end}"
+            for end in encryption
+        },
         "s3:if-match": "if-match",
         "s3:if-none-match": "if-none-match",
     }

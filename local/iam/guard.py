@@ -16,7 +16,7 @@ from local.aws.function import ACCOUNT, NO_ROLE, REGION, Function
 from local.aws.lambdas import ROLE_KEY, access_key
 from local.iam import deployed
 from local.iam.calls import Call, Permission, UnknownCall, needed
-from local.iam.evaluator import Documents, Evaluator, EvaluatorError, Question
+from local.iam.evaluator import Decision, Documents, Evaluator, EvaluatorError, Question
 
 ALWAYS = (("aws:SecureTransport", "true"), ("aws:RequestedRegion", REGION))  # nothing here speaks TLS
 
@@ -83,7 +83,18 @@ class Guard:
         return next(filter(None, (self.denial(role, permission) for permission in permissions)), None)
 
     def denial(self, role: str, permission: Permission) -> str | None:
-        """Return AWS's message if the role lacks the permission, None if it has it."""
+        """Return AWS's message if the role lacks the permission; if it has it, remember the use."""
+        decision = self.decision(role, permission)
+        if isinstance(decision, str):
+            return decision
+        with self._lock:
+            self._uses |= {
+                Use(role, name, sid, permission.action) for name, sid in decision.allowed_by if name
+            }
+        return None
+
+    def decision(self, role: str, permission: Permission) -> Decision | str:
+        """Return the decision that allows it, or AWS's message; nothing is remembered."""
         policies = deployed.documents(role)
         if policies is None:
             return f"role {role} does not exist"
@@ -99,17 +110,13 @@ class Guard:
             decision = self._evaluator.decide(policies, question)
         except EvaluatorError as error:
             return f"the local stack cannot evaluate this call: {error}"
-        if not decision.allowed:
-            why = "with an explicit deny" if decision.explicit else _no_allow(permission)
-            return (
-                f"User: {principal} is not authorized to perform: {permission.action} "
-                f"on resource: {permission.resource} {why}"
-            )
-        with self._lock:
-            self._uses |= {
-                Use(role, name, sid, permission.action) for name, sid in decision.allowed_by if name
-            }
-        return None
+        if decision.allowed:
+            return decision
+        why = "with an explicit deny" if decision.explicit else _no_allow(permission)
+        return (
+            f"User: {principal} is not authorized to perform: {permission.action} "
+            f"on resource: {permission.resource} {why}"
+        )
 
     def close(self) -> None:
         """End the evaluator."""
