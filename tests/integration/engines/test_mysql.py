@@ -16,11 +16,14 @@ import pytest
 
 from local.databases.mariadb import MariaDB
 from tests.integration.engines.source import Source, create_every_type
+from tributary.config.models import TableSettings
 from tributary.engines import registry
 from tributary.engines.mysql import packets as mysql_packets
+from tributary.engines.mysql.types import TWO_CODES
 from tributary.errors import SourceUnavailable, TableRefused, ValueRefused
 from tributary.model.query import Query
 from tributary.model.source_catalog import SourceColumn, TableName
+from tributary.planning.table_spec import specify
 from tributary.secret import Secret
 
 
@@ -60,6 +63,60 @@ def test_a_byte_that_is_no_character_of_its_set_is_refused_and_never_a_question_
         treated = replace(query.columns[1], policies={"misfit": "null"})
         rows = maria.read(replace(query, columns=(query.columns[0], treated)))
         assert [row["x"] for row in rows] == [text, None, "", None]
+
+
+CODES = {1: "seq_0_to_255", 2: "seq_0_to_65535", 3: "seq_9404544_to_9437183"}  # 3: 0x8F8080 to 0x8FFFFF
+
+
+def one_way(maria: Source, charset: str, longest: int) -> set[str]:
+    """Return the codes of the set whose text, written back as a literal, is another code."""
+    found: set[str] = set()
+    for width in range(1, min(longest, 3) + 1):
+        rows = maria.execute(
+            "SELECT code FROM (SELECT code, s, CONVERT(s USING utf8mb4) AS text FROM (SELECT code, CONVERT("
+            f"UNHEX(code) USING {charset}) AS s FROM (SELECT LPAD(HEX(seq), {2 * width}, '0') AS code "
+            f"FROM {CODES[width]}) AS codes) AS texts WHERE HEX(CAST(s AS BINARY)) = code "
+            "AND CHAR_LENGTH(s) = 1) AS characters "
+            f"WHERE text COLLATE utf8mb4_bin NOT IN ('?', _utf8mb4 x'EFBFBD') "
+            f"AND HEX(CAST(CONVERT(text USING {charset}) AS BINARY)) <> code"
+        )
+        found |= {str(code) for (code,) in rows}
+    return found
+
+
+def test_every_character_set_with_two_codes_for_one_character_is_no_key(maria: Source) -> None:
+    sets = maria.execute(
+        "SELECT character_set_name, maxlen FROM information_schema.character_sets "
+        "WHERE character_set_name NOT IN ('utf8mb3', 'utf8mb4', 'utf16', 'utf16le', 'utf32', 'binary')"
+    )
+    assert len(sets) > 30
+    assert {name for name, longest in sets if one_way(maria, name, longest)} == set(TWO_CODES)
+    for name, _ in sets:
+        table = f"of_{name}"
+        maria.execute(f"CREATE TABLE {table} (x varchar(9) CHARACTER SET {name} PRIMARY KEY)")
+        [column] = maria.query(table).columns
+        assert maria.engine.orders(column.type) == (name not in TWO_CODES), name
+
+
+def test_a_code_that_the_server_cannot_convert_is_refused(maria: Source) -> None:
+    for charset, code in {"big5": "a15a", "tis620": "db"}.items():
+        maria.execute(f"CREATE TABLE u_{charset} (id int PRIMARY KEY, x varchar(9) CHARACTER SET {charset})")
+        maria.execute(f"INSERT INTO u_{charset} VALUES (1, x'{code}')")
+        with pytest.raises(ValueRefused, match="holds a value outside its declared type"):
+            maria.read(maria.query(f"u_{charset}", order=("id",)))
+
+
+def test_keys_of_two_codes_are_refused_or_read_in_one_go(maria: Source) -> None:
+    maria.execute("CREATE TABLE t (x varchar(9) CHARACTER SET sjis PRIMARY KEY)")
+    maria.execute("INSERT INTO t VALUES (x'5c'), (x'815f')")
+    table = maria.describe("t")
+    with pytest.raises(
+        TableRefused, match="cannot be compared exactly; convert the column to utf8mb4, set key"
+    ):
+        specify(maria.engine, table, TableSettings(mode="merge"))
+    spec = specify(maria.engine, table, TableSettings())
+    assert (spec.mode, spec.key) == ("replace", ())
+    assert len(maria.read(maria.query("t"))) == 2
 
 
 def test_half_a_character_of_ucs2_is_refused_or_removed(maria: Source) -> None:

@@ -329,7 +329,7 @@ def _unfit_for_key(engine: Engine, table: SourceTable, columns: tuple[Column, ..
     if column.kind.name == "json" or not engine.orders(column.type):
         return (
             f'key column "{name}" of {table.name} is of type {column.type}, which cannot be compared '
-            "exactly; set key to other columns, or use mode: replace without a key"
+            f"exactly; {_convert(column)}set key to other columns, or use mode: replace without a key"
         )
     if column.nullable:
         return (
@@ -337,6 +337,11 @@ def _unfit_for_key(engine: Engine, table: SourceTable, columns: tuple[Column, ..
             "or use mode: replace without a key"
         )
     return None
+
+
+def _convert(column: Column) -> str:
+    """Return what to do about a character set in which two values have one text; '' for another type."""
+    return "convert the column to utf8mb4, " if "character set" in column.type else ""
 
 
 def _needs_key(settings: TableSettings) -> bool:

@@ -43,12 +43,16 @@ class Family:
 # FLOAT renders six digits; the product is a DOUBLE and renders all of them. A client gets BIT as bytes, and
 # the sum as a number.
 TEXT = "CONVERT({0} USING utf8mb4)"
-# A byte that is not a character of its set becomes a question mark without an error. If the text has more of
-# them than the bytes, a misfit is read instead. With utf8mb4_bin, REPLACE compares characters exactly.
+# A byte that is not a character of its set becomes a question mark without an error, and some codes of big5
+# and tis620 become U+FFFD, which no such set has. If the text has one, or more question marks than the bytes,
+# a misfit is read instead. With utf8mb4_bin, REPLACE and LOCATE compare characters exactly.
 QUESTION_MARKS = (
     "CHAR_LENGTH(" + TEXT + ") - CHAR_LENGTH(REPLACE(" + TEXT + " COLLATE utf8mb4_bin, '?', '')) "
-    "= LENGTH({0}) - LENGTH(REPLACE(CAST({0} AS BINARY), '?', ''))"
+    "= LENGTH({0}) - LENGTH(REPLACE(CAST({0} AS BINARY), '?', '')) "
+    "AND LOCATE(_utf8mb4 x'EFBFBD', " + TEXT + " COLLATE utf8mb4_bin) = 0"
 )
+# Sets in which two codes are one character: its text, as a literal, finds the rows of one code only.
+TWO_CODES = ("armscii8", "cp932", "eucjpms", "sjis", "ujis")
 AS_CHAR = "CAST({0} AS CHAR)"
 HEX = "HEX({0})"
 ZONED = "CONCAT({0}, 'Z')"
@@ -211,7 +215,7 @@ def orders(type: str) -> bool:
     """Return whether pages can be ordered by values of that type.
 
     ENUM and SET are ordered by their number and compared by their text, floats have no exact text, and a
-    JSON value's order is not that of its text.
+    JSON value's order is not that of its text. In some character sets two values have one text.
     """
-    word = _parsed(type)[0]
-    return word in TYPES and TYPES[word].orders
+    word, _, rest = _parsed(type)
+    return word in TYPES and TYPES[word].orders and rest.partition("character set ")[2] not in TWO_CODES
