@@ -70,7 +70,7 @@ CODES = {1: "seq_0_to_255", 2: "seq_0_to_65535", 3: "seq_9404544_to_9437183"}  #
 
 def one_way(maria: Source, charset: str, longest: int) -> set[str]:
     """Return the codes of the set whose text, written back as a literal, is another code."""
-    found: set[str] = set()
+    codes: set[str] = set()
     for width in range(1, min(longest, 3) + 1):
         rows = maria.execute(
             "SELECT code FROM (SELECT code, s, CONVERT(s USING utf8mb4) AS text FROM (SELECT code, CONVERT("
@@ -80,8 +80,8 @@ def one_way(maria: Source, charset: str, longest: int) -> set[str]:
             f"WHERE text COLLATE utf8mb4_bin NOT IN ('?', _utf8mb4 x'EFBFBD') "
             f"AND HEX(CAST(CONVERT(text USING {charset}) AS BINARY)) <> code"
         )
-        found |= {str(code) for (code,) in rows}
-    return found
+        codes |= {str(code) for (code,) in rows}
+    return codes
 
 
 def test_every_character_set_with_two_codes_for_one_character_is_no_key(maria: Source) -> None:
