@@ -24,7 +24,7 @@ def shop(company: Company, engine: str = "sqlite") -> Source:
     return source
 
 
-def told(company: Company, ended: Ended) -> str:
+def message_of(company: Company, ended: Ended) -> str:
     """Return the one message that was sent about a failed execution."""
     assert (ended.status, ended.error) == ("FAILED", "Reported")
     [message] = company.mailbox.about(ended.arn)
@@ -60,7 +60,7 @@ def test_a_faulty_file_is_refused_by_line_and_field(company: Company, fault: str
     text, expected = FILES[fault]
     source.file(text)
 
-    message = told(company, source.run())
+    message = message_of(company, source.run())
 
     assert "ConfigError" in message
     assert f"{source.name}.yaml, line" in message
@@ -73,7 +73,7 @@ def test_an_empty_folder_of_sources_says_what_to_copy(company: Company) -> None:
     aside = company.sources.rename(company.directory / "aside")
     company.sources.mkdir()
     try:
-        message = told(company, company.wait(company.start("shop")))
+        message = message_of(company, company.wait(company.start("shop")))
     finally:
         company.sources.rmdir()
         aside.rename(company.sources)
@@ -100,7 +100,7 @@ def test_a_faulty_input_is_refused_by_field(company: Company, fault: str) -> Non
     source = shop(company)
     given, expected = INPUTS[fault]
 
-    message = told(company, source.run(**given))
+    message = message_of(company, source.run(**given))
 
     assert "ConfigError" in message
     assert expected in message
@@ -115,7 +115,7 @@ def test_an_input_without_a_known_source_is_reported(company: Company, given: di
         stateMachineArn=company.stack.outputs["StateMachineArn"], input=json.dumps(given)
     )["executionArn"]
 
-    message = told(company, company.wait(arn))
+    message = message_of(company, company.wait(arn))
 
     assert "ConfigError" in message
     assert (
@@ -162,7 +162,7 @@ def test_a_secret_that_cannot_be_used_says_so(company: Company, engine: str, fau
 
     ended = source.run()
 
-    message = told(company, ended)
+    message = message_of(company, ended)
     assert wrong.error in message
     assert wrong.expected in message
     assert ended.report is not None
@@ -189,7 +189,7 @@ def test_a_wrong_password_is_refused_and_the_right_one_runs(company: Company, en
     login = {**source.secret(), "username": user}
     source.put_secret({**login, "password": "PLANTED-wrong"})
 
-    message = told(company, source.run())
+    message = message_of(company, source.run())
 
     assert "SourceRefused" in message
     assert "password" in message
@@ -206,7 +206,7 @@ def test_a_host_that_does_not_answer_is_tried_again_and_then_reported(company: C
 
     ended = source.run()
 
-    message = told(company, ended)
+    message = message_of(company, ended)
     assert f"SourceUnavailable: 127.0.0.1:{closed} cannot be reached" in message
     assert "check host and port" in message
     tries = [event for event in company.stack.history(ended.arn) if event["type"].endswith("Failed")]
@@ -291,7 +291,7 @@ def test_a_table_that_cannot_be_read_fails_by_name(
 
     assert failure["error"] == error
     assert expected in failure["message"]
-    assert f"{name}: {error}: {failure['message']}" in told(company, ended)
+    assert f"{name}: {error}: {failure['message']}" in message_of(company, ended)
 
 
 def test_the_other_tables_of_a_faulty_source_load_and_it_can_be_corrected(

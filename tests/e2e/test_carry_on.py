@@ -85,7 +85,7 @@ def test_what_changed_in_rows_that_were_read_before_the_break_arrives_with_the_r
     assert len(source.control("public.orders")) == 1
 
 
-def test_rows_of_which_none_was_settled_at_the_break_are_read_anew(
+def test_rows_that_were_not_settled_at_the_break_are_read_again(
     company: Company, source: PostgresSource
 ) -> None:
     source.sql("CREATE TABLE orders (id int PRIMARY KEY, note text, day date, stamp timestamptz NOT NULL)")

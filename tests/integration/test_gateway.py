@@ -33,21 +33,21 @@ def connection(gateway: Gateway) -> Iterator[HTTPConnection]:
     made.close()
 
 
-def asked(connection: HTTPConnection, method: str, key: str, **more: object) -> tuple[int, bytes]:
+def request(connection: HTTPConnection, method: str, key: str, **more: object) -> tuple[int, bytes]:
     connection.request(method, f"/kept/{key}", headers=SIGNED, **more)  # type: ignore[arg-type]
     answer = connection.getresponse()
     return answer.status, answer.read()
 
 
 def test_one_connection_serves_requests_with_and_without_bodies(connection: HTTPConnection) -> None:
-    assert asked(connection, "PUT", "plain", body=BODY)[0] == 200
+    assert request(connection, "PUT", "plain", body=BODY)[0] == 200
     used = connection.sock
-    assert asked(connection, "PUT", "chunked", body=iter([BODY, BODY]), encode_chunked=True)[0] == 200
-    assert asked(connection, "GET", "chunked") == (200, BODY * 2)
-    assert asked(connection, "HEAD", "plain") == (200, b"")
-    assert asked(connection, "GET", "missing")[0] == 404
-    assert asked(connection, "DELETE", "plain") == (204, b"")
-    assert asked(connection, "GET", "chunked") == (200, BODY * 2)
+    assert request(connection, "PUT", "chunked", body=iter([BODY, BODY]), encode_chunked=True)[0] == 200
+    assert request(connection, "GET", "chunked") == (200, BODY * 2)
+    assert request(connection, "HEAD", "plain") == (200, b"")
+    assert request(connection, "GET", "missing")[0] == 404
+    assert request(connection, "DELETE", "plain") == (204, b"")
+    assert request(connection, "GET", "chunked") == (200, BODY * 2)
     assert connection.sock is used
 
 
@@ -61,7 +61,7 @@ def test_a_client_that_waits_to_be_asked_for_its_body_is_asked(gateway: Gateway)
 def test_a_kept_connection_ends_with_the_gateway() -> None:
     gateway = Gateway()
     connection = HTTPConnection("127.0.0.1", gateway.port, timeout=10)
-    asked(connection, "GET", "anything")
+    request(connection, "GET", "anything")
     used = connection.sock
     assert used is not None
     gateway.stop()

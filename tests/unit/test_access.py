@@ -9,7 +9,7 @@ import pytest
 
 from tests.builders import changed, orders
 from tests.unit.granted_people import KNOWN, WANTED
-from tributary.config.models import AccessSettings as Said
+from tributary.config.models import AccessSettings as Setting
 from tributary.config.models import Columns, TableSettings
 from tributary.engines.registry import get
 from tributary.errors import TableRefused
@@ -116,17 +116,17 @@ def test_the_roles_are_made_once_and_the_one_that_loads_sees_every_row() -> None
     ]
 
 
-def asked(settings: Said | str, **changes: object) -> TableAccess | None:
+def requested(settings: Setting | str, **changes: object) -> TableAccess | None:
     choice = specify(get("postgresql"), PEOPLE, TableSettings.model_validate({"access": settings}))
     table = orders(table_name="people", columns=choice.columns, mode=choice.mode, **changes)
     return access(changed(table, source=TableName("public", "people")), choice.settings.access)
 
 
 def test_a_files_access_is_of_the_warehouses_columns() -> None:
-    settings = Said(
+    settings = Setting(
         columns=Columns(exclude=("region",)), mask={"email": "hash", "born": "null"}, rows={"region": ("EU",)}
     )
-    assert asked(settings) == TableAccess(
+    assert requested(settings) == TableAccess(
         schema_name="shop",
         table_name="people",
         access=Access(
@@ -137,44 +137,47 @@ def test_a_files_access_is_of_the_warehouses_columns() -> None:
             named=("email", "born", "region", *OWN),
         ),
     )
-    assert asked("none") == TableAccess(schema_name="shop", table_name="people", access=None)
-    assert asked(Said()) == TableAccess(schema_name="shop", table_name="people", access=Access())
+    assert requested("none") == TableAccess(schema_name="shop", table_name="people", access=None)
+    assert requested(Setting()) == TableAccess(schema_name="shop", table_name="people", access=Access())
 
 
 def test_a_column_that_is_no_longer_read_keeps_its_mask_or_stays_unseen() -> None:
-    masked = asked(Said(mask={"Phone": "hash"}), unread_columns=("phone",))
+    masked = requested(Setting(mask={"Phone": "hash"}), unread_columns=("phone",))
     assert masked is not None
     assert masked.access == Access(mask={"phone": "hash"}, hide_new=True, named=("phone", *OWN))
-    hidden = asked(Said(columns=Columns(exclude=("phone",))), unread_columns=("phone", "born"))
+    hidden = requested(Setting(columns=Columns(exclude=("phone",))), unread_columns=("phone", "born"))
     assert hidden is not None
     assert hidden.access is not None
     seen = ("id", "email", "region", "source_system", "load_timestamp", "run_id")
     assert hidden.access.columns == seen  # "born" is read by a run that is replayed
     with pytest.raises(TableRefused, match=r'access\.columns: public\.people has no column "phone"'):
-        asked(Said(columns=Columns(take=("phone",))), unread_columns=("phone",))
+        requested(Setting(columns=Columns(take=("phone",))), unread_columns=("phone",))
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (Said(columns=Columns(take=("gone",))), 'access.columns: public.people has no column "gone"'),
-        (Said(mask={"gone": "null"}), 'access.mask: public.people has no column "gone"'),
-        (Said(mask={"born": "hash"}), 'is date, and a hash is a text of 64 bytes; write "null"'),
-        (Said(mask={"region": "hash"}), "is character varying(2), and a hash is a text of 64 bytes"),
-        (Said(rows={"Id": ("EU",)}), 'access.rows: column "Id" of public.people is bigint, and the values'),
-        (Said(rows={"born": ("2000-01-01",)}), "rows can be chosen by texts and by integers"),
+        (Setting(columns=Columns(take=("gone",))), 'access.columns: public.people has no column "gone"'),
+        (Setting(mask={"gone": "null"}), 'access.mask: public.people has no column "gone"'),
+        (Setting(mask={"born": "hash"}), 'is date, and a hash is a text of 64 bytes; write "null"'),
+        (Setting(mask={"region": "hash"}), "is character varying(2), and a hash is a text of 64 bytes"),
+        (
+            Setting(rows={"Id": ("EU",)}),
+            'access.rows: column "Id" of public.people is bigint, and the values',
+        ),
+        (Setting(rows={"born": ("2000-01-01",)}), "rows can be chosen by texts and by integers"),
     ],
 )
-def test_what_a_table_cannot_be_asked_for_is_refused_by_name(settings: Said, message: str) -> None:
+def test_what_a_table_cannot_be_asked_for_is_refused_by_name(settings: Setting, message: str) -> None:
     with pytest.raises(TableRefused) as refused:
-        asked(settings)
+        requested(settings)
     assert message in str(refused.value)
 
 
 def test_no_source_speaks_for_a_shared_table() -> None:
     with pytest.raises(TableRefused, match="no single source can set its access"):
-        asked(Said(), owner="shop")
-    assert asked("none", owner="shop") is None
+        requested(Setting(), owner="shop")
+    assert requested("none", owner="shop") is None
 
 
 @dataclass
@@ -326,30 +329,32 @@ def test_an_older_etl_access_gets_its_new_column() -> None:
 @pytest.mark.parametrize(
     ("settings", "hides"),
     [
-        (Said(), False),
-        (Said(mask={"email": "null"}), True),
-        (Said(columns=Columns(exclude=("email",))), True),
-        (Said(columns=Columns(take=("Id", "email"))), False),  # nothing else is seen anyway
-        (Said(rows={"region": ("EU",)}), False),  # rows are missing by their own column alone
-        (Said(mask={"email": "null"}, new_columns="show"), False),
-        (Said(new_columns="hide"), True),
+        (Setting(), False),
+        (Setting(mask={"email": "null"}), True),
+        (Setting(columns=Columns(exclude=("email",))), True),
+        (Setting(columns=Columns(take=("Id", "email"))), False),  # nothing else is seen anyway
+        (Setting(rows={"region": ("EU",)}), False),  # rows are missing by their own column alone
+        (Setting(mask={"email": "null"}, new_columns="show"), False),
+        (Setting(new_columns="hide"), True),
     ],
 )
-def test_new_columns_are_hidden_by_default_beside_masks_and_exclusions(settings: Said, hides: bool) -> None:
-    given = asked(settings)
+def test_new_columns_are_hidden_by_default_beside_masks_and_exclusions(
+    settings: Setting, hides: bool
+) -> None:
+    given = requested(settings)
     assert given is not None
     assert given.access is not None
     assert given.access.hide_new == hides
 
 
 def test_a_file_names_a_column_by_mask_list_or_exclusion() -> None:
-    settings = Said(
+    settings = Setting(
         columns=Columns(exclude=("region",)), mask={"Id": "clear", "email": "null", "gone": "clear"}
     )
-    given = asked(settings, unread_columns=("gone",))
+    given = requested(settings, unread_columns=("gone",))
     assert given is not None
     assert given.access is not None
     assert given.access.named == ("id", "email", "gone", "region", *OWN)
     assert given.access.mask == {"email": "null"}
     with pytest.raises(TableRefused, match=r'access\.mask: public\.people has no column "gone"'):
-        asked(settings)
+        requested(settings)

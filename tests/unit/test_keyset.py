@@ -74,7 +74,7 @@ def test_a_position_takes_the_place_of_the_lower_bound() -> None:
     ]
 
 
-def test_a_position_by_the_key_alone_leaves_the_lower_bound_standing() -> None:
+def test_a_position_by_the_key_alone_keeps_the_lower_bound() -> None:
     assert conditions(order=("id",), cursor="at", after="x", position=("7",)) == [
         "t.at > date(x)",
         "t.id > int(7)",

@@ -36,10 +36,10 @@ def report(number: int, *, partial: bool = False, failure: str | None = None, **
 
 
 def after(*reports: RunReport, pause_after: int = 3) -> SourceHealth:
-    standing = SourceHealth(source="shop", pause_after=pause_after)
+    health = SourceHealth(source="shop", pause_after=pause_after)
     for each in reports:
-        standing = standing.after(each)
-    return standing
+        health = health.after(each)
+    return health
 
 
 def test_a_table_is_paused_when_it_failed_that_often_in_a_row():
@@ -56,17 +56,17 @@ def test_what_a_person_had_read_or_built_again_says_nothing_of_how_a_table_fares
     by_hand = report(3, partial=True, a="LoadFailed")
     for kind in ("window", "replay"):
         tables = tuple(table.model_copy(update={"asked": kind}) for table in by_hand.tables)
-        standing = after(*failing, by_hand.model_copy(update={"tables": tables}))
-        assert (standing.paused_tables, standing.tables["a"].failures) == ((), 2)
+        health = after(*failing, by_hand.model_copy(update={"tables": tables}))
+        assert (health.paused_tables, health.tables["a"].failures) == ((), 2)
 
 
 def test_a_success_between_failures_begins_the_count_anew():
     bad: dict[str, Any] = {"a": "LoadFailed", "b": "loaded"}
     good: dict[str, Any] = {"a": "loaded", "b": "loaded"}
     runs = [bad, bad, good, bad, bad]
-    standing = after(*(report(number, **tables) for number, tables in enumerate(runs)))
-    assert standing.tables["a"].failures == 2
-    assert not standing.troubled
+    health = after(*(report(number, **tables) for number, tables in enumerate(runs)))
+    assert health.tables["a"].failures == 2
+    assert not health.troubled
 
 
 def test_a_paused_table_stays_so_while_runs_leave_it_out_and_ends_with_its_own_success():
@@ -83,9 +83,9 @@ def test_a_run_counts_once_however_often_and_late_it_is_reported():
 
 def test_a_table_that_a_run_did_not_come_to_is_not_to_blame():
     runs = [report(number, failure="WarehouseUnavailable", a="Unfinished") for number in (1, 2, 3)]
-    standing = after(*runs)
-    assert standing.tables == {}
-    assert (standing.barren_runs, standing.paused) == (3, True)
+    health = after(*runs)
+    assert health.tables == {}
+    assert (health.barren_runs, health.paused) == (3, True)
 
 
 def test_a_source_is_paused_only_when_that_many_runs_in_a_row_loaded_nothing():
@@ -108,19 +108,19 @@ def test_what_a_person_tries_by_hand_disables_no_schedule():
     typo = [report(number, failure="ConfigError") for number in range(1, 6)]
     one_table = [report(number, partial=True, a="LoadFailed") for number in range(6, 11)]
     stopped = [report(number, failure="Aborted", a="Unfinished") for number in range(11, 16)]
-    standing = after(*typo, *one_table, *stopped)
-    assert (standing.barren_runs, standing.paused) == (0, False)
-    assert standing.tables["a"].paused
+    health = after(*typo, *one_table, *stopped)
+    assert (health.barren_runs, health.paused) == (0, False)
+    assert health.tables["a"].paused
 
 
 def test_what_is_paused_is_said_with_the_command_that_brings_it_back():
-    standing = SourceHealth(
+    health = SourceHealth(
         source="shop",
         barren_runs=3,
         paused=True,
         tables={"it's": TableHealth(failures=4, run_id="20260101_000004", error="KeyNotUnique", paused=True)},
     )
-    lines = ops_item.lines(standing)
+    lines = ops_item.lines(health)
     assert lines[0].startswith("The schedule of shop is disabled: 3 runs in a row loaded nothing at all.")
     assert lines[2] == "  it's: 4 failures in a row, the last by KeyNotUnique in run 20260101_000004"
     commands = [line for text in lines for line in text.splitlines() if "sam remote invoke" in line]

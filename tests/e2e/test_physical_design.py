@@ -9,7 +9,7 @@ from .compare import SERVERS, full_name, only_table
 from .warehouse_catalog import comments_of
 
 
-def told_keys(source: Source, table: str) -> int:
+def informational_keys(source: Source, table: str) -> int:
     """Return how many key constraints the table has."""
     there = f"table_schema = '{source.name}' AND table_name = '{table}' AND constraint_name LIKE 'tributary%'"
     rows = source.company.warehouse(f"SELECT 1 FROM information_schema.table_constraints WHERE {there}")
@@ -38,7 +38,7 @@ def test_a_table_is_made_explained_and_analysed_and_its_key_told_while_it_holds(
     company.wait_until(lambda: comments_of(source, "orders") == first)
     counted = f'SELECT reltuples FROM pg_class WHERE oid = \'"{source.name}"."orders"\'::regclass'
     company.wait_until(lambda: float(company.warehouse(counted)[0][0]) >= 90_000)
-    assert told_keys(source, "orders") == 1
+    assert informational_keys(source, "orders") == 1
 
     source.sql("COMMENT ON COLUMN orders.note IS NULL", "COMMENT ON COLUMN orders.id IS 'number'")
     source.sql("ALTER TABLE orders ALTER id TYPE numeric(20)")  # so the table is recreated
@@ -48,12 +48,12 @@ def test_a_table_is_made_explained_and_analysed_and_its_key_told_while_it_holds(
     company.wait_until(
         lambda: comments_of(source, "orders") == {**first, "id": "number", "run_id": "by hand"}
     )
-    assert told_keys(source, "orders") == 1
+    assert informational_keys(source, "orders") == 1
 
     few = "where: id < 9, may_vanish: 100%, comments: false"
     source.file(f"tables: [{{name: public.orders, mode: append, cursor: updated_at, {few}}}]")
     only_table(source.run())
-    assert told_keys(source, "orders") == 0
+    assert informational_keys(source, "orders") == 0
 
 
 @pytest.mark.parametrize("engine", SERVERS[1:])

@@ -1,4 +1,4 @@
-"""A run without news: the warehouse sleeps on, and the source answers a few questions for all tables."""
+"""A run without changes: the warehouse sleeps on, and the source answers a few questions for all tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .company import Company, Ended, PostgresSource, Source
 from .under_way import configured, lease, watched
 
 HOUR = "2026-01-01 10:00:00"
-STATEMENTS_AT_MOST = 20  # of a quiet run in its source, signing in and looking at the catalog included
+STATEMENTS_AT_MOST = 20  # of an unchanged run in its source, signing in and looking at the catalog included
 
 
 def merged(company: Company, *tables: str, settings: str = "") -> PostgresSource:
@@ -64,22 +64,24 @@ def statements(source: Source) -> int:
     return int(count)
 
 
-def test_a_quiet_run_of_many_tables_wakes_no_warehouse_and_asks_the_source_little(company: Company) -> None:
+def test_an_unchanged_run_of_many_tables_wakes_no_warehouse_and_asks_the_source_little(
+    company: Company,
+) -> None:
     tables = [f"table_{number:03d}" for number in range(70)]  # more than any bound on statements
     source = merged(company, *tables)
     before = statements(source)
 
     with watching(company) as run:
-        quiet, calls = run(source)
+        unchanged, calls = run(source)
 
     assert calls == []
     assert statements(source) - before < STATEMENTS_AT_MOST
-    assert quiet.report is not None
+    assert unchanged.report is not None
     table_reports = [
-        (table["table"], table["status"], table["rows_read"]) for table in quiet.report["tables"]
+        (table["table"], table["status"], table["rows_read"]) for table in unchanged.report["tables"]
     ]
     assert table_reports == [(f"public.{table}", "loaded", 0) for table in tables]
-    assert quiet.report["notes"] == ["no table has anything new; the warehouse was not asked"]
+    assert unchanged.report["notes"] == ["no table has anything new; the warehouse was not asked"]
     assert lease(company, source).get("execution_arn") is None
 
     source.sql(f"UPDATE table_042 SET note = 'second', stamp = '{HOUR}.000001+00'")
@@ -92,7 +94,7 @@ def test_a_quiet_run_of_many_tables_wakes_no_warehouse_and_asks_the_source_littl
     assert [row["records_processed"] for row in source.control("public.table_041")] == [1, 0]
 
 
-def test_the_warehouse_is_asked_where_the_copy_cannot_know(company: Company) -> None:
+def test_the_warehouse_is_asked_if_the_copy_cannot_know(company: Company) -> None:
     source = merged(company, "orders")
 
     with watching(company) as run:
@@ -106,7 +108,7 @@ def test_the_warehouse_is_asked_where_the_copy_cannot_know(company: Company) -> 
         assert run(source)[1] != []  # with nothing changed: only reading a table whole can tell
 
 
-def test_a_run_that_broke_off_leaves_no_quiet_run_behind_it(company: Company) -> None:
+def test_a_run_that_broke_off_leaves_no_unchanged_run_behind_it(company: Company) -> None:
     source = merged(company, "orders")
     arn = company.stack.outputs["StateMachineArn"].replace(":stateMachine:", ":execution:") + ":broken-off"
     company.invoke(
