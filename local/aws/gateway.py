@@ -1,7 +1,7 @@
 """One port for all of AWS: each request goes to the stand-in for the service in its signature's scope.
 
 Nothing is authenticated: any credentials and any region work; there is one account and one region. The
-`guard` may refuse requests that a role may not make.
+`guard` may refuse requests that a role may not make. Signed requests keep to the limits of AWS's services.
 Requests that match no route go to moto, as do unsigned requests and S3's virtual hosts. Requests are
 counted by caller and service.
 """
@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from local.aws import interpreter
+from local.aws import interpreter, request_limits
 from local.aws.function import REGION
 
 App = Callable[[dict[str, Any], Any], Iterable[bytes]]
@@ -100,6 +100,11 @@ class Gateway:
         refused = self.guard(key, service, environ, start_response)
         if refused is not None:
             return refused
+        if refusal := request_limits.refusal(service, environ) if service else None:
+            status, kind, body = refusal
+            headers = [("Content-Type", kind), ("Content-Length", str(len(body)))]
+            start_response(status, [*headers, ("x-amzn-RequestId", "local")])
+            return [body]
         if environ.get("HTTP_X_AMZ_TARGET") == "AWSStepFunctions.StartExecution":
             name_execution(environ)
         app = next((app for match, app in self._routes if match(service, environ)), self.moto)
