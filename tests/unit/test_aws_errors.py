@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from botocore.stub import Stubber
 
 from statemachine import check
-from tributary import secret
+from tributary import aws_errors, secret
 from tributary.environment import clients
 from tributary.errors import (
+    SchedulerUnavailable,
     SecretError,
     ServiceUnavailable,
     StorageUnavailable,
@@ -20,7 +21,11 @@ from tributary.errors import (
     WarehouseUnavailable,
 )
 from tributary.planning.executions import is_running
+from tributary.redshift import data_api
 from tributary.redshift.data_api import Warehouse
+from tributary.reporting.channels import publisher
+from tributary.stack import usage_limit
+from tributary.stack.scheduler import Schedules
 from tributary.storage.bucket import Bucket
 
 NOWHERE = "http://127.0.0.1:9"  # discard: nothing listens there
@@ -39,37 +44,82 @@ def nowhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     clients.client.cache_clear()
 
 
-@pytest.mark.parametrize(
-    ("service", "call", "error"),
-    [
-        (
-            "Secrets Manager",
-            lambda: secret.fetch(clients.client("secretsmanager"), "s"),
-            ServiceUnavailable,
-        ),
-        ("Step Functions", lambda: is_running(clients.client("stepfunctions"), ARN), ServiceUnavailable),
-        ("S3", lambda: Bucket(clients.client("s3"), "raw").read("key"), StorageUnavailable),
-        (
-            "the Redshift Data API",
-            lambda: Warehouse(clients.client("redshift-data"), {"Database": "w"}).submit(["x"], "n"),
-            WarehouseUnavailable,
-        ),
-    ],
+class Service(NamedTuple):
+    """A service as messages name it, with a call of ours that uses one operation of it."""
+
+    name: str
+    client: str
+    operation: str
+    call: Callable[[Any], Any]
+    error: type[TransientError]
+
+
+SERVICES = (
+    Service(
+        "Secrets Manager",
+        "secretsmanager",
+        "get_secret_value",
+        lambda client: secret.fetch(client, "s"),
+        ServiceUnavailable,
+    ),
+    Service(
+        "Step Functions",
+        "stepfunctions",
+        "describe_execution",
+        lambda client: is_running(client, ARN),
+        ServiceUnavailable,
+    ),
+    Service("S3", "s3", "get_object", lambda client: Bucket(client, "raw").read("key"), StorageUnavailable),
+    Service(
+        "the Redshift Data API",
+        "redshift-data",
+        "get_statement_result",
+        lambda client: Warehouse(client).rows("0" * 36),
+        WarehouseUnavailable,
+    ),
+    Service(
+        "EventBridge Scheduler",
+        "scheduler",
+        "get_schedule",
+        lambda client: Schedules(client, "group").state("shop"),
+        SchedulerUnavailable,
+    ),
+    Service(
+        "Redshift Serverless",
+        "redshift-serverless",
+        "list_usage_limits",
+        lambda client: usage_limit.remove(client, "arn:aws:redshift-serverless:eu-west-1:1:workgroup/w"),
+        WarehouseUnavailable,
+    ),
+    Service(
+        "SNS",
+        "sns",
+        "publish",
+        lambda client: publisher(client, "arn:aws:sns:eu-west-1:123456789012:t")("subject", "message", {}),
+        ServiceUnavailable,
+    ),
 )
-def test_a_service_without_an_endpoint_is_named_with_its_address(
-    service: str, call: Callable[[], Any], error: type[TransientError]
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.client)
+def test_a_service_without_an_endpoint_is_named_with_its_address(service: Service) -> None:
+    with pytest.raises(
+        service.error, match=f"{service.name} could not be reached at {NOWHERE}.*VPC endpoint"
+    ):
+        service.call(clients.client(service.client))
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.client)
+def test_every_code_of_a_busy_service_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, service: Service
 ) -> None:
-    with pytest.raises(error, match=f"{service} could not be reached at {NOWHERE}.*VPC endpoint"):
-        call()
-
-
-@pytest.mark.parametrize("code", ["ThrottlingException", "InternalServiceError", "TooManyRequestsException"])
-def test_a_busy_secrets_manager_is_tried_again(code: str) -> None:
-    client = clients.client("secretsmanager")
-    with Stubber(client) as stub:
-        stub.add_client_error("get_secret_value", code)
-        with pytest.raises(ServiceUnavailable, match=f'Secrets Manager answered {code} for secret "s"'):
-            secret.fetch(client, "s")
+    monkeypatch.setattr(data_api, "PATIENCE_S", -1.0)
+    client = clients.client(service.client)
+    for code in aws_errors.BUSY:
+        with Stubber(client) as stub:
+            stub.add_client_error(service.operation, code)
+            with pytest.raises(service.error, match=f"answered {code}"):
+                service.call(client)
 
 
 def test_connecting_is_given_up_long_before_a_function_is() -> None:

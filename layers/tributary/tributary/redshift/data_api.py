@@ -18,22 +18,20 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
+from tributary import aws_errors
 from tributary.aws_errors import unreachable
 from tributary.errors import LoadFailed, WarehouseUnavailable
 
-BUSY = (
-    "ThrottlingException",
+BUSY = aws_errors.BUSY | {
     "ActiveStatementsExceededException",
     "ActiveSessionsExceededException",
     "ActiveWaitingRequestsExceededException",
-    "InternalServerException",
-    "ServiceUnavailable",
     # Faults of the service (HTTP 500), not of the SQL: "an environmental error".
     "BatchExecuteStatementException",
     "ExecuteStatementException",
     "DatabaseConnectionException",
     "QueryTimeoutException",
-)
+}
 THROTTLED = ("ThrottlingException", "ActiveWaitingRequestsExceededException")
 PATIENCE_S = 30.0  # with a throttled call, after the client's own retries
 LONG_POLL_S = 20  # of the API's 30 at most
@@ -253,17 +251,21 @@ class Warehouse:
         """Return the ids of the statements under way whose names begin with the prefix."""
         identifiers: list[str] = []
         for status in UNDER_WAY:
-            with translated():
-                pages = self.client.get_paginator("list_statements").paginate(
-                    StatementName=prefix, Status=status, RoleLevel=True
-                )
-                identifiers.extend(statement["Id"] for page in pages for statement in page["Statements"])
+            asked = {"StatementName": prefix, "Status": status, "RoleLevel": True}
+            token: dict[str, str] = {}
+            while True:
+                with translated():
+                    page = patiently(self.client.list_statements, **asked, **token)
+                identifiers.extend(statement["Id"] for statement in page["Statements"])
+                if not page.get("NextToken"):
+                    break
+                token = {"NextToken": page["NextToken"]}
         return identifiers
 
     def cancel(self, identifier: str) -> None:
         """Cancel a statement; one that has just ended is left unchanged."""
         try:
-            self.client.cancel_statement(Id=identifier)
+            patiently(self.client.cancel_statement, Id=identifier)
         except ClientError as error:
             if error.response["Error"]["Code"] in BUSY:
                 raise WarehouseUnavailable("the Data API is busy") from None

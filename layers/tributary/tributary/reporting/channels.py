@@ -15,9 +15,14 @@ from typing import Any
 from aws_lambda_powertools import Metrics
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tributary import aws_errors
+from tributary.aws_errors import unreachable
+from tributary.errors import ServiceUnavailable
 from tributary.model.plan import AccessEvent, AccessResult, TableAccess
 from tributary.observability import logger
 
+# Codes of SNS, also of the topic's key (API_Publish).
+BUSY = aws_errors.BUSY | {"InternalError", "Throttled", "KMSThrottling"}
 ACCESS_BYTES = 200_000  # of one call, so that it has a chance to end in its time
 ATTEMPTS = 3  # of a call that fails because the warehouse is busy
 ATTEMPT_PAUSE_S = 2
@@ -47,17 +52,25 @@ class ReportChannels:
 
 
 def publisher(client: Any, topic_arn: str) -> Callable[[str, str, dict[str, str]], None]:
-    """Return what sends a message to the topic."""
+    """Return what sends a message to the topic; it raises ServiceUnavailable if SNS is busy or away."""
 
     def publish(subject: str, message: str, attributes: dict[str, str]) -> None:
-        client.publish(
-            TopicArn=topic_arn,
-            Subject=subject,
-            Message=message,
-            MessageAttributes={
-                name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
-            },
-        )
+        try:
+            client.publish(
+                TopicArn=topic_arn,
+                Subject=subject,
+                Message=message,
+                MessageAttributes={
+                    name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+                },
+            )
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code not in BUSY:
+                raise
+            raise ServiceUnavailable(f"SNS answered {code} for the report's message") from None
+        except BotoCoreError as error:
+            raise ServiceUnavailable(unreachable("SNS", error)) from None
 
     return publish
 

@@ -35,7 +35,7 @@ HIDDEN = (
 
 
 def report_run(end: ExecutionEnd, bucket: Bucket, channels: ReportChannels, *, rpus: int = 0) -> RunReport:
-    """Count the run, store and send its report once, and release the lease.
+    """Count the run, store its report once, send it at least once, and release the lease.
 
     `rpus`: the warehouse's capacity, for the estimate of the run's cost. May be called again for the same
     execution, whatever an earlier call got to.
@@ -44,12 +44,14 @@ def report_run(end: ExecutionEnd, bucket: Bucket, channels: ReportChannels, *, r
     report = _with_access(_report(end, record, rpus), record, channels)
     before, after = source_health.count(bucket, report)
     report = report.model_copy(update={"paused": after.paused_tables, "schedule_paused": after.paused})
-    if _store(bucket, end, report) and _is_sent(report, record):
-        channels.publish(
-            message.subject(report),
-            message.message(report, ops_item.lines(after)),
-            message.attributes(report),
-        )
+    if not _is_stored(bucket, end, report):
+        if _is_sent(report, record):  # before it is stored: a call that ends in between sends it again
+            channels.publish(
+                message.subject(report),
+                message.message(report, ops_item.lines(after)),
+                message.attributes(report),
+            )
+        _store(bucket, end, report)
     run_metrics.count(Run(report, before, after), channels.metrics)
     if after.paused and after.barren_runs:
         channels.pause_schedule(report.source)
@@ -143,10 +145,19 @@ def _access_fault(access: AccessReport, *, tables: int) -> str | None:
     return f"access was not set for {len(access.failures)} of {tables} loaded tables: {listed}; {NEXT_RUN}"
 
 
-def _store(bucket: Bucket, end: ExecutionEnd, report: RunReport) -> bool:
-    """Store the report unless it exists; return whether this call is the first. A skipped run stores none."""
+def _is_stored(bucket: Bucket, end: ExecutionEnd, report: RunReport) -> bool:
+    return bucket.read(_key(end, report)) is not None
+
+
+def _store(bucket: Bucket, end: ExecutionEnd, report: RunReport) -> None:
+    """Store the report unless it exists. A skipped run stores none."""
+    if not end.skipped:
+        bucket.create(_key(end, report), body(report))
+
+
+def _key(end: ExecutionEnd, report: RunReport) -> str:
     name = report.run_id or end.execution_arn.rpartition(":")[2]  # an execution without a run
-    return end.skipped or bucket.create(object_keys.report(report.source, name), body(report))
+    return object_keys.report(report.source, name)
 
 
 def _is_sent(report: RunReport, record: RunRecord) -> bool:

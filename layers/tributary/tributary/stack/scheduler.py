@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tributary import aws_errors
 from tributary.aws_errors import unreachable
 from tributary.config.models import Source
 from tributary.errors import ScheduleRefused, SchedulerUnavailable
@@ -22,7 +23,7 @@ from tributary.errors import ScheduleRefused, SchedulerUnavailable
 State = Literal["ENABLED", "DISABLED"]
 Fields = dict[str, Any]  # of a schedule, as Scheduler's API has them
 
-BUSY = ("ThrottlingException", "InternalServerException", "ServiceUnavailable", "ConflictException")
+BUSY = aws_errors.BUSY | {"ConflictException"}
 MISSING = "ResourceNotFoundException"
 # What UpdateSchedule takes; it replaces, so what is left out would be lost (API_UpdateSchedule).
 UPDATABLE = (

@@ -12,11 +12,12 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tributary import aws_errors
 from tributary.aws_errors import unreachable
 from tributary.errors import LoadFailed, WarehouseUnavailable
 
 COMPUTE, PERIOD = "serverless-compute", "monthly"
-BUSY = ("InternalServerException", "ThrottlingException", "ConflictException")
+BUSY = aws_errors.BUSY | {"ConflictException"}
 
 
 def keep(client: Any, workgroup_arn: str, *, amount: int, action: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Protocol, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ValidationError
 
+from tributary import aws_errors
 from tributary.aws_errors import unreachable
 from tributary.errors import InternalError, PlanOutdated, StorageUnavailable
 from tributary.model import format_3
@@ -23,7 +24,14 @@ DocumentT = TypeVar("DocumentT", bound=BaseModel)
 
 CONFLICTS = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 MISSING = ("NoSuchKey", "404")
-BUSY = ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "503", "500", "OperationAborted")
+BUSY = aws_errors.BUSY | {
+    *("InternalError", "RequestTimeout", "OperationAborted", "503", "500"),
+    *(
+        "KMS.ThrottlingException",
+        "KMS.InternalException",
+        "KMS.DependencyTimeoutException",
+    ),  # of the bucket's key
+}
 
 
 @dataclass(frozen=True, slots=True)
