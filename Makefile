@@ -118,9 +118,9 @@ deploy: .venv/.python ## Check, build and deploy; ENV=dev or ENV=prod for a stac
 	@$(MAKE) --no-print-directory sources build
 	$(SAM) deploy --config-env $(ENV)
 
-first-day: .venv/.python ## Ask a real account what only it can answer, then clean up; LOCAL=1 asks the stand-in
+first-day: .venv/.python ## Ask a real account what only it can answer, then clean up; LOCAL=1: the stand-in
 	@$(if $(LOCAL),$(MAKE) --no-print-directory setup,$(MAKE) --no-print-directory .venv-sam/.ready)
-	PYTHONPATH=layers/tributary $(PYTHON) -m infra.first_day $(if $(LOCAL),--local)
+	PYTHONPATH=layers/tributary $(PYTHON) -m infra.first_day $(if $(LOCAL),--local) $(if $(CLEAN),--clean)
 
 clean: ## Remove what was built and measured; the environments stay
 	rm -rf .aws-sam .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache

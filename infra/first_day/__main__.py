@@ -19,6 +19,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from infra import deploy
 from infra.first_day import account, questions, source
 from local import stack
 from tributary import __version__
@@ -29,7 +30,7 @@ COST = """\
 It deploys the stack tributary-first-day with a new Redshift Serverless, runs it twice, asks the warehouse
 some 25 questions, and deletes everything again: about 25 minutes. The warehouse is billed for the seconds in
 which it works, a minute at least each time: less than a dollar in all with 8 RPUs. If the script is killed,
-delete the stack, and what docs/deploy.md says that a stack leaves."""
+`make first-day CLEAN=1` deletes what it left."""
 
 
 def run_twice(states: Any, machine: str, poll_s: float) -> list[dict[str, Any]]:
@@ -46,11 +47,17 @@ def run_twice(states: Any, machine: str, poll_s: float) -> list[dict[str, Any]]:
             {
                 "status": execution["status"],
                 "error": execution.get("error"),
+                "cause": execution.get("cause"),
                 "output": json.loads(execution["output"]) if execution.get("output") else None,
                 "seconds": round(time.monotonic() - began, 1),
             }
         )
     return runs
+
+
+def succeeded(runs: list[dict[str, Any]]) -> bool:
+    """Return whether both runs succeeded."""
+    return [run["status"] for run in runs] == ["SUCCEEDED"] * RUNS
 
 
 def in_the_account(region: str | None) -> dict[str, Any]:
@@ -64,11 +71,15 @@ def in_the_account(region: str | None) -> dict[str, Any]:
             here.build(project)
             outputs = here.deploy(project, copy_for_all=False)
             # With the trust that names the database user: whether COPY takes it.
-            answers["runs"] = run_twice(here.client("stepfunctions"), outputs["StateMachineArn"], POLL_S)
+            states = here.client("stepfunctions")
+            answers["runs"] = run_twice(states, outputs["StateMachineArn"], POLL_S)
             outputs = here.deploy(project, copy_for_all=True)  # the questions are asked as administrator
+            if not succeeded(answers["runs"]):  # was it that trust?
+                runs = run_twice(states, outputs["StateMachineArn"], POLL_S)
+                answers["runs_with_a_role_for_all"] = runs
             address = {"SecretArn": here.retained["AdminSecret"]}
             answers["answers"] = questions.ask(_warehouse(here.client, outputs, address))
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         answers["failed"] = f"{type(error).__name__}: {error}"
     finally:
         answers["left_over"] = here.clean_up()
@@ -115,7 +126,7 @@ def whole(answers: dict[str, Any]) -> bool:
     """Return whether both runs succeeded, every question has an answer, and nothing is left."""
     names = {question.name for question in questions.questions(_nowhere())}
     return (
-        [run["status"] for run in answers.get("runs", [])] == ["SUCCEEDED"] * RUNS
+        succeeded(answers.get("runs", []))
         and names <= answers.get("answers", {}).keys()
         and not answers.get("left_over")
     )
@@ -130,6 +141,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make first-day", description=__doc__)
     parser.add_argument("--local", action="store_true", help="ask the stand-in on this machine")
     parser.add_argument("--yes", action="store_true", help="do not ask before creating anything")
+    parser.add_argument("--clean", action="store_true", help="only delete what a killed first day left")
     parser.add_argument("--region", help="else the one of the shell's AWS settings")
     parser.add_argument("--output", type=Path, default=Path("first-day.json"))
     options = parser.parse_args()
@@ -141,6 +153,13 @@ def main() -> int:
             print(f"no AWS account can be reached: {error}; run aws configure first", file=sys.stderr)
             return 1
         print(f"Account {user['Account']}, region {session.region_name}, as {user['Arn']}.\n{COST}")
+        if options.clean:
+            return _print_left(account.Account(session).clean_up())
+        try:
+            deploy.check_stack(session, account.STACK)
+        except deploy.DeployRefused as error:
+            print(error, file=sys.stderr)
+            return 1
         if not options.yes and input("Go on? yes or no: ").strip().lower() != "yes":
             return 1
     answers = in_the_stand_in() if options.local else in_the_account(options.region)
@@ -148,9 +167,15 @@ def main() -> int:
     options.output.write_text(without_names(json.dumps(answers, indent=2)) + "\n")
     done = whole(answers)
     print(f"{options.output}: {'every question has an answer' if done else 'not all went well'}")
-    for line in answers.get("left_over", []):
-        print(f"still there: {line}", file=sys.stderr)
+    _print_left(answers.get("left_over", []))
     return 0 if done else 1
+
+
+def _print_left(left_over: list[str]) -> int:
+    """Print what is left of the stack; return the exit code."""
+    for line in left_over:
+        print(f"still there: {line}", file=sys.stderr)
+    return 1 if left_over else 0
 
 
 if __name__ == "__main__":

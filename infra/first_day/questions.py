@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from botocore.exceptions import ClientError
 
 SCHEMA = "first_day"
 FOLDER = "first-day"  # of the raw bucket
@@ -41,10 +42,13 @@ class Warehouse:
 
     def run(self, *statements: str) -> Answer:
         """Run the statements, several as one batch, and return what became of them."""
-        if len(statements) == 1:
-            sent = self.api.execute_statement(Sql=statements[0], **self.address)
-        else:
-            sent = self.api.batch_execute_statement(Sqls=list(statements), **self.address)
+        try:
+            if len(statements) == 1:
+                sent = self.api.execute_statement(Sql=statements[0], **self.address)
+            else:
+                sent = self.api.batch_execute_statement(Sqls=list(statements), **self.address)
+        except ClientError as error:  # the API's own refusal
+            return {"status": "REFUSED", "error": str(error)}
         while True:
             state = self.api.describe_statement(Id=sent["Id"], WaitTimeSeconds=LONG_POLL_S)
             if state["Status"] in ENDED:
@@ -57,14 +61,23 @@ class Warehouse:
             answer["parts"] = [{"status": part["Status"], "error": part.get("Error")} for part in parts]
         elif state.get("HasResultSet"):
             records = self.api.get_statement_result(Id=sent["Id"])["Records"]
-            answer["rows"] = [[next(iter(cell.values())) for cell in record] for record in records]
+            answer["rows"] = [
+                [None if cell.get("isNull") else next(iter(cell.values())) for cell in record]
+                for record in records
+            ]
         return answer
 
-    def put(self, name: str, table: pa.Table, codec: Literal["snappy", "zstd", "gzip"]) -> None:
-        """Store a Parquet file and its manifest under the folder."""
+    def put(
+        self,
+        name: str,
+        table: pa.Table,
+        codec: Literal["snappy", "zstd", "gzip"],
+        size_bytes: int | None = None,
+    ) -> None:
+        """Store a Parquet file and its manifest under the folder; the manifest may give another size."""
         buffer = io.BytesIO()
         pq.write_table(table, buffer, compression=codec)
-        size = len(buffer.getvalue())
+        size = size_bytes or len(buffer.getvalue())
         key = f"{FOLDER}/{name}.parquet"
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=buffer.getvalue())
         entry = {"url": f"s3://{self.bucket}/{key}", "mandatory": True, "meta": {"content_length": size}}
@@ -90,6 +103,11 @@ def _files(warehouse: Warehouse) -> None:
     warehouse.put("small", pa.table({"n": pa.array([7], pa.int16())}), "snappy")
     warehouse.put("decimal", pa.table({"d": pa.array(["1.5"]).cast(pa.decimal128(9, 2))}), "snappy")
     warehouse.put("empty", numbers.slice(0, 0), "snappy")
+    millis = pa.array([1_700_000_000_123], pa.timestamp("ms"))
+    warehouse.put("millis", pa.table({"at": millis}), "snappy")
+    warehouse.put("floats", pa.table({"f": pa.array([float("nan"), float("inf"), -0.0])}), "snappy")
+    warehouse.put("long", pa.table({"t": pa.array(["four"])}), "snappy")
+    warehouse.put("short", numbers, "snappy", size_bytes=1)
 
 
 def _create(table: str, columns: str) -> str:
@@ -142,6 +160,35 @@ def questions(warehouse: Warehouse) -> Sequence[Question]:
             (_create("decimals", "d DECIMAL(18, 2)"),),
         ),
         Question(
+            "copy_bytes_without_length",
+            "Does a Parquet BINARY load into VARBYTE without a length?",
+            (warehouse.copy("any_bytes", "bytes"),),
+            (_create("any_bytes", "v VARBYTE"),),
+        ),
+        Question(
+            "copy_milliseconds",
+            "Does a Parquet timestamp in milliseconds load into TIMESTAMP?",
+            (warehouse.copy("millis", "millis"),),
+            (_create("millis", "at TIMESTAMP"),),
+        ),
+        Question(
+            "copy_not_a_number",
+            "Do NaN and Infinity load into DOUBLE PRECISION?",
+            (warehouse.copy("floats", "floats"),),
+            (_create("floats", "f DOUBLE PRECISION"),),
+        ),
+        Question(
+            "copy_too_long",
+            "How does COPY name a text that is longer than its column?",
+            (warehouse.copy("short_texts", "long"),),
+            (_create("short_texts", "t VARCHAR(3)"),),
+        ),
+        Question(
+            "copy_wrong_size",
+            "Does COPY refuse a manifest with another size than its file has?",
+            (warehouse.copy("by_snappy", "short"),),
+        ),
+        Question(
             "copy_empty",
             "Does a Parquet file without rows load?",
             (warehouse.copy("by_snappy", "empty"),),
@@ -179,6 +226,38 @@ def questions(warehouse: Warehouse) -> Sequence[Question]:
             ),
         ),
         Question(
+            "merge_a_subquery",
+            "MERGE USING a subquery?",
+            (
+                (
+                    f"MERGE INTO {s}.old_rows USING (SELECT a, b FROM {s}.new_rows) AS n "
+                    f"ON {s}.old_rows.a = n.a WHEN MATCHED THEN UPDATE SET b = n.b "
+                    "WHEN NOT MATCHED THEN INSERT (a, b) VALUES (n.a, n.b)"
+                ),
+            ),
+        ),
+        Question(
+            "merge_one_branch",
+            "MERGE with WHEN MATCHED alone?",
+            (
+                (
+                    f"MERGE INTO {s}.old_rows USING {s}.new_rows ON {s}.old_rows.a = {s}.new_rows.a "
+                    f"WHEN MATCHED THEN UPDATE SET b = {s}.new_rows.b"
+                ),
+            ),
+        ),
+        Question(
+            "merge_with_an_alias",
+            "MERGE with an alias of its target?",
+            (
+                (
+                    f"MERGE INTO {s}.old_rows AS o USING {s}.new_rows AS n ON o.a = n.a "
+                    "WHEN MATCHED THEN UPDATE SET b = n.b "
+                    "WHEN NOT MATCHED THEN INSERT (a, b) VALUES (n.a, n.b)"
+                ),
+            ),
+        ),
+        Question(
             "parts_of_a_failed_batch",
             "Which states have the statements of a batch that fails in its second?",
             (f"INSERT INTO {s}.old_rows VALUES (9, 'z')", "SELECT 1/0", "SELECT 1"),
@@ -196,9 +275,37 @@ def questions(warehouse: Warehouse) -> Sequence[Question]:
                     "SELECT a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a "
                     "JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
                     f"WHERE n.nspname = '{s}' AND a.attnum > 0 "
-                    "AND c.relname IN ('bytes', 'moments', 'decimals')"
+                    "AND c.relname IN ('bytes', 'any_bytes', 'moments', 'decimals', 'short_texts')"
                 ),
             ),
+        ),
+        Question(
+            "catalog_widths",
+            "Which numbers has pg_attribute for the widths of our types?",
+            (
+                (
+                    "SELECT c.relname, a.attname, a.atttypmod FROM pg_attribute a "
+                    "JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
+                    f"WHERE n.nspname = '{s}' AND a.attnum > 0 "
+                    "AND c.relname IN ('bytes', 'any_bytes', 'decimals', 'short_texts')"
+                ),
+            ),
+        ),
+        Question(
+            "folded_name",
+            "Under which name is a table whose quoted name has capitals?",
+            ("SELECT relname FROM pg_class WHERE LOWER(relname) = 'capitals' AND relkind = 'r'",),
+            (_create('"Capitals"', "a INTEGER"),),
+        ),
+        Question(
+            "loader_name",
+            "Under which name is the pipeline's user, whose IAM role has capitals?",
+            ("SELECT usename FROM pg_user WHERE usename ILIKE 'iamr:%'",),
+        ),
+        Question(
+            "widen_in_a_batch",
+            "And in a batch?",
+            (f"ALTER TABLE {s}.new_rows ALTER COLUMN b TYPE VARCHAR(99)", "SELECT 1"),
         ),
         Question(
             "widen_varchar",
@@ -216,6 +323,24 @@ def questions(warehouse: Warehouse) -> Sequence[Question]:
             (
                 "CREATE MASKING POLICY first_day_mask WITH (b VARCHAR(65535)) USING ('x'::VARCHAR(65535))",
                 f"ATTACH MASKING POLICY first_day_mask ON {s}.old_rows (b) TO PUBLIC",
+            ),
+        ),
+        Question(
+            "rows_in_a_batch",
+            "May a row-level policy be created, attached and switched on in a batch?",
+            (
+                "CREATE RLS POLICY first_day_rows WITH (a BIGINT) USING (a > 0)",
+                f"ATTACH RLS POLICY first_day_rows ON {s}.old_rows TO PUBLIC",
+                f"ALTER TABLE {s}.old_rows ROW LEVEL SECURITY ON",
+            ),
+        ),
+        Question(
+            "rows_detached",
+            "And switched off, detached and dropped?",
+            (
+                f"ALTER TABLE {s}.old_rows ROW LEVEL SECURITY OFF",
+                f"DETACH RLS POLICY first_day_rows ON {s}.old_rows FROM PUBLIC",
+                "DROP RLS POLICY first_day_rows",
             ),
         ),
         Question(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from http.client import HTTPConnection
 
 import pytest
+from botocore.exceptions import ClientError
 
 from local.aws.clients import client
 from local.aws.function import REGION
@@ -66,3 +67,13 @@ def test_a_kept_connection_ends_with_the_gateway() -> None:
     assert used is not None
     gateway.stop()
     assert used.recv(1) == b""
+
+
+def test_what_a_service_refuses_is_refused_here_too(gateway: Gateway) -> None:
+    scheduler, sns = client("scheduler", gateway.url), client("sns", gateway.url)
+    with pytest.raises(ClientError, match=r"ValidationException.*'name' failed.*less than or equal to 64"):
+        scheduler.create_schedule_group(Name="g" * 65)
+    with pytest.raises(ClientError, match=r"InvalidParameter.*1 to 100 characters"):
+        sns.publish(TopicArn=sns.create_topic(Name="t")["TopicArn"], Subject="s" * 101, Message="m")
+    with pytest.raises(ClientError, match=r"InvalidArgument.*1024 bytes"):
+        client("s3", gateway.url).put_object(Bucket="kept", Key="k" * 1025, Body=BODY)

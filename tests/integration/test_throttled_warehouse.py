@@ -33,6 +33,20 @@ def test_a_throttled_call_is_made_again_and_fails_nothing(postgres: Postgres, op
     assert refusals.left == 0
 
 
+@pytest.mark.parametrize("operation", ["ListStatements", "CancelStatement"])
+def test_a_take_over_waits_for_calls_of_which_there_are_three_a_second(
+    postgres: Postgres, operation: str
+) -> None:
+    refusals = Refusals(operation, "ThrottlingException", 4)
+    with serve(postgres, throttle=refusals) as warehouse:
+        pipeline = Pipeline(warehouse.client(), {"Database": warehouse.api.database, "WorkgroupName": "any"})
+        identifier = pipeline.submit(["SELECT pg_sleep(30)"], "left/shop")
+        assert pipeline.under_way("left/") == [identifier]
+        pipeline.cancel(identifier)
+        assert pipeline.wait(identifier, wait_s=30).status == "ABORTED"
+    assert refusals.left == 0
+
+
 def test_a_fault_of_the_service_is_transient(postgres: Postgres) -> None:
     refusals = Refusals("BatchExecuteStatement", "BatchExecuteStatementException", 9)
     assert ApiError(refusals.kind, "").status == 500
