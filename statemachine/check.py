@@ -146,7 +146,9 @@ def _state_faults(name: str, state: State) -> Iterator[str]:
 
 
 def _task_faults(name: str, state: State) -> Iterator[str]:
-    if state.get("Resource") != "arn:aws:states:::lambda:invoke":
+    if (
+        state.get("Resource") != "arn:${Partition}:states:::lambda:invoke"
+    ):  # GovCloud and China have their own
         yield f"{name}: calls {state.get('Resource')}, not a function"
     yield from (f"{name}: {fault}" for fault in _retry_faults(state.get("Retry", [])))
     if not _catches_all(state) and name not in LAST_TASKS:

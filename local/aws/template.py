@@ -111,6 +111,8 @@ def take_apart(path: Path, parameters: Mapping[str, str], folders: Mapping[str, 
     for name in parameters:
         if name not in declared:
             raise DeployError(f"the template has no parameter {name}; it has {', '.join(declared)}")
+        if fault := parameter_fault(declared[name], parameters[name]):
+            raise DeployError(f"Parameter {name} failed to satisfy constraint: {fault}")
     _detach_files(parts, path.parent, folders or {})
     parts.template = _transform(parts.template, parameters)
     resources = parts.template["Resources"]
@@ -132,6 +134,22 @@ def take_apart(path: Path, parameters: Mapping[str, str], folders: Mapping[str, 
     for machine in parts.machines.values():
         machine.substitutions = values.replace(machine.substitutions)
     return parts
+
+
+def parameter_fault(declared: Mapping[str, Tree], value: str) -> str | None:
+    """Return which constraint of a parameter the value breaks, None if it breaks none."""
+    allowed = [str(one) for one in declared.get("AllowedValues", [])]
+    if allowed and value not in allowed:
+        return str(declared.get("ConstraintDescription", f"must be one of {', '.join(allowed)}"))
+    pattern = declared.get("AllowedPattern")
+    if pattern and not re.fullmatch(pattern, value):
+        return str(declared.get("ConstraintDescription", f"must match pattern {pattern}"))
+    if declared["Type"] != "Number":
+        return None
+    if not re.fullmatch(r"-?\d+(\.\d+)?", value):
+        return "must be a number"
+    least, most = declared.get("MinValue", float("-inf")), declared.get("MaxValue", float("inf"))
+    return None if least <= float(value) <= most else f"must be from {least} to {most}"
 
 
 def _detach_files(parts: Parts, root: Path, folders: Mapping[str, Path]) -> None:

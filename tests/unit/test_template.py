@@ -21,6 +21,7 @@ from policy_sentry.querying.actions import get_action_data
 from pydantic import BaseModel
 from samtranslator.yaml_helper import yaml_parse
 
+from local.aws.template import parameter_fault
 from statemachine import check
 from tests.unit.transformed_template import TEMPLATE
 from tributary import __version__
@@ -210,7 +211,9 @@ def test_the_state_machine_gets_what_its_definition_asks_for():
     [called] = [
         one for one in statements(RESOURCES["StateMachineRole"]) if "lambda:InvokeFunction" in actions(one)
     ]
-    assert called["Resource"] == list(machine["DefinitionSubstitutions"].values())
+    given = dict(machine["DefinitionSubstitutions"])
+    assert given.pop("Partition") == {"Ref": "AWS::Partition"}
+    assert called["Resource"] == list(given.values())
 
 
 def test_an_execution_is_logged_without_its_data():
@@ -372,6 +375,50 @@ def test_each_stage_of_samconfig_has_its_own_secrets():
 def test_an_administrators_secret_is_not_where_sources_secrets_are(name: str, *, allowed: bool):
     pattern = TEMPLATE["Parameters"]["AdminSecretName"]["AllowedPattern"]
     assert bool(re.fullmatch(pattern, name)) == allowed
+
+
+@pytest.mark.parametrize(
+    ("name", "taken", "refused"),
+    [
+        ("BaseRpus", "544", "10"),
+        ("BaseRpus", "4", "520"),
+        ("NotifyEmail", "me@example.com", "me at example"),
+        ("WorkgroupName", "etl-1", "Etl"),
+        ("ClusterIdentifier", "etl-1", "1etl"),
+        ("Database", "warehouse", "Warehouse"),
+        ("ClusterDbUser", "tributary_loader", 'x" CREATEUSER'),
+        (
+            "AdminSecretName",
+            "redshift!etl-admin",
+            "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x-abcdef",
+        ),
+        ("AdminRotationFunctionArn", "arn:aws:lambda:eu-west-1:123456789012:function:rotate", "rotate"),
+        ("NetworkCidr", "10.0.0.0/16", "10.0.0.0/28"),
+        ("TransitGatewayId", "tgw-0a1b", "tgw"),
+        ("TransitCidr", "10.0.0.0/8", "10.0.0.0"),
+        ("SourceService", "com.amazonaws.vpce.eu-west-1.vpce-svc-0a1b", "vpce-svc-0a1b"),
+        ("SecretPrefix", "tributary-dev/", "tributary-dev"),
+        ("Stage", "prod", "Prod"),
+        ("SnapshotRetentionDays", "3653", "3654"),
+        ("MaxExtractions", "1", "none"),
+    ],
+)
+def test_a_parameter_that_aws_would_refuse_is_refused_before_anything_is_created(
+    name: str, taken: str, refused: str
+):
+    declared = TEMPLATE["Parameters"][name]
+    assert parameter_fault(declared, taken) is None
+    assert parameter_fault(declared, refused) is not None
+
+
+def test_every_text_parameter_says_what_it_takes_and_takes_its_default():
+    for name, declared in TEMPLATE["Parameters"].items():
+        assert parameter_fault(declared, str(declared["Default"])) is None, name
+        assert declared["Type"] != "String" or {"AllowedPattern", "AllowedValues"} & declared.keys(), name
+
+
+def test_no_schedule_starts_a_run_before_the_warehouse_is_prepared_for_it():
+    assert {"WarehouseSetup", "WarehouseAccessPolicy", "StateMachine"} <= needed_by("Schedules")
 
 
 def test_spectrum_may_do_all_with_our_external_tables_that_aws_lists():
