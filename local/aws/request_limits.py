@@ -132,13 +132,13 @@ def _paths(service: str) -> list[tuple[str, Any, str]]:
     """Return method, pattern of the path and name of each operation, the longest path first."""
     model = _model(service)
     assert model is not None
-    found = []
+    paths = []
     for name in model.operation_names:
         http = model.operation_model(name).http
         path = regex.escape(http["requestUri"].partition("?")[0], special_only=True)
         pattern = regex.sub(r"\\\{(\w+)(\\\+)?\\\}", _label, path)
-        found.append((http["method"], regex.compile(pattern), name))
-    return sorted(found, key=lambda one: -len(one[1].pattern))
+        paths.append((http["method"], regex.compile(pattern), name))
+    return sorted(paths, key=lambda one: -len(one[1].pattern))
 
 
 def _label(match: Any) -> str:

@@ -417,6 +417,11 @@ def test_every_text_parameter_says_what_it_takes_and_takes_its_default():
         assert declared["Type"] != "String" or {"AllowedPattern", "AllowedValues"} & declared.keys(), name
 
 
+def test_chunks_are_snappy_which_copys_page_names():
+    declared = TEMPLATE["Parameters"]["ChunkCodec"]
+    assert (declared["Default"], declared["AllowedValues"]) == ("snappy", ["snappy", "zstd"])
+
+
 def test_no_schedule_starts_a_run_before_the_warehouse_is_prepared_for_it():
     assert {"WarehouseSetup", "WarehouseAccessPolicy", "StateMachine"} <= needed_by("Schedules")
 

@@ -251,11 +251,11 @@ class Warehouse:
         """Return the ids of the statements under way whose names begin with the prefix."""
         identifiers: list[str] = []
         for status in UNDER_WAY:
-            asked = {"StatementName": prefix, "Status": status, "RoleLevel": True}
+            filters = {"StatementName": prefix, "Status": status, "RoleLevel": True}
             token: dict[str, str] = {}
             while True:
                 with translated():
-                    page = patiently(self.client.list_statements, **asked, **token)
+                    page = patiently(self.client.list_statements, **filters, **token)
                 identifiers.extend(statement["Id"] for statement in page["Statements"])
                 if not page.get("NextToken"):
                     break
