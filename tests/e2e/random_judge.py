@@ -7,7 +7,6 @@ runs before it have made, to the last value.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,10 +19,8 @@ from .committed import BASE, Committed
 from .company import Company
 from .compare import full_name, in_source, in_warehouse
 from .failure_points import Attempt
-from .random_source import APPENDED, RandomSource
-
-# A watermark stops a second before the clock, and MariaDB tells the age of what is under way in whole ones.
-MARGIN_S = {"postgresql": 1.5, "mysql": 4}
+from .random_places import APPENDED
+from .random_source import RandomSource
 
 State = dict[str, tuple[str, list[tuple[Any, ...]]]]  # each table's columns, and its rows
 
@@ -89,11 +86,15 @@ class Judge:
 
     def begin(self, arn: str, request: Asked) -> Run:
         """Return a run that begins now."""
-        began = time.monotonic()
+        began = self.made.place.complete_until()
         self.first = self.first or began
         settled = min([began, *(one.began for one in self.made.open), *(one.began for one in self.zombies)])
-        columns = {name: set(table.columns) for name, table in self.made.tables.items()}
-        return Run(arn, request, began, settled, columns)
+        columns = {
+            name: set(table.columns) if (there := self.made.place.columns(name)) is None else there
+            for name, table in self.made.tables.items()
+        }
+        altered = {name for name, at in self.made.altered_at.items() if at > began}  # it is still to arrive
+        return Run(arn, request, began, settled, columns, altered)
 
     def check(self, run: Run, report: dict[str, Any] | None, before: State | None = None) -> None:
         """Check what a run that was reported has done; `before` is what stood there, of a replay."""
@@ -136,7 +137,7 @@ class Judge:
 
     def _is_to_be_read_whole(self, name: str) -> bool:
         brought = self.brought.get(name)
-        if brought is None or (self.made.tables[name].altered or 0) > brought.run.began:
+        if brought is None or self.made.altered_at.get(name, 0) > brought.run.began:
             return True
         query = f"SELECT watermark FROM public.etl_control WHERE table_name = '{self._name(name)}' "
         with self.warehouse() as session:
@@ -163,8 +164,8 @@ class Judge:
     def _since(self, run: Run, name: str) -> float:
         """Return before when a row must have been committed to be brought by the run."""
         if name in APPENDED:
-            began = min([run.settled, *(zombie.began for zombie in self.zombies)])
-            return began - MARGIN_S[self.made.source.engine]
+            settled = min([run.settled, *(zombie.began for zombie in self.zombies)])
+            return self.made.place.appended_until(run.began, settled)
         if name == "images" and name not in self.brought:
             return self.first or run.began  # a first image may be carried on from the first run
         return run.began

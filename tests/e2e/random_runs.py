@@ -22,7 +22,7 @@ from .committed import BASE
 from .compare import full_name
 from .failure_points import Attempt, Died, FailurePoint, Kind
 from .random_judge import Asked, Judge, Run
-from .random_source import APPENDED
+from .random_places import APPENDED
 from .steps import Steps, Turn
 
 MAY_END_IN = (LeaseLost, PlanOutdated, TransientError, ConfigError)  # a zombie, in a world that moved
@@ -118,12 +118,14 @@ class RandomRuns:
     def run(self, request: Asked, *, faults: bool) -> None:
         """Run the source once, in one way or another, and check what it must have brought."""
         by_machine = self.chance.random() < 0.15
+        self.made.place.begin_run()
         run = self.judge.begin(self.steps.execution(), request)
         if by_machine:
             self.made.tell(f"the state machine's {request}")
             before = self.judge.state() if request.replay and not self.zombies else None
             ended = self.made.source.run(**self._input(request))
             self.judge.check(run, ended.report, before)
+            self.made.place.end_run()
             return
         self.steps.running.add(run.arn)
         try:
@@ -132,6 +134,7 @@ class RandomRuns:
             self.made.tell("  broken off")
         finally:
             self.steps.running.discard(run.arn)
+        self.made.place.end_run()
 
     def _names(self, request: Asked) -> tuple[str, ...] | None:
         tables = request.tables

@@ -18,15 +18,8 @@ import pymysql
 from .committed import BASE, Change, Committed, Values
 from .company import Source
 from .compare import ago, full_name
+from .random_places import APPENDED, MODES, Place
 
-MODES = {
-    "merged": "mode: merge, cursor: stamp",
-    "versions": "mode: history, cursor: stamp",
-    "images": "mode: replace",
-    "log": "mode: append, cursor: stamp",
-    "events": "mode: append, cursor: id",
-}
-APPENDED = ("log", "events")
 MORE = {"more": ("int", 7), "other": ("varchar(20)", "x")}  # columns that come and go, and a default
 TEXT = "text"  # of no size in any source, so that its values size the warehouse's column
 LONGER = {6: 300, 13: 900, 19: 5_000}  # of twenty notes, by how many letters
@@ -47,26 +40,32 @@ class Open:
 class RandomSource:
     """A source of some of the tables of MODES, what it has committed, and the transactions left open."""
 
-    source: Source
+    place: Place
     chance: random.Random
     tables: dict[str, Committed]
     open: list[Open] = field(default_factory=list)
     keys: int = 0
     notes: int = 0
+    altered_at: dict[str, float] = field(default_factory=dict)  # when a table was altered last
     happened: list[str] = field(default_factory=list)  # what happened, for a failure's message
 
+    @property
+    def source(self) -> Source:
+        """Return the source, which is written to at the place's own server or at its primary."""
+        return self.place.source
+
     @classmethod
-    def make(cls, source: Source, chance: random.Random) -> RandomSource:
+    def make(cls, place: Place, chance: random.Random) -> RandomSource:
         """Make tables with a few rows, and the source's file."""
         names = sorted(chance.sample(sorted(MODES), 3))
-        made = cls(source, chance, {name: Committed() for name in names})
-        for name in names:
-            source.sql(made._definition(name))
+        source = place.source
+        made = cls(place, chance, {name: Committed() for name in names})
+        place.create([made._definition(name) for name in names])
         tables = []
         for name in names:
             ranges = f", ranges: {chance.choice([1, 1, 2])}" if name not in APPENDED else ""
             pages = f", page_rows: {chance.randint(1, 4)}"
-            tables.append(f"{{name: {full_name(source, name)}, {MODES[name]}{ranges}{pages}}}")
+            tables.append(f"{{name: {full_name(source, name)}, {place.mode(name)}{ranges}{pages}}}")
         source.file(
             "pause_after: 1000\nmax_connections: 2\ndefaults: {may_vanish: 100%}\n"
             f"tables: [{', '.join(tables)}]\n"
@@ -91,6 +90,9 @@ class RandomSource:
         chosen = self.chance.random()
         if ddl and chosen < 0.08:
             return self.alter()
+        if disturbed := self.place.disturb((chosen * 1000) % 1) if ddl and chosen > 0.9 else None:
+            self.tell(disturbed)
+            return set()
         if chosen < 0.2 and len(self.open) < OPEN_AT_MOST:
             self.begin()
         elif chosen < 0.4 and self.open:
@@ -111,13 +113,23 @@ class RandomSource:
             self._change(session, opened.changes)
 
     def close(self, opened: Open, *, commit: bool) -> None:
-        """End a transaction."""
+        """End a transaction, by no commit that the place's overlap would not cover."""
+        age_s = time.monotonic() - opened.began
+        commit = commit and self.place.may_commit(age_s=age_s, ids_behind=self._ids_behind(opened))
         self._execute(opened.session, "COMMIT" if commit else "ROLLBACK")
         opened.session.close()
         self.open.remove(opened)
         for change in opened.changes if commit else ():
             self.tables[change.table].commit(change)
             self.tell(f"committed: {change.table} {change.key} {change.values}")
+        if commit:
+            self.place.wrote()
+
+    def _ids_behind(self, opened: Open) -> int:
+        """Return how far the transaction's lowest counted id is behind the newest that was committed."""
+        counted = [change.key for change in opened.changes if change.table == "events"]
+        newest = max(self.tables["events"].rows, default=0) if counted else 0
+        return newest - min(counted, default=0)
 
     def tell(self, what: str) -> None:
         """Note what happened, and when."""
@@ -140,15 +152,18 @@ class RandomSource:
         session.close()
         for change in changes:
             self.tables[name].commit(change)
+        self.place.wrote()
 
     def settle(self) -> None:
         """End every transaction, and wait until what they wrote is below the horizon."""
         while self.open:
             self.close(self.open[0], commit=self.chance.random() < 0.8)
-        time.sleep({"postgresql": 1.2, "mysql": 3.2}[self.source.engine])  # ages are in whole seconds there
+        self.place.settle()
 
     def alter(self) -> set[str]:
         """Alter, empty or recreate a table and return its name; leave it if a lock is in the way."""
+        if not self.place.alters:
+            return set()
         name = self.chance.choice(sorted(self.tables))
         if any(change.table == name for opened in self.open for change in opened.changes):
             return set()
@@ -189,6 +204,8 @@ class RandomSource:
             session.close()
         self.tell("; ".join(statements))
         note()
+        self.altered_at[name] = time.monotonic()
+        self.place.wrote()
         return {name}
 
     def _prepare(self, session: Any) -> None:

@@ -16,6 +16,9 @@ from tests.e2e.compare import SERVERS
 
 from .copies import ReplicaSource, StandbySource, SubscriberSource
 
+# It replays commits late, and lets a read of ours hold back a replayed DDL for no longer than a second.
+DELAYED = {"recovery_min_apply_delay": "300ms", "max_standby_streaming_delay": "1s"}
+
 SourceT = TypeVar("SourceT", bound=Source)
 
 
@@ -27,7 +30,7 @@ def primary() -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session")
 def standby_server(primary: Postgres) -> Iterator[Postgres]:
-    with standby(primary) as server:
+    with standby(primary, settings=DELAYED) as server:
         yield server
 
 

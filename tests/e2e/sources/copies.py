@@ -84,6 +84,24 @@ class SubscriberSource(PostgresSource):
         copied = "SELECT count(*) FROM pg_subscription_rel WHERE srsubstate = 'r'"
         wait_for(lambda: self.copy_sql(copied) == [(len(tables),)])  # while no transaction is open
 
+    def pause(self) -> None:
+        """Stop the subscription."""
+        self.copy_sql(f"ALTER SUBSCRIPTION {self.name} DISABLE")
+
+    def resume(self) -> None:
+        self.copy_sql(f"ALTER SUBSCRIPTION {self.name} ENABLE")
+
+    def arrived(self) -> None:
+        """Return once the copy has all that was committed until now, and knows it."""
+        [(now,)] = self.sql("SELECT clock_timestamp()::text")
+        applied = (
+            f"SELECT bool_and(latest_end_time >= '{now}') FROM pg_stat_subscription "
+            f"WHERE subname = '{self.name}'"
+        )
+        # A keepalive that follows a commit tells the time up to which nothing is left to apply.
+        commit = "SELECT pg_logical_emit_message(true, 'tests', 'now')"
+        wait_for(lambda: bool(self.sql(commit)) and self.copy_sql(applied) == [(True,)])
+
     def copy_sql(self, *statements: str) -> list[Row]:
         """Run statements on the copy and return the rows of the last."""
         with closing(self.subscriber.connect(self.name)) as session:
@@ -123,7 +141,24 @@ class ReplicaSource(MariaDBSource):
                 rows = cursor.fetchall()
         return list(rows)
 
+    def pause(self) -> None:
+        """Stop replication."""
+        self.copy_sql("STOP SLAVE")
+
+    def resume(self) -> None:
+        self.copy_sql("START SLAVE")
+
     def arrived(self) -> None:
         """Return once the copy has all that was committed until now."""
         [(position,)] = self.sql("SELECT @@gtid_binlog_pos")
         assert self.copy_sql(f"SELECT MASTER_GTID_WAIT('{position}', 60)") == [(0,)]
+
+
+@dataclass
+class PooledSource(PostgresSource):
+    """A database that is read through a pooler in transaction pooling."""
+
+    pooler_port: int
+
+    def secret(self) -> dict[str, Any]:
+        return {**super().secret(), "port": self.pooler_port}
