@@ -7,6 +7,7 @@ the next number of the server's own counter.
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -47,6 +48,7 @@ class RandomSource:
     keys: int = 0
     notes: int = 0
     altered_at: dict[str, float] = field(default_factory=dict)  # when a table was altered last
+    turn: threading.RLock = field(default_factory=threading.RLock)  # an upload has its own thread
     happened: list[str] = field(default_factory=list)  # what happened, for a failure's message
 
     @property
@@ -87,6 +89,10 @@ class RandomSource:
 
     def move(self, *, ddl: bool) -> set[str]:
         """Do one thing at random; return the table that was altered by it, if one was."""
+        with self.turn:
+            return self._move(ddl=ddl)
+
+    def _move(self, *, ddl: bool) -> set[str]:
         chosen = self.chance.random()
         if ddl and chosen < 0.08:
             return self.alter()
@@ -164,6 +170,10 @@ class RandomSource:
         """Alter, empty or recreate a table and return its name; leave it if a lock is in the way."""
         if not self.place.alters:
             return set()
+        with self.turn:
+            return self._alter()
+
+    def _alter(self) -> set[str]:
         name = self.chance.choice(sorted(self.tables))
         if any(change.table == name for opened in self.open for change in opened.changes):
             return set()

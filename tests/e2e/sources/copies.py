@@ -87,6 +87,8 @@ class SubscriberSource(PostgresSource):
     def pause(self) -> None:
         """Stop the subscription."""
         self.copy_sql(f"ALTER SUBSCRIPTION {self.name} DISABLE")
+        running = f"SELECT pid FROM pg_stat_subscription WHERE subname = '{self.name}'"
+        wait_for(lambda: self.copy_sql(running) in ([], [(None,)]))
 
     def resume(self) -> None:
         self.copy_sql(f"ALTER SUBSCRIPTION {self.name} ENABLE")
@@ -95,10 +97,11 @@ class SubscriberSource(PostgresSource):
         """Return once the copy has all that was committed until now, and knows it."""
         [(now,)] = self.sql("SELECT clock_timestamp()::text")
         applied = (
-            f"SELECT bool_and(latest_end_time >= '{now}') FROM pg_stat_subscription "
-            f"WHERE subname = '{self.name}'"
+            f"SELECT bool_and(s.latest_end_time >= '{now}' AND a.backend_start < now() - interval '5.2 s') "
+            "FROM pg_stat_subscription AS s JOIN pg_stat_activity AS a ON a.pid = s.pid "
+            f"WHERE s.subname = '{self.name}'"
         )
-        # A keepalive that follows a commit tells the time up to which nothing is left to apply.
+        # A message that follows a commit tells the time up to which nothing is left to apply.
         commit = "SELECT pg_logical_emit_message(true, 'tests', 'now')"
         wait_for(lambda: bool(self.sql(commit)) and self.copy_sql(applied) == [(True,)])
 

@@ -40,25 +40,37 @@ WHERE a.datname = pg_catalog.current_database()
 # The clock, and up to when the commits of writers elsewhere are here. On a standby that is the last replayed
 # commit's time, or the time of the checkpoint that it last restarted from. So that an idle primary's rows do
 # not wait, it is also the sender's time of a moment when all that it had announced was replayed; an upstream
-# that is a standby itself may lag without saying so, hence the hour. A subscription counts if its worker
-# runs and has heard from the publisher.
+# that is a standby itself may lag without saying so, hence the hour. A receiver that has just started states
+# its own clock before it has heard anything.
+#
+# A subscription's time is the publisher's in the last message that was no change. The publisher sends one
+# when it has sent all changes; but also one at the start of a worker, before any change, and some while it
+# sends changes. So it counts only if no change came after it, and its worker had been running for a while.
 NOW = """
 SELECT pg_catalog.clock_timestamp(),
        CASE WHEN pg_catalog.pg_is_in_recovery() THEN GREATEST(
          pg_catalog.pg_last_xact_replay_timestamp(),
          (SELECT c.checkpoint_time FROM pg_catalog.pg_control_checkpoint() AS c),
          (SELECT r.last_msg_send_time - interval '1 hour' FROM pg_catalog.pg_stat_wal_receiver AS r
-          WHERE r.status = 'streaming' AND r.latest_end_lsn <= pg_catalog.pg_last_wal_replay_lsn()))
+          JOIN pg_catalog.pg_stat_activity AS b ON b.pid = r.pid
+          WHERE r.status = 'streaming' AND r.latest_end_lsn <= pg_catalog.pg_last_wal_replay_lsn()
+            AND r.last_msg_receipt_time > b.backend_start + interval '5 seconds'))
        END,
        pg_catalog.pg_is_in_recovery(),
-       s.known, s.running, s.applied
-FROM (SELECT pg_catalog.count(*) AS known, pg_catalog.count(w.heard) AS running,
-             pg_catalog.min(w.heard) AS applied
+       s.known, s.running, s.caught_up, s.applied
+FROM (SELECT pg_catalog.count(*) AS known, pg_catalog.count(w.running) AS running,
+             pg_catalog.count(w.heard) AS caught_up, pg_catalog.min(w.heard) AS applied
       FROM pg_catalog.pg_subscription AS s
       JOIN pg_catalog.pg_database AS d ON d.oid = s.subdbid
-      LEFT JOIN LATERAL (SELECT pg_catalog.max(a.latest_end_time) AS heard
-                         FROM pg_catalog.pg_stat_subscription AS a
-                         WHERE a.subid = s.oid AND a.relid IS NULL AND a.pid IS NOT NULL) AS w ON true
+      LEFT JOIN LATERAL (
+        SELECT pg_catalog.max(a.pid) AS running,
+               pg_catalog.max(a.latest_end_time) FILTER (
+                 WHERE a.received_lsn = a.latest_end_lsn
+                   AND a.last_msg_receipt_time > COALESCE(b.backend_start, '-infinity') + interval '5 seconds'
+               ) AS heard
+        FROM pg_catalog.pg_stat_subscription AS a
+        LEFT JOIN pg_catalog.pg_stat_activity AS b ON b.pid = a.pid
+        WHERE a.subid = s.oid AND a.relid IS NULL) AS w ON true
       WHERE d.datname = pg_catalog.current_database()) AS s
 """
 
@@ -92,21 +104,36 @@ WHERE m.relkind IN ('f', 'm')
 """
 
 
+ATTEMPTS, RETRY_AFTER_S = 15, 0.1  # to find a subscription between two changes
+
 STANDBY_IS_EMPTY = "the standby has not replayed anything yet, so the watermark waits"
 SUBSCRIPTION_STOPPED = (
     "a subscription of this database is not running, so the watermark waits for it; enable the subscription, "
     "or drop it if nothing more will come from it"
 )
 
+SUBSCRIPTION_BEHIND = (
+    "a subscription of this database has changes left to apply, or its worker has only just started, so the "
+    "watermark waits for it; if that lasts, look for its errors in the server's log"
+)
+
+
+def is_applying(answer: Sequence[str | None]) -> bool:
+    """Return whether subscriptions run and may be up to date in a moment: changes keep coming."""
+    _, _, _, known, running, caught_up, _ = answer
+    return known == running != caught_up
+
 
 def clock_of(answer: Sequence[str | None], oldest: str | None, hidden: str | None) -> Clock:
     """Return the clock that the answers to NOW and OLDEST describe."""
-    at, replayed, in_recovery, known, running, applied = answer
+    at, replayed, in_recovery, known, running, caught_up, applied = answer
     now, data_at, note = _time(str(at)), None, None
     if in_recovery == "t":
         data_at, note = (_time(replayed), None) if replayed else (NEVER, STANDBY_IS_EMPTY)
     elif known != running:
         data_at, note = NEVER, SUBSCRIPTION_STOPPED
+    elif known != caught_up:
+        data_at, note = NEVER, SUBSCRIPTION_BEHIND
     elif applied:
         data_at = min(now, _time(applied))
     began = _time(oldest) if oldest else None

@@ -6,6 +6,7 @@ means the same in every run. This module has the names of the Protocol.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -52,7 +53,11 @@ BLOCK_BYTES = 8192  # the default of a build; with another, samples are larger o
 
 def clock(session: Session) -> Clock:
     """Read the source's clock, then the oldest transaction of this database."""
-    (now,) = fetch(session, source_clock.NOW)
+    for attempts_left in reversed(range(source_clock.ATTEMPTS)):
+        (now,) = fetch(session, source_clock.NOW)
+        if not (attempts_left and source_clock.is_applying(now)):
+            break
+        time.sleep(source_clock.RETRY_AFTER_S)
     ((oldest, hidden),) = fetch(session, source_clock.OLDEST)
     return source_clock.clock_of(now, oldest, hidden)
 
