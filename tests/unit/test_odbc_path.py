@@ -17,9 +17,9 @@ import pytest
 from tributary.engines import odbc
 from tributary.engines.odbc import Binding, Dialect, ErrorCodes
 from tributary.engines.sqlserver import engine as sqlserver
-from tributary.engines.sqlserver import types
+from tributary.engines.sqlserver import error_codes, types
 from tributary.engines.sqlserver import types as sqlserver_types
-from tributary.errors import TableRefused, ValueRefused
+from tributary.errors import InternalError, TableRefused, ValueRefused
 from tributary.model.query import Page, Query, ReadColumn
 from tributary.model.source_catalog import TableName
 from tributary.model.types import Kind, KindName
@@ -266,8 +266,58 @@ MEANT = {
 
 @pytest.mark.parametrize(("state", "native"), MEANT)
 def test_an_error_of_sql_server_is_identified_by_its_number_and_its_state(state: str, native: str):
-    dialect = Dialect(types.binding, sqlserver._select, sqlserver.MEANINGS)
+    dialect = Dialect(types.binding, sqlserver._select, error_codes.MEANINGS)
     assert odbc.meaning(dialect, ErrorCodes(state, native)) == MEANT[state, native]
+
+
+OF_THE_USER = {
+    **dict.fromkeys(("245", "241", "8114", "8169", "295"), "a value that is no value of its type"),
+    **dict.fromkeys(("8115", "220", "232", "242", "517"), "a number or a time is out of range"),
+    "8134": "a division by zero",
+    "512": "more than one row",
+    "4413": "is missing",
+    "468": "collations",
+    "102": "cannot be parsed",
+    "50000": "a function raised an error",
+    "8655": "rebuild it",
+    "824": "its data are damaged",
+    "31415": "fails in the source",  # a number that no list has
+}
+
+
+@pytest.mark.parametrize("state", ["42000", "22018", "22003", "HY000", "S0001"])
+@pytest.mark.parametrize("native", OF_THE_USER)
+def test_an_error_of_the_server_is_the_users_to_correct_and_never_internal(state: str, native: str):
+    dialect = Dialect(
+        types.binding, sqlserver._select, error_codes.MEANINGS, error_codes.REASONS, bugs=error_codes.BUGS
+    )
+    session = odbc.Session(dialect, "", "db:1433", (), 60)
+    error = odbc._reduced(session, ErrorCodes(state, native), TableName("dbo", "v"))
+    assert type(error) is TableRefused
+    assert f"dbo.v fails in the source ({state}, {native}" in str(error)
+    assert OF_THE_USER[native] in str(error)
+
+
+@pytest.mark.parametrize(
+    ("state", "native"), [("HY000", "0"), ("HY104", "0"), ("07006", "0"), ("42000", "8624")]
+)
+def test_a_fault_of_the_driver_or_of_the_query_processor_is_internal(state: str, native: str):
+    dialect = Dialect(types.binding, sqlserver._select, error_codes.MEANINGS, bugs=error_codes.BUGS)
+    session = odbc.Session(dialect, "", "db:1433", (), 60)
+    assert type(odbc._reduced(session, ErrorCodes(state, native), None)) is InternalError
+
+
+def test_a_view_over_a_missing_table_is_named_as_a_view(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(odbc, "_is_view", lambda session, table: table == TableName("dbo", "v"))
+    dialect = Dialect(types.binding, sqlserver._select, error_codes.MEANINGS, error_codes.REASONS)
+    session = odbc.Session(dialect, "", "db:1433", (), 60)
+    messages = [
+        str(odbc._reduced(session, ErrorCodes("42S02", "208"), TableName("dbo", name))) for name in ("v", "t")
+    ]
+    assert messages[0].startswith(
+        "view dbo.v fails in the source (42S02, 208: a table that it reads does not"
+    )
+    assert messages[1] == "dbo.t, or one of its columns, no longer exists (42S02, 208)"
 
 
 @pytest.mark.parametrize(
@@ -310,7 +360,7 @@ VERIFY = f"{SQL_CLIENT}SSL Provider: [error:0A000086:SSL routines::certificate v
 def test_a_refused_login_says_what_to_do_and_none_of_the_drivers_text(
     monkeypatch: pytest.MonkeyPatch, state: str, native: str, text: str, advice: str
 ):
-    dialect = Dialect(sqlserver_types.binding, sqlserver._select, sqlserver.MEANINGS, sqlserver.REASONS)
+    dialect = Dialect(sqlserver_types.binding, sqlserver._select, error_codes.MEANINGS, error_codes.REASONS)
     session = odbc.Session(dialect, "", "db:1433", (), 60)
     error = DriverError(state, f"[{state}] {text} ({native}) (SQLDriverConnect)")
     refused = odbc._refused(session, error)

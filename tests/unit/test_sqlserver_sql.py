@@ -20,14 +20,23 @@ from sqlglot import exp
 
 from tributary.config.models import TableSettings
 from tributary.engines.odbc import Binding
-from tributary.engines.sqlserver import catalog
+from tributary.engines.sqlserver import catalog, settings
+from tributary.engines.sqlserver import clock as source_clock
 from tributary.engines.sqlserver import engine as sqlserver
 from tributary.engines.sqlserver import types as sqlserver_types
 from tributary.engines.sqlserver.types import binding
 from tributary.errors import InternalError, SecretError, SourceRefused, TableRefused, UnsupportedType
 from tributary.model import types
 from tributary.model.query import Query, ReadColumn
-from tributary.model.source_catalog import Clock, SourceColumn, SourceTable, TableName
+from tributary.model.source_catalog import (
+    NEVER,
+    CatalogFingerprint,
+    Clock,
+    CursorHazard,
+    SourceColumn,
+    SourceTable,
+    TableName,
+)
 from tributary.model.types import Kind
 from tributary.planning.read_bounds import SourceClock, read_bounds
 from tributary.planning.source_probe import SourceProbe
@@ -306,11 +315,17 @@ def test_rows_are_not_read_by_what_no_index_holds():
 
 def test_queries_on_the_catalog_are_t_sql():
     names = [TableName("dbo", "it's"), TableName("sales", "orders")]
-    for question in (catalog.COLUMNS, catalog.INDEXES):
+    for question in (
+        *(catalog.COLUMNS, catalog.INDEXES, catalog.VIEW, catalog.HAZARDS, catalog.FILTERS),
+        *(catalog.PARTITIONS.replace("$PARTITION", ""), catalog.FOREIGN.replace("{servers}", "0")),
+    ):
         sql = catalog.named(question, names)
         assert "s.name IN (N'dbo', N'sales') AND o.name IN (N'it''s', N'orders')" in sql
         assert parses(sql)
-    assert all(map(parses, (catalog.TABLES, catalog.CLOCK, catalog.OLDEST, catalog.ROWVERSION_HORIZON)))
+    availability = source_clock.AVAILABILITY.replace("{view}", source_clock.VIEW)
+    about_the_server = (catalog.OLDEST, catalog.ROWVERSION_HORIZON, catalog.LINKED_SERVERS)
+    assert all(map(parses, (catalog.TABLES, source_clock.CLOCK, availability, *about_the_server)))
+    assert parses(source_clock.RESTORED)
 
 
 def test_a_users_query_and_condition_are_wrapped_and_described_by_the_server():
@@ -325,7 +340,9 @@ def test_a_users_query_and_condition_are_wrapped_and_described_by_the_server():
 def test_results_of_the_catalog_become_tables():
     def column(name: str, *about: str | None) -> tuple[str | None, ...]:
         comment = "in euros" if name == "price" else None
-        return ("dbo", "orders", name, *about, comment, "what was bought")
+        own = {"code": ("1", "table", "77", "2", "1252"), "note": ("0", "table", "77", "3", None)}
+        of_column = own.get(name, ("1", "table", "77", "9 AB", None))
+        return ("dbo", "orders", name, *about, comment, "what was bought", *of_column)
 
     columns = [
         column("id", "bigint", "8", "19", "0", None, "0", None),
@@ -336,7 +353,7 @@ def test_results_of_the_catalog_become_tables():
         column("at", "datetime2", "8", "27", "7", None, "0", None),
         column("version", "timestamp", "8", "0", "0", None, "0", None),
         column("card", "varchar", "20", "0", "0", "Latin1_General_CI_AS", "1", "masked"),
-        ("dbo", "ORDERS", "id", "int", "4", "10", "0", None, "0", None, None, None),
+        ("dbo", "ORDERS", "id", "int", "4", "10", "0", None, "0", *[None] * 8),
     ]
 
     def index(name: str, *about: str) -> tuple[str, ...]:
@@ -358,7 +375,7 @@ def test_results_of_the_catalog_become_tables():
             (
                 SourceColumn("id", "bigint", False),
                 SourceColumn("code", LATIN, False),
-                SourceColumn("note", "nvarchar(max)", True),
+                SourceColumn("note", "nvarchar(max)", True, readable=False),
                 SourceColumn("name", "nvarchar(20)", True),
                 SourceColumn("price", "decimal(10,2)", True, "in euros"),
                 SourceColumn("at", "datetime2(7)", False),
@@ -369,22 +386,72 @@ def test_results_of_the_catalog_become_tables():
             (("code",),),
             (("id",), ("code",), ("name",), ("at", "id")),
             "what was bought",
+            fingerprint=CatalogFingerprint(
+                character_sets={"code": "1252"},
+                formulas=dict.fromkeys(("id", "name", "price", "at", "version", "card"), "9 AB")
+                | {"code": "2", "note": "3"},
+                identity="77",
+            ),
         )
     }
 
 
 def test_a_session_is_pinned():
-    settings, isolation = sqlserver.pins(20)
-    assert settings == (
-        "SET NOCOUNT ON; SET LANGUAGE us_english; SET DATEFORMAT ymd; SET ROWCOUNT 0; "
+    pinned, isolation = settings.pins(20)
+    assert pinned == (
+        "SET NOCOUNT ON; SET LANGUAGE us_english; SET DATEFORMAT ymd; SET DATEFIRST 7; SET ROWCOUNT 0; "
         "SET TEXTSIZE 2147483647; SET ANSI_NULLS ON; SET ANSI_PADDING ON; SET ANSI_WARNINGS ON; "
-        "SET QUOTED_IDENTIFIER ON; SET IMPLICIT_TRANSACTIONS OFF; SET CONCAT_NULL_YIELDS_NULL ON; "
-        "SET ARITHABORT ON; SET NUMERIC_ROUNDABORT OFF; SET DEADLOCK_PRIORITY LOW; SET LOCK_TIMEOUT 20000"
+        "SET QUOTED_IDENTIFIER ON; SET IMPLICIT_TRANSACTIONS OFF; SET CURSOR_CLOSE_ON_COMMIT OFF; "
+        "SET XACT_ABORT OFF; SET CONCAT_NULL_YIELDS_NULL ON; SET ARITHABORT ON; SET ARITHIGNORE OFF; "
+        "SET NUMERIC_ROUNDABORT OFF; SET QUERY_GOVERNOR_COST_LIMIT 0; SET DEADLOCK_PRIORITY LOW; "
+        "SET LOCK_TIMEOUT 20000"
     )
-    assert sqlserver.pins(600)[0].endswith("SET LOCK_TIMEOUT 30000")
-    assert len(sqlglot.parse(settings, read="tsql")) == 15
+    assert settings.pins(600)[0].endswith("SET LOCK_TIMEOUT 30000")
+    assert len(sqlglot.parse(pinned, read="tsql")) == 20
     known = isolation.replace("SNAPSHOT", "SERIALIZABLE")  # a level of SQL Server's own
     assert sqlglot.parse_one(known, read="tsql").key == "ifblock"
+
+
+# The manual's page "SET statements" and what is left alone, with the reason.
+LEFT_ALONE = {
+    "CONTEXT_INFO": "a value of a session's own, empty at its start",
+    "FIPS_FLAGGER": "warns only",
+    "IDENTITY_INSERT": "writes only",
+    "OFFSETS": "a protocol long gone",
+    "FMTONLY": "of a batch of one's own: no server or login sets it",
+    "NOEXEC": "of a batch of one's own: no server or login sets it",
+    "PARSEONLY": "of a batch of one's own: no server or login sets it",
+    "RESULT_SET_CACHING": "of Synapse",
+    "ANSI_DEFAULTS": "each of its parts is pinned",
+    "ANSI_NULL_DFLT_OFF": "definitions only",
+    "ANSI_NULL_DFLT_ON": "definitions only",
+    "FORCEPLAN": "plans only",
+    "SHOWPLAN_ALL": "of a batch of one's own: no server or login sets it",
+    "SHOWPLAN_TEXT": "of a batch of one's own: no server or login sets it",
+    "SHOWPLAN_XML": "of a batch of one's own: no server or login sets it",
+    "STATISTICS IO": "statistics only",
+    "STATISTICS XML": "of a session's own: no server or login sets it",
+    "STATISTICS PROFILE": "of a session's own: no server or login sets it",
+    "STATISTICS TIME": "statistics only",
+    "REMOTE_PROC_TRANSACTIONS": "procedures elsewhere only",
+}
+OF_THE_MANUAL = (
+    *("DATEFIRST", "DATEFORMAT", "DEADLOCK_PRIORITY", "LOCK_TIMEOUT", "CONCAT_NULL_YIELDS_NULL"),
+    *("CURSOR_CLOSE_ON_COMMIT", "FIPS_FLAGGER", "IDENTITY_INSERT", "LANGUAGE", "OFFSETS"),
+    *("QUOTED_IDENTIFIER", "ARITHABORT", "ARITHIGNORE", "FMTONLY", "NOCOUNT", "NOEXEC"),
+    *("NUMERIC_ROUNDABORT", "PARSEONLY", "QUERY_GOVERNOR_COST_LIMIT", "RESULT_SET_CACHING", "ROWCOUNT"),
+    *("TEXTSIZE", "ANSI_DEFAULTS", "ANSI_NULL_DFLT_OFF", "ANSI_NULL_DFLT_ON", "ANSI_NULLS"),
+    *("ANSI_PADDING", "ANSI_WARNINGS", "FORCEPLAN", "SHOWPLAN_ALL", "SHOWPLAN_TEXT", "SHOWPLAN_XML"),
+    *("STATISTICS IO", "STATISTICS XML", "STATISTICS PROFILE", "STATISTICS TIME"),
+    *("IMPLICIT_TRANSACTIONS", "REMOTE_PROC_TRANSACTIONS", "TRANSACTION ISOLATION LEVEL", "XACT_ABORT"),
+    "CONTEXT_INFO",
+)
+
+
+@pytest.mark.parametrize("name", OF_THE_MANUAL)
+def test_each_set_statement_of_the_manual_is_pinned_or_left_alone_for_a_reason(name: str):
+    pinned = any(f"SET {name} " in statement for statement in settings.pins(60))
+    assert pinned is (name not in LEFT_ALONE)
 
 
 SECRET = Secret(host="db", username="u;s}er", password=SecretStr("p}w;UID={sa}"), dbname="sh op")
@@ -468,7 +535,7 @@ def test_a_request_that_never_ends_holds_the_watermark_only_for_a_bounded_time(
     assert "r.start_time > DATEADD(minute, -60, GETDATE())" in catalog.OLDEST
     assert "r.open_transaction_count > 0" in catalog.OLDEST
     answers = {
-        catalog.CLOCK: ("2024-01-01 12:00:00.0000000", "0", "READ_WRITE"),
+        source_clock.CLOCK: ("2024-01-01 12:00:00.0000000", "0", "READ_WRITE", "3", None, None, "0"),
         catalog.OLDEST: (None, "2"),
     }
     monkeypatch.setattr(sqlserver, "ask", lambda session, sql: answers[sql])
@@ -477,6 +544,171 @@ def test_a_request_that_never_ends_holds_the_watermark_only_for_a_bounded_time(
     assert clock.notes[0].startswith(
         "2 requests run on the server for more than 60 minutes without a transaction"
     )
+
+
+AVAILABILITY = source_clock.AVAILABILITY.replace("{view}", source_clock.VIEW)
+AZURE = source_clock.AVAILABILITY.replace("{view}", "sys.dm_database_replica_states")
+DENIED = TableRefused("300")
+NOON_UTC, ELEVEN = datetime(2024, 1, 1, 12, tzinfo=UTC), datetime(2024, 1, 1, 11, tzinfo=UTC)
+
+
+def state(
+    *,
+    ahead: str = "0",
+    writable: str = "READ_ONLY",
+    edition: str = "3",
+    kind: str | None = None,
+    subscribes: str = "0",
+) -> tuple[str | None, ...]:
+    """Return a row of CLOCK, at noon in UTC."""
+    return (
+        "2024-01-01 12:00:00.0000000",
+        ahead,
+        writable,
+        edition,
+        kind,
+        "2024-01-01 11:00:00.000",
+        subscribes,
+    )
+
+
+COPIES: dict[str, tuple[dict[str, Any], Clock]] = {
+    "a secondary replica has the time of its last commit": (
+        {source_clock.CLOCK: state(), AVAILABILITY: ("2024-01-01 11:00:00.000", "0")},
+        Clock(NOON_UTC, None, source_clock.REPLICA, (), ELEVEN),
+    ),
+    "that time is local to the servers": (
+        {source_clock.CLOCK: state(ahead="600"), AVAILABILITY: ("2024-01-01 21:00:00.000", "0")},
+        Clock(NOON_UTC, None, source_clock.REPLICA, (), ELEVEN),
+    ),
+    "a suspended replica says so": (
+        {source_clock.CLOCK: state(), AVAILABILITY: ("2024-01-01 11:00:00.000", "1")},
+        Clock(NOON_UTC, None, source_clock.REPLICA, (source_clock.SUSPENDED,), ELEVEN),
+    ),
+    "a replica without a commit waits": (
+        {source_clock.CLOCK: state(), AVAILABILITY: (None, "0")},
+        Clock(NOON_UTC, None, source_clock.REPLICA, (source_clock.NO_COMMIT,), NEVER),
+    ),
+    "a replica of Azure SQL is asked by its own view": (
+        {source_clock.CLOCK: state(edition="5"), AZURE: ("2024-01-01 11:00:00.000", "0")},
+        Clock(NOON_UTC, None, source_clock.REPLICA, (), ELEVEN),
+    ),
+    "a replica whose state is hidden says which right is missing": (
+        {source_clock.CLOCK: state(), AVAILABILITY: DENIED},
+        Clock(NOON_UTC, None, source_clock.REPLICA, (source_clock.LAG_UNKNOWN,)),
+    ),
+    "a snapshot has the time at which it was made": (
+        {source_clock.CLOCK: state(kind="snapshot")},
+        Clock(NOON_UTC, None, source_clock.SNAPSHOT, (), ELEVEN),
+    ),
+    "a copy by log shipping has the time of its last backup, in that server's zone": (
+        {source_clock.CLOCK: state(kind="standby"), source_clock.RESTORED: ("2024-01-01 13:00:00.000", "8")},
+        Clock(NOON_UTC, None, source_clock.STANDBY, (), ELEVEN),
+    ),
+    "a backup without a zone has this server's": (
+        {
+            source_clock.CLOCK: state(kind="standby"),
+            source_clock.RESTORED: ("2024-01-01 11:00:00.000", "127"),
+        },
+        Clock(NOON_UTC, None, source_clock.STANDBY, (), ELEVEN),
+    ),
+    "a copy whose backups are hidden says which right is missing": (
+        {source_clock.CLOCK: state(kind="standby"), source_clock.RESTORED: DENIED},
+        Clock(NOON_UTC, None, source_clock.STANDBY, (source_clock.LAG_UNKNOWN,)),
+    ),
+    "a read-only database that was restored has the time of its backup": (
+        {
+            source_clock.CLOCK: state(),
+            AVAILABILITY: None,
+            source_clock.RESTORED: ("2024-01-01 11:00:00.000", "0"),
+        },
+        Clock(NOON_UTC, None, source_clock.READ_ONLY, (), ELEVEN),
+    ),
+    "a subscriber's publisher cannot be seen, but its own transactions are": (
+        {
+            source_clock.CLOCK: state(writable="READ_WRITE", subscribes="1"),
+            catalog.OLDEST: ("2024-01-01 11:00:00.000", "0"),
+        },
+        Clock(NOON_UTC, ELEVEN, source_clock.SUBSCRIBER, (source_clock.SUBSCRIPTION_LAG,)),
+    ),
+    "without VIEW SERVER STATE transactions are hidden": (
+        {source_clock.CLOCK: state(writable="READ_WRITE"), catalog.OLDEST: DENIED},
+        Clock(NOON_UTC, None, source_clock.LACKS_VIEW),
+    ),
+    "a primary's own transactions are all that there are": (
+        {source_clock.CLOCK: state(writable="READ_WRITE"), catalog.OLDEST: (None, "0")},
+        Clock(NOON_UTC, None),
+    ),
+}
+
+
+@pytest.mark.parametrize("claim", COPIES)
+def test_a_copy_of_sql_server_is_known_and_dated_by_its_data(monkeypatch: pytest.MonkeyPatch, claim: str):
+    answers, expected = COPIES[claim]
+
+    def ask(session: object, sql: str) -> Any:
+        answer = answers[sql]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(sqlserver, "ask", ask)
+    assert sqlserver.clock(SimpleNamespace(where="db")) == expected  # type: ignore[arg-type]
+
+
+def test_results_of_the_catalog_become_hazards_partitions_and_policies():
+    orders = TableName("dbo", "orders")
+    rows = [("dbo", "orders", "at", "trigger t is disabled"), ("dbo", "orders", "id", "its values go down")]
+    assert catalog.hazards(rows) == {
+        orders: (CursorHazard("at", "trigger t is disabled"), CursorHazard("id", "its values go down"))
+    }
+    parts = [("dbo", "orders", "open", "(SELECT 1) AS p"), ("dbo", "orders", "07E8", "(SELECT 2) AS p")]
+    assert catalog.partitions(parts) == {orders: {"open": "(SELECT 1) AS p", "07E8": "(SELECT 2) AS p"}}
+    assert catalog.policies([("dbo", "orders", "tenants")]) == {orders: "tenants"}
+
+
+def test_a_view_or_an_external_table_proves_less_than_a_table():
+    def described(kind: str) -> SourceTable:
+        row = (
+            "dbo",
+            "t",
+            "id",
+            "int",
+            "4",
+            "10",
+            "0",
+            None,
+            "0",
+            None,
+            None,
+            None,
+            "1",
+            kind,
+            "7",
+            "1",
+            None,
+        )
+        index = ("dbo", "t", "pk", "1", "1", "id", "0", "1")
+        name = TableName("dbo", "t")
+        return catalog.tables([row], [index], {name})[name]
+
+    proofs = {
+        kind: (one.keys_enforced, one.nulls_enforced, one.fingerprint.identity)
+        for kind in ("table", "view", "external")
+        for one in [described(kind)]
+    }
+    assert proofs == {
+        "table": (True, True, "7"),
+        "view": (True, False, None),
+        "external": (False, False, None),
+    }
+
+
+def test_a_table_under_a_security_policy_is_refused_by_name():
+    name = TableName("dbo", "orders")
+    table = SourceTable(name, (SourceColumn("id", "int", False),), ("id",), filtered_by="tenants")
+    with pytest.raises(TableRefused, match=r"every row of dbo\.orders, because of security policy tenants"):
+        specify(sqlserver, table, TableSettings(mode="replace"))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -568,7 +800,7 @@ def test_a_start_in_the_servers_local_time_is_never_taken_too_late(
     begun: datetime, now: datetime, ahead_h: float, expected: datetime
 ):
     ahead = timedelta(hours=ahead_h)
-    assert sqlserver.earliest(begun, now.replace(tzinfo=UTC), ahead) == expected.replace(tzinfo=UTC)
+    assert source_clock.earliest(begun, now.replace(tzinfo=UTC), ahead) == expected.replace(tzinfo=UTC)
 
 
 def test_a_kind_stays_what_it_was_however_it_is_declared():

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -19,6 +19,7 @@ from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from tributary.engines import statement_errors
 from tributary.engines.network import CONNECT_TIMEOUT_S, NAME_DIFFERS, UNTRUSTED, openssl_authorities
 from tributary.errors import (
     ConfigError,
@@ -69,7 +70,9 @@ class Dialect:
     binding: Callable[[ReadColumn], Binding]
     select: Callable[[Query, Sequence[str]], str]
     meanings: Mapping[str, Meaning]  # of the server's error numbers, and of SQLSTATEs it uses in its own way
-    reasons: Mapping[str, str] = field(default_factory=dict)  # what an error number of a refused login means
+    reasons: Mapping[str, str] = field(default_factory=dict)  # what an error number means, in words
+    bugs: Collection[str] = ()  # error numbers that only the server's maker can correct
+    view: Callable[[TableName], str] | None = None  # the query that has a row if the table is a view
     ascii_statement: Callable[[str], str] = str  # the statement in ASCII alone: see `_in_bulk`
     driver_times_out: bool = True  # whether the driver bounds a statement's time; otherwise the pins must
 
@@ -87,6 +90,7 @@ class Session:
     rows: Any = None  # the pyodbc connection
     bulk: Any = None  # the arrow-odbc connection
     broken: bool = False  # a broken session stays broken
+    visible_rows: bool = False  # whether row-level security may leave rows out
     caps: dict[TableName, int] = field(default_factory=dict)  # per table the index into CAPS_BYTES it needs
 
 
@@ -106,9 +110,18 @@ def open_session(
     pins: Sequence[str],
     statement_timeout_s: int,
     authorities: str | None = None,
+    visible_rows: bool = False,
 ) -> Session:
     """Connect, which checks host, user, database and pins; see `Engine.connect` for what it raises."""
-    session = Session(dialect, connection, where, tuple(pins), statement_timeout_s, authorities)
+    session = Session(
+        dialect,
+        connection,
+        where,
+        tuple(pins),
+        statement_timeout_s,
+        authorities,
+        visible_rows=visible_rows,
+    )
     by_rows(session)
     return session
 
@@ -296,25 +309,55 @@ def queries(session: Session, table: TableName | None = None) -> Iterator[None]:
             raise
         if TOO_LARGE in str(error):
             raise _ValueTooLong from None
-        ours = _reduced(session, error_codes(error), str(table or "a table"))
+        ours = _reduced(session, error_codes(error), table)
         session.broken = isinstance(ours, SourceUnavailable)
         raise ours from None
 
 
-def _reduced(session: Session, codes: ErrorCodes, table: str) -> TributaryError:
-    where = session.where
+def _reduced(session: Session, codes: ErrorCodes, table: TableName | None) -> TributaryError:
+    where, name = session.where, str(table or "a table")
     match meaning(session.dialect, codes):
         case "cancelled":
-            return QueryCancelled(f"{where} cancelled a query on {table} ({codes})")
-        case "forbidden" | "refused":
-            return TableRefused(f"{table} may not be read ({codes}); grant SELECT on it to the source's user")
-        case "gone":
-            return TableRefused(f"{table}, or one of its columns, no longer exists ({codes})")
-        case "unreadable":
-            return TableRefused(f"{table} cannot be read in the session's isolation level ({codes})")
+            return statement_errors.cancelled(where, name, str(codes))
         case "broken" | "busy":
-            return SourceUnavailable(f"{where} could not finish a query on {table} ({codes})")
-    return InternalError(f"{where} failed on {table} with {codes}")
+            return statement_errors.unavailable(where, name, str(codes))
+        case None if codes.native in session.dialect.bugs or _is_of_the_driver(codes):
+            return InternalError(f"{where} failed on {name} with {codes}")
+        case meant:
+            return _table_refused(session, codes, table, meant)
+
+
+def _table_refused(
+    session: Session, codes: ErrorCodes, table: TableName | None, meant: Meaning | None
+) -> TableRefused:
+    name, reason = str(table or "a table"), session.dialect.reasons.get(codes.native)
+    if meant in ("forbidden", "refused"):
+        return statement_errors.forbidden(name, str(codes))
+    if meant == "unreadable":
+        shown = f"{codes}: {reason}" if reason else codes
+        return TableRefused(f"{name} cannot be read in the session's isolation level ({shown})")
+    is_view = _is_view(session, table)
+    if meant == "gone" and not is_view:
+        return statement_errors.gone(name, str(codes))
+    return statement_errors.fails(name, str(codes), reason, is_view=is_view)
+
+
+def _is_of_the_driver(codes: ErrorCodes) -> bool:
+    """Return whether the driver or its manager found the fault, since the server's errors have a number."""
+    return codes.native in ("0", "1") and codes.state.startswith(("HY", "IM", "07"))
+
+
+def _is_view(session: Session, table: TableName | None) -> bool:
+    """Return whether the table is a view; False if the server can no longer tell."""
+    if table is None or session.dialect.view is None:
+        return False
+    try:
+        with closing(by_rows(session).cursor()) as cursor:
+            return cursor.execute(session.dialect.view(table)).fetchone() is not None
+    except Exception as error:
+        if _is_drivers(error) or isinstance(error, TributaryError):
+            return False
+        raise
 
 
 # --- small queries ------------------------------------------------------------------------------

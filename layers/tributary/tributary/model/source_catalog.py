@@ -52,6 +52,7 @@ class CatalogFingerprint:
     files: dict[str, str] = field(default_factory=dict)  # the table or its partitions -> file of its rows
     partitions: dict[str, str] = field(default_factory=dict)  # id -> quoted name
     identity: str | None = None  # of the table: another one after DROP and CREATE
+    formulas: dict[str, str] = field(default_factory=dict)  # column -> its id, and a digest of its expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class SourceTable:
     nulls_enforced: bool = True  # NOT NULL holds in every row: not so of a view or a foreign table
     fingerprint: CatalogFingerprint = CatalogFingerprint()
     cursor_hazards: tuple[CursorHazard, ...] = ()
+    filtered_by: str | None = None  # the policy that may leave rows out, as far as the catalog shows one
 
     def column(self, name: str) -> SourceColumn | None:
         """Return the column of that exact name, None if it is missing."""

@@ -26,6 +26,9 @@ def changed_values(before: CatalogFingerprint, now: CatalogFingerprint) -> str |
     recoded = _changed(before.character_sets, now.character_sets)
     if recoded:
         return f"the character set of column {', '.join(recoded)} has changed"
+    reformed = _changed(before.formulas, now.formulas)
+    if reformed:
+        return f"column {', '.join(reformed)} was dropped and added again, or its expression has changed"
     redefined = [
         column
         for column in _changed(before.definitions, now.definitions)

@@ -274,6 +274,12 @@ def _taken(table: SourceTable, settings: TableSettings) -> list[SourceColumn]:
 
 
 def _check_readable(table: SourceTable, taken: Iterable[SourceColumn]) -> None:
+    if table.filtered_by is not None:
+        raise TableRefused(
+            f"the user may not see every row of {table.name}, because of security policy "
+            f"{table.filtered_by}; set rows: visible in the source's file if the rows that the user sees are "
+            "those that are meant"
+        )
     hidden = [column.name for column in taken if not column.readable]
     if hidden:
         raise TableRefused(

@@ -11,14 +11,14 @@ import importlib.util
 import platform
 from collections.abc import Collection, Generator, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
 from pathlib import Path
-from zoneinfo import ZoneInfo, available_timezones
 
 from tributary.engines import odbc
 from tributary.engines.network import address, host_of
-from tributary.engines.odbc import Dialect, Meaning, Session
-from tributary.engines.sqlserver import catalog, types
+from tributary.engines.odbc import Dialect, Session
+from tributary.engines.sqlserver import catalog, error_codes, settings, types
+from tributary.engines.sqlserver import clock as source_clock
 from tributary.engines.sqlserver.types import binding, quote, string, text, utf16_hex
 from tributary.errors import InternalError, SecretError, TableRefused
 from tributary.model.query import Page, Query, ReadColumn
@@ -31,46 +31,8 @@ PORT = 1433
 ask, close, kind, literal, orders = odbc.ask, odbc.close, types.kind, types.literal, types.orders
 FRACTION_DIGITS = 2  # of datetime, whose third digit is rounded to 0, 3 or 7
 INDEX_ENDS_WITH_KEY = True  # the clustered key, which the primary key is by default
-LOCK_TIMEOUT_S = 30  # by default the server waits without a limit
 DRIVER = "ODBC Driver 18 for SQL Server"  # the name that Microsoft's package registers
 DRIVER_FILE = "libs/linux/rhel/{machine}/lib/libmsodbcsql-18.*.so.*"  # within mssql_python_odbc
-
-# learn.microsoft.com: "Database engine errors", "Troubleshoot connectivity issues" (Azure SQL), and the list
-# of transient errors of Microsoft.Data.SqlClient.
-REASONS = {
-    "18456": "wrong user name or password",
-    "18452": "the login is of a Windows domain; use one of SQL Server",
-    "18470": "the account is disabled",
-    "18486": "the account is locked",
-    "18487": "the password has expired",
-    "18488": "the password must be changed",
-    "4060": "no such database, or the user may not use it",
-    "911": "no such database",
-    "4064": "the login's default database cannot be used",
-    "40532": "no such server, or it is of another subscription",
-}
-MEANINGS: dict[str, Meaning] = {
-    **dict.fromkeys(REASONS, "refused"),
-    **dict.fromkeys(("40615", "40914", "47073"), "blocked"),
-    "20": "no TLS",  # of the driver itself
-    **dict.fromkeys(("229", "230", "300", "297", "262", "916", "371"), "forbidden"),
-    **dict.fromkeys(("208", "207", "3701", "4902"), "gone"),
-    **dict.fromkeys(
-        ("3952", "3954", "41332"), "unreadable"
-    ),  # no snapshot isolation in this database, or not for a memory-optimized table
-    **dict.fromkeys(("1222", "3617"), "cancelled"),  # lock time-out; cancelled from outside
-    **dict.fromkeys(("1205", "3960", "3961", "3966", "596", "983", "976", "978", "921", "926"), "broken"),
-    **dict.fromkeys(("41301", "41302", "41305", "41325", "41839"), "broken"),  # of memory-optimized tables
-    **dict.fromkeys(("615", "617", "669", "601", "4221", "42108", "42109", "40143", "40166"), "broken"),
-    **dict.fromkeys(("40197", "40501", "40540", "40549", "40550", "40551", "40552", "40553"), "broken"),
-    **dict.fromkeys(("40613", "40648", "45168", "45169", "49918", "49977", "49983"), "broken"),
-    **dict.fromkeys(
-        ("701", "802", "1203", "1204", "8628", "8645", "8651", "17803"), "broken"
-    ),  # memory, locks
-    **dict.fromkeys(("17809", "10922", "10928", "10929", "10936", "49919", "49920", "18401"), "busy"),
-    **dict.fromkeys(("64", "121", "233", "10053", "10054", "10060", "11001"), "broken"),  # of the network
-    "01000": "broken",  # the driver's network layer; no server answered
-}
 
 
 # --- sessions -----------------------------------------------------------------------------------
@@ -80,12 +42,21 @@ def connect(secret: Secret, *, statement_timeout_s: int, visible_rows: bool = Fa
     """Open a pinned session; see the Protocol."""
     where = address(secret, PORT)
     return odbc.open_session(
-        Dialect(binding, _select, MEANINGS, REASONS, ascii_statement),
+        Dialect(
+            binding,
+            _select,
+            error_codes.MEANINGS,
+            error_codes.REASONS,
+            ascii_statement=ascii_statement,
+            bugs=error_codes.BUGS,
+            view=lambda table: catalog.named(catalog.VIEW, [table]),
+        ),
         connection_string(secret, driver()),
         where=where,
-        pins=pins(statement_timeout_s),
+        pins=settings.pins(statement_timeout_s),
         statement_timeout_s=statement_timeout_s,
         authorities=secret.sslrootcert if secret.sslmode == "verify-full" else None,
+        visible_rows=visible_rows,
     )
 
 
@@ -132,41 +103,6 @@ def driver() -> str:
 
 
 MACHINES = {"aarch64": "arm64"}  # folders of the wheel that are not named as the machine
-
-
-def pins(statement_timeout_s: int) -> tuple[str, ...]:
-    """Return the statements that pin a session: its waits are bounded, and a text has one meaning.
-
-    In a deadlock, this session is the victim.
-    """
-    settings = (
-        "NOCOUNT ON",
-        "LANGUAGE us_english",
-        "DATEFORMAT ymd",
-        "ROWCOUNT 0",
-        "TEXTSIZE 2147483647",  # a longer value would be truncated silently
-        "ANSI_NULLS ON",
-        "ANSI_PADDING ON",
-        "ANSI_WARNINGS ON",
-        "QUOTED_IDENTIFIER ON",
-        "IMPLICIT_TRANSACTIONS OFF",
-        "CONCAT_NULL_YIELDS_NULL ON",
-        "ARITHABORT ON",
-        "NUMERIC_ROUNDABORT OFF",
-        "DEADLOCK_PRIORITY LOW",
-        f"LOCK_TIMEOUT {1000 * min(LOCK_TIMEOUT_S, statement_timeout_s)}",
-    )
-    return "; ".join(f"SET {setting}" for setting in settings), ISOLATION
-
-
-# Snapshot isolation, if the database allows it: each statement sees one version of the rows, and waits for no
-# writer. Otherwise READ COMMITTED, which also reads versions if READ_COMMITTED_SNAPSHOT is on. In Azure SQL
-# DB_ID() may differ from sys.databases; the name does not.
-ISOLATION = """
-IF EXISTS (SELECT 1 FROM sys.databases WHERE name = DB_NAME() AND snapshot_isolation_state = 1)
-BEGIN SET TRANSACTION ISOLATION LEVEL SNAPSHOT END
-ELSE BEGIN SET TRANSACTION ISOLATION LEVEL READ COMMITTED END
-"""
 
 
 # --- SQL text -----------------------------------------------------------------------------------
@@ -230,8 +166,16 @@ def read(session: Session, query: Query) -> Generator[Page]:
 
 
 def foreign(session: Session, names: Collection[TableName]) -> set[TableName]:
-    """Return no table: external tables are refused by their type."""
-    return set()
+    """Return the tables whose rows are elsewhere, and the views if there is any way to such rows."""
+    if not names:
+        return set()
+    try:
+        row = ask(session, catalog.LINKED_SERVERS)
+    except TableRefused:  # Azure SQL has no linked servers
+        row = None
+    query = catalog.FOREIGN.replace("{servers}", str(int(row[0] or 0) if row else 0))
+    rows = odbc.answers(session, catalog.named(query, names))
+    return {name for schema, table in rows if (name := TableName(str(schema), str(table))) in names}
 
 
 def counter_horizon(session: Session, type: str) -> str | None:
@@ -243,79 +187,61 @@ def counter_horizon(session: Session, type: str) -> str | None:
 
 
 def clock(session: Session) -> Clock:
-    """Read the source's clock, then its oldest transaction and statement."""
-    row = ask(session, catalog.CLOCK)
+    """Read the source's clock, what kind of copy it is, then its oldest transaction and statement."""
+    row = ask(session, source_clock.CLOCK)
     if row is None or row[0] is None or row[1] is None:
         raise InternalError(f"{session.where} returned no row for a question about itself")
-    now = _time(row[0]).replace(tzinfo=UTC)
-    if row[2] == "READ_ONLY":
-        return Clock(now, None, "a replica does not show its primary's transactions")
+    now = source_clock.now_of(row)
+    copy = source_clock.copy_of(now, lambda sql: ask(session, sql))
+    if not now.can_be_written:
+        return Clock(now.at, None, copy.hidden, copy.notes, copy.data_at)
     try:
         oldest = ask(session, catalog.OLDEST)
     except TableRefused:
-        return Clock(now, None, "the user lacks VIEW SERVER STATE, so open transactions cannot be seen")
-    begun, passed_over = oldest if oldest else (None, None)
-    ahead = timedelta(minutes=int(row[1]))
-    return Clock(
-        now,
-        earliest(_time(begun), now, ahead) if begun else None,
-        notes=_passed_over(int(passed_over or 0)),
-    )
-
-
-def _passed_over(requests: int) -> tuple[str, ...]:
-    """Return the note about requests that run without a transaction for longer than is waited for."""
-    if not requests:
-        return ()
-    count = "1 request runs" if requests == 1 else f"{requests} requests run"
-    note = (
-        f"{count} on the server for more than {catalog.REQUEST_MINUTES} minutes without a transaction, and "
-        "the watermark does not wait for them: a row that they write with an earlier time is not read"
-    )
-    return (note,)
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text[:26])
-
-
-def earliest(begun: datetime, now: datetime, ahead: timedelta) -> datetime:
-    """Return the earliest instant at which the server's clock may have shown the local time `begun`.
-
-    The server reports its zone's offset from UTC now, not at that time. Of all zones with that offset now,
-    the one that was farthest ahead then is used.
-    """
-    if not ahead:
-        return begun.replace(tzinfo=UTC)
-    alike = (
-        zone
-        for zone in map(ZoneInfo, sorted(available_timezones()))
-        if now.astimezone(zone).utcoffset() == ahead
-    )
-    instants = (begun.replace(tzinfo=zone, fold=fold).astimezone(UTC) for zone in alike for fold in (0, 1))
-    return min(instants, default=begun.replace(tzinfo=UTC) - ahead - timedelta(hours=1))
+        return Clock(now.at, None, copy.hidden or source_clock.LACKS_VIEW, copy.notes, copy.data_at)
+    return source_clock.clock_of(now, copy, oldest, catalog.REQUEST_MINUTES)
 
 
 # --- catalog ------------------------------------------------------------------------------------
 
 
 def list_tables(session: Session) -> list[TableName]:
-    """Return every table and view of the database that the user may read, in name order."""
-    return sorted(TableName(str(s), str(t)) for s, t in odbc.answers(session, catalog.TABLES))
+    """Return every table and view of which the user may read a column, in name order."""
+    return _tables(session, readable="1")
 
 
 def hidden_tables(session: Session) -> list[TableName]:
     """Return the tables and views that the catalog shows and the user may not read, in name order."""
-    return sorted(TableName(str(s), str(t)) for s, t in odbc.answers(session, catalog.HIDDEN_TABLES))
+    return _tables(session, readable="0")
+
+
+def _tables(session: Session, *, readable: str) -> list[TableName]:
+    rows = odbc.answers(session, catalog.TABLES)
+    return sorted(
+        TableName(str(schema), str(table)) for schema, table, may_read in rows if may_read == readable
+    )
 
 
 def describe(session: Session, names: Collection[TableName]) -> dict[TableName, SourceTable]:
-    """Return the catalog's word on the named tables, in two queries; what does not exist is left out."""
+    """Return the catalog's description of the named tables, in a few queries; missing tables are left out."""
     if not names:
         return {}
-    columns = odbc.answers(session, catalog.named(catalog.COLUMNS, names))
-    indexes = odbc.answers(session, catalog.named(catalog.INDEXES, names))
-    return catalog.tables(columns, indexes, set(names))
+
+    def rows(query: str) -> list[tuple[str | None, ...]]:
+        return odbc.answers(session, catalog.named(query, names))
+
+    described = catalog.tables(rows(catalog.COLUMNS), rows(catalog.INDEXES), set(names))
+    hazards, partitions = catalog.hazards(rows(catalog.HAZARDS)), catalog.partitions(rows(catalog.PARTITIONS))
+    policies = {} if session.visible_rows else catalog.policies(rows(catalog.FILTERS))
+    return {
+        name: replace(
+            table,
+            fingerprint=replace(table.fingerprint, partitions=partitions.get(name, {})),
+            cursor_hazards=hazards.get(name, ()),
+            filtered_by=policies.get(name),
+        )
+        for name, table in described.items()
+    }
 
 
 def describe_query(session: Session, name: TableName, sql: str) -> SourceTable:
