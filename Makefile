@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test fixtures test-external soak bench cost scale pictures lint format validate types policy sources build package-check deploy first-day clean
+.PHONY: help setup demo test fixtures test-external soak bench cost scale pictures lint format validate types policy sources build driver-sqlserver package-check deploy first-day clean
 
 PYTHON := .venv/bin/python
 SAM := .venv-sam/bin/sam
@@ -103,6 +103,9 @@ policy: setup ## Write the policies of a deploying person into docs/deploy.md, f
 build: .venv/.python .venv-sam/.ready ## Build functions and layers into .aws-sam, without Docker
 	PYTHON=$(CURDIR)/$(PYTHON) $(SAM) build
 	$(PYTHON) -m layers.check shipped
+
+driver-sqlserver: .venv/.python ## Take SQL Server's driver into the layers, which accepts Microsoft's licence
+	@$(PYTHON) -m layers.driver_sqlserver
 
 package-check: setup build ## Check what was built, then build it for this machine too and run every function
 	$(PYTHON) -m layers.check here

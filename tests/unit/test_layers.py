@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from samtranslator.yaml_helper import yaml_parse
 
-from layers import build, odbc
+from layers import build, driver_sqlserver, odbc
 from layers.build import Target
 from layers.check.files import size
 
@@ -212,9 +212,56 @@ def test_a_layer_without_odbc_is_left_alone(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.fixture
+def drivers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder like layers/drivers, in which `make driver-sqlserver` works."""
+    folder = tmp_path / "drivers"
+    folder.mkdir()
+    (folder / "requirements.txt").write_text("pg8000==1\n\n# SQL Server.\n# -r odbc.txt\n")
+    (folder / "odbc.txt").write_text("mssql-python-odbc==1\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(driver_sqlserver, "REQUIREMENTS", folder / "requirements.txt")
+    monkeypatch.setattr(odbc, "HERE", tmp_path)
+    return folder
+
+
+def test_one_command_takes_sql_servers_driver_in(
+    drivers: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def install(requirements: Path, folder: Path, target: build.Target) -> None:
+        assert (requirements, target) == (drivers / "odbc.txt", build.LAMBDA)
+        for system in ("rhel", "suse"):
+            (folder.parent / odbc.DRIVER / system).mkdir(parents=True)
+
+    monkeypatch.setattr(build, "install", install)
+    closed = (drivers / "requirements.txt").read_text()
+    with pytest.raises(SystemExit, match=r"nothing has changed: libodbc.so.2 for arm64 is not here"):
+        driver_sqlserver.main()
+    assert (drivers / "requirements.txt").read_text() == closed
+    for name in odbc.LIBRARIES:
+        (given := drivers / "lib" / "arm64" / name).parent.mkdir(parents=True, exist_ok=True)
+        given.touch()
+    driver_sqlserver.main()
+    assert (drivers / "requirements.txt").read_text() == "pg8000==1\n\n# SQL Server.\n-r odbc.txt\n"
+    assert "accept the licence of Microsoft's ODBC driver" in capsys.readouterr().out
+    driver_sqlserver.main()  # which changes nothing a second time
+    assert "already" in capsys.readouterr().out
+
+
+def test_without_a_package_index_the_driver_is_not_taken_in_and_the_command_says_why(
+    drivers: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    closed = (drivers / "requirements.txt").read_text()
+    with pytest.raises(SystemExit, match=r"nothing has changed: .*odbc.txt: pip could not .*package index"):
+        driver_sqlserver.main()
+    assert (drivers / "requirements.txt").read_text() == closed
+
+
 def test_odbc_is_an_opt_in_of_one_line_whose_pins_are_those_of_the_tests():
     requirements = ROOT / "layers" / "drivers" / "requirements.txt"
-    assert requirements.read_text().count("\n# -r odbc.txt\n") == 1
+    lines = requirements.read_text().splitlines()
+    assert [line.removeprefix("# ") for line in lines].count("-r odbc.txt") == 1
     shipped = pins(requirements.with_name("odbc.txt"))
     assert shipped.pop("mssql-python-odbc")
     assert {name: importlib.metadata.version(name) for name in shipped} == shipped

@@ -180,8 +180,8 @@ def _drivers() -> _Drivers:
 
 
 NOT_BUILT = (
-    "this engine needs the ODBC parts of the drivers layer, which this build does not include; add them in "
-    'layers/drivers/requirements.txt and deploy again: see "SQL Server" in docs/configuration.md'
+    "this engine needs the ODBC parts of the drivers layer, which this build does not include; run "
+    'make driver-sqlserver and deploy again: see "SQL Server" in docs/configuration.md'
 )
 
 # --- errors: the drivers' errors become ours here and nowhere else ------------------------------
