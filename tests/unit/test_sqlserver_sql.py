@@ -305,6 +305,25 @@ def test_any_type_can_be_read_as_text_and_a_time_is_not_truncated_then():
     assert binding(ReadColumn("c", "datetime2(7)", Kind("timestamp"))).finer is True
 
 
+@pytest.mark.parametrize(
+    ("type", "expected"),
+    [
+        ("varchar(20) COLLATE Japanese_BIN", False),
+        ("char(2) COLLATE Japanese_XJIS_100_BIN2", False),
+        ("varchar(20) COLLATE Chinese_PRC_BIN2", False),
+        ("varchar(20) COLLATE Chinese_Taiwan_Stroke_90_BIN", False),
+        ("varchar(20) COLLATE Korean_Wansung_BIN", False),
+        ("varchar(20) COLLATE Japanese_CI_AS", True),
+        ("varchar(20) COLLATE Latin1_General_BIN2", True),
+        ("varchar(20) COLLATE Latin1_General_100_BIN2_UTF8", True),
+        ("varchar(20) COLLATE Japanese_XJIS_140_BIN2_UTF8", True),
+        ("nvarchar(20)", True),
+    ],
+)
+def test_a_text_whose_characters_may_have_two_codes_is_no_key(type: str, *, expected: bool):
+    assert sqlserver.orders(type) is expected
+
+
 def test_rows_are_not_read_by_what_no_index_holds():
     with pytest.raises(TableRefused, match=r'column "note" of dbo.or ders has type nvarchar\(max\)'):
         bulk(query(order=("note",)))

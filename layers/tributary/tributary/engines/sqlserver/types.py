@@ -192,11 +192,17 @@ def note(type: str) -> str:
     return TYPES[word].note if word in TYPES else "refused"
 
 
+# Code pages that have two codes for some characters, in a collation that compares the codes: a literal has
+# one of them only. Other collations compare characters.
+TWO_CODES = re.compile(r"(?:Japanese|Chinese|Korean)_\w*?BIN2?(?!\w)")
+
+
 def orders(type: str) -> bool:
     """Return whether pages can be ordered by values of that type: not floats, nor types without an index."""
     known = declared(type)
     unbounded = known.size is None and known.word in ("varchar", "nvarchar", "varbinary")
-    return known.word in TYPES and TYPES[known.word].orders and not unbounded
+    two_codes = known.word in ("char", "varchar") and TWO_CODES.match(known.collation or "") is not None
+    return known.word in TYPES and TYPES[known.word].orders and not unbounded and not two_codes
 
 
 def text(reference: str, type: str) -> str:
