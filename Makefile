@@ -52,7 +52,7 @@ test-external: setup ## Run the shared engine suite on servers elsewhere: see co
 SOAK_SECONDS ?= 600
 
 soak: setup ## Run more examples of the same tests, for about SOAK_SECONDS
-	TRIBUTARY_SOAK_SECONDS=$(SOAK_SECONDS) $(PYTHON) -m pytest -q --timeout 0 tests/integration tests/e2e
+	TRIBUTARY_SOAK_SECONDS=$(SOAK_SECONDS) $(PYTHON) -m pytest -q --timeout 0 tests/unit/test_foreign_bytes.py tests/integration tests/e2e
 
 bench/.venv/.ready: bench/requirements.txt local/setup.sh
 	@local/setup.sh python bench/.venv bench/requirements.txt

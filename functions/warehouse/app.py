@@ -26,10 +26,17 @@ def handler(event: dict[str, Any], context: Any) -> None:
 def prepare(properties: dict[str, Any]) -> None:
     """Create what is missing and grant it to the pipeline's database user; repeatable."""
     from tributary.environment.warehouse import WarehouseEnvironment
-    from tributary.redshift.bootstrap import bootstrap, reserve_copy_role, show_raw_layer
+    from tributary.redshift.bootstrap import (
+        bootstrap,
+        reserve_copy_role,
+        reserve_public_schema,
+        show_raw_layer,
+    )
 
     environment = WarehouseEnvironment.read()
     warehouse, loader = environment.warehouse, environment.loader
+    if environment.workgroup_arn:  # in a warehouse that others use too, they may need `public`
+        reserve_public_schema(warehouse)
     bootstrap(
         warehouse,
         loader=loader,

@@ -11,6 +11,8 @@ from tributary.errors import LoadFailed
 
 from .company import Company, Row, Source
 from .compare import SERVERS, full_name, only_table
+from .failure_points import FailurePoint
+from .steps import Steps
 from .under_way import load_again
 
 NAIVE = {"postgresql": "timestamp(6)", "mysql": "datetime(6)"}
@@ -122,6 +124,44 @@ def test_a_column_that_another_source_brought_before_is_read_in_every_row(compan
     both = [(0, 1, "of 0, at length"), (0, 2, "of 0"), (1, 1, "of 1"), (1, 2, "of 1")]
     assert rows((one, other), target) == both
     assert any(note.startswith("column note stays VARCHAR(") for note in table["notes"])  # it stays wide
+
+
+def test_first_runs_that_are_planned_before_either_loads_share_a_new_target(company: Company) -> None:
+    (one, other), target = sources(company, "merge")
+    other.sql("ALTER TABLE orders ADD COLUMN colour varchar(9) NOT NULL DEFAULT 'blue'")
+    one.sql("ALTER TABLE orders ADD COLUMN size decimal(9,4) NOT NULL DEFAULT 1.2345")
+    begun = []
+    for source in (one, other):
+        steps = Steps(company, source)
+        arn = steps.execution()
+        steps.running.add(arn)
+        begun.append((steps, steps.plan(arn, FailurePoint()).plan))
+    for steps, plan in begun:
+        assert plan is not None
+        for item in range(plan.items):
+            while not steps.extract(plan.run_id, item, FailurePoint()):
+                pass
+        while not steps.load(plan.run_id, FailurePoint()).done:
+            pass
+
+    assert rows((one, other), target, "id, colour, size") == [
+        (0, 1, None, "1.2345"),
+        (0, 2, None, "1.2345"),
+        (1, 1, "blue", None),
+        (1, 2, "blue", None),
+    ]
+
+
+def test_a_table_of_another_user_is_refused_by_name(company: Company) -> None:
+    (one, _), target = sources(company, "merge")
+    schema = target.partition(".")[0]
+    company.warehouse(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+    company.warehouse(f"CREATE TABLE {target} (id int, note varchar(9), at timestamp)")
+    company.warehouse(f"GRANT ALL ON {target} TO PUBLIC")
+    failure = one.run().table(full_name(one))["failure"]
+    assert failure["error"] == "TableRefused"
+    assert f"table {target} of the warehouse belongs to user" in failure["message"]
+    assert company.warehouse(f"SELECT id FROM {target}") == []
 
 
 def test_a_table_that_gets_another_target_is_read_whole_into_it(company: Company) -> None:

@@ -10,7 +10,7 @@ import pytest
 from local.databases.postgres import Postgres
 from tributary.errors import LoadFailed
 from tributary.redshift import control
-from tributary.redshift.bootstrap import bootstrap
+from tributary.redshift.bootstrap import bootstrap, reserve_public_schema
 from tributary.redshift.control import ControlRow
 from tributary.redshift.data_api import Warehouse as Pipeline
 from tributary.redshift.sql import CONTROL, FRESHNESS, STATUS, WATERMARKS
@@ -75,6 +75,36 @@ def test_the_loader_may_do_its_work_and_nothing_else(warehouse: Warehouse) -> No
     ]
     allowed = [sql for sql in refused if warehouse.submit(sql, role="Loader")["Status"] != "FAILED"]
     assert allowed == []
+
+
+@pytest.mark.parametrize(
+    ("taken", "named"),
+    [
+        ("CREATE TABLE public.etl_control (id INT)", "table public.etl_control belongs to user"),
+        ("CREATE TABLE public.etl_access (id INT)", "table public.etl_access belongs to user"),
+        ("CREATE VIEW public.etl_status AS SELECT 1 AS one", "table public.etl_status belongs to user"),
+        ("CREATE SCHEMA etl_staging", "schema etl_staging belongs to user"),
+    ],
+)
+def test_a_name_of_ours_that_a_user_has_taken_is_refused(
+    warehouse: Warehouse, taken: str, named: str
+) -> None:
+    warehouse.run("SELECT 1", role="Mallory")
+    warehouse.run(
+        'GRANT CREATE, USAGE ON SCHEMA public TO "IAMR:Mallory"',
+        f'GRANT CREATE ON DATABASE "{warehouse.api.database}" TO "IAMR:Mallory"',
+    )
+    warehouse.run(taken, role="Mallory")
+    with pytest.raises(LoadFailed, match=f'{named} "IAMR:Mallory", who is no administrator'):
+        prepare(warehouse)
+
+
+def test_in_its_own_warehouse_no_user_may_create_tables_in_public(warehouse: Warehouse) -> None:
+    warehouse.run("GRANT CREATE ON SCHEMA public TO PUBLIC")
+    warehouse.run("CREATE TABLE public.mine (id INT)", role="Mallory")
+    reserve_public_schema(caller(warehouse))
+    reserve_public_schema(caller(warehouse))
+    assert "permission denied" in warehouse.error("CREATE TABLE public.etl_control (id INT)", role="Mallory")
 
 
 def test_a_second_bootstrap_changes_nothing(warehouse: Warehouse) -> None:

@@ -14,6 +14,7 @@ from tributary.config.choices import either
 from tributary.config.schedule import EXAMPLES, Schedule
 from tributary.config.yaml_positions import Marked, Path, Problem
 from tributary.model.engine_names import ENGINES
+from tributary.visible_text import visible
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -57,6 +58,7 @@ EXPECTED = {
     "access": "none, or what analysts see: {columns: [id, name], mask: {email: hash}}",
     "mask": "columns with what is shown for their values: {email: hash}",
     "rows": "one column with the values that may be seen: {region: [EU, US]}",
+    "new_columns": "hide or show",
     "booleans": "the name of a column, or a list of them: [is_active]",
     "take": "a list of column names",
     "may_vanish": "a share of the table: 50%",
@@ -89,7 +91,10 @@ def _within(path: Path, outer: Path) -> bool:
 def lines(file: str, problems: Iterable[Problem]) -> list[str]:
     """Return the problems as text, in the order of their lines."""
     ordered = sorted(dict.fromkeys(problems), key=lambda problem: problem.line)
-    return [f"{file}, line {problem.line}{_dotted(problem.path)}: {problem.message}" for problem in ordered]
+    return [
+        visible(f"{file}, line {problem.line}{_dotted(problem.path)}: {problem.message}")
+        for problem in ordered
+    ]
 
 
 def _dotted(path: Path) -> str:

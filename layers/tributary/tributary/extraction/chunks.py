@@ -7,11 +7,12 @@ highest chunk that exists, so two attempts at once still build one sequence.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tributary.errors import InternalError, PlanOutdated
 from tributary.model.documents import FORMAT
@@ -97,9 +98,11 @@ def read_footer(bucket: Bucket, chunk: Stored) -> Footer:
     for size_bytes in (min(TAIL_BYTES, chunk.size_bytes), chunk.size_bytes):
         try:
             metadata = pq.read_metadata(pa.BufferReader(bucket.read_tail(chunk.key, size_bytes)))
-        except pa.ArrowInvalid:
-            continue  # the footer is longer than the tail that was read
-        return Footer.model_validate_json((metadata.metadata or {})[FOOTER_KEY])
+        except (pa.ArrowException, OSError):
+            continue  # the footer is longer than the tail that was read, or no chunk's
+        with suppress(KeyError, ValidationError):  # whose text could hold a position
+            return Footer.model_validate_json((metadata.metadata or {})[FOOTER_KEY])
+        break
     raise PlanOutdated(f"{chunk.key} is not a chunk of this version; start the run again")
 
 

@@ -6,7 +6,7 @@ from tributary.errors import LeaseLost, LoadFailed, WarehouseUnavailable
 from tributary.loading import replay_load
 from tributary.loading.failures import failed, statement_failed, too_many_removed
 from tributary.loading.run_load import RunLoad
-from tributary.loading.submission import creates_target
+from tributary.loading.submission import OWN_TABLE_AT, creates_target
 from tributary.model.ledger import TableLoad
 from tributary.observability import logger
 from tributary.redshift import control, maintenance
@@ -17,6 +17,10 @@ from tributary.redshift.widen import SAME_SIZE
 ATTEMPTS = 5  # of a batch that met a conflict
 OTHER_COLUMNS = (
     "another source changed the target's columns since the plan; the next run takes that into account"
+)
+ALREADY_EXISTS = "already exists"
+ANOTHERS_TABLE = (
+    "another user of the warehouse created the target since the plan; the next run names that user"
 )
 DEPENDENT_OBJECTS = "other objects depend on it"
 BOUND_VIEWS = (
@@ -37,6 +41,8 @@ def _after_stage(run: RunLoad, load: TableLoad, state: StatementState) -> TableL
     if not state.finished:
         if creates_target(table, load):
             _check_fence(run, state, 0)
+            if state.failed_guard_at == OWN_TABLE_AT:
+                return statement_failed(load, "stage", ANOTHERS_TABLE)
         return _retry(load, "waiting", state) or statement_failed(load, "COPY", _copy_reason(run, state))
     if table.replay:
         return _after_replayed_run(run, load, state)
@@ -105,8 +111,14 @@ def _after_publish(run: RunLoad, load: TableLoad, state: StatementState) -> Tabl
         return load.model_copy(update={**widen_again, "widened_columns": 0})
     if _is_committed(run, load):  # the batch was sent twice, and the first one succeeded
         return loaded
-    views = BOUND_VIEWS if DEPENDENT_OBJECTS in state.reason else ""
-    return statement_failed(load, "publish", state.reason + views)
+    return statement_failed(load, "publish", _publish_reason(run, load, state))
+
+
+def _publish_reason(run: RunLoad, load: TableLoad, state: StatementState) -> str:
+    table = run.table(load)
+    if table.target.owner and table.schema_changes.new_columns and ALREADY_EXISTS in state.reason:
+        return OTHER_COLUMNS
+    return state.reason + (BOUND_VIEWS if DEPENDENT_OBJECTS in state.reason else "")
 
 
 def _maintain(run: RunLoad, load: TableLoad) -> None:

@@ -15,6 +15,7 @@ from tributary.redshift.stage import manifest, stage
 from tributary.redshift.widen import widen
 from tributary.storage import object_keys
 
+OWN_TABLE_AT = 2  # 0-based place of its guard in a stage batch that creates the target
 UNCHANGED_AT_ONCE = 100  # tables that one INSERT records
 
 
@@ -73,7 +74,9 @@ def _stage(run: RunLoad, load: TableLoad) -> list[str]:
     if not creates_target(table, load):
         return batch
     # A fenced run must not create the table: a newer run may be about to create it with other columns.
-    return [control.fence(run.plan.source, run.plan.generation), *batch]
+    fence = control.fence(run.plan.source, run.plan.generation)
+    create, *rest = batch
+    return [fence, create, control.own_table(table.target.schema_name, table.target.table_name), *rest]
 
 
 def _stage_chunks(run: RunLoad, table: TablePlan, load: TableLoad) -> list[str]:

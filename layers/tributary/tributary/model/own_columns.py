@@ -7,9 +7,10 @@ from typing import Final
 from tributary.model.plan import Mode
 
 PREFIX: Final = "_tributary"  # of names that no column of a source may have
-SEQUENCE: Final = "_tributary_seq"  # the order of reading; among rows of equal key the last one read wins
-DIGEST: Final = "_tributary_digest"  # of a staged row of a history, before it is its row_digest
-FROM: Final = "_tributary_from"  # when a staged row's version of a history starts
+SEQUENCE: Final = f"{PREFIX}_seq"  # the order of reading; among rows of equal key the last one read wins
+DIGEST: Final = f"{PREFIX}_digest"  # of a staged row of a history, before it is its row_digest
+FROM: Final = f"{PREFIX}_from"  # when a staged row's version of a history starts
+KIND: Final = f"{PREFIX}_kind"  # a partition column of the raw layer's external tables
 
 SOURCE_SYSTEM: Final = "source_system"
 LOAD_TIMESTAMP: Final = "load_timestamp"

@@ -17,7 +17,7 @@ from tributary import __version__, secret
 from tributary.config import loader
 from tributary.config.models import Source
 from tributary.config.selection import resolve
-from tributary.errors import TableRefused
+from tributary.errors import LoadFailed, TableRefused, WarehouseUnavailable
 from tributary.model.plan import Item, Plan, TablePlan
 from tributary.observability import logger
 from tributary.planning import backfill, key_ranges, replay
@@ -31,6 +31,7 @@ from tributary.planning.warehouse_state import (
     first_generation,
     read_warehouse_state,
 )
+from tributary.redshift import control
 from tributary.redshift.data_api import Warehouse
 from tributary.storage import committed_watermarks, lease, object_keys, source_health
 from tributary.storage.bucket import Bucket, body
@@ -111,6 +112,7 @@ class RunPlanner:
             run_id=self.held.run_id,
             bucket=context.bucket,
             read_state=lambda: self._read_state(source.schemas),
+            create=self._create,
             kept=committed_watermarks.find(context.bucket, self.held, context.warehouse.name),
             paused=() if self.request.tables else health.paused_tables,  # a table named in the input is tried
         )
@@ -138,6 +140,15 @@ class RunPlanner:
 
     def _read_state(self, schemas: Sequence[str]) -> WarehouseState:
         return read_warehouse_state(self.context.warehouse, self.source.name, schemas, self.held.run_id)
+
+    def _create(self, statement: str) -> None:
+        """Create a table, unless the run is fenced; the state that is read next shows what came of it."""
+        source, run_id = self.source.name, self.held.run_id
+        fence = control.fence(source, self.held.generation)
+        try:
+            self.context.warehouse.run([fence, statement], f"tributary/{source}/{run_id}/target")
+        except (LoadFailed, WarehouseUnavailable) as error:  # another source may have created it first
+            logger.warning("target not created", extra={"reason": str(error)})
 
     def freeze(self, surveyed: Surveyed) -> Plan:
         """Write the items, then the head; return the head that exists, ours or a faster attempt's."""

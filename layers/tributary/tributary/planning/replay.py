@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from tributary.config.selection import matching
-from tributary.errors import ConfigError, ReplayRefused
+from tributary.errors import ConfigError, ReplayRefused, TableRefused
 from tributary.model.own_columns import added
 from tributary.model.plan import Column, Failure, Plan, ReadRequest, ReplayPlan, TablePlan
 from tributary.model.result import ReplayedRun
@@ -81,6 +81,7 @@ class Replay:
             runs = list(readers.map(lambda committed: self._run(name, committed), chain))
         self._check_chunks(name, runs)
         last, target = runs[-1].table, runs[-1].table.target
+        state.check_owner(target.schema_name, target.table_name)
         known = state.columns.get((target.schema_name, target.table_name))
         columns = merged_columns(name, runs, known)
         rebuilt = _without_changes(last).with_changes(
@@ -307,7 +308,7 @@ def plan_tables(
     for name in sorted(replay.chosen):
         try:
             table, runs = replay.table(name, log.get(name, []), state)
-        except ReplayRefused as error:
+        except (ReplayRefused, TableRefused) as error:
             failures.append(Failure(table=name, error=type(error).__name__, message=str(error)))
         else:
             tables.append((table.model_copy(update={"number": len(tables)}), runs))

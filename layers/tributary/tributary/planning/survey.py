@@ -16,7 +16,14 @@ from tributary.model.plan import Failure, PausedTable, TablePlan, UnchangedTable
 from tributary.model.result import ReplayedRun
 from tributary.model.source_catalog import SourceTable, TableName
 from tributary.model.warehouse_names import Target
-from tributary.planning import integer_horizon, key_ranges, new_rows, pause_basis, raw_places
+from tributary.planning import (
+    integer_horizon,
+    key_ranges,
+    new_rows,
+    pause_basis,
+    raw_places,
+    shared_targets,
+)
 from tributary.planning.changed_values import may_have_changed
 from tributary.planning.checkpoint import Checkpoints, record_begun
 from tributary.planning.gone_tables import gone_failure, gone_tables, hidden_note, without_entries_of
@@ -91,6 +98,7 @@ class Survey:
     run_id: str
     bucket: Bucket
     read_state: Callable[[], WarehouseState]  # asks the warehouse, which may have to wake up for it
+    create: Callable[[str], None]  # runs a CREATE TABLE of a shared target; another source may be faster
     kept: CommittedWatermarks | None = None  # what the last publishes committed may spare asking
     paused: tuple[PausedTable, ...] = ()
 
@@ -116,11 +124,19 @@ class Survey:
         if unchanged:
             names = {table.table for table in unchanged}
             return Surveyed(notes=self._notes(selection, names), unchanged=unchanged)
-        state = self.read_state()
+        state = self._state(selection, specs)
         self._fail_gone(selection, state.tables)
         tables = self._plan(probe, selection, specs, state, stored)
         failures = tuple(selection.failures.failures)
         return Surveyed(tables, failures, selection.paused, self._notes(selection, state.tables))
+
+    def _state(self, selection: Selection, specs: Mapping[TableName, TableSpec]) -> WarehouseState:
+        """Return the warehouse's state, after creating the shared targets that do not exist."""
+        state = self.read_state()
+        statements = shared_targets.missing(specs, selection.targets, state)
+        for statement in statements:
+            self.create(statement)
+        return self.read_state() if statements else state
 
     def _select(self, probe: SourceProbe, home: str | None) -> Selection:
         """Return what the source's file, the execution's input and the pauses leave to read."""

@@ -116,6 +116,7 @@ class TablePlanner:
 
     def _decide(self, spec: TableSpec, target: Target) -> Decision:
         """Compare the spec with the warehouse's table, and choose how the run continues it."""
+        self.state.check_owner(target.schema, target.table)
         refresh = self.request.full_refresh
         known, loaded = self.state.known(target), self.state.loaded(spec, target)
         spec, evolution = evolve(spec, target, known, loaded)

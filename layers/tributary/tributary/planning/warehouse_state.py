@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tributary.errors import TableRefused
 from tributary.model.own_columns import added
 from tributary.model.source_catalog import TableName
 from tributary.model.warehouse_names import Target
@@ -46,10 +47,21 @@ class WarehouseState:
     forms: Mapping[tuple[str, str], tuple[int, int, int]] = field(default_factory=dict)
     comments: Comments = field(default_factory=Comments)
     unique: Mapping[tuple[str, str], str] = field(default_factory=dict)  # names of our own constraints
+    owners: Mapping[tuple[str, str], str] = field(default_factory=dict)  # of tables that are not ours
 
     def known(self, target: Target) -> Mapping[str, str] | None:
         """Return the types of the target's columns by their names, None if the table does not exist."""
         return self.columns.get((target.schema, target.table))
+
+    def check_owner(self, schema: str, table: str) -> None:
+        """Raise TableRefused if the warehouse's table belongs to another user, who can read what it gets."""
+        owner = self.owners.get((schema, table))
+        if owner is not None:
+            raise TableRefused(
+                f'table {schema}.{table} of the warehouse belongs to user "{owner}" and not to the pipeline, '
+                "so nothing is loaded into it; rename or drop it, make the pipeline's user its owner (ALTER "
+                "TABLE ... OWNER TO ...), or choose another target_schema or target"
+            )
 
     def loaded(self, spec: TableSpec, target: Target) -> CommittedLoad | None:
         """Return the table's last load, None if it must be loaded from the start.
@@ -92,7 +104,7 @@ def read_warehouse_state(
     creating = [control.create_schema(schema) for schema in schemas]
     while len(creating) > SCHEMAS_AT_ONCE:
         warehouse.run([creating.pop() for _ in range(SCHEMAS_AT_ONCE)], name)
-    *_, watermarks, columns, staged, comment_rows, constraints = warehouse.run(
+    *_, watermarks, columns, staged, comment_rows, constraints, others = warehouse.run(
         [
             *creating,
             control.watermarks(source),
@@ -100,6 +112,7 @@ def read_warehouse_state(
             control.staging_tables(),
             comments.existing(schemas),
             key_constraint.existing(schemas),
+            control.tables_of_others(schemas),
         ],
         name,
     )
@@ -116,6 +129,7 @@ def read_warehouse_state(
         _forms(columns),
         Comments.of(comment_rows),
         {(str(schema), str(table)): str(name) for schema, table, name in constraints},
+        {(str(schema), str(table)): str(owner) for schema, table, owner in others},
     )
 
 

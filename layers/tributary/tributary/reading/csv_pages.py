@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-FIELD = re.compile(rb'(?:"([^"]*(?:""[^"]*)*)"|([^,"\r\n]*))(,|\r?\n?\Z)')
+FIELD = re.compile(rb'(?:"([^"]*+(?:""[^"]*+)*+)"|([^,"\r\n]*+))(,|\r?\n?\Z)')
 COLUMN_NUMBER = re.compile(r"In CSV column #(\d+)")
 
 

@@ -28,6 +28,7 @@ JSON_DEPTH = 1_000  # of a SUPER (limitations-super)
 JSON_BYTES = 65_535  # it is staged as a VARCHAR, which is also the limit of a string within a SUPER
 ESCAPES = r"\\u(0000|[dD][89a-fA-F][0-9a-fA-F]{2})"  # of NUL and of lone surrogates
 ESCAPE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u([0-9a-fA-F]{4})|\\[^u]")
+LONGEST_INTEGER = 20  # digits: one more than those of 64 bits
 INTEGER_BITS = {"int16": 16, "int32": 32, "int64": 64}
 FIRST, LAST = {"date": b"0001-01-01"}, {"date": b"9999-12-31"}
 for _name, _zone in (("timestamp", b""), ("timestamptz", b"Z")):
@@ -37,7 +38,7 @@ DAY = r"(?:0[1-9]\d\d|00[1-9]\d|000[1-9]|[1-9]\d{3})-(?:0[1-9]|1[0-2])-(?:0[1-9]
 CLOCK = r"[ T](?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,6})?)?"
 ZONE = r"(?:Z|\+00)"
 TIME = re.compile(
-    rb"(?P<year>\d{4,})-(?P<month>\d\d)-(?P<day>\d\d)"
+    rb"(?P<year>\d{4,9})-(?P<month>\d\d)-(?P<day>\d\d)"
     rb"(?:[ T](?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:\.(?P<fraction>\d*))?)?)?"
     rb"(?P<zone>Z|\+00(?::?00)?)?(?P<era> BC)?"
 )
@@ -190,7 +191,7 @@ def _decimal(value: RepairedValues) -> None:
         if number.is_nan():
             return value.meet("not_a_number")
         largest = Decimal(10**precision - 1).scaleb(-scale)
-        if not number.is_finite() or abs(number.to_integral_value("ROUND_DOWN")) >= 10 ** (precision - scale):
+        if not number.is_finite() or (number and number.adjusted() >= precision - scale):
             return value.meet(
                 "number_out_of_range", clamp=lambda: format(largest.copy_sign(number), "f").encode()
             )
@@ -205,8 +206,12 @@ def _integer(value: RepairedValues) -> None:
     if not re.fullmatch(rb"-?\d+", text):
         return value.meet("misfit")
     most = 1 << (INTEGER_BITS[value.kind.name] - 1)
-    if not -most <= int(text) < most:
-        value.meet("number_out_of_range", clamp=lambda: b"%d" % (-most if int(text) < 0 else most - 1))
+    digits = text.lstrip(b"-0") or b"0"
+    number = int(digits[:LONGEST_INTEGER]) * (-1 if text.startswith(b"-") else 1)  # Python reads 4,300 digits
+    if not -most <= number < most:
+        value.meet(
+            "number_out_of_range", clamp=lambda: b"%d" % (-most if text.startswith(b"-") else most - 1)
+        )
     return None
 
 
@@ -313,8 +318,8 @@ def _deeper(text: bytes) -> bool:
     if text.count(b"[") + text.count(b"{") <= JSON_DEPTH:
         return False
     depth = deepest = 0
-    for mark in MARKS.findall(text):
-        depth += (mark in b"[{") - (mark in b"]}")
+    for match in MARKS.finditer(text):
+        depth += (match[0] in b"[{") - (match[0] in b"]}")
         deepest = max(deepest, depth)
     return deepest > JSON_DEPTH
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from tributary.errors import LoadFailed
 from tributary.redshift import access, control, external_tables, roles
-from tributary.redshift.data_api import Warehouse
+from tributary.redshift.data_api import Row, Warehouse
 from tributary.redshift.takeover import take_over
 
 
@@ -16,12 +16,20 @@ def bootstrap(warehouse: Warehouse, *, loader: str, database: str, sources: Sequ
 
     Upgrades an older version's tables and keeps their rows. Tables that a deleted stack has loaded from
     the sources (by name) become this stack's. Raises LoadFailed if the caller is not an
-    administrator of the warehouse, or a user has the name of one of our roles.
+    administrator of the warehouse, a user has the name of one of our roles, or a table of our name belongs
+    to a user who is no administrator: `CREATE TABLE IF NOT EXISTS` would take it for ours.
     """
     name = "tributary/bootstrap"
-    user_rows, columns, role_rows = warehouse.run(
-        [control.find_users([loader, *roles.ROLES]), control.columns(["public"]), roles.existing()], name
+    user_rows, columns, role_rows, foreign = warehouse.run(
+        [
+            control.find_users([loader, *roles.ROLES]),
+            control.columns(["public"]),
+            roles.existing(),
+            control.tables_of_users(),
+        ],
+        name,
     )
+    _refuse_tables_of_users(foreign)
     users = {str(user) for (user,) in user_rows}
     existing_roles = {str(role) for (role,) in role_rows}
     _refuse_user_of_a_roles_name(users | {loader})
@@ -46,6 +54,24 @@ def reserve_copy_role(warehouse: Warehouse, *, copy_role: str, loader: str) -> N
     """
     for statement in roles.reserve_copy_role(copy_role, loader):
         warehouse.run_alone(statement, "tributary/copy-role", wait_s=120)
+
+
+def reserve_public_schema(warehouse: Warehouse) -> None:
+    """Let only administrators create tables in `public`; for a warehouse of the stack's own. Repeatable.
+
+    By default every user may (r_Schemas_and_tables), and so take the name of a control table to come.
+    """
+    warehouse.run(["REVOKE CREATE ON SCHEMA public FROM PUBLIC"], "tributary/public")
+
+
+def _refuse_tables_of_users(rows: Sequence[Row]) -> None:
+    for schema, table, owner in rows:
+        kind, name = ("table", f"{schema}.{table}") if table else ("schema", str(schema))
+        raise LoadFailed(
+            f'{kind} {name} belongs to user "{owner}", who is no administrator, and Tributary needs that '
+            "name for its own; rename or drop it, or make an administrator its owner "
+            f"(ALTER {kind.upper()} ... OWNER TO ...), and deploy again"
+        )
 
 
 def _refuse_user_of_a_roles_name(users: Collection[str]) -> None:

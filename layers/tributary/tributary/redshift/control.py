@@ -15,6 +15,7 @@ from tributary import __version__
 from tributary.model.plan import ReadRequest, SchemaChange
 from tributary.model.warehouse_names import STAGING_SCHEMA
 from tributary.redshift.sql import (
+    ACCESS,
     CHANGES,
     CONTROL,
     FENCE,
@@ -289,6 +290,44 @@ def columns(schemas: Sequence[str]) -> str:
         "JOIN pg_attribute AS a ON a.attrelid = c.oid WHERE c.relkind IN ('r', 'v') AND a.attnum > 0 "
         f"AND NOT a.attisdropped AND n.nspname IN ({comma(map(literal, schemas))}) "
         "ORDER BY n.nspname, c.relname, a.attnum"
+    )
+
+
+def tables_of_others(schemas: Sequence[str]) -> str:
+    """Return the query for the tables and views in the schemas that another user owns, with its name."""
+    return (
+        "SELECT n.nspname, c.relname, u.usename FROM pg_class AS c "
+        "JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_user AS u ON u.usesysid = c.relowner "
+        f"WHERE c.relkind IN ('r', 'v') AND n.nspname IN ({comma(map(literal, schemas))}) "
+        "AND u.usename <> current_user ORDER BY 1, 2"
+    )
+
+
+def own_table(schema: str, table: str) -> str:
+    """Return the statement that fails if the table belongs to another user."""
+    return (
+        "SELECT 1 / CASE WHEN COUNT(*) > 0 THEN 0 ELSE 1 END AS own_table FROM pg_class AS c "
+        "JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_user AS u ON u.usesysid = c.relowner "
+        f"WHERE n.nspname = {literal(schema)} AND c.relname = {literal(table)} AND u.usename <> current_user"
+    )
+
+
+def tables_of_users() -> str:
+    """Return the query for our control tables that belong to a user who is no administrator.
+
+    The staging schema is listed as a table without a name.
+    """
+    ours = comma(
+        literal(name.partition(".")[2]) for name in (*TABLES, ACCESS, *(view.name for view in VIEWS))
+    )
+    return (
+        "SELECT n.nspname, c.relname, u.usename FROM pg_class AS c "
+        "JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_user AS u ON u.usesysid = c.relowner "
+        f"WHERE n.nspname = 'public' AND c.relname IN ({ours}) "
+        "AND NOT u.usesuper AND u.usename <> current_user "
+        "UNION ALL SELECT n.nspname, '', u.usename FROM pg_namespace AS n "
+        f"JOIN pg_user AS u ON u.usesysid = n.nspowner WHERE n.nspname = {literal(STAGING_SCHEMA)} "
+        "AND NOT u.usesuper AND u.usename <> current_user ORDER BY 1, 2"
     )
 
 

@@ -8,12 +8,13 @@ the old table makes the DROP fail, and the publish with it. (performing-a-deep-c
 
 from __future__ import annotations
 
+from tributary.model.own_columns import PREFIX
 from tributary.model.plan import TablePlan
 from tributary.redshift import table_design
 from tributary.redshift.sql import comma, literal, quote
 from tributary.redshift.stage import target
 
-PREFIX = "_tributary_"  # of the new table's name until it is renamed; no source table's name begins with it
+COPY = f"{PREFIX}_"  # of the new table's name until it is renamed; no source table's name begins with it
 
 
 def lock(table: TablePlan) -> str:
@@ -44,7 +45,7 @@ def same_form(table: TablePlan) -> str:
 
 def deep_copy(table: TablePlan, name: str) -> list[str]:
     """Return the statements that replace the table by a deep copy; `name` is its staging table's name."""
-    copy = quote(table.target.schema_name, f"{PREFIX}{name}")
+    copy = quote(table.target.schema_name, f"{COPY}{name}")
     declared = comma(
         table_design.declaration(table, column.name, column.type) for column in table.schema_changes.deep_copy
     )

@@ -14,12 +14,12 @@ import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tributary.model.own_columns import SEQUENCE
+from tributary.model.own_columns import KIND, RUN_ID, SEQUENCE
 from tributary.model.plan import RawName, TablePlan
 from tributary.model.types import VARCHAR_BYTES, Kind, staging
 from tributary.redshift.sql import comma, literal, quote
 
-RUN, KIND = "run_id", "_tributary_kind"  # the partition columns; no source column can have these names
+RUN = RUN_ID  # a partition column, as KIND is; no source column can have these names
 NAME_BYTES = 127
 PARTITIONS_AT_ONCE = 100  # of a table in the Glue catalog (r_ALTER_TABLE)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tributary.model.own_columns import LOAD_TIMESTAMP, RUN_ID, SEQUENCE, SOURCE_SYSTEM
+from tributary.model.own_columns import LOAD_TIMESTAMP, PREFIX, RUN_ID, SEQUENCE, SOURCE_SYSTEM
 from tributary.model.plan import TablePlan
 from tributary.model.types import published
 from tributary.model.warehouse_names import STAGING_SCHEMA
@@ -10,7 +10,7 @@ from tributary.redshift.control import ControlRow
 from tributary.redshift.sql import comma, literal, quote
 from tributary.redshift.stage import target
 
-ALIAS = "_tributary_stage"  # of the staging table; no source table can have this name
+ALIAS = f"{PREFIX}_stage"  # of the staging table; no source table can have this name
 
 
 def insert(table: TablePlan, name: str, control_row: ControlRow) -> str:
@@ -64,7 +64,8 @@ def ours(table: TablePlan, name: str | None = None) -> list[str]:
     """Return the condition for the rows of this source, [] if the table has no others."""
     if table.target.owner is None:
         return []
-    return [f'{name or quote(table.target.table_name)}."source_system" = {literal(table.target.owner)}']
+    owner = literal(table.target.owner)
+    return [f"{name or quote(table.target.table_name)}.{quote(SOURCE_SYSTEM)} = {owner}"]
 
 
 def where(conditions: list[str]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from tributary.model.own_columns import DIGEST, FROM, SEQUENCE, added
+from tributary.model.own_columns import DIGEST, FROM, IS_CURRENT, SEQUENCE, SOURCE_SYSTEM, added
 from tributary.model.plan import TablePlan
 from tributary.model.result import Chunk
 from tributary.model.types import staging
@@ -67,9 +67,11 @@ def _count(table: TablePlan, staged: str) -> str:
     if not table.publish.full_refresh:
         return f"SELECT COUNT(*) FROM {staged}"
     current = (
-        ['"is_current" = TRUE'] if table.mode == "history" and not table.publish.convert_to_history else []
+        [f"{quote(IS_CURRENT)} = TRUE"]
+        if table.mode == "history" and not table.publish.convert_to_history
+        else []
     )
-    ours = [f'"source_system" = {literal(table.target.owner)}'] if table.target.owner else []
+    ours = [f"{quote(SOURCE_SYSTEM)} = {literal(table.target.owner)}"] if table.target.owner else []
     conditions = " AND ".join([*current, *ours])
     existing = f"SELECT COUNT(*) AS existing FROM {target(table)}"
     existing += f" WHERE {conditions}" if conditions else ""

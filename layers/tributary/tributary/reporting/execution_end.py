@@ -72,7 +72,7 @@ class Detail(BaseModel):
         """Return the source that the execution was started for, None if its input names none."""
         try:
             execution_input = json.loads(self.input or "")
-        except ValueError:
+        except (ValueError, RecursionError):  # which is for deeply nested lists
             return None
         source = execution_input.get("source") if isinstance(execution_input, dict) else None
         return source if isinstance(source, str) else None

@@ -159,7 +159,7 @@ def parse(content: bytes, key: str, kind: type[DocumentT]) -> DocumentT:
         pass
     try:
         return kind.model_validate(format_3.upgraded(json.loads(content), kind))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise PlanOutdated(f"{key}: run was planned by another version; start it again") from None
 
 

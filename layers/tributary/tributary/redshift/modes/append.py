@@ -9,6 +9,7 @@ appended them, and only missing rows are added.
 
 from __future__ import annotations
 
+from tributary.model.own_columns import RUN_ID
 from tributary.model.plan import TablePlan
 from tributary.model.warehouse_names import STAGING_SCHEMA
 from tributary.redshift.control import ControlRow
@@ -20,9 +21,9 @@ from tributary.redshift.stage import target
 def append(table: TablePlan, name: str, control_row: ControlRow) -> list[str]:
     """Return the statements that delete rows which no watermark covers and add the staged rows."""
     if table.publish.last_run is None:  # a whole read, beside those of other runs
-        uncovered = f'"run_id" = {literal(control_row.run_id)}'
+        uncovered = f"{quote(RUN_ID)} = {literal(control_row.run_id)}"
     else:
-        uncovered = f'"run_id" > {literal(table.publish.last_run)}'
+        uncovered = f"{quote(RUN_ID)} > {literal(table.publish.last_run)}"
     delete = f"DELETE FROM {target(table)}{where([uncovered, *ours(table)])}"
     requested = table.request is not None and table.request.what in ("from", "window")
     drop_existing = [_drop_existing(table, name)] if requested else []

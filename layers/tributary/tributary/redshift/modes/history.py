@@ -43,14 +43,18 @@ def _close_vanished(table: TablePlan, name: str) -> str:
     same += [
         f"OCTET_LENGTH(existing.{quote(key)}) = OCTET_LENGTH(staged.{quote(key)})" for key in text_keys(table)
     ]
-    gone = ['existing."is_current" = TRUE', f"staged.{quote(SEQUENCE)} IS NULL", *ours(table, "existing")]
+    gone = [
+        f"existing.{quote(IS_CURRENT)} = TRUE",
+        f"staged.{quote(SEQUENCE)} IS NULL",
+        *ours(table, "existing"),
+    ]
     table_name = quote(table.target.table_name)
     return (
-        f'UPDATE {target(table)} SET "valid_to" = GREATEST({table_name}."valid_from", '
-        f'CAST({literal(table.publish.opens_at)} AS TIMESTAMP)), "is_current" = FALSE '
+        f"UPDATE {target(table)} SET {quote(VALID_TO)} = GREATEST({table_name}.{quote(VALID_FROM)}, "
+        f"CAST({literal(table.publish.opens_at)} AS TIMESTAMP)), {quote(IS_CURRENT)} = FALSE "
         f"FROM (SELECT {shown} FROM {target(table)} AS existing LEFT JOIN {staged} AS staged "
         f"ON {' AND '.join(same)}{where(gone)}) AS vanished "
-        f'WHERE {" AND ".join(same_key(table, "vanished"))} AND {table_name}."is_current" = TRUE'
+        f"WHERE {' AND '.join(same_key(table, 'vanished'))} AND {table_name}.{quote(IS_CURRENT)} = TRUE"
     )
 
 
@@ -87,8 +91,8 @@ def _drop_unchanged(table: TablePlan, name: str) -> str:
     return (
         f"DELETE FROM {staged} USING {target(table)} "
         f"WHERE {quote(name)}.{sequence} IN (SELECT MIN({sequence}) FROM {staged} GROUP BY {_key(table)}) "
-        f'AND {" AND ".join(same_key(table, quote(name)))} AND {table_name}."is_current" = TRUE '
-        f'AND {table_name}."row_digest" = {quote(name)}.{quote(DIGEST)}'
+        f"AND {' AND '.join(same_key(table, quote(name)))} AND {table_name}.{quote(IS_CURRENT)} = TRUE "
+        f"AND {table_name}.{quote(ROW_DIGEST)} = {quote(name)}.{quote(DIGEST)}"
     )
 
 
@@ -106,7 +110,7 @@ def _delete_superseded(table: TablePlan, name: str) -> str:
     return (
         f"DELETE FROM {target(table)} USING {quote(STAGING_SCHEMA, name)} "
         f"WHERE {' AND '.join(same_key(table, staged))} "
-        f'AND {quote(table.target.table_name)}."valid_from" >= {staged}.{quote(FROM)}'
+        f"AND {quote(table.target.table_name)}.{quote(VALID_FROM)} >= {staged}.{quote(FROM)}"
     )
 
 
@@ -114,9 +118,9 @@ def _close(table: TablePlan, name: str) -> str:
     """Return the statement that closes versions at the begin of the first new one."""
     table_name = quote(table.target.table_name)
     return (
-        f'UPDATE {target(table)} SET "valid_to" = opened.since, "is_current" = FALSE '
+        f"UPDATE {target(table)} SET {quote(VALID_TO)} = opened.since, {quote(IS_CURRENT)} = FALSE "
         f"FROM {_opened(table, name)} WHERE {' AND '.join(same_key(table, 'opened'))} "
-        f'AND ({table_name}."valid_to" IS NULL OR {table_name}."valid_to" > opened.since)'
+        f"AND ({table_name}.{quote(VALID_TO)} IS NULL OR {table_name}.{quote(VALID_TO)} > opened.since)"
     )
 
 
