@@ -473,6 +473,11 @@ def test_each_set_statement_of_the_manual_is_pinned_or_left_alone_for_a_reason(n
     assert pinned is (name not in LEFT_ALONE)
 
 
+def test_the_server_cuts_values_that_are_far_over_the_bound_of_a_row():
+    assert sqlserver.bound_values(134_217_730) == "SET TEXTSIZE 134217730"
+    assert sqlserver.bound_values(2 * (1024 << 20) + 2) == "SET TEXTSIZE 2147483647"  # the server's most
+
+
 SECRET = Secret(host="db", username="u;s}er", password=SecretStr("p}w;UID={sa}"), dbname="sh op")
 
 

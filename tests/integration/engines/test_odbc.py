@@ -6,13 +6,14 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.integration.engines.source import Source, session_ids
 from tributary.engines import odbc
-from tributary.errors import SourceRefused, SourceUnavailable, TributaryError
+from tributary.errors import SourceRefused, SourceUnavailable, TributaryError, ValueRefused
 
 PASSWORD = "p};UID={root};'\\ä"  # that would end its field, and set another
 
@@ -72,6 +73,15 @@ def test_a_value_longer_than_every_buffer_is_read_row_by_row(
         read = [row for page in source.engine.read(connection, query) for row in page.table.to_pylist()]
         assert connection.caps == {query.table: len(odbc.CAPS_BYTES)}
     assert [row["x"] for row in read] == [None, b"\xab" * 400_000, b"\xab" * 400_000, None]
+
+
+def test_a_row_over_the_bound_is_refused_by_its_column(odbc_source: Source) -> None:
+    source, (type, long) = odbc_source, LONG[odbc_source.name]
+    source.execute(f"CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, x {type})")
+    source.execute(f"INSERT INTO t VALUES (1, NULL), (2, {long})")
+    query = replace(source.query("t", order=("id",)), longest_bytes=799_999)
+    with pytest.raises(ValueRefused, match='column "x" of'):
+        source.read(query)
 
 
 def eventually(holds: Callable[[], bool]) -> bool:

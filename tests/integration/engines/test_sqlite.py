@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration.engines.source import Source
 from tributary.engines import registry
-from tributary.errors import SecretError, SourceRefused, SourceUnavailable
+from tributary.errors import SecretError, SourceRefused, SourceUnavailable, ValueRefused
 from tributary.model.source_catalog import SourceColumn, SourceTable, TableName
 from tributary.secret import Secret
 
@@ -51,6 +51,23 @@ def test_a_file_whose_writer_died_is_unavailable_until_a_writer_has_undone_its_w
     with closing(sqlite3.connect(dead)) as writer:
         assert writer.execute("SELECT count(*) FROM t").fetchall() == [(0,)]
     registry.get("sqlite").close(registry.get("sqlite").connect(secret, statement_timeout_s=5))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "size"), [("UTF-8", 3 << 20), ("UTF-8", 1 << 20), ("UTF-16le", 3 << 20)]
+)
+def test_a_row_over_the_bound_is_refused_by_its_column_before_it_is_read(
+    lite: Source, encoding: str, size: int
+) -> None:
+    lite.execute(f"PRAGMA encoding = '{encoding}'")
+    lite.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, short TEXT, note TEXT)")
+    lite.execute(f"INSERT INTO t VALUES (1, 'a', 'b'), (2, 'c', printf('%.{size}c', 'x')), (3, 'd', 'e')")
+    query = replace(lite.query("t", order=("id",)), longest_bytes=1 << 20)
+    with lite.session() as session:
+        with pytest.raises(ValueRefused, match=r'column "note" of main.t .* longer than 1 MiB'):
+            list(lite.engine.read(session, query))
+        whole = replace(query, longest_bytes=8 << 20)
+        assert sum(page.rows for page in lite.engine.read(session, whole)) == 3
 
 
 def test_a_secret_without_a_path_says_so() -> None:

@@ -74,6 +74,9 @@ class Dialect:
     bugs: Collection[str] = ()  # error numbers that only the server's maker can correct
     view: Callable[[TableName], str] | None = None  # the query that has a row if the table is a view
     ascii_statement: Callable[[str], str] = str  # the statement in ASCII alone: see `_in_bulk`
+    bound_values: Callable[[int], str] | None = (
+        None  # the statement that has the server bound a value's bytes
+    )
     driver_times_out: bool = True  # whether the driver bounds a statement's time; otherwise the pins must
 
 
@@ -635,13 +638,17 @@ def _one_by_one(session: Session, query: Query, bindings: Sequence[Binding]) -> 
     size_bytes = 0
     last = b""
     with queries(session, query.table), closing(connection.cursor()) as cursor:
+        if (
+            session.dialect.bound_values
+        ):  # with room for UTF-16, so that a value that is cut is above the bound
+            cursor.execute(session.dialect.bound_values(2 * query.longest_bytes + 2))
         cursor.execute(sql)
         for place, (binding, described) in enumerate(zip(bindings, cursor.description, strict=True)):
             if binding.type == "decimal" and described[1] is not Decimal:
                 raise _no_decimal(query, place)
         for row in cursor:
             fields = [_field_of(binding, value) for binding, value in zip(bindings, row, strict=True)]
-            last = csv_pages.line(fields)
+            last = csv_pages.bounded_line(query, fields)
             texts.append(csv_pages.line(map(_truncated_text, bindings, fields)))
             size_bytes += len(texts[-1])
             if size_bytes >= BLOCK_BYTES:

@@ -35,6 +35,15 @@ def line(texts: Iterable[bytes | None]) -> bytes:
     return b",".join(b"" if v is None else b'"%b"' % v.replace(b'"', b'""') for v in texts) + b"\n"
 
 
+def bounded_line(query: Query, texts: Sequence[bytes | None]) -> bytes:
+    """Return one CSV record; raises ValueRefused, by its longest column, if it is above the query's bound."""
+    record = line(texts)
+    if len(record) > query.longest_bytes:
+        lengths = [len(text or b"") for text in texts]
+        raise values.too_long(query, lengths.index(max(lengths)))
+    return record
+
+
 def fields(record: bytes) -> list[str | None]:
     """Return the texts of one CSV record, None for NULL."""
     texts: list[str | None] = []

@@ -28,7 +28,7 @@ from tributary.errors import (
 )
 from tributary.model.query import Page, Query, ReadColumn
 from tributary.model.source_catalog import Clock, Size, SourceColumn, SourceTable, TableName
-from tributary.reading import csv_pages, keyset
+from tributary.reading import csv_pages, keyset, values
 from tributary.reading.csv_blocks import collected
 from tributary.reading.keyset import hex_digits, relation
 from tributary.secret import Secret
@@ -39,6 +39,7 @@ INDEX_ENDS_WITH_KEY = True  # the rowid, which an INTEGER PRIMARY KEY is
 BUSY_TIMEOUT_S = 10
 STEPS = 10_000  # of SQLite's virtual machine between two checks of the time-out
 FETCHED_ROWS = 1_000
+MOST_BYTES = 1_000_000_000  # of a row, in SQLite itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,12 +187,43 @@ def read(session: Session, query: Query) -> Generator[Page]:
 
 def _records(session: Session, query: Query) -> Generator[bytes]:
     renderings = [types.rendering(column) for column in query.columns]
-    with _queries(session, query.table), closing(session.driver.execute(select(query))) as cursor:
+    with (
+        _queries(session, query.table),
+        _bounded(session, query),
+        closing(session.driver.execute(select(query))) as cursor,
+    ):
         while rows := cursor.fetchmany(FETCHED_ROWS):
             for row in rows:
-                yield csv_pages.line(
-                    [None if v is None else render(v) for render, v in zip(renderings, row, strict=True)]
+                yield csv_pages.bounded_line(
+                    query,
+                    [None if v is None else render(v) for render, v in zip(renderings, row, strict=True)],
                 )
+
+
+@contextmanager
+def _bounded(session: Session, query: Query) -> Iterator[None]:
+    """Have SQLite read no longer row than the query's bound: twice that, since a file may be in UTF-16."""
+    longest_bytes = min(2 * query.longest_bytes + 2, MOST_BYTES)
+    before = session.driver.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, longest_bytes)
+    try:
+        yield
+    except sqlite3.DataError as error:
+        session.driver.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, before)
+        if _code(error) != "SQLITE_TOOBIG":
+            raise
+        raise values.too_long(query, _widest(session, query)) from None
+    finally:
+        session.driver.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, before)
+
+
+def _widest(session: Session, query: Query) -> int:
+    """Return the place of the column with the longest value, which SQLite before 3.43 reads to measure it."""
+    length = "octet_length({})" if sqlite3.sqlite_version_info >= (3, 43) else "length(CAST({} AS BLOB))"
+    sizes = ", ".join(f"ifnull(max({length.format(_column(column.name))}), 0)" for column in query.columns)
+    sql = f"SELECT {sizes} FROM {relation(query.table, query.sql, quote)} AS t"
+    with _queries(session, query.table):
+        lengths = session.driver.execute(sql).fetchone()
+    return int(lengths.index(max(lengths)))
 
 
 def clock(session: Session) -> Clock:

@@ -31,6 +31,7 @@ PORT = 1433
 ask, close, kind, literal, orders = odbc.ask, odbc.close, types.kind, types.literal, types.orders
 FRACTION_DIGITS = 2  # of datetime, whose third digit is rounded to 0, 3 or 7
 INDEX_ENDS_WITH_KEY = True  # the clustered key, which the primary key is by default
+TEXTSIZE_AT_MOST = 2_147_483_647
 DRIVER = "ODBC Driver 18 for SQL Server"  # the name that Microsoft's package registers
 DRIVER_FILE = "libs/linux/rhel/{machine}/lib/libmsodbcsql-18.*.so.*"  # within mssql_python_odbc
 
@@ -48,6 +49,7 @@ def connect(secret: Secret, *, statement_timeout_s: int, visible_rows: bool = Fa
             error_codes.MEANINGS,
             error_codes.REASONS,
             ascii_statement=ascii_statement,
+            bound_values=bound_values,
             bugs=error_codes.BUGS,
             view=lambda table: catalog.named(catalog.VIEW, [table]),
         ),
@@ -58,6 +60,11 @@ def connect(secret: Secret, *, statement_timeout_s: int, visible_rows: bool = Fa
         authorities=secret.sslrootcert if secret.sslmode == "verify-full" else None,
         visible_rows=visible_rows,
     )
+
+
+def bound_values(size_bytes: int) -> str:
+    """Return the statement by which the server cuts longer values of MAX types before it sends them."""
+    return f"SET TEXTSIZE {min(size_bytes, TEXTSIZE_AT_MOST)}"
 
 
 def connection_string(secret: Secret, driver: str) -> str:
