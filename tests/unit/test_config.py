@@ -483,6 +483,14 @@ class TestColumns:
         assert Columns(exclude=("b", "x")).absent(["a", "b"]) == ("x",)
 
 
+def test_two_sources_whose_names_differ_in_case_alone_are_refused(tmp_path: Path) -> None:
+    for name, schema in (("Shop", "one"), ("shop", "two")):
+        text = f"engine: sqlite\nsecret: tributary/{name}\ntarget_schema: {schema}\ntables: [{{name: t}}]\n"
+        (tmp_path / f"{name}.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"shop.yaml: its name differs from Shop.yaml in case alone"):
+        loader.load_all(tmp_path)
+
+
 def test_a_secret_under_tributary_is_read_under_the_stacks_prefix(tmp_path: Path) -> None:
     (tmp_path / "shop.yaml").write_text(MINIMAL + "tables: [{name: public.orders}]\n")
     assert loader.find(tmp_path, "shop").secret == "tributary/shop"

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import random
 import zlib
+from collections.abc import Callable
+from itertools import permutations
 
 import pytest
 
 from tests.builders import changed, table_plan
 from tributary.model import format_3
-from tributary.model.plan import RawName, TablePlan
+from tributary.model.plan import Access, RawName, TableAccess, TablePlan
 from tributary.model.source_catalog import TableName
 from tributary.planning.raw_places import shared_places
-from tributary.redshift import external_tables
+from tributary.redshift import access as redshift_access
+from tributary.redshift import external_tables, key_constraint, stage
+from tributary.storage import object_keys
 from tributary.storage.object_keys import chunk_prefix, manifest, table_folder
 
 RUN = "20261123_233901"
@@ -92,3 +96,56 @@ def test_two_tables_of_one_place_are_refused_at_plan_time() -> None:
     assert failures[0].error == "TableRefused"
     assert "public.a and public.b would share the " in failures[0].message
     assert shared_places("shop", tables[1:]) == ()
+
+
+IDENTITIES = [
+    ("shop", "a"),
+    ("shop", "A b"),
+    ("shop2", "a"),
+    ("shop-2", "a"),
+    ("shop_2", "a"),
+    ("s", "hop__a"),
+]
+
+
+@pytest.mark.parametrize(
+    "derived",
+    [
+        lambda source, table: chunk_prefix(source, RUN, (table,), "0"),
+        lambda source, table: manifest(source, RUN, table_folder((table,))),
+        lambda source, table: external_tables.table_name(source, (table,)),
+        lambda source, table: str(key_constraint.name(keyed(source, table))),
+        lambda source, table: stage.staging_name(source, RUN, [name for _, name in IDENTITIES].index(table)),
+    ],
+    ids=["chunks", "manifest", "external table", "constraint of a key", "staging table"],
+)
+def test_what_is_derived_from_a_source_and_a_table_is_another_for_each(
+    derived: Callable[[str, str], str],
+) -> None:
+    names = {derived(source, table).lower() for source, table in IDENTITIES}
+    assert len(names) == len(IDENTITIES)
+
+
+def keyed(source: str, table: str) -> TablePlan:
+    return changed(table_plan(), schema_name=source, table_name=table)
+
+
+def test_documents_and_statements_of_a_source_do_not_begin_like_another_sources() -> None:
+    sources = sorted({source for source, _ in IDENTITIES})
+    for derived in (
+        lambda source: object_keys.run(source, RUN),
+        object_keys.lease,
+        object_keys.source_health,
+        object_keys.loaded,
+        object_keys.serials,
+        lambda source: stage.staging_name(source, RUN, 1),
+    ):
+        names = [derived(source) for source in sources]
+        assert not [(one, two) for one, two in permutations(names, 2) if two.startswith(one)]
+
+
+def test_a_policy_is_named_by_its_whole_rule() -> None:
+    access = TableAccess(schema_name="s", table_name="t", access=Access(mask={"a": "null", "b": "null"}))
+    columns = {"a": ("1", "VARCHAR(9)"), "b": ("2", "VARCHAR(8)")}
+    policies = redshift_access._policies(access, redshift_access.CatalogTable(oid="1", columns=columns))
+    assert len({name for _, name, _ in policies}) == 2

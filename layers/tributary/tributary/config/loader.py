@@ -97,6 +97,12 @@ def _collisions(sources: list[Source]) -> list[str]:
     """Return a problem for each source whose tables could collide with another's in the warehouse."""
     problems = []
     for source in sources:
+        like = next(one for one in sources if one.name.lower() == source.name.lower())
+        if like is not source:
+            problems.append(
+                f"{source.name}.yaml: its name differs from {like.name}.yaml in case alone, and names in the "
+                "warehouse ignore case; rename one of them"
+            )
         first = next(one for one in sources if one.target_schema == source.target_schema)
         if first is not source:
             problems.append(
