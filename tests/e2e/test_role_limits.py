@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import threading
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -138,10 +141,55 @@ def test_the_table_names_every_function_and_every_kind_of_document() -> None:
     assert cells >= {*FUNCTIONS, *(f"{name}'s log" for name in FUNCTIONS if name != "Schedules")}
 
 
+def test_an_event_cannot_make_its_sender_a_loader_or_move_the_usage_limit(company: Company) -> None:
+    forged = {
+        "Loader": "IAMR:forged",
+        "Database": "postgres",
+        "AdminSecretArn": administrators_secret(company),
+        "WorkgroupArn": workgroup_arn("finance"),
+        "Amount": "1",
+        "Action": "deactivate",
+    }
+    with closing(Answers()) as answers:
+        for kind in ("Custom::Warehouse", "Custom::UsageLimit"):
+            event = {"RequestType": "Update", "ResourceType": kind, "ResourceProperties": forged}
+            ids = {"StackId": "s", "RequestId": "r", "LogicalResourceId": "l", "PhysicalResourceId": "p"}
+            company.invoke("WarehouseFunction", {**event, **ids, "ResponseURL": answers.url})
+    assert len(answers.received) == 2
+    assert company.warehouse("SELECT 1 FROM pg_user WHERE usename = 'IAMR:forged'") == []
+    limits = company.client("redshift-serverless").list_usage_limits()["usageLimits"]
+    assert [limit for limit in limits if limit["resourceArn"] == workgroup_arn("finance")] == []
+
+
+class Answers:
+    """Where CloudFormation would take a custom resource's answer."""
+
+    def __init__(self) -> None:
+        self.received: list[bytes] = []
+        received = self.received
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_PUT(self) -> None:
+                received.append(self.rfile.read(int(self.headers["Content-Length"])))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
 @pytest.mark.parametrize(
     ("service", "operation", "fields"),
     [
-        ("s3", "put_object", {"Key": "_runs/shop/20261201_000000/items/0.json", "Body": b"{}"}),
+        ("s3", "put_object", {"Key": "_runs/shop/20261201_000000/items-0123456789ab/0.json", "Body": b"{}"}),
         ("s3", "put_object", {"Key": "_leases/shop.json", "Body": b"{}"}),
         ("lambda", "invoke", {"FunctionName": "AccessFunction", "Payload": b"{}"}),
         ("lambda", "invoke", {"FunctionName": "WarehouseFunction", "Payload": b"{}"}),
