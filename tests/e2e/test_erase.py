@@ -32,14 +32,14 @@ def erase(company: Company, prefix: str, word: str) -> None:
 def stored(company: Company, source: Source, text: str) -> list[str]:
     """Return the keys of all versions of the source's objects that contain the text."""
     s3, bucket = company.client("s3"), company.stack.outputs["RawBucketName"]
-    found = []
+    keys = []
     for prefix in (f"{source.name}/", f"_runs/{source.name}/", f"_leases/{source.name}."):
         for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
             for version in page.get("Versions", []):
                 where = {"Bucket": bucket, "Key": version["Key"], "VersionId": version["VersionId"]}
                 if text.encode() in s3.get_object(**where)["Body"].read():
-                    found.append(version["Key"])
-    return found
+                    keys.append(version["Key"])
+    return keys
 
 
 @pytest.fixture
