@@ -18,7 +18,7 @@ def rows(heading: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("heading", "at_least"),
-    [("Threats, and what stands against them", 24), ("What each function takes from its caller", 7)],
+    [("Threats and defences", 24), ("What each function takes from its caller", 7)],
 )
 def test_each_row_names_a_test_that_exists(heading: str, at_least: int) -> None:
     tests = "".join(file.read_text() for file in (ROOT / "tests").rglob("test_*.py"))
