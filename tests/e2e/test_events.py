@@ -65,7 +65,12 @@ def test_the_setups_event_prepares_the_warehouse(company: Company) -> None:
 
 def test_env_json_has_every_variable_as_the_local_stack_has_it(company: Company) -> None:
     given = json.loads((EVENTS / "env.json").read_text())
-    constant = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "LOG_LEVEL"}
+    constant = {
+        "POWERTOOLS_SERVICE_NAME",
+        "POWERTOOLS_METRICS_NAMESPACE",
+        "LOG_LEVEL",
+        "PYDANTIC_DISABLE_PLUGINS",
+    }
     for name, variables in given.items():
         assert variables.pop("AWS_ENDPOINT_URL") == STACK_FROM_A_CONTAINER
         deployed = company.client("lambda").get_function_configuration(FunctionName=company.function(name))
