@@ -122,6 +122,16 @@ def test_every_code_of_a_busy_service_is_tried_again(
                 service.call(client)
 
 
+def test_a_secret_that_is_binary_says_so() -> None:
+    client = clients.client("secretsmanager")
+    with Stubber(client) as stub:
+        stub.add_response("get_secret_value", {"SecretBinary": b'{"host": "db"}'})
+        with pytest.raises(SecretError, match=r'secret "s" is binary \(SecretBinary\); store it as text'):
+            SecretError, match=r'secret "s" is binary \(SecretBinary\); store it as text: write'
+        ):
+            secret.fetch(client, "s")
+
+
 def test_connecting_is_given_up_long_before_a_function_is() -> None:
     config = clients.client("s3").meta.config
     assert config.connect_timeout * 4 < 60

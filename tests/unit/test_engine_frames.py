@@ -19,7 +19,7 @@ from pymysql.err import OperationalError
 from tributary.engines.mysql import packets as mysql_packets
 from tributary.engines.postgresql import copy_frames as postgresql_copy
 from tributary.engines.postgresql import transaction
-from tributary.errors import InternalError, ValueRefused
+from tributary.errors import SourceUnavailable, ValueRefused
 from tributary.model.query import Query, ReadColumn
 from tributary.model.source_catalog import TableName
 from tributary.model.types import Kind
@@ -361,10 +361,10 @@ def test_mysql_raises_an_error_after_the_rows_before_it(
 
 
 @pytest.mark.parametrize("columns", [1, 3])
-def test_mysql_rows_with_another_number_of_fields_are_a_bug(columns: int) -> None:
+def test_mysql_rows_with_another_number_of_fields_are_refused(columns: int) -> None:
     driver = SimpleNamespace(_rfile=arriving(answer_of([(b"a", b"b")] * 3), [1 << 20]))
     (taken,) = mysql_packets.rows(driver, result())
-    with pytest.raises(InternalError, match=f"not have the {columns} fields"):
+    with pytest.raises(SourceUnavailable, match=f"not have the {columns} fields"):
         taken.columns(columns)
 
 

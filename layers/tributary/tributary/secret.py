@@ -82,4 +82,6 @@ def fetch(client: Any, name: str) -> Secret:
         ) from None
     except BotoCoreError as error:
         raise ServiceUnavailable(f'secret "{name}": {unreachable("Secrets Manager", error)}') from None
-    return parse(answer.get("SecretString", ""), name)
+    if "SecretString" not in answer:
+        raise SecretError(f'secret "{name}" is binary (SecretBinary); store it as text: {SHAPE}')
+    return parse(answer["SecretString"], name)

@@ -20,5 +20,10 @@ def visible(text: str) -> str:
     return HIDDEN.sub(_escape, text)
 
 
+def shortened(text: str, most: int = 100) -> str:
+    """Return the visible text, of at most that many characters of the original."""
+    return visible(text[:most]) + ("..." if len(text) > most else "")
+
+
 def _escape(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape").decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -15,6 +16,8 @@ from local.databases.mariadb import MariaDB
 from tests.integration.engines.source import Source, create_every_type
 from tributary.engines import registry
 from tributary.errors import TableRefused, TributaryError
+from tributary.model.source_catalog import TableName
+from tributary.planning.source_probe import SourceProbe
 from tributary.secret import Secret
 
 LARGEST = 2**64 - 1
@@ -222,5 +225,13 @@ def test_a_views_own_error_is_named_with_its_code(shop: Source) -> None:
     with pytest.raises(TableRefused, match=r"shop\.two fails in the source \(1242: a subquery returned more"):
         shop.read(two)
     shop.execute("DROP TABLE base")
-    with pytest.raises(TableRefused, match=r"view shop\.broken fails in the source \(1356: it refers to"):
+    message = r"view shop\.broken fails in the source \(1356: it refers to .*, drop it, or leave it out"
+    with pytest.raises(TableRefused, match=message):
         shop.read(broken)
+    name, dropped = TableName("shop", "broken"), TableName("shop", "base")
+    with shop.session() as connection:
+        probe = SourceProbe(shop.engine, connection)
+        assert name in shop.engine.list_tables(connection)
+        assert shop.engine.describe(connection, {name}) == {}  # MySQL's catalog shows no columns of it
+        assert re.match(message, str(probe.undescribed(name)))
+        assert "no longer exists (1146)" in str(probe.undescribed(dropped))

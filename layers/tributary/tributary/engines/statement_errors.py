@@ -18,6 +18,14 @@ def unavailable(where: str, table: str, code: str) -> SourceUnavailable:
     return SourceUnavailable(f"{where} could not finish a query on {table} ({code})")
 
 
+def not_understood(where: str) -> SourceUnavailable:
+    """Return the error for an answer that is not part of the server's protocol: another one may be."""
+    return SourceUnavailable(
+        f"an answer of {where} could not be understood; if it happens again, check the proxy in front of the "
+        "server, and whether the server is a version that is supported"
+    )
+
+
 def forbidden(table: str, code: str) -> TableRefused:
     """Return the error for a missing right."""
     return TableRefused(f"{table} may not be read ({code}); grant SELECT on it to the source's user")
@@ -35,6 +43,7 @@ def fails(
     shown = f"{code}: {meaning}" if meaning else code
     kind = "view " if is_view else ""
     what = f'column "{column}" of {kind}{table}' if column else f"{kind}{table}"
+    remedy = ", drop it, or leave it out with exclude" if is_view else ""
     return TableRefused(
-        f"{what} fails in the source ({shown}); read it there as the source's user, and correct it"
+        f"{what} fails in the source ({shown}); read it there as the source's user, and correct it{remedy}"
     )

@@ -93,6 +93,15 @@ class SourceProbe:
         except (InternalError, TableRefused) as error:
             raise TableRefused(f"query {name} is refused by the source; try it there. {error}") from None
 
+    def undescribed(self, name: TableName) -> TableRefused:
+        """Return why the source lists a table and does not describe it: a broken view, or it is gone."""
+        try:
+            rows = f"SELECT * FROM {self.engine.quote(name.schema, name.table)}"
+            self.engine.describe_query(self.connection, name, rows)
+        except TableRefused as error:
+            return error
+        return TableRefused(f"table {name} disappeared from the source while it was being planned")
+
     def check_user_sql(self, spec: TableSpec) -> None:
         """Raise TableRefused if the source rejects the user's condition."""
         if spec.settings.where is not None:

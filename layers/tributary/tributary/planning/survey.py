@@ -10,7 +10,7 @@ from tributary import secret
 from tributary.config.models import Source
 from tributary.config.selection import Resolution, only, resolve, selecting_entry
 from tributary.engines import registry
-from tributary.errors import ConfigError, PermanentError, TableRefused
+from tributary.errors import ConfigError, PermanentError
 from tributary.model import warehouse_names
 from tributary.model.plan import Failure, PausedTable, TablePlan, UnchangedTable
 from tributary.model.result import ReplayedRun
@@ -281,7 +281,7 @@ def _specify(
     sql = resolution.queries.get(name)
     table = described.get(name) if sql is None else probe.describe_query(name, sql)
     if table is None:
-        raise TableRefused(f"table {name} disappeared from the source while it was being planned")
+        raise probe.undescribed(name)
     spec = specify(probe.engine, table, resolution.selected[name], sql)
     probe.check_user_sql(spec)
     probe.check_no_nulls(spec)

@@ -9,10 +9,10 @@ from typing import Any
 from uuid import uuid4
 
 import pymysql
-from pymysql.cursors import Cursor
 
 from tributary.engines.mysql import catalog
 from tributary.engines.mysql.errors import code_of, queries
+from tributary.engines.mysql.login import Connection
 from tributary.engines.mysql.session import Session, run
 from tributary.model.source_catalog import NEVER, Clock
 
@@ -51,7 +51,7 @@ class Copy:
     notes: tuple[str, ...] = ()
 
 
-def _copy(driver: pymysql.Connection[Cursor], now: datetime) -> Copy:
+def _copy(driver: Connection, now: datetime) -> Copy:
     names = {str(name).lower() for name, _ in run(driver, catalog.COPY)}
     if names & {"wsrep_on", "group_replication_group_name"}:
         return Copy(CLUSTER)
@@ -66,7 +66,7 @@ def _copy(driver: pymysql.Connection[Cursor], now: datetime) -> Copy:
     return Copy(REPLICA if "innodb_read_only" in names else None)
 
 
-def _channels(driver: pymysql.Connection[Cursor]) -> list[dict[str, str | None]] | None:
+def _channels(driver: Connection) -> list[dict[str, str | None]] | None:
     """Return the state of each primary that this server replicates, None without the right to ask."""
     for query in catalog.REPLICA_STATUS:
         try:
@@ -83,7 +83,7 @@ def _behind_s(channel: dict[str, str | None]) -> int | None:
     return None if behind is None else int(behind) + int(channel.get("SQL_Delay") or 0)
 
 
-def _named_rows(driver: pymysql.Connection[Cursor], sql: str) -> list[dict[str, str | None]]:
+def _named_rows(driver: Connection, sql: str) -> list[dict[str, str | None]]:
     with driver.cursor() as cursor:
         cursor.execute(sql)
         names = [str(column[0]) for column in cursor.description or ()]
@@ -94,7 +94,7 @@ def _named_rows(driver: pymysql.Connection[Cursor], sql: str) -> list[dict[str, 
     ]
 
 
-def _oldest_transaction(driver: pymysql.Connection[Cursor]) -> tuple[str | None, str | None]:
+def _oldest_transaction(driver: Connection) -> tuple[str | None, str | None]:
     """Return the oldest transaction's start and what hides it; our own proves the list current."""
     run(driver, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
     try:

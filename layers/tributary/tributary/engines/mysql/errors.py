@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ssl import SSLError
 
 import pymysql
 
 from tributary.engines import statement_errors
-from tributary.engines.network import tls_refused
-from tributary.errors import InternalError, SourceRefused, SourceUnavailable, TributaryError
+from tributary.engines.network import LoginRefused, ProtocolBroken, not_the_protocol, tls_refused
+from tributary.errors import SourceRefused, SourceUnavailable, TributaryError
 from tributary.model.source_catalog import TableName
 
-DRIVER_ERRORS = (pymysql.Error, OSError, struct.error, ValueError, AttributeError, RuntimeError)
+# What the driver raises if it cannot make sense of what it got.
+NOT_UNDERSTOOD = (ProtocolBroken, struct.error, ValueError, LookupError, AssertionError, RuntimeError)
+DRIVER_ERRORS = (pymysql.Error, OSError, AttributeError, *NOT_UNDERSTOOD)
+NO_PLUGIN = (2059, 2061)  # CR_AUTH_PLUGIN_CANNOT_LOAD, CR_AUTH_PLUGIN_ERR
+DENIED = 1045
 REFUSALS = {
-    1045: "wrong user name or password",
+    DENIED: "wrong user name or password",
     1820: "the password must be changed",
     1862: "the password has expired",
     4151: "the account is locked",
@@ -33,11 +37,14 @@ CANCELLED = (1317, 1969, 3024)  # interrupted, and the statement time-outs of Ma
 FORBIDDEN = (1142, 1143, 1044, 1227)
 GONE = (1146, 1054, 1049, 1109)
 OF_VIEWS = (1356, 1449)
-BUGS = (1105,)  # unknown error
 BROKEN = (
+    1021,  # the disk is full, of a temporary table too
+    1037,  # out of memory
+    1041,
     1053,
     1077,
     1079,
+    1135,  # no thread for the connection
     1152,
     1158,
     1159,
@@ -47,15 +54,19 @@ BROKEN = (
     1205,
     1206,
     1213,
+    1412,  # the definition of the table has changed
     1615,
+    1637,  # too many transactions
     1927,
     2003,
     2006,
     2013,
+    3572,  # NOWAIT
     4031,
 )
 # dev.mysql.com/doc/mysql-errors, mariadb.com/kb/en/mariadb-error-codes: what a user can correct.
 MEANINGS = {
+    1105: "an error that the server does not name; see its log",
     1356: "it refers to a table, a column or a function that is missing, or its definer lacks a right",
     1449: "its definer does not exist",
     1365: "a division by zero",
@@ -82,24 +93,39 @@ MEANINGS = {
 
 
 @contextmanager
-def refusals(where: str) -> Iterator[None]:
+def refusals(
+    where: str, *, encrypted: bool, certificate_names: Callable[[], tuple[str, ...]]
+) -> Iterator[None]:
     """Turn errors while connecting into ours."""
     try:
         yield
-    except DRIVER_ERRORS as error:
-        raise _refused(error, where) from None
+    except LoginRefused as reason:
+        raise SourceRefused(f"{where} {reason}") from None
+    except (*NOT_UNDERSTOOD, AttributeError):
+        raise not_the_protocol(where, "MySQL") from None
+    except (pymysql.Error, OSError) as error:
+        cause = getattr(error, "original_exception", error)
+        if isinstance(cause, SSLError) or code_of(error) == 2026:
+            shown = cause if isinstance(cause, SSLError) else None
+            raise tls_refused(shown, where, certificate_names) from None
+        raise _refused(error, where, encrypted=encrypted) from None
 
 
-def _refused(error: Exception, where: str) -> TributaryError:
-    cause, code = getattr(error, "original_exception", error), code_of(error)
-    if isinstance(cause, SSLError) or code == 2026:
-        return tls_refused(cause if isinstance(cause, SSLError) else None, where)
+def _refused(error: Exception, where: str, *, encrypted: bool) -> TributaryError:
+    code = code_of(error)
+    if isinstance(error, pymysql.Error) and not isinstance(error.args[0] if error.args else 0, int):
+        return not_the_protocol(where, "MySQL")  # the driver's own words for what it did not expect
     if code in BUSY:
         return SourceUnavailable(f"{where} has no connection free ({code}); lower max_connections")
-    if isinstance(error, RuntimeError):  # PyMySQL without `cryptography` cannot encrypt a password
-        return SourceRefused(f"{where} accepts passwords over TLS only; do not set sslmode: disable")
-    if (code < 2000 and code not in BROKEN) or code in REFUSALS:
+    if code in NO_PLUGIN:
+        return SourceRefused(
+            f"{where} wants a login by a plugin that is not supported; let the user log in by "
+            "caching_sha2_password, or by mysql_native_password"
+        )
+    if code not in BROKEN and not 2000 <= code < 3000:  # of the client's side
         reason = f": {REFUSALS[code]}" if code in REFUSALS else ""
+        if code == DENIED and not encrypted:
+            reason += ", or TLS is required, which sslmode: disable turns off"
         return SourceRefused(f"{where} refused the connection ({code}{reason}); check the secret")
     return SourceUnavailable(f"{where} closed the connection, or stopped answering, while connecting")
 
@@ -109,7 +135,9 @@ def queries(where: str, table: TableName | None = None) -> Iterator[None]:
     """Turn errors of a statement into ours."""
     try:
         yield
-    except DRIVER_ERRORS as error:
+    except NOT_UNDERSTOOD:
+        raise statement_errors.not_understood(where) from None
+    except (pymysql.Error, OSError, AttributeError) as error:
         raise _reduced(code_of(error), where, str(table or "a table")) from None
 
 
@@ -129,6 +157,4 @@ def _reduced(code: int, where: str, table: str) -> TributaryError:
         return statement_errors.forbidden(table, shown)
     if code in GONE:
         return statement_errors.gone(table, shown)
-    if code in BUGS:
-        return InternalError(f"{where} failed on {table} with error {code}")
     return statement_errors.fails(table, shown, MEANINGS.get(code), is_view=code in OF_VIEWS)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pymysql.protocol import MysqlPacket
 
-from tributary.errors import InternalError
+from tributary.errors import SourceUnavailable
 from tributary.reading.receive_buffer import LONGEST_BYTES, ColumnTooLong, ReceiveBuffer, RowTooLong
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Rows:
         return len(self.heads)
 
     def columns(self, count: int) -> list[pyarrow.Array]:
-        """Return the fields as `count` columns of bytes; raises InternalError if rows have another number."""
+        """Return the fields as `count` columns of bytes; raises SourceUnavailable if rows have others."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -63,7 +63,10 @@ class Rows:
             place = heads
         ends = pa.concat_arrays([heads[1:], pa.array([len(self.content)], pa.int64())])
         if not place.equals(ends):
-            raise InternalError(f"the source's rows do not have the {count} fields that they should have")
+            raise SourceUnavailable(
+                f"the source's rows do not have the {count} fields that they should have; if it happens "
+                "again, check the proxy in front of the server"
+            )
         every_other = pa.arange(0, 2 * rows, 2)
         fields.reverse()
         return [_bytes(data, fields.pop(), every_other) for _ in range(count)]  # each place is used once
@@ -100,7 +103,10 @@ def _field(data: pyarrow.Array, place: pyarrow.Array) -> _Field:
 
     first = data.take(place)
     size, begin, nulls = first.cast(pa.int64()), pc.add(place, 1), None
-    if pc.max(first).as_py() > LONGEST_BYTE:
+    highest = pc.max(first).as_py()
+    if highest == ERROR:  # of no length
+        raise IndexError
+    if highest > LONGEST_BYTE:
         nulls = pc.equal(first, NULL)
         size = pc.if_else(nulls, 0, size)
         for code, width in LENGTHS.items():
@@ -111,6 +117,9 @@ def _field(data: pyarrow.Array, place: pyarrow.Array) -> _Field:
             for number in range(width):
                 part = data.take(pc.if_else(longer, pc.add(place, 1 + number), 0)).cast(pa.int64())
                 stated = pc.add(stated, pc.shift_left(part, 8 * number))
+            least_most = pc.min_max(pc.if_else(longer, stated, 0)).as_py()
+            if least_most["min"] < 0 or least_most["max"] > len(data):  # places must not go backwards
+                raise IndexError
             size = pc.if_else(longer, stated, size)
             begin = pc.if_else(longer, pc.add(begin, width), begin)
     return _Field(begin, pc.add(begin, size), nulls)

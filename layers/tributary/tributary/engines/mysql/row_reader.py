@@ -10,6 +10,7 @@ from pymysql.cursors import SSCursor
 
 from tributary.engines.mysql import packets
 from tributary.engines.mysql.errors import queries
+from tributary.engines.mysql.login import ANSWER_AT_MOST
 from tributary.engines.mysql.session import Session, run, use_mode_of
 from tributary.engines.mysql.sql import rows
 from tributary.engines.mysql.types import FAMILIES, family
@@ -93,6 +94,7 @@ def _through_the_driver(session: Session, query: Query) -> Generator[Block]:
             try:
                 answer.execute(sql)
                 for row in answer.fetchall_unbuffered():
+                    session.driver.room_bytes = max(ANSWER_AT_MOST, query.longest_bytes)  # of one row
                     write(csv_pages.line(map(_text, row, raw)))
             except BaseException:
                 answer.abandon()

@@ -5,24 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from socket import socket
-from threading import Timer
+from ssl import SSLContext
 from typing import Any
 
-import pymysql
-from pymysql.cursors import Cursor
-
 from tributary.engines.mysql.errors import DRIVER_ERRORS, refusals
+from tributary.engines.mysql.login import Connection, refused_plugins
 from tributary.engines.network import (
     CONNECT_TIMEOUT_S,
     SILENCE_S,
-    abort_connection,
+    CertificateNames,
     address,
     close_connection,
-    dial,
+    connecting,
     host_of,
+    names_only,
     tls,
 )
+from tributary.errors import TributaryError
 from tributary.reading import keyset
 from tributary.secret import Secret
 
@@ -49,7 +50,7 @@ OPTIONAL = {
 class Session:
     """A connection."""
 
-    driver: pymysql.Connection[Cursor]
+    driver: Connection
     spare: socket  # a second handle on its socket, to abort a read from outside
     where: str
     users_mode: str  # the server's own sql_mode, which a user's SQL is written for
@@ -60,43 +61,52 @@ def connect(secret: Secret, *, statement_timeout_s: int, visible_rows: bool = Fa
     """Open a read-only, pinned session; see the Protocol."""
     where = address(secret, PORT)
     context = tls(secret)
-    sock = dial(secret, PORT)
-    spare = sock.dup()
-    limit = Timer(CONNECT_TIMEOUT_S, abort_connection, [spare])  # PyMySQL's own time-out is for reads
-    limit.start()
-    try:
-        with refusals(where):
-            driver = pymysql.Connection(
-                host=host_of(secret),
-                port=secret.port or PORT,
-                user=secret.username,
-                password=secret.password.get_secret_value().encode(),  # PyMySQL encodes a text as latin-1
-                database=secret.dbname or None,
-                ssl=context,
-                ssl_disabled=context is None,
-                charset="utf8mb4",
-                use_unicode=False,
-                conv={},  # values stay the source's own text
-                autocommit=None,  # the pins set it: the driver cannot write the value with an empty `conv`
-                read_timeout=statement_timeout_s + SILENCE_S,
-                program_name="tributary",
-                defer_connect=True,
-            )
+    with connecting(secret, PORT) as (sock, spare):
+        names = partial(_certificate_names, secret)
+        with refusals(where, encrypted=context is not None, certificate_names=names):
+            driver = _driver(secret, context, statement_timeout_s)
             driver.connect(sock)
             run(driver, pin(statement_timeout_s, []))  # a limit of the server's could stop the next query
             run(driver, pin(statement_timeout_s, _optional(driver)))
             run(driver, READ_ONLY)
             ((mode,),) = run(driver, "SELECT @@GLOBAL.sql_mode")
-    except BaseException:
-        close_connection(spare)
-        sock.close()
-        raise
-    finally:
-        limit.cancel()
     return Session(driver, spare, where, _without_padding(mode or ""))
 
 
-def _optional(driver: pymysql.Connection[Cursor]) -> list[str]:
+def _driver(secret: Secret, context: SSLContext | None, statement_timeout_s: int) -> Connection:
+    """Return a connection that is not open yet."""
+    return Connection(
+        host=host_of(secret),
+        port=secret.port or PORT,
+        user=secret.username,
+        password=secret.password.get_secret_value().encode(),  # PyMySQL encodes a text as latin-1
+        database=secret.dbname or None,
+        ssl=context,
+        ssl_disabled=context is None,
+        charset="utf8mb4",
+        use_unicode=False,
+        conv={},  # values stay the source's own text
+        autocommit=None,  # the pins set it: the driver cannot write the value with an empty `conv`
+        read_timeout=statement_timeout_s + SILENCE_S,
+        program_name="tributary",
+        auth_plugin_map=refused_plugins(encrypted=context is not None),
+        defer_connect=True,
+    )
+
+
+def _certificate_names(secret: Secret) -> tuple[str, ...]:
+    """Ask for the server's certificate by another connection; no names if that fails."""
+    try:
+        with connecting(secret, PORT) as (sock, _):
+            _driver(secret, names_only(secret), CONNECT_TIMEOUT_S).connect(sock)
+    except CertificateNames as names:
+        return tuple(map(str, names.args))
+    except (*DRIVER_ERRORS, TributaryError):
+        pass
+    return ()
+
+
+def _optional(driver: Connection) -> list[str]:
     """Return those of OPTIONAL that the server has."""
     names = ", ".join(f"'{name}'" for name in OPTIONAL)
     rows = run(driver, f"SHOW SESSION VARIABLES WHERE Variable_name IN ({names})")
@@ -144,7 +154,7 @@ def use_mode_of(session: Session, sql: str) -> None:
         session.mode = mode
 
 
-def run(driver: pymysql.Connection[Cursor], sql: str) -> list[tuple[str | None, ...]]:
+def run(driver: Connection, sql: str) -> list[tuple[str | None, ...]]:
     """Return a small query's rows as texts."""
     with driver.cursor() as cursor:
         cursor.execute(sql)

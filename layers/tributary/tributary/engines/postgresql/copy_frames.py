@@ -15,6 +15,7 @@ from typing import Any
 
 import pg8000.core
 
+from tributary.engines.network import ProtocolBroken
 from tributary.engines.postgresql import transaction
 from tributary.reading.csv_blocks import Block, Collector
 from tributary.reading.receive_buffer import LONGEST_BYTES, ColumnTooLong, ReceiveBuffer, RowTooLong
@@ -51,6 +52,8 @@ def blocks(
         try:
             window.read(_ends, at_least=_wanted(window))
         except RowTooLong:
+            if _code(window) != ROW[1:2]:
+                raise ProtocolBroken from None
             window.start += HEAD.size
             raise ColumnTooLong(_widest(window.pieces(_length(window)))) from None
         if (yield from _take_rows(window, collector)):
@@ -72,6 +75,11 @@ def blocks(
         raise ConnectionError("the driver would read the rest of this message as one of its own")
     transaction.end(driver, context)
     collector.check(context.row_count)
+
+
+def _code(window: ReceiveBuffer) -> bytes:
+    """Return the code of the message that the window starts with."""
+    return bytes(window.content[window.start : window.start + 1])
 
 
 def _length(window: ReceiveBuffer) -> int:
@@ -134,6 +142,7 @@ def _messages(window: ReceiveBuffer) -> Iterator[tuple[bytes, bytes]]:
     """Take the complete messages in the window, one by one: their codes and contents."""
     while window.start + HEAD.size <= window.end:
         code, size = HEAD.unpack_from(window.content, window.start)
+        transaction.check(code, size)
         start, end = window.start + HEAD.size, window.start + 1 + size
         if end > window.end:
             return

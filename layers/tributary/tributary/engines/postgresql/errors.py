@@ -11,17 +11,21 @@ import pg8000.native
 from scramp import ScramException  # type: ignore[import-untyped]
 
 from tributary.engines import statement_errors
+from tributary.engines.network import LoginRefused, ProtocolBroken, not_the_protocol
 from tributary.errors import InternalError, SourceRefused, SourceUnavailable, TableRefused, TributaryError
 from tributary.model.source_catalog import TableName
 
-DRIVER_ERRORS = (pg8000.native.Error, OSError, struct.error, ValueError, AttributeError)
+# What the driver raises if it cannot make sense of what it got.
+NOT_UNDERSTOOD = (ProtocolBroken, struct.error, ValueError, LookupError)
+DRIVER_ERRORS = (pg8000.native.Error, OSError, AttributeError, *NOT_UNDERSTOOD)
 IsView = Callable[[TableName], bool]
 CODE = re.compile(r"[0-9A-Z]{5}")
 REFUSALS = {
-    "28P01": ": wrong user name or password",
-    "28000": ": no access for this user, database or address, or not without TLS",
-    "3D000": ": no such database",
-    "42501": ": the user may not connect to this database",
+    "28P01": "wrong user name or password, or the password has expired (VALID UNTIL)",
+    "28000": "no access for this user, database or address",
+    "3D000": "no such database",
+    "42501": "the user may not connect to this database",
+    "55000": "the database takes no connections",
 }
 # postgresql.org/docs/current/errcodes-appendix.html; what is not listed is the user's to correct.
 CANCELLED = ("57014", "40001", "72000")  # by a time-out too; a conflict with recovery; a snapshot too old
@@ -51,7 +55,7 @@ MEANINGS = {
 
 
 @contextmanager
-def refusals(where: str) -> Iterator[None]:
+def refusals(where: str, *, encrypted: bool) -> Iterator[None]:
     """Turn errors while connecting into ours."""
     try:
         yield
@@ -59,16 +63,33 @@ def refusals(where: str) -> Iterator[None]:
         code = sqlstate(error)
         if code.startswith(("08", "53", "57")) and code != "08P01":
             raise SourceUnavailable(f"{where} takes no connection now ({code})") from None
+        reason = _reason(error, encrypted=encrypted)
         raise SourceRefused(
-            f"{where} refused the connection ({code}{REFUSALS.get(code, '')}); check username, password "
-            "and dbname in the secret, and the server's pg_hba.conf"
+            f"{where} refused the connection ({f'{code}: {reason}' if reason else code}); check username, "
+            "password and dbname in the secret, and the server's pg_hba.conf"
         ) from None
     except ScramException:
         raise SourceRefused(f"{where} refused the password; check the secret") from None
+    except LoginRefused as reason:
+        raise SourceRefused(f"{where} {reason}") from None
+    except NOT_UNDERSTOOD:
+        raise not_the_protocol(where, "PostgreSQL") from None
     except DRIVER_ERRORS:
         raise SourceUnavailable(
             f"{where} closed the connection, or stopped answering, while connecting"
         ) from None
+
+
+def _reason(error: pg8000.native.DatabaseError, *, encrypted: bool) -> str | None:
+    """Return what a refusal means; the routine tells some apart, since messages may be in any language."""
+    code, routine = sqlstate(error), field_of(error, "R")
+    if code == "28000" and routine == "InitializeSessionUserId":
+        return "the role does not exist, or has no LOGIN"
+    if code == "28000" and routine == "ClientAuthentication" and not encrypted:
+        return "pg_hba.conf does not let this user in from here without TLS; set sslmode in the secret"
+    if code == "28000" and routine == "ClientAuthentication":
+        return "pg_hba.conf does not let this user in from here"
+    return REFUSALS.get(code)
 
 
 def sqlstate(error: pg8000.native.DatabaseError) -> str:

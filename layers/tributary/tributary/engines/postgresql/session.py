@@ -13,19 +13,22 @@ from socket import socket
 import pg8000.native
 from pg8000.converters import PG_TYPES
 
+from tributary.engines import statement_errors
 from tributary.engines.network import (
     SILENCE_S,
+    CertificateNames,
     address,
     close_connection,
-    dial,
+    connecting,
     host_of,
+    names_only,
     tls,
     tls_refused,
 )
 from tributary.engines.postgresql import catalog, settings, transaction
-from tributary.engines.postgresql.errors import DRIVER_ERRORS, reduced, refusals, sqlstate
+from tributary.engines.postgresql.errors import DRIVER_ERRORS, NOT_UNDERSTOOD, reduced, refusals, sqlstate
 from tributary.engines.postgresql.login import Connection
-from tributary.errors import SecretError, SourceUnavailable
+from tributary.errors import SecretError, SourceUnavailable, TributaryError
 from tributary.model.source_catalog import TableName
 from tributary.secret import Secret
 
@@ -56,16 +59,15 @@ def connect(secret: Secret, *, statement_timeout_s: int, visible_rows: bool = Fa
     if not secret.dbname:
         raise SecretError('the source\'s secret has no "dbname"; write the name of the database there')
     where = address(secret, PORT)
-    sock = dial(secret, PORT)
-    spare = sock.dup()
-    try:
-        sock = _encrypted(sock, secret, where)
-        with refusals(where):
+    context = tls(secret)
+    with connecting(secret, PORT) as (sock, spare):
+        used = sock if context is None else _encrypted(sock, context, secret, where)
+        with refusals(where, encrypted=context is not None):
             driver = Connection(
                 secret.username,
                 database=secret.dbname,
                 password=secret.password.get_secret_value(),
-                sock=sock,
+                sock=used,
                 ssl_context=False,
                 application_name="tributary",
                 startup_params={"client_encoding": "UTF8"},  # a setting of the role's could be another
@@ -73,30 +75,39 @@ def connect(secret: Secret, *, statement_timeout_s: int, visible_rows: bool = Fa
             for oid in PG_TYPES:
                 driver.register_in_adapter(oid, str)  # values stay the source's own text
             watch = _watches(driver, statement_timeout_s)
-        sock.settimeout(statement_timeout_s + SILENCE_S)
-    except BaseException:
-        close_connection(spare)
-        sock.close()
-        raise
+        used.settimeout(statement_timeout_s + SILENCE_S)
     return Session(driver, spare, where, statement_timeout_s, watch, visible_rows)
 
 
-def _encrypted(sock: socket, secret: Secret, where: str) -> socket:
+def _encrypted(sock: socket, context: ssl.SSLContext, secret: Secret, where: str) -> socket:
     """Start TLS as pg8000 would, but keep the socket, whose time-out changes after the connect."""
-    context = tls(secret)
-    if context is None:
-        return sock
     try:
-        sock.sendall(SSL_REQUEST)
-        if sock.recv(1) != b"S":
-            raise tls_refused(None, where)
-        return context.wrap_socket(sock, server_hostname=host_of(secret))
+        return _start_tls(sock, context, secret, where)
     except ssl.SSLError as error:
-        raise tls_refused(error, where) from None
+        raise tls_refused(error, where, partial(_certificate_names, secret, where)) from None
     except OSError:
         raise SourceUnavailable(
             f"{where} closed the connection, or stopped answering, in the TLS handshake"
         ) from None
+
+
+def _start_tls(sock: socket, context: ssl.SSLContext, secret: Secret, where: str) -> socket:
+    sock.sendall(SSL_REQUEST)
+    if sock.recv(1) != b"S":
+        raise tls_refused(None, where)
+    return context.wrap_socket(sock, server_hostname=host_of(secret))
+
+
+def _certificate_names(secret: Secret, where: str) -> tuple[str, ...]:
+    """Ask for the server's certificate by another connection; no names if that fails."""
+    try:
+        with connecting(secret, PORT) as (sock, _):
+            _start_tls(sock, names_only(secret), secret, where)
+    except CertificateNames as names:
+        return tuple(map(str, names.args))
+    except (OSError, TributaryError):
+        pass
+    return ()
 
 
 def _watches(driver: pg8000.native.Connection, statement_timeout_s: int) -> bool:
@@ -127,6 +138,8 @@ def queries(session: Session, table: TableName | None = None, column: str | None
         yield
     except pg8000.native.DatabaseError as error:
         raise reduced(error, session.where, table, column, partial(_is_view, session)) from None
+    except NOT_UNDERSTOOD:
+        raise statement_errors.not_understood(session.where) from None
     except DRIVER_ERRORS:
         raise SourceUnavailable(f"the connection to {session.where} broke") from None
 

@@ -17,6 +17,7 @@ from typing import Any
 import pg8000.core
 from pg8000.native import Connection, DatabaseError
 
+from tributary.engines.network import ProtocolBroken
 from tributary.engines.postgresql.settings import ROLLBACK
 from tributary.errors import TableRefused
 
@@ -27,6 +28,10 @@ EXECUTE = HEAD.pack(b"E", 9) + bytes(5)
 SYNC = HEAD.pack(b"S", 4)
 IDLE = b"I"
 DRIVER_CODES = (b"E", b"N", b"S", b"A", b"Z")  # errors and notices: the driver handles them
+# All that may come: also acceptances, columns and rows, completions, and the messages of COPY.
+CODES = frozenset((*DRIVER_CODES, b"1", b"2", b"n", b"T", b"D", b"C", b"I", b"H", b"d", b"c"))
+LENGTH_BYTES = 4  # of a message's length, which it counts in
+ANSWER_AT_MOST = 256 << 20  # bytes of a small query's answer, which is kept whole
 
 
 def usable(driver: Any) -> bool:
@@ -59,16 +64,26 @@ def run(driver: Any, opening: Sequence[str], sql: str) -> tuple[list[list[Any]],
     if not usable(driver):
         return _run_by_the_driver(driver, opening, sql)
     send(driver, opening, sql)
-    context, done = pg8000.core.Context(sql), 0  # statements that are complete
+    context, done, size_bytes = pg8000.core.Context(sql), 0, 0  # statements that are complete
     while True:
         code, size = HEAD.unpack(_read(driver, HEAD.size))
-        message = _read(driver, size - 4)
+        check(code, size)
+        size_bytes += size
+        if size_bytes > ANSWER_AT_MOST:
+            raise ProtocolBroken
+        message = _read(driver, size - LENGTH_BYTES)
         if code in DRIVER_CODES or (done == len(opening) and code in (b"T", b"D")):
             driver.message_types[code](message, context)
         done += code == b"C"
         if code == b"Z":
             end(driver, context)
             return context.rows or [], context.columns or []
+
+
+def check(code: bytes, size: int) -> None:
+    """Raise ProtocolBroken if no message of an answer has that head."""
+    if code not in CODES or size < LENGTH_BYTES:
+        raise ProtocolBroken
 
 
 def _read(driver: Any, size: int) -> bytes:
