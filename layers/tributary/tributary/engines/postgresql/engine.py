@@ -53,24 +53,26 @@ BLOCK_BYTES = 8192  # the default of a build; with another, samples are larger o
 
 def clock(session: Session) -> Clock:
     """Read the source's clock, then the oldest transaction of this database."""
-    for attempts_left in reversed(range(source_clock.ATTEMPTS)):
-        (now,) = fetch(session, source_clock.NOW)
-        if not (attempts_left and source_clock.is_applying(now)):
-            break
-        time.sleep(source_clock.RETRY_AFTER_S)
-    ((oldest, hidden),) = fetch(session, source_clock.OLDEST)
-    return source_clock.clock_of(now, oldest, hidden)
+    with queries(session):
+        for attempts_left in reversed(range(source_clock.ATTEMPTS)):
+            (now,) = fetch(session, source_clock.NOW)
+            if not (attempts_left and source_clock.is_applying(now)):
+                break
+            time.sleep(source_clock.RETRY_AFTER_S)
+        ((oldest, hidden),) = fetch(session, source_clock.OLDEST)
+        return source_clock.clock_of(now, oldest, hidden)
 
 
 def foreign(session: Session, names: Collection[TableName]) -> set[TableName]:
     """Return the tables whose writers this server does not list: foreign, or filled by a refresh."""
     if not names:
         return set()
-    return {
-        name
-        for schema, table in fetch(session, catalog.named(source_clock.FOREIGN, names))
-        if (name := TableName(str(schema), str(table))) in names
-    }
+    with queries(session):
+        return {
+            name
+            for schema, table in fetch(session, catalog.named(source_clock.FOREIGN, names))
+            if (name := TableName(str(schema), str(table))) in names
+        }
 
 
 def counter_horizon(session: Session, type: str) -> str | None:
@@ -89,20 +91,22 @@ def hidden_tables(session: Session) -> list[TableName]:
 
 
 def _tables(session: Session, *, readable: str) -> list[TableName]:
-    rows = fetch(session, catalog.TABLES)
-    return sorted(
-        TableName(str(schema), str(table)) for schema, table, may_read in rows if may_read == readable
-    )
+    with queries(session):
+        rows = fetch(session, catalog.TABLES)
+        return sorted(
+            TableName(str(schema), str(table)) for schema, table, may_read in rows if may_read == readable
+        )
 
 
 def describe(session: Session, names: Collection[TableName]) -> dict[TableName, SourceTable]:
     """Return the catalog's description of the named tables, in a few queries; missing tables are left out."""
     if not names:
         return {}
-    columns = fetch(session, catalog.named(catalog.COLUMNS, names))
-    described = catalog.tables(columns, fetch(session, catalog.named(catalog.INDEXES, names)))
-    prints = catalog.fingerprints(fetch(session, catalog.named(catalog.FINGERPRINTS, names)))
-    hazards = catalog.hazards(fetch(session, catalog.named(catalog.HAZARDS, names)))
+    with queries(session):
+        columns = fetch(session, catalog.named(catalog.COLUMNS, names))
+        described = catalog.tables(columns, fetch(session, catalog.named(catalog.INDEXES, names)))
+        prints = catalog.fingerprints(fetch(session, catalog.named(catalog.FINGERPRINTS, names)))
+        hazards = catalog.hazards(fetch(session, catalog.named(catalog.HAZARDS, names)))
     return {
         name: replace(
             table,
@@ -132,11 +136,11 @@ def sizes(session: Session, names: Collection[TableName]) -> dict[TableName, Siz
     """Return the planner's estimates of the tables' sizes; views are left out."""
     if not names:
         return {}
-    rows = fetch(session, catalog.named(ranges.SIZES, names))
-    return {
-        TableName(str(schema), str(table)): Size(int(count or 0), int(size_bytes or 0))
-        for schema, table, count, size_bytes in rows
-    }
+    with queries(session):
+        return {
+            TableName(str(schema), str(table)): Size(int(count or 0), int(size_bytes or 0))
+            for schema, table, count, size_bytes in fetch(session, catalog.named(ranges.SIZES, names))
+        }
 
 
 def key_range_ends(
