@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from local.databases import mariadb as mariadb_server
 from local.databases.postgres import Postgres
 from tests.integration.engines.hostile_servers import (
     Play,
@@ -85,27 +84,6 @@ def test_an_address_that_pg_hba_lacks_is_described_with_what_tls_would_change() 
             with suppress(pytest.fail.Exception):
                 text = refusal("postgresql", secret.model_copy(update={"sslmode": "disable"}))
     assert "pg_hba.conf does not let this user in from here without TLS; set sslmode in the secret" in text
-
-
-@pytest.mark.skipif(not mariadb_server.available(), reason="no MariaDB here")
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [
-        (f"IDENTIFIED BY '{PASSWORD}' ACCOUNT LOCK", "(4151: the account is locked)"),
-        (f"IDENTIFIED BY '{PASSWORD}' PASSWORD EXPIRE", "(1820: the password must be changed)"),
-        (f"IDENTIFIED BY '{PASSWORD}' REQUIRE SSL", "or TLS is required, which sslmode: disable turns off"),
-        ("IDENTIFIED BY 'another'", "(1045: wrong user name or password"),
-    ],
-)
-def test_an_account_of_mariadb_that_may_not_log_in_is_described(
-    maria: Source, options: str, reason: str
-) -> None:
-    maria.execute(f"CREATE USER reader_refused {options}")
-    maria.execute(f"GRANT SELECT ON {maria.schema}.* TO reader_refused")
-    try:
-        assert reason in refusal("mysql", as_user(maria, "reader_refused"))
-    finally:
-        maria.execute("DROP USER reader_refused")
 
 
 # --- what we refuse -----------------------------------------------------------------------------
