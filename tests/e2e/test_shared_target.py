@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from tributary.errors import LoadFailed
+from tributary.model.own_columns import added
 
 from .company import Company, Row, Source
 from .compare import SERVERS, full_name, only_table
@@ -156,7 +157,8 @@ def test_a_table_of_another_user_is_refused_by_name(company: Company) -> None:
     (one, _), target = sources(company, "merge")
     schema = target.partition(".")[0]
     company.warehouse(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-    company.warehouse(f"CREATE TABLE {target} (id int, note varchar(9), at timestamp)")
+    own = ", ".join(f"{name} {type}" for name, type in added("merge").items())
+    company.warehouse(f"CREATE TABLE {target} (id int, note varchar(9), at timestamp, {own})")
     company.warehouse(f"GRANT ALL ON {target} TO PUBLIC")
     failure = one.run().table(full_name(one))["failure"]
     assert failure["error"] == "TableRefused"
