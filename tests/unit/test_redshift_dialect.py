@@ -26,6 +26,8 @@ from tributary.redshift import (
     roles,
     takeover,
 )
+from tributary.redshift.bootstrap import REVOKE_PUBLIC
+from tributary.redshift.sql import ACCESS
 from tributary.redshift.stage import drop, stage
 from tributary.redshift.text_sizes import with_sizes
 from tributary.redshift.views import VIEWS
@@ -129,12 +131,15 @@ def around() -> Iterator[str]:
     yield from roles.rename(["tributary_loader", "tributary_admin"])
     yield from roles.reserve_copy_role("arn:aws:iam::123456789012:role/copy", "IAMR:loader")
     yield control.highest_generation("shop")
+    yield from (control.tables_of_others(["shop", "company"]), control.tables_of_users())
+    yield from (control.own_table("shop", "orders"), REVOKE_PUBLIC)
     yield from (takeover.loaders(), takeover.owned_tables(["IAMR:old"]), takeover.owned_schemas(["IAMR:old"]))
     yield takeover.loaded_tables(["shop", "crm"])
     tables = [("shop", "orders")]
     yield from takeover.change_owner(tables, [("shop",)], known={"shop.orders"}, sources=[], loader="IAMR:l")
     yield from (
         access.create(),
+        *access.upgrade({ACCESS: ["schema_name"]}),
         access.columns([WANTED], "IAMR:loader"),
         access.loaded([WANTED]),
         access.applied(),

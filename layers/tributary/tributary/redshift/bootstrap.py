@@ -10,6 +10,8 @@ from tributary.redshift import access, control, external_tables, roles
 from tributary.redshift.data_api import Row, Warehouse
 from tributary.redshift.takeover import take_over
 
+REVOKE_PUBLIC = "REVOKE CREATE ON SCHEMA public FROM PUBLIC"
+
 
 def bootstrap(warehouse: Warehouse, *, loader: str, database: str, sources: Sequence[str] = ()) -> None:
     """Create the pipeline's database user, the control tables, the roles and the grants if missing.
@@ -61,7 +63,7 @@ def reserve_public_schema(warehouse: Warehouse) -> None:
 
     By default every user may (r_Schemas_and_tables), and so take the name of a control table to come.
     """
-    warehouse.run(["REVOKE CREATE ON SCHEMA public FROM PUBLIC"], "tributary/public")
+    warehouse.run([REVOKE_PUBLIC], "tributary/public")
 
 
 def _refuse_tables_of_users(rows: Sequence[Row]) -> None:
