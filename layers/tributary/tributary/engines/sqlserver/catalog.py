@@ -174,7 +174,8 @@ JOIN sys.objects AS o ON o.object_id = d.parent_object_id
 JOIN sys.schemas AS s ON s.schema_id = o.schema_id
 JOIN sys.columns AS c ON c.object_id = o.object_id AND c.column_id = d.parent_column_id
 JOIN sys.sequences AS q ON CHARINDEX(N'NEXT VALUE FOR ' + QUOTENAME(SCHEMA_NAME(q.schema_id)) + N'.'
-                                     + QUOTENAME(q.name) + N')', d.definition) > 0
+                                     + QUOTENAME(q.name) + N')',
+                                     d.definition COLLATE DATABASE_DEFAULT) > 0
 WHERE (q.is_cycling = 1 OR CONVERT(decimal(38, 0), q.increment) < 0) AND {_NAMED}
 ORDER BY 1, 2, 3, 4
 """
