@@ -23,6 +23,8 @@ def test_any_name_is_described_and_read(source: Source, place: str) -> None:
             continue
         if place == "table" and not _is_possible(source, name):
             continue
+        if place == "table" and source.name == "sqlserver" and name.startswith("#"):
+            continue  # a temporary table
         schema, table = (name, f"t{number}") if place == "schema" else (source.schema, name)
         if place == "schema":
             source.execute(f"CREATE {'DATABASE' if source.name == 'mysql' else 'SCHEMA'} {quote(name)}")
