@@ -359,8 +359,8 @@ def test_a_users_query_and_condition_are_wrapped_and_described_by_the_server():
 def test_results_of_the_catalog_become_tables():
     def column(name: str, *about: str | None) -> tuple[str | None, ...]:
         comment = "in euros" if name == "price" else None
-        own = {"code": ("1", "table", "77", "2", "1252"), "note": ("0", "table", "77", "3", None)}
-        of_column = own.get(name, ("1", "table", "77", "9 AB", None))
+        own = {"code": ("1", "table", "77", "2", None, "1252"), "note": ("0", "table", "77", "3", None, None)}
+        of_column = own.get(name, ("1", "table", "77", "9", "ab", None))
         return ("dbo", "orders", name, *about, comment, "what was bought", *of_column)
 
     columns = [
@@ -372,7 +372,7 @@ def test_results_of_the_catalog_become_tables():
         column("at", "datetime2", "8", "27", "7", None, "0", None),
         column("version", "timestamp", "8", "0", "0", None, "0", None),
         column("card", "varchar", "20", "0", "0", "Latin1_General_CI_AS", "1", "masked"),
-        ("dbo", "ORDERS", "id", "int", "4", "10", "0", None, "0", *[None] * 8),
+        ("dbo", "ORDERS", "id", "int", "4", "10", "0", None, "0", *[None] * 9),
     ]
 
     def index(name: str, *about: str) -> tuple[str, ...]:
@@ -407,7 +407,7 @@ def test_results_of_the_catalog_become_tables():
             "what was bought",
             fingerprint=CatalogFingerprint(
                 character_sets={"code": "1252"},
-                formulas=dict.fromkeys(("id", "name", "price", "at", "version", "card"), "9 AB")
+                formulas=dict.fromkeys(("id", "name", "price", "at", "version", "card"), "9 ab")
                 | {"code": "2", "note": "3"},
                 identity="77",
             ),
@@ -686,8 +686,8 @@ def test_results_of_the_catalog_become_hazards_partitions_and_policies():
     assert catalog.hazards(rows) == {
         orders: (CursorHazard("at", "trigger t is disabled"), CursorHazard("id", "its values go down"))
     }
-    parts = [("dbo", "orders", "open", "(SELECT 1) AS p"), ("dbo", "orders", "07E8", "(SELECT 2) AS p")]
-    assert catalog.partitions(parts) == {orders: {"open": "(SELECT 1) AS p", "07E8": "(SELECT 2) AS p"}}
+    parts = [("dbo", "orders", None, "(SELECT 1) AS p"), ("dbo", "orders", "07e8", "(SELECT 2) AS p")]
+    assert catalog.partitions(parts) == {orders: {"open": "(SELECT 1) AS p", "07e8": "(SELECT 2) AS p"}}
     assert catalog.policies([("dbo", "orders", "tenants")]) == {orders: "tenants"}
 
 
@@ -710,6 +710,7 @@ def test_a_view_or_an_external_table_proves_less_than_a_table():
             kind,
             "7",
             "1",
+            None,
             None,
         )
         index = ("dbo", "t", "pk", "1", "1", "id", "0", "1")

@@ -57,10 +57,9 @@ SELECT s.name, o.name, c.name, COALESCE(b.name, t.name), c.max_length, c.precisi
        COALESCE(HAS_PERMS_BY_NAME({_TABLE}, 'OBJECT', 'SELECT', c.name, 'COLUMN'),
                 HAS_PERMS_BY_NAME({_TABLE}, 'OBJECT', 'SELECT'), 0),
        CASE WHEN o.type = 'V' THEN 'view' WHEN u.is_external = 1 THEN 'external' ELSE 'table' END,
-       o.object_id,
-       CONVERT(varchar(11), c.column_id) + COALESCE(
-         ' ' + CONVERT(varchar(64), HASHBYTES('SHA2_256', COALESCE(m.definition, N'')), 2), ''),
-       CASE WHEN c.system_type_id IN (35, 167, 175)
+       o.object_id, c.column_id,
+       CASE WHEN m.object_id IS NOT NULL THEN HASHBYTES('SHA2_256', COALESCE(m.definition, N'')) END,
+       CASE WHEN b.name IN ('char', 'varchar', 'text')
             THEN CONVERT(int, COLLATIONPROPERTY(c.collation_name, 'CodePage')) END
 FROM sys.columns AS c
 JOIN sys.objects AS o ON o.object_id = c.object_id
@@ -105,7 +104,7 @@ ORDER BY s.name, o.name, i.index_id, k.key_ordinal
 # Partitions that hold rows, each by its boundary: a number would shift with every split or merge, and the
 # partition's own id changes when an index is rebuilt. The last column selects the partition's rows.
 PARTITIONS = """
-SELECT s.name, o.name, COALESCE(CONVERT(varchar(512), CONVERT(varbinary(256), v.value), 2), 'open'),
+SELECT s.name, o.name, CONVERT(varbinary(256), v.value),
        N'(SELECT * FROM ' + QUOTENAME(s.name) + N'.' + QUOTENAME(o.name) + N' WHERE $PARTITION.'
          + QUOTENAME(f.name) + N'(' + QUOTENAME(c.name) + N') = ' + CONVERT(nvarchar(11), p.partition_number)
          + N') AS p'
@@ -131,8 +130,9 @@ ORDER BY s.name, o.name, p.partition_number
 # The definition of a default is shown to those who may see definitions, and a trigger perhaps to them too.
 _NAMED = "s.name IN ({schemas}) AND o.name IN ({tables})"
 _UPDATES = """sys.triggers AS g JOIN sys.trigger_events AS e ON e.object_id = g.object_id AND e.type = 2"""
-_TIMES = """JOIN sys.columns AS c
-  ON c.object_id = o.object_id AND c.generated_always_type = 0 AND c.system_type_id IN (40, 42, 43, 58, 61)"""
+_TIMES = """JOIN sys.columns AS c ON c.object_id = o.object_id AND c.generated_always_type = 0
+JOIN sys.types AS b ON b.user_type_id = c.system_type_id
+  AND b.name IN ('date', 'datetime', 'datetime2', 'datetimeoffset', 'smalldatetime')"""
 HAZARDS = f"""
 SELECT s.name, o.name, c.name,
        N'foreign key ' + k.name + N' changes rows by itself, and no trigger that the user sees moves a cursor'
@@ -260,11 +260,14 @@ def hazards(rows: Iterable[Row]) -> dict[TableName, tuple[CursorHazard, ...]]:
     return by_table
 
 
+OPEN = "open"  # a partition with no boundary on its side
+
+
 def partitions(rows: Iterable[Row]) -> dict[TableName, dict[str, str]]:
     """Return the partitions that the result of PARTITIONS describes, by table and boundary."""
     by_table: dict[TableName, dict[str, str]] = {}
     for schema, table, boundary, rows_of in rows:
-        by_table.setdefault(TableName(str(schema), str(table)), {})[str(boundary)] = str(rows_of)
+        by_table.setdefault(TableName(str(schema), str(table)), {})[boundary or OPEN] = str(rows_of)
     return by_table
 
 
@@ -293,11 +296,11 @@ def tables(
     for schema, table, column, *about in columns:
         if (name := TableName(str(schema), str(table))) in names:
             declared, (nullable, concealed, comment, of_table, readable, kind, *prints) = about[:5], about[5:]
-            identity, formula, code_page = prints
+            identity, place, digest, code_page = prints
             type = type_text(*declared) if concealed is None else f"{concealed} {declared[0]}"
             one = described.setdefault(name, _Described(str(kind), str(identity), of_table))
             one.columns.append(SourceColumn(str(column), type, nullable == "1", comment, readable == "1"))
-            one.formulas[str(column)] = str(formula)
+            one.formulas[str(column)] = f"{place} {digest}" if digest else str(place)
             if code_page is not None:
                 one.code_pages[str(column)] = code_page
     parts: dict[TableName, dict[str, list[Row]]] = {name: {} for name in described}
