@@ -14,6 +14,7 @@ BEFORE = CatalogFingerprint(
     files={"5000": "5000"},
     partitions={"6000": "public.t1"},
     identity="5000",
+    formulas={"id": "1", "total": "2 ab"},
 )
 
 
@@ -33,6 +34,11 @@ def now(**changes: object) -> CatalogFingerprint:
             {"definitions": {"id": "700 23 -1", "cents": "900 23 -1"}, "files": {"5000": "5001"}},
             "column cents was altered, and the table's rows were written again",
         ),
+        (
+            {"formulas": {"id": "3", "total": "2 ab"}},
+            "column id was dropped and added again, or its expression",
+        ),
+        ({"formulas": {"id": "1", "total": "2 cd"}}, "column total was dropped and added again, or its exp"),
         ({"identity": "5009"}, "the table was dropped and created again"),
     ],
 )
@@ -46,6 +52,7 @@ def test_a_change_that_alters_values_has_a_reason(changes: dict[str, object], re
         {},
         {"labels": {"state": {"16001": "a", "16002": "b", "16003": "c"}}},  # a new label
         {"labels": {}},  # the column is a text now: a change of its type, which is compared elsewhere
+        {"formulas": {"id": "1", "new": "3"}},  # another column
         {"files": {"5000": "5001"}},  # VACUUM FULL
         {"definitions": {"id": "700 23 -1", "cents": "900 23 -1"}},  # SET STATISTICS, DROP NOT NULL
         {
