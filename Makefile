@@ -94,7 +94,7 @@ validate: setup .venv-sam/.ready .venv-checks/.ready ## Check templates and stat
 	@sed 's/arn:$${Partition}:/arn:aws:/' statemachine/pipeline.asl.yaml > .cache/pipeline.asl.yaml # as a deploy does
 	.venv-checks/bin/asl-validator --yaml-path .cache/pipeline.asl.yaml
 
-types: setup ## Write docs/types.md from the code
+types: setup ## Write docs/types.md and docs/types-sqlalchemy.md from the code
 	PYTHONPATH=layers/tributary $(PYTHON) -m docs.types_page
 
 policy: setup ## Write the policies of a deploying person into docs/deploy.md, from the templates
@@ -112,6 +112,7 @@ package-check: setup build ## Check what was built, then build it for this machi
 
 sources: .venv/.python ## Check every file in sources/, as a deploy does
 	@PYTHONPATH=layers/tributary $(PYTHON) -m tributary sources
+	@PYTHONPATH=layers/tributary $(PYTHON) -m layers.driver_lines sources
 
 # An environment of samconfig.toml: default, dev or prod. Before anything is built, its first deploy asks five
 # questions and writes the answers there, a region among them.

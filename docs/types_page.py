@@ -6,10 +6,12 @@ everything else on the page is asked of the engines.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol, cast
 
+from tributary.engines.generic import dialects
+from tributary.engines.generic import types as generic_types
 from tributary.engines.mysql import types as mysql_types
 from tributary.engines.postgresql import types as postgresql_types
 from tributary.engines.sqlite import types as sqlite_types
@@ -21,6 +23,7 @@ from tributary.model.types import Kind, KindName, warehouse
 from tributary.redshift.text_sizes import SIZES
 
 PAGE = Path(__file__).with_name("types.md")
+GENERIC_PAGE = Path(__file__).with_name("types-sqlalchemy.md")
 
 Chapters = dict[str, dict[str, str]]  # chapter -> the manual's name of a type -> the catalog's
 
@@ -303,5 +306,31 @@ def _word(kind: KindName) -> str:
     return warehouse(Kind(kind)).partition("(")[0]
 
 
+GENERIC_HEAD = """# Types of databases that are read through SQLAlchemy
+
+What the types of each [database](databases.md) become in Redshift. This page is made from the code by `make types`. A type that neither its database's list nor the list of standard SQL has is refused by name; [types](types.md) says what all engines share. "Key" says whether a column of the type may be a key or a cursor. With `column_policies: {name: text}` a column arrives as the database's own text.
+"""  # noqa: E501
+
+
+def generic_page() -> str:
+    """Return the page of the databases that are read through SQLAlchemy."""
+    lines = [GENERIC_HEAD, "## Standard SQL, in every database", *_rows(generic_types.STANDARD)]
+    databases = [dialects.POSTGRESQL, dialects.MYSQL, dialects.SQLITE, *dialects.NAMED.values()]
+    for dialect in sorted(databases, key=lambda one: one.name):
+        lines += [f"## {dialect.name}", f"Grade: {dialect.grade}.\n", *_rows(dialect.types)]
+    return "\n".join(lines)
+
+
+def _rows(types: Mapping[str, generic_types.Type]) -> Iterator[str]:
+    yield "| type | in Redshift | what arrives | key |\n|---|---|---|---|"
+    for name, row in types.items():
+        target = "VARCHAR by its values" if row.kind.sized_by_values else warehouse(row.kind)
+        shown = "any array" if name == "[]" else name
+        key = "yes" if row.orders and row.kind.name not in generic_types.UNORDERED else "no"
+        yield f"| {shown} | {target} | {row.note} | {key} |"
+    yield ""
+
+
 if __name__ == "__main__":
     PAGE.write_text(page())
+    GENERIC_PAGE.write_text(generic_page())

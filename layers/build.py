@@ -58,6 +58,8 @@ PYARROW_UNUSED = (
     "**/*.pxi",
     "**/*.h",
 )
+MIB = 1024 * 1024
+PARTS = ("requirements", "sqlalchemy")  # files of layers/drivers that are no database
 BOTO3_UNUSED = ("data", "examples")  # of resources; nothing here uses anything but clients
 # What boto3 may make clients of. It looks through the folders of all four hundred services for each.
 AWS_SERVICES = (
@@ -119,6 +121,8 @@ def build(name: str, folder: Path, target: Target) -> None:
     else:
         install(HERE / name / "requirements.txt", folder, target)
         remove(folder, ["bin", "pyarrow/__pycache__"])
+    if name == "drivers":
+        print(carried(folder, HERE / name))  # on stdout, which is all that `sam build` shows
     if (folder / "pyarrow").is_dir():
         remove(folder / "pyarrow", PYARROW_UNUSED)
     if (folder / "boto3").is_dir():
@@ -141,6 +145,19 @@ def install(requirements: Path, folder: Path, target: Target) -> None:
             f"{requirements}: pip could not install it for {target.runtime} on {target.architecture}; "
             f"is pip there for {sys.executable}, and does it reach a package index? Try make build"
         )
+
+
+def carried(folder: Path, drivers: Path) -> str:
+    """Return what the drivers layer has, with its size, and which lines of databases it does without."""
+    size_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    packages = sorted(path.name.partition("-")[0] for path in folder.glob("*.dist-info"))
+    lines = (drivers / "requirements.txt").read_text().splitlines()
+    optional = sorted(f"-r {path.name}" for path in drivers.glob("*.txt") if path.stem not in PARTS)
+    missing = [line for line in optional if line not in lines]
+    return (
+        f"layer drivers: {size_bytes / MIB:.0f} MiB: {', '.join(packages)}; "
+        f"without the lines {', '.join(missing)}"
+    )
 
 
 def remove(folder: Path, patterns: Iterable[str]) -> None:

@@ -10,8 +10,10 @@ from tributary.config import loader
 from tributary.config.models import Columns, Source, TableEntry, TableSettings
 from tributary.config.schedule import Schedule
 from tributary.errors import ConfigError
+from tributary.model.engine_names import NAMES
 
 MINIMAL = "engine: postgresql\nsecret: tributary/shop\n"
+ENGINE_CHOICES = f"{', '.join(NAMES[:-1])} or {NAMES[-1]}"
 TABLES = "tables: [{name: public.orders}]\n"
 
 
@@ -98,6 +100,7 @@ class TestFile:
         assert source.model_dump() == {
             "name": "web-shop_2",
             "engine": "postgresql",
+            "dialect": None,
             "secret": "tributary/shop",
             "schedule": None,
             "max_connections": 4,
@@ -139,7 +142,7 @@ class TestFaults:
               - name: no
             """
         assert faults(tmp_path, text) == [
-            'shop.yaml, line 1, engine: "mssql" is not an engine; use mysql, postgresql, sqlite or sqlserver',
+            'shop.yaml, line 1, engine: "mssql" is not an engine; use ' + ENGINE_CHOICES,
             'shop.yaml, line 1, secret: is missing; write the name of a secret, such as "tributary/shop"',
             'shop.yaml, line 2, sekret: unknown key "sekret"; did you mean "secret"?',
             "shop.yaml, line 3, max_connections: 0 is not valid here; write a whole number from 1 to 1000",
@@ -151,7 +154,10 @@ class TestFaults:
         ("text", "message"),
         [
             ("tabels: []", 'line 3, tabels: unknown key "tabels"; did you mean "tables"?'),
-            ("xyz: 1", 'line 3, xyz: unknown key "xyz"; use engine, secret, schedule, max_connections'),
+            (
+                "xyz: 1",
+                'line 3, xyz: unknown key "xyz"; use engine, dialect, secret, schedule, max_connections',
+            ),
             ("mode: merge", 'line 3, mode: "mode" belongs to tables; write it under defaults'),
             ("name: shop", "line 3, name: the file's name is the source's name; remove this line"),
             ("engine: mysql", 'line 3, engine: the key "engine" is here again, first on line 1'),
@@ -403,7 +409,7 @@ class TestDirectory:
         with pytest.raises(ConfigError) as refused:
             loader.load_all(tmp_path)
         assert str(refused.value).splitlines() == [
-            'a.yaml, line 1, engine: "x" is not an engine; use mysql, postgresql, sqlite or sqlserver',
+            'a.yaml, line 1, engine: "x" is not an engine; use ' + ENGINE_CHOICES,
             "b.yaml, line 1: is empty; write engine, secret and tables",
         ]
 
@@ -498,3 +504,24 @@ def test_a_secret_under_tributary_is_read_under_the_stacks_prefix(tmp_path: Path
     (tmp_path / "shop.yaml").write_text("engine: mysql\nsecret: other/shop\ntables: [{name: a.b}]\n")
     with pytest.raises(ConfigError, match="whose name begins with tributary-dev/"):
         loader.load_all(tmp_path, secret_prefix="tributary-dev/")
+
+
+class TestDialect:
+    TABLES = "secret: tributary/x\ntables: [{name: a.b}]\n"
+
+    def test_a_dialect_that_has_no_name_of_its_own_is_looked_up_by_both_parts(self, tmp_path: Path) -> None:
+        source = read(tmp_path, "engine: sqlalchemy\ndialect: informix+ifxpy\n" + self.TABLES)
+        assert source.reader == "sqlalchemy:informix+ifxpy"
+        assert read(tmp_path, "engine: oracle\n" + self.TABLES).reader == "oracle"
+
+    @pytest.mark.parametrize(
+        ("head", "message"),
+        [
+            ("engine: sqlalchemy\n", "engine: sqlalchemy needs dialect: name+driver"),
+            ("engine: oracle\ndialect: oracle+cx\n", "dialect belongs to engine: sqlalchemy; remove it"),
+            ("engine: sqlalchemy\ndialect: oracle\n", '"oracle" is not a dialect'),
+        ],
+    )
+    def test_a_dialect_without_its_engine_is_refused(self, tmp_path: Path, head: str, message: str) -> None:
+        (line,) = faults(tmp_path, head + self.TABLES)
+        assert message in line

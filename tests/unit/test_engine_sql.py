@@ -248,7 +248,7 @@ FUNCTIONS = {name: part for name, part in vars(Engine).items() if inspect.isfunc
 CONSTANTS = inspect.get_annotations(Engine)
 
 
-@pytest.mark.parametrize("name", engine_names.ENGINES)
+@pytest.mark.parametrize("name", [*engine_names.ENGINES, "duckdb", "sqlalchemy:postgresql+pg8000"])
 def test_every_engine_has_the_protocols_constants_and_functions(name: str) -> None:
     engine = registry.get(name)
     assert {constant: type(getattr(engine, constant)).__name__ for constant in CONSTANTS} == CONSTANTS
@@ -265,18 +265,24 @@ def test_every_engine_quotes_each_name(name: str) -> None:
 
 
 def test_an_unknown_engine_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="use one of mysql, postgresql, sqlite, sqlserver"):
+    with pytest.raises(ConfigError, match="use one of mysql, postgresql, sqlite, sqlserver, clickhouse"):
         registry.get("oracle9")
 
 
 @pytest.mark.parametrize(
     ("name", "drivers"),
-    [("postgresql", ["pg8000"]), ("mysql", ["pymysql"]), ("sqlite", ["sqlite3"]), ("sqlserver", [])],
+    [
+        ("postgresql", ["pg8000"]),
+        ("mysql", ["pymysql"]),
+        ("sqlite", ["sqlite3"]),
+        ("sqlserver", []),
+        ("duckdb", []),
+    ],
 )
 def test_an_engine_brings_its_own_driver_and_no_arrow(name: str, drivers: list[str]) -> None:
     code = (
         f"import sys; from tributary.engines import registry; registry.get({name!r}); "
-        "drivers = {'pg8000', 'pymysql', 'sqlite3', 'pyarrow', 'pyodbc', 'arrow_odbc'}; "
+        "drivers = {'pg8000', 'pymysql', 'sqlite3', 'pyarrow', 'pyodbc', 'arrow_odbc', 'sqlalchemy'}; "
         "print(*sorted(drivers & sys.modules.keys()))"
     )
     package = str(Path(protocol.__file__).parents[2])

@@ -11,6 +11,7 @@ from tributary.engines.sqlserver import types as sqlserver_types
 
 def test_the_page_is_what_the_code_gives() -> None:
     assert types_page.PAGE.read_text() == types_page.page(), "run make types"
+    assert types_page.GENERIC_PAGE.read_text() == types_page.generic_page(), "run make types"
 
 
 def test_every_type_with_a_row_is_on_the_page() -> None:

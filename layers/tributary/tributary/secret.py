@@ -25,6 +25,8 @@ class Secret(BaseModel):
     dbname: str = ""  # SQLite needs this alone: the path of its file
     sslmode: SslMode = "verify-full"  # as in libpq
     sslrootcert: str | None = None  # PEM text of the authorities to trust instead of the system's
+    url_options: dict[str, str] = {}  # of a driver behind SQLAlchemy, as its URL has them after the ?
+    url: SecretStr | None = None  # a whole URL of SQLAlchemy, instead of the fields above
 
 
 def parse(text: str, name: str) -> Secret:

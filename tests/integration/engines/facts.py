@@ -34,6 +34,7 @@ class Facts:
     reader: tuple[str, ...] = ()
     unreader: tuple[str, ...] = ()
     read_only: bool = True
+    indexes: bool = True  # whether the catalog shows unique indexes
 
 
 FACTS = {
@@ -72,6 +73,14 @@ FACTS = {
         "SELECT count(*) AS id FROM g",
         large="replace(hex(zeroblob(5000000)), '0', 'x')",
         drop_column="ALTER TABLE big RENAME COLUMN filler TO other",
+    ),
+    "duckdb": Facts(
+        text_key="VARCHAR COLLATE NOCASE",
+        time="TIMESTAMP",
+        text="VARCHAR",
+        slow="CREATE VIEW slow AS SELECT count(*) AS id FROM range(3000000000) a, range(1000) b",
+        drop_column="ALTER TABLE big RENAME COLUMN filler TO other",
+        indexes=False,
     ),
     # A statement cannot be ended there without its session, and no session is read-only.
     "sqlserver": Facts(

@@ -39,7 +39,7 @@ def test_any_name_is_described_and_read(source: Source, place: str) -> None:
             assert known in source.engine.list_tables(connection)
             described = source.engine.describe(connection, [known, TableName(source.schema, "none")])
             assert [column.name for column in described[known].columns] == ["id", name]
-            assert described[known].unique_keys == ((name,),)
+            assert described[known].unique_keys == (((name,),) if source.facts.indexes else ())
             if hasattr(source.engine, "sizes"):
                 assert source.engine.sizes(connection, [known]).keys() <= {known}
         query = source.query_of(described[known], order=(name, "id"))

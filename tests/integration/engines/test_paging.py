@@ -40,7 +40,8 @@ def test_pages_of_every_size_hold_each_row_once_if_the_cursor_ties_at_their_bord
     source: Source,
 ) -> None:
     source.execute(
-        f"CREATE TABLE t (id INTEGER NOT NULL, at {source.facts.time} NOT NULL, PRIMARY KEY (at, id))"
+        f"CREATE TABLE t (id INTEGER NOT NULL, changed {source.facts.time} NOT NULL, "
+        "PRIMARY KEY (changed, id))"
     )
     times = (
         ["2024-01-01 00:00:00.000001"] * 5
@@ -49,7 +50,7 @@ def test_pages_of_every_size_hold_each_row_once_if_the_cursor_ties_at_their_bord
     )
     rows = ", ".join(f"({number}, '{at}')" for number, at in enumerate(times))
     source.execute(f"INSERT INTO t VALUES {rows}")
-    query = source.query("t", order=("at", "id"), cursor="at")
+    query = source.query("t", order=("changed", "id"), cursor="changed")
 
     for page_rows in range(1, 14):
         assert [row["id"] for row in source.read_in_pages(query, page_rows)] == list(range(12))
@@ -75,15 +76,15 @@ def test_pages_by_a_composite_text_key_follow_the_columns_collation(source: Sour
 
 
 def test_bounds_are_exclusive_below_and_inclusive_above(source: Source) -> None:
-    source.execute(f"CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, at {source.facts.time})")
+    source.execute(f"CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, changed {source.facts.time})")
     source.execute(
         "INSERT INTO t VALUES (1, '2024-01-01 00:00:00.000001'), (2, '2024-01-01 00:00:00.000002'), "
         "(3, '2024-01-01 00:00:00.000003'), (4, '2024-01-01 00:00:00.000004'), (5, NULL)"
     )
     bounded = source.query(
         "t",
-        order=("at", "id"),
-        cursor="at",
+        order=("changed", "id"),
+        cursor="changed",
         after="2024-01-01 00:00:00.000001",
         up_to="2024-01-01 00:00:00.000003",
     )
@@ -96,11 +97,11 @@ def test_bounds_are_exclusive_below_and_inclusive_above(source: Source) -> None:
 
 
 def test_rows_without_a_cursor_are_read_apart_and_in_pages(source: Source) -> None:
-    source.execute(f"CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, at {source.facts.time})")
+    source.execute(f"CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, changed {source.facts.time})")
     source.execute("INSERT INTO t VALUES (1, NULL), (2, '2024-01-01 00:00:00'), (3, NULL), (4, NULL)")
 
-    for order in (("id",), ("at", "id")):
-        query = source.query("t", order=order, cursor="at", nulls=True)
+    for order in (("id",), ("changed", "id")):
+        query = source.query("t", order=order, cursor="changed", nulls=True)
         assert [row["id"] for row in source.read_in_pages(query, 1)] == [1, 3, 4]
 
 

@@ -115,6 +115,18 @@ REFUSED_VALUES: dict[str, list[tuple[str, str]]] = {
         ("varchar(60000) character set latin1", "repeat('é', 40000)"),
         ("decimal(65,0)", "1" + "0" * 39),
     ],
+    "duckdb": [
+        ("DATE", "'infinity'"),
+        ("DATE", "'0044-03-15 (BC)'"),
+        ("DATE", "'10000-01-01'"),
+        ("TIMESTAMP", "'-infinity'"),
+        ("TIMESTAMP", "'10000-01-01'"),
+        ("TIMESTAMP WITH TIME ZONE", "'infinity'"),
+        ("TIMESTAMP_NS", "'2024-01-01 00:00:00.123456789'"),
+        ("HUGEINT", "1" + "0" * 38),
+        ("VARCHAR", "repeat('x', 65536)"),
+        ("VARCHAR", "'a' || chr(0)"),
+    ],
     "sqlite": [
         ("INTEGER", "'wrong'"),
         ("INTEGER", "1.5"),
@@ -178,6 +190,7 @@ UNSUPPORTED: dict[str, list[str]] = {
     "sqlserver": ["sql_variant", "dbo.point"],
     "postgresql": ["pg_node_tree", "gtsvector"],
     "sqlite": ["", "ANY", "MONEY", "DECIMAL(0,0)", "DECIMAL(2,3)"],
+    "duckdb": ["GEOMETRY", "unknown"],
 }
 
 

@@ -354,11 +354,73 @@ SQLSERVER: dict[str, tuple[str, Values]] = {
     "geography": ("text", [("geography::Point(1, 2, 4326)", "SRID=4326;POINT (2 1)")]),
 }
 
-TYPES = {"postgresql": POSTGRESQL, "mysql": MYSQL, "sqlite": SQLITE, "sqlserver": SQLSERVER}
+DUCKDB: dict[str, tuple[str, Values]] = {
+    "TINYINT": ("int16", [("-128", -128), ("127", 127)]),
+    "SMALLINT": ("int16", [("-32768", -32768)]),
+    "INTEGER": ("int32", [("-2147483648", -(2**31)), ("2147483647", 2**31 - 1)]),
+    "BIGINT": ("int64", [("-9223372036854775808", -(2**63)), ("9223372036854775807", 2**63 - 1)]),
+    "UTINYINT": ("int16", [("255", 255)]),
+    "USMALLINT": ("int32", [("65535", 65535)]),
+    "UINTEGER": ("int64", [("4294967295", 2**32 - 1)]),
+    "UBIGINT": ("decimal", [("18446744073709551615", Decimal(2**64 - 1))]),
+    "HUGEINT": ("decimal", [("9" * 38, Decimal("9" * 38)), ("-" + "9" * 38, Decimal("-" + "9" * 38))]),
+    "UHUGEINT": ("decimal", [("1" + "0" * 37, Decimal("1" + "0" * 37))]),
+    "DECIMAL(10,2)": ("decimal", [("-99999999.99", Decimal("-99999999.99")), ("0.5", Decimal("0.50"))]),
+    "DECIMAL(38,0)": ("decimal", [("9" * 38, Decimal("9" * 38))]),
+    "DECIMAL(38,37)": ("decimal", [("9." + "9" * 37, Decimal("9." + "9" * 37))]),
+    "FLOAT": (
+        "float32",
+        [("16777216", 16777216.0), ("0.1", 0.10000000149011612), ("1e-45", 1.401298464324817e-45)],
+    ),
+    "DOUBLE": (
+        "float64",
+        [("0.1", 0.1), ("1.7976931348623157e308", 1.7976931348623157e308), ("'inf'", float("inf"))],
+    ),
+    "BOOLEAN": ("boolean", [("true", True), ("false", False)]),
+    "DATE": ("date", [("'0001-01-01'", date(1, 1, 1)), ("'9999-12-31'", date(9999, 12, 31))]),
+    "TIMESTAMP": (
+        "timestamp",
+        [("'0001-01-01'", FIRST), ("'9999-12-31 23:59:59.999999'", LAST)],
+    ),
+    "TIMESTAMP_S": ("timestamp", [("'2024-03-31 02:30:00'", datetime(2024, 3, 31, 2, 30))]),
+    "TIMESTAMP_MS": ("timestamp", [("'2024-03-31 02:30:00.003'", datetime(2024, 3, 31, 2, 30, 0, 3_000))]),
+    "TIMESTAMP_NS": ("timestamp", [("'2024-03-31 02:30:00.000003'", datetime(2024, 3, 31, 2, 30, 0, 3))]),
+    "TIMESTAMP WITH TIME ZONE": (
+        "timestamptz",
+        [
+            ("'2024-07-01 12:00:00.000001+05:30'", datetime(2024, 7, 1, 6, 30, 0, 1, UTC)),
+            ("'1900-01-01 00:00:00Z'", datetime(1900, 1, 1, tzinfo=UTC)),
+        ],
+    ),
+    "TIME": ("text", [("'12:30:00.000001'", "12:30:00.000001")]),
+    "INTERVAL": ("text", [("INTERVAL 1 MONTH", "1 month")]),
+    "VARCHAR": (
+        "text",
+        [("''", ""), ("'NULL'", "NULL"), ("'trailing  '", "trailing  "), ("repeat('é', 32767)", "é" * 32767)],
+    ),
+    "BLOB": ("binary", [("''::BLOB", b""), ("unhex('00ff22')", b"\x00\xff\x22")]),
+    "UUID": ("uuid", [(f"'{UUID.upper()}'", UUID)]),
+    "BIT": ("text", [("'0101'::BIT", "0101")]),
+    "ENUM('sad', 'ok')": ("text", [("'ok'", "ok")]),
+    "JSON": ("json", [("'{\"a\":  [1]}'", '{"a":  [1]}')]),
+    "INTEGER[]": ("json", [("[1, NULL]", "[1,null]"), ("[]", "[]")]),
+    "INTEGER[2]": ("json", [("[1, 2]", "[1,2]")]),
+    "STRUCT(a INTEGER, b VARCHAR)": ("json", [("{'a': 1, 'b': 'x\"y'}", '{"a":1,"b":"x\\"y"}')]),
+    "MAP(VARCHAR, INTEGER)": ("json", [("MAP {'a': 1}", '{"a":1}')]),
+}
+
+TYPES = {
+    "postgresql": POSTGRESQL,
+    "mysql": MYSQL,
+    "sqlite": SQLITE,
+    "sqlserver": SQLSERVER,
+    "duckdb": DUCKDB,
+}
 FIRST_STATEMENTS: dict[str, list[str]] = {
     "postgresql": POSTGRESQL_FIRST,
     "mysql": MYSQL_FIRST,
     "sqlite": [],
+    "duckdb": [],
     "sqlserver": [],
 }
 CASES = {f"{engine}: {type}": (engine, type) for engine, types in TYPES.items() for type in types}

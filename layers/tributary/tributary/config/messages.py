@@ -13,7 +13,7 @@ from tributary.config import models
 from tributary.config.choices import either
 from tributary.config.schedule import EXAMPLES, Schedule
 from tributary.config.yaml_positions import Marked, Path, Problem
-from tributary.model.engine_names import ENGINES
+from tributary.model.engine_names import NAMES
 from tributary.visible_text import visible
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ NOUNS = {"mode": "a mode", "notify": "a choice of notifications"}
 
 
 EXPECTED = {
-    "engine": f"the kind of database: {either(ENGINES)}",
+    "engine": f"the kind of database: {either(NAMES)}",
+    "dialect": "SQLAlchemy's names of dialect and driver: informix+ifxpy",
     "secret": 'the name of a secret, such as "tributary/shop"',
     "schedule": EXAMPLES,
     "cron": '"0 7 * * ? *"',

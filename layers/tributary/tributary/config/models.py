@@ -27,7 +27,7 @@ from tributary.config.durations import Duration
 from tributary.config.schedule import Schedule
 from tributary.errors import ConfigError
 from tributary.model import time_zone, value_policies, warehouse_names
-from tributary.model.engine_names import ENGINES
+from tributary.model.engine_names import DIALECT, GENERIC, NAMES, reader
 from tributary.model.plan import Mode
 from tributary.model.value_policies import Fault, Policy
 
@@ -306,6 +306,7 @@ class Source(BaseModel):
 
     name: str  # the file's
     engine: str
+    dialect: str | None = None  # of engine sqlalchemy: name+driver
     secret: str  # its name in Secrets Manager
     schedule: Schedule | None = None  # None for runs that are started by hand
     max_connections: Annotated[StrictInt, Field(ge=1, le=1000)] = 4
@@ -316,6 +317,11 @@ class Source(BaseModel):
     rows: Literal["all", "visible"] = "all"  # visible: only what the user may see under row-level security
     notify: Literal["failures", "all"] = "failures"
     pause_after: Annotated[StrictInt, Field(ge=1)] = 3
+
+    @property
+    def reader(self) -> str:
+        """Return the name by which `engines.registry` knows what reads this source."""
+        return reader(self.engine, self.dialect)
 
     @property
     def schemas(self) -> list[str]:
@@ -346,10 +352,26 @@ class Source(BaseModel):
     @field_validator("engine")
     @classmethod
     def _engine(cls, value: str) -> str:
-        known = list(ENGINES)
-        if value not in known:
-            raise ValueError(f'"{value}" is not an engine; use {either(known)}')
+        if value not in NAMES:
+            raise ValueError(f'"{value}" is not an engine; use {either(NAMES)}')
         return value
+
+    @field_validator("dialect")
+    @classmethod
+    def _dialect(cls, value: str | None) -> str | None:
+        if value is not None and not DIALECT.fullmatch(value):
+            raise ValueError(f'"{value}" is not a dialect; write SQLAlchemy\'s name+driver: informix+ifxpy')
+        return value
+
+    @model_validator(mode="after")
+    def _dialect_of_the_generic_engine(self) -> Source:
+        if (self.engine == GENERIC) != (self.dialect is not None):
+            raise ValueError(
+                "engine: sqlalchemy needs dialect: name+driver"
+                if self.dialect is None
+                else f"dialect belongs to engine: {GENERIC}; remove it"
+            )
+        return self
 
     @field_validator("secret")
     @classmethod

@@ -22,6 +22,9 @@ class Engine(Protocol):
 
     FRACTION_DIGITS: int  # decimals of a second in a time type without an explicit precision
     INDEX_ENDS_WITH_KEY: bool  # whether the primary key orders equal entries of an index
+    OVERLAP_REQUIRED: bool  # whether nothing is known of open transactions, so that a file must set overlap
+    GRADE: str  # how far it was tested: exact, checked or best effort
+    ONE_ROW: str  # FROM clause of a SELECT without a table, with a space before it; '' if it needs none
 
     def connect(self, secret: Secret, *, statement_timeout_s: int, visible_rows: bool = False) -> Any:
         """Open a read-only, pinned session; TLS is verified unless the secret turns that off.

@@ -131,10 +131,10 @@ def _as_source_text(probe: SourceProbe, spec: TableSpec, cursor: Column, field: 
 
 def _converted(probe: SourceProbe, cursor: Column, text: str) -> str | None:
     engine = probe.engine
-    value = f"SELECT {engine.literal(text, cursor.type)} AS {engine.quote(cursor.name)}"
+    value = f"SELECT {engine.literal(text, cursor.type)} AS {engine.quote(cursor.name)}{engine.ONE_ROW}"
     try:
         row = engine.ask(
-            probe.connection, f"SELECT {engine.rendered(cursor.name, cursor.type)} FROM ({value}) AS request"
+            probe.connection, f"SELECT {engine.rendered(cursor.name, cursor.type)} FROM ({value}) request"
         )
     except (InternalError, TableRefused):
         return None
@@ -144,5 +144,7 @@ def _converted(probe: SourceProbe, cursor: Column, text: str) -> str | None:
 def _is_below(probe: SourceProbe, cursor: Column, one: str, other: str) -> bool:
     """Return whether one value is below the other, as the source compares them."""
     low, high = (probe.engine.literal(text, cursor.type) for text in (one, other))
-    row = probe.engine.ask(probe.connection, f"SELECT CASE WHEN {low} < {high} THEN 1 END")
+    row = probe.engine.ask(
+        probe.connection, f"SELECT CASE WHEN {low} < {high} THEN 1 END{probe.engine.ONE_ROW}"
+    )
     return row is not None and row[0] is not None

@@ -38,7 +38,8 @@ def _evaluate(
     engine: Engine, connection: Any, expressions: Mapping[NameT, str], names: Sequence[NameT]
 ) -> dict[NameT, str | None]:
     try:
-        row = engine.ask(connection, f"SELECT {', '.join(expressions[name] for name in names)}")
+        listed = ", ".join(expressions[name] for name in names)
+        row = engine.ask(connection, f"SELECT {listed}{engine.ONE_ROW}")
     except (PermanentError, QueryCancelled):
         if len(names) == 1:
             return {}  # a later query about this table alone meets the error and reports it

@@ -169,7 +169,7 @@ class RunPlanner:
         return Plan(
             version=__version__,
             source=source.name,
-            engine=source.engine,
+            engine=source.reader,
             secret=source.secret,
             run_id=held.run_id,
             generation=held.generation,

@@ -37,7 +37,7 @@ class SourceProbe:
         conditions += [condition] if condition else []
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         rendered = self.engine.rendered(cursor.name, cursor.type)
-        return f"SELECT {rendered} FROM (SELECT MAX({name}) AS {name} FROM {rows}{where}) AS highest"
+        return f"SELECT {rendered} FROM (SELECT MAX({name}) AS {name} FROM {rows}{where}) highest"
 
     def has_new_rows(self, spec: TableSpec, cursor: Column, watermark: str) -> str:
         """Return the SQL expression that is 1 if a row is above the watermark, else 0."""
@@ -69,13 +69,13 @@ class SourceProbe:
             same = " AND ".join(f"recent.{name} = one.{name}" for name in names)
             literal = self.engine.literal(watermark, spec.cursor.type)
             above = f"recent.{self.engine.quote(spec.cursor.name)} > {literal}"
-            of_new_rows = f" WHERE EXISTS (SELECT 1 FROM {rows} AS recent WHERE {same} AND {above})"
+            of_new_rows = f" WHERE EXISTS (SELECT 1 FROM {rows} recent WHERE {same} AND {above})"
         if not spec.table.keys_enforced:
             # A server that trusts the key of its catalog would find each group to be one row.
             listed = ", ".join(map(self.engine.quote, read))
-            every, none = f"SELECT {listed} FROM {rows} AS a", f"SELECT {listed} FROM {rows} AS b WHERE 1 = 0"
+            every, none = f"SELECT {listed} FROM {rows} a", f"SELECT {listed} FROM {rows} b WHERE 1 = 0"
             rows = f"({every} UNION ALL {none})"
-        if self.exists(f"SELECT {key} FROM {rows} AS one{of_new_rows} GROUP BY {key} HAVING COUNT(*) > 1"):
+        if self.exists(f"SELECT {key} FROM {rows} one{of_new_rows} GROUP BY {key} HAVING COUNT(*) > 1"):
             raise KeyNotUnique(
                 f"key {', '.join(spec.key)} of {spec.name} is not unique: several rows share one; "
                 "set key to columns that identify a row, or use mode: replace without a key"
@@ -126,7 +126,7 @@ class SourceProbe:
 
     def _check_condition(self, spec: TableSpec, condition: str) -> None:
         try:
-            self.exists(f"SELECT 1 FROM {self._relation(spec)} AS t WHERE {condition} AND 1 = 0")
+            self.exists(f"SELECT 1 FROM {self._relation(spec)} t WHERE {condition} AND 1 = 0")
         except (InternalError, TableRefused) as error:
             raise TableRefused(
                 f"where of {spec.name} is refused by the source; try it there. {error}"
@@ -134,7 +134,9 @@ class SourceProbe:
 
     def exists(self, query: str) -> bool:
         """Return whether the query has a row, in SQL that every engine has."""
-        row = self.engine.ask(self.connection, f"SELECT CASE WHEN EXISTS ({query}) THEN 1 END")
+        row = self.engine.ask(
+            self.connection, f"SELECT CASE WHEN EXISTS ({query}) THEN 1 END{self.engine.ONE_ROW}"
+        )
         return row is not None and row[0] is not None
 
     def _relation(self, spec: TableSpec) -> str:
@@ -149,9 +151,9 @@ class SourceProbe:
             return self._relation(spec)
         names = ", ".join(f"t.{self.engine.quote(column)}" for column in columns)
         condition = user_condition(spec.settings.where)
-        return f"(SELECT {names} FROM {self._relation(spec)} AS t WHERE {condition})"
+        return f"(SELECT {names} FROM {self._relation(spec)} t WHERE {condition})"
 
     def _named_rows(self, spec: TableSpec, *columns: str) -> str:
         """Return the same with the alias that a derived table must have."""
         rows = self._rows(spec, *columns)
-        return f"{rows} AS t" if rows.startswith("(") else rows
+        return f"{rows} t" if rows.startswith("(") else rows

@@ -104,7 +104,7 @@ class Survey:
 
     def tables(self, credentials: secret.Secret) -> Surveyed:
         """Return the plans of the tables, numbered, and what there is to report about the others."""
-        engine = registry.get(self.source.engine)
+        engine = registry.get(self.source.reader)
         connection = engine.connect(
             credentials,
             statement_timeout_s=self.source.statement_timeout_s,
@@ -214,7 +214,8 @@ class Survey:
         ]
 
     def _notes(self, selection: Selection, loaded: Collection[str]) -> tuple[str, ...]:
-        return (*selection.resolution.notes, *hidden_note(self.source, selection.hidden, loaded))
+        hidden = hidden_note(self.source, selection.hidden, loaded)
+        return (*selection.resolution.notes, *hidden, *grade_note(self.source))
 
     def _plan(
         self,
@@ -242,6 +243,14 @@ class Survey:
         tables = [table.model_copy(update={"number": number}) for number, table in enumerate(ranged)]
         record_begun(self.bucket, self.source.name, checkpoints, tables, self.run_id)
         return tables
+
+
+def grade_note(source: Source) -> tuple[str, ...]:
+    """Return the note about an engine that was not tested as the native ones are."""
+    grade = registry.get(source.reader).GRADE
+    if grade == "exact":
+        return ()
+    return (f"engine {source.engine} is graded {grade}: see docs/databases.md",)
 
 
 def _without_paused(

@@ -118,6 +118,7 @@ def specify(engine: Engine, table: SourceTable, settings: TableSettings, sql: st
             f"{table.name} has no primary key: set key to columns that are unique and not null, "
             "or use mode: replace"
         )
+    _check_overlap(engine, table, settings, mode, cursor)
     _check_physical(table, settings, columns)
     proven = _is_proven(table, key)
     columns = _with_policies(table, settings, columns, {*key, *([cursor.name] if cursor else [])})
@@ -404,6 +405,19 @@ def _mode(
         raise TableRefused(f"{table.name} has no column with the usual name of a cursor; {advice}")
     notes.append("mode: replace was chosen, since no cursor is set and no column has a usual name of one")
     return "replace", None
+
+
+def _check_overlap(
+    engine: Engine, table: SourceTable, settings: TableSettings, mode: Mode, cursor: Column | None
+) -> None:
+    """Refuse to read new rows alone without an overlap if open transactions cannot be known."""
+    if not engine.OVERLAP_REQUIRED or cursor is None or mode == "append" or settings.overlap is not None:
+        return
+    proposal = "1 hour" if cursor.kind.orders_time else "1000"
+    raise TableRefused(
+        f"{table.name} needs an overlap, since this engine does not see open transactions: set overlap to "
+        f'how far below the newest "{cursor.name}" one may still write, such as {proposal}'
+    )
 
 
 def _hazards(table: SourceTable, cursor: Column) -> list[str]:

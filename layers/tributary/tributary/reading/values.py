@@ -39,8 +39,8 @@ class Unfit(Exception):
 def parse(query: Query, columns: Sequence[pyarrow.Array]) -> tuple[pyarrow.Table, Counts]:
     """Return what was read of the query's columns as values of their kinds, and what was altered.
 
-    A column was read as texts (binary), as numbers, decimals included, or as dates. Raises ValueRefused if a
-    value does not fit and no policy covers it.
+    A column was read as texts (binary), as numbers, decimals included, or as dates, times or booleans.
+    Raises ValueRefused if a value does not fit and no policy covers it.
     """
     altered: Counts = Counter()
     arrays = []
@@ -90,7 +90,7 @@ def typed(read: pyarrow.Array, column: ReadColumn) -> pyarrow.Array:
             return read.cast(arrow(column.kind))
         if name == "decimal" and read.type == arrow(column.kind):
             return read
-        if name == "date" and read.type == arrow(column.kind):
+        if name in ("date", "timestamp", "timestamptz", "boolean") and read.type == arrow(column.kind):
             check(read, column)
             return read
         texts = _texts(read)

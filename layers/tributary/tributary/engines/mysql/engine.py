@@ -23,7 +23,10 @@ from tributary.reading.keyset import relation
 
 __all__ = [
     "FRACTION_DIGITS",
+    "GRADE",
     "INDEX_ENDS_WITH_KEY",
+    "ONE_ROW",
+    "OVERLAP_REQUIRED",
     "ask",
     "clock",
     "close",
@@ -49,6 +52,9 @@ __all__ = [
 
 FRACTION_DIGITS = 0  # DATETIME is DATETIME(0)
 INDEX_ENDS_WITH_KEY = True  # InnoDB
+OVERLAP_REQUIRED = False
+GRADE = "exact"
+ONE_ROW = ""
 
 
 def foreign(session: Session, names: Collection[TableName]) -> set[TableName]:

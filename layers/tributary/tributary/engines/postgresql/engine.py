@@ -22,7 +22,10 @@ from tributary.reading.keyset import relation
 
 __all__ = [
     "FRACTION_DIGITS",
+    "GRADE",
     "INDEX_ENDS_WITH_KEY",
+    "ONE_ROW",
+    "OVERLAP_REQUIRED",
     "ask",
     "clock",
     "close",
@@ -48,6 +51,9 @@ __all__ = [
 
 FRACTION_DIGITS = 6  # of a second, in a type without a precision
 INDEX_ENDS_WITH_KEY = False
+OVERLAP_REQUIRED = False
+GRADE = "exact"
+ONE_ROW = ""
 BLOCK_BYTES = 8192  # the default of a build; with another, samples are larger or smaller
 
 

@@ -36,6 +36,9 @@ from tributary.secret import Secret
 kind, orders = types.kind, types.orders
 FRACTION_DIGITS = 0  # as CURRENT_TIMESTAMP writes it
 INDEX_ENDS_WITH_KEY = True  # the rowid, which an INTEGER PRIMARY KEY is
+OVERLAP_REQUIRED = False
+GRADE = "exact"
+ONE_ROW = ""
 BUSY_TIMEOUT_S = 10
 STEPS = 10_000  # of SQLite's virtual machine between two checks of the time-out
 FETCHED_ROWS = 1_000
