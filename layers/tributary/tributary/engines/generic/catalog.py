@@ -118,7 +118,7 @@ def reflected(
 def _of_schema(
     connection: sa.Connection, inspector: sa.Inspector, dialect: Dialect, schema: str, tables: list[str]
 ) -> dict[TableName, SourceTable]:
-    asked: dict[str, Any] = {
+    options: dict[str, Any] = {
         "schema": quoted_name(schema, True) if dialect.has_schemas else None,
         "filter_names": [quoted_name(table, True) for table in tables],
         "kind": ObjectKind.ANY,
@@ -126,13 +126,13 @@ def _of_schema(
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", sa.exc.SAWarning)  # about types that it does not know
-        columns = inspector.get_multi_columns(**asked)
-        primary = inspector.get_multi_pk_constraint(**asked)
-        unique = _if_known(inspector.get_multi_unique_constraints, asked)
-        indexes = _if_known(inspector.get_multi_indexes, asked)
-        comments = _if_known(inspector.get_multi_table_comment, asked)
-        views = {_real(connection, name) for name in _view_names(inspector, asked["schema"])}
-    found: dict[TableName, SourceTable] = {}
+        columns = inspector.get_multi_columns(**options)
+        primary = inspector.get_multi_pk_constraint(**options)
+        unique = _if_known(inspector.get_multi_unique_constraints, options)
+        indexes = _if_known(inspector.get_multi_indexes, options)
+        comments = _if_known(inspector.get_multi_table_comment, options)
+        views = {_real(connection, name) for name in _view_names(inspector, options["schema"])}
+    described: dict[TableName, SourceTable] = {}
     for place, listed in columns.items():
         table = _real(connection, place[1])
         one = _Described(is_view=table in views)
@@ -148,14 +148,14 @@ def _of_schema(
         comment: Any = comments.get(place) or {}
         one.comment = comment.get("text")
         name = TableName(schema, table)
-        found[name] = _table(name, one, dialect)
-    return found
+        described[name] = _table(name, one, dialect)
+    return described
 
 
-def _if_known(ask: Any, asked: dict[str, Any]) -> dict[Any, Any]:
+def _if_known(ask: Any, options: dict[str, Any]) -> dict[Any, Any]:
     """Return what the dialect reflects, {} if it does not reflect this."""
     try:
-        return dict(ask(**asked))
+        return dict(ask(**options))
     except NotImplementedError:
         return {}
 

@@ -51,10 +51,10 @@ def of_objects(read: Sequence[object], column: ReadColumn, dialect: Dialect) -> 
     import pyarrow as pa
 
     kind = column.kind.name
-    found = set(map(type, read)) - {NONE}
-    if kind == "timestamptz" and dialect.utc_sessions and found == {datetime}:
+    classes = set(map(type, read)) - {NONE}
+    if kind == "timestamptz" and dialect.utc_sessions and classes == {datetime}:
         read = [None if v is None else v.replace(tzinfo=v.tzinfo or UTC) for v in read]  # type: ignore[attr-defined]
-    if found <= CLASSES[kind] and not (kind in ("timestamp", "timestamptz") and _zones_differ(read, kind)):
+    if classes <= CLASSES[kind] and not (kind in ("timestamp", "timestamptz") and _zones_differ(read, kind)):
         try:
             array = pa.array(read, _read_as(column))
         except (pa.ArrowInvalid, OverflowError, UnicodeEncodeError):

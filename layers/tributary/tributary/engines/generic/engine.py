@@ -572,17 +572,17 @@ CODE = re.compile(
 def _code(error: BaseException) -> str:
     """Return the driver's code of an error, else its class: never its text, which may hold values."""
     orig = getattr(error, "orig", None) or error
-    found = [type(orig).__name__]
+    codes = [type(orig).__name__]
     for name in ("sqlstate", "pgcode", "sqlcode", "sqlite_errorname"):
         held = getattr(orig, name, None)
         if isinstance(held, str | int) and held != "":
-            found.append(str(held))
+            codes.append(str(held))
     first = orig.args[0] if getattr(orig, "args", ()) else None
     if isinstance(first, dict) and "C" in first:  # pg8000
-        found.append(str(first["C"]))
+        codes.append(str(first["C"]))
     elif isinstance(first, int):
-        found.append(str(first))
+        codes.append(str(first))
     match = CODE.search(str(orig))
     if match:
-        found.append(match[0])
-    return ", ".join(dict.fromkeys(found))
+        codes.append(match[0])
+    return ", ".join(dict.fromkeys(codes))
