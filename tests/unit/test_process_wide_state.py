@@ -13,6 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 TRUST = "test_a_secrets_own_authorities_are_trusted_while_it_connects_and_no_longer"
 SHARED = {
+    "engines/generic/engine.py: @cache compiler": "of one engine, by dialect; it holds no secret",
     "engines/network.py: os.environ": TRUST,
     "engines/odbc.py: pyodbc.pooling": "off for all: no connection outlives its session",
     "environment/clients.py: @cache client": "by service; a client holds no secret and no source",

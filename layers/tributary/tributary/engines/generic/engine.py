@@ -13,7 +13,7 @@ from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +68,6 @@ class Session:
         return self.connection.connection.driver_connection
 
 
-@lru_cache(maxsize=16)
 def of(name: str) -> GenericEngine:
     """Return the engine of that name; raises ConfigError if the driver's packages are missing."""
     return GenericEngine(dialects.find(name))
