@@ -33,7 +33,7 @@ setup: .venv/.ready ## Make .venv, and install MariaDB's server where apt can
 	@local/setup.sh node .venv-checks tests/lint
 	@touch $@
 
-demo: setup ## Run two sources through the whole pipeline on this machine and compare every table
+demo: setup ## Run three sources through the whole pipeline on this machine and compare every table
 	$(PYTHON) -m local.demo
 
 test: setup ## Run every test, against real databases; PYTEST="-k claim" narrows it

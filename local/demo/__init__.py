@@ -1,1 +1,1 @@
-"""The demo: two sources of a small company, filled, run, changed, run again, and compared row by row."""
+"""The demo: three sources of a small company, filled, run, changed, run again, and compared row by row."""

@@ -1,4 +1,4 @@
-"""`python -m local.demo`: two sources through the whole pipeline, twice, and every table compared.
+"""`python -m local.demo`: three sources through the whole pipeline, twice, and every table compared.
 
 Ends with 0 only if every run succeeded and every table of the warehouse equals its source's.
 """
@@ -31,6 +31,7 @@ from local.demo.runs import compare_all, run_all  # noqa: E402
 from local.demo.sales import LATE_CLERK, Sales  # noqa: E402
 from local.demo.screen import Screen  # noqa: E402
 from local.demo.source import Source  # noqa: E402
+from local.demo.stock import Stock  # noqa: E402
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,13 +57,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def show(directory: Path, options: argparse.Namespace, screen: Screen, running: ExitStack) -> bool:
     """Run the demo in the directory; `running` stops its processes. Return whether everything succeeded."""
-    screen.step("Generating the tables of TPC-H, starting two databases, filling them")
+    screen.step("Generating the tables of TPC-H, starting their databases, filling them")
     tables.generate(directory / "rows", options.scale)
     sales = Sales(directory / "sales")
     running.callback(sales.stop)
     customers = crm.start(directory / "crm", options.crm)
     running.callback(customers.stop)
-    sources: list[Source] = [sales, customers]
+    sources: list[Source] = [sales, customers, Stock(directory / "stock")]
     for source in sources:
         source.fill(directory / "rows")
         counts = ", ".join(f"{table.name} {source.fingerprint(table).rows:,}" for table in source.tables)
@@ -83,7 +84,7 @@ def show(directory: Path, options: argparse.Namespace, screen: Screen, running: 
     screen.step("In the meantime in sales:")
     for change in sales.work_on():
         screen.detail(change)
-    screen.step("First run, both sources at the same time")
+    screen.step("First run, all sources at the same time")
     succeeded = run_all(pipeline, sources, screen)
     screen.step("Comparing every row of source and warehouse")
     agreed = compare_all(pipeline, sources, screen)
@@ -93,7 +94,7 @@ def show(directory: Path, options: argparse.Namespace, screen: Screen, running: 
         for change in source.change():
             screen.detail(change)
     time.sleep(HORIZON_S)
-    screen.step("Second run, both sources at the same time")
+    screen.step("Second run, all sources at the same time")
     succeeded &= run_all(pipeline, sources, screen)
     screen.step("Comparing every row of source and warehouse")
     agreed &= compare_all(pipeline, sources, screen)

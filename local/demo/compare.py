@@ -68,6 +68,13 @@ MARIADB = Dialect(
     digest="CAST(CONV(SUBSTRING(MD5({0}), 1, 8), 16, 10) AS UNSIGNED)",
     concat="CONCAT",
 )
+DUCKDB = Dialect(
+    number="CAST({0} AS VARCHAR)",
+    decimal="CAST({0} AS VARCHAR)",
+    date="STRFTIME({0}, '%Y-%m-%d')",
+    time="STRFTIME({0}, '%Y-%m-%d %H:%M:%S.%f')",
+    digest="CAST('0x' || SUBSTRING(MD5({0}), 1, 8) AS BIGINT)",
+)
 SQLITE = Dialect(
     number="CAST({0} AS TEXT)",
     decimal="CASE WHEN {0} IS NOT NULL THEN PRINTF('%.2f', {0}) END",  # PRINTF makes 0.00 of NULL

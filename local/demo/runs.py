@@ -1,4 +1,4 @@
-"""Runs of both sources at the same time, with their progress, figures and comparison."""
+"""Runs of all sources at the same time, with their progress, figures and comparison."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ def test_demo_ends_with_0_and_leaves_nothing_behind(tmp_path: Path) -> None:
     process = demo(tmp_path, "--crm", "sqlite")
     output, _ = process.communicate()
     assert process.returncode == 0, output
-    assert output.count(" same\n") == 16  # eight tables after each of two runs
+    assert output.count(" same\n") == 18  # nine tables after each of two runs
     assert "DIFFERENT" not in output
     assert "older than the first run: 10 of 10" in output
     assert "new column's default, most with an old updated_at: 1,500 of 1,500" in output
