@@ -500,6 +500,18 @@ def test_no_function_of_a_run_may_call_the_one_that_prepares_the_warehouse():
                 assert setup not in one["Resource"], name
 
 
+def test_no_service_may_call_a_function_but_eventbridge_report_for_this_stacks_ends():
+    permissions = [item["Properties"] for item in of_type("AWS::Lambda::Permission").values()]
+    assert permissions == [
+        {
+            "FunctionName": {"Ref": "ReportFunction"},
+            "Action": "lambda:InvokeFunction",
+            "Principal": "events.amazonaws.com",
+            "SourceArn": {"Fn::GetAtt": ["UnreportedEnds", "Arn"]},
+        }
+    ]
+
+
 def test_no_lifecycle_rule_touches_leases_but_what_they_overwrote():
     rules = RESOURCES["RawBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
     always = [rule for rule in rules if "Id" in rule]
