@@ -501,7 +501,7 @@ def test_no_function_of_a_run_may_call_the_one_that_prepares_the_warehouse():
 
 
 def test_no_service_may_call_a_function_but_eventbridge_report_for_this_stacks_ends():
-    permissions = [item["Properties"] for item in of_type("AWS::Lambda::Permission").values()]
+    permissions = list(of_type("AWS::Lambda::Permission").values())
     assert permissions == [
         {
             "FunctionName": {"Ref": "ReportFunction"},
