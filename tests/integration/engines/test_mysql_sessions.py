@@ -34,6 +34,12 @@ TEXTS = {
     "lc_time_names": ["es_ES"],
     "lc_messages": ["es_ES"],
     "default_storage_engine": ["MyISAM"],
+    "default_tmp_storage_engine": ["MyISAM"],
+    "enforce_storage_engine": ["MyISAM"],
+    "storage_engine": ["MyISAM"],
+    "session_track_system_variables": ["*"],
+    # All flags on, and all off but one of two that may not both be.
+    "optimizer_switch": ["{all}=on", "{all}=off,in_to_exists=on"],
     "system_versioning_asof": ["2000-01-01 00:00:00"],
 }
 # Settings that no value is tried of, each with its reason.
@@ -48,6 +54,9 @@ NOT_TRIED = {
     "max_session_mem_used": "ends a statement: an error",
     "thread_stack": "only memory",
     "tmp_disk_table_size": "ends a statement: an error",
+    "innodb_ft_user_stopword_table": "only an index for full texts, when it is built",
+    "innodb_tmpdir": "only where ALTER TABLE writes",
+    "optimizer_trace": "only a table that describes how a query was planned",
     "max_user_connections": "refuses connections: an error",
 }
 
@@ -84,15 +93,22 @@ def worst_values(source: Source) -> Iterator[tuple[str, str]]:
         "ORDER BY variable_name"
     )
     for name, type, labels, low, high in rows:
-        if name in NOT_TRIED or type == "FLAGSET":
+        if name in NOT_TRIED:
             continue
         if name in TEXTS:
-            yield from ((name, f"'{value}'") for value in TEXTS[name])
+            flags = [label for label in str(labels).split(",") if label != "default"]
+            for value in TEXTS[name]:
+                every, _, rest = value.removeprefix("{all}").partition(",")
+                wanted = ",".join([*(f"{flag}{every}" for flag in flags), *filter(None, [rest])])
+                yield name, f"'{wanted if value.startswith('{all}') else value}'"
+        elif type == "SET":
+            yield from ((name, f"'{value}'") for value in (labels, ""))
         elif type == "BOOLEAN":
             yield from ((name, value) for value in ("1", "0"))
         elif type == "ENUM":
             yield from ((name, f"'{value}'") for value in str(labels).split(","))
-        elif low is not None:
+        else:
+            assert low is not None, f"{name}: no value is known for it; add it to TEXTS or to NOT_TRIED"
             yield from ((name, value) for value in (low, str(min(int(float(high)), LARGEST))))
 
 
@@ -141,6 +157,51 @@ def test_no_setting_of_the_server_changes_what_is_read(shop: Source) -> None:
                 wrong.append((name, value, repr(error)))
     assert wrong == []
     assert tried > 150
+
+
+# What a session alone can have: an administrator's init_connect sets it for all who are not one.
+OF_A_SESSION = {
+    "timestamp": "1",
+    "last_insert_id": "1",
+    "identity": "2",
+    "rand_seed1": "1",
+    "rand_seed2": "1",
+    "sql_mode": "'ANSI,PAD_CHAR_TO_FULL_LENGTH'",
+    "autocommit": "0",
+    "sql_select_limit": "1",
+    "sql_auto_is_null": "1",
+    "time_zone": "'+05:30'",
+    "max_statement_time": "0.001",
+    "system_versioning_asof": "'2000-01-01 00:00:00'",
+}
+
+
+def test_what_init_connect_sets_for_a_session_changes_nothing_that_is_read(shop: Source) -> None:
+    create_every_type(shop)
+    shop.execute("CREATE USER reader_greeted IDENTIFIED BY 'x'")
+    shop.execute("GRANT SELECT ON shop.* TO reader_greeted")
+    shop.execute("GRANT PROCESS, REPLICA MONITOR ON *.* TO reader_greeted")
+    reader = Secret(**{**shop.secret.model_dump(), "username": "reader_greeted", "password": "x"})
+    query = shop.query("t", order=("id",))
+    expected = shop.read(query)
+    sets = ", ".join(f"SESSION {name} = {value}" for name, value in OF_A_SESSION.items())
+    with globally(shop, "init_connect", '"SET ' + sets + '"') as accepted, closing(plainly(reader)) as plain:
+        assert accepted
+        with plain.cursor() as cursor:
+            cursor.execute("SELECT UTC_TIMESTAMP() < '1971-01-01', @@sql_select_limit")
+            assert cursor.fetchall() == ((1, 1),)  # it is set for others
+        with shop.session(secret=reader) as connection:
+            pages = shop.engine.read(connection, query)
+            assert [row for page in pages for row in page.table.to_pylist()] == expected
+            assert shop.engine.clock(connection).now.year > 2000
+    shop.execute("DROP USER reader_greeted")
+
+
+def plainly(secret: Secret) -> pymysql.Connection[Any]:
+    """Return a connection like an application's."""
+    return pymysql.connect(
+        host=secret.host, port=secret.port or 0, user=secret.username, password="x", database="shop"
+    )
 
 
 @pytest.mark.parametrize("level", ["READ-UNCOMMITTED", "READ-COMMITTED", "REPEATABLE-READ", "SERIALIZABLE"])
