@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import time
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from struct import pack
 from types import SimpleNamespace
@@ -366,6 +367,21 @@ def test_mysql_rows_with_another_number_of_fields_are_refused(columns: int) -> N
     (taken,) = mysql_packets.rows(driver, result())
     with pytest.raises(SourceUnavailable, match=f"not have the {columns} fields"):
         taken.columns(columns)
+
+
+def test_mysql_lengths_that_lead_backwards_to_the_right_end_are_refused() -> None:
+    # The first field's length is -8: the second begins within it, where a byte happens to lead to the end.
+    backwards = bytes(4) + b"\xfe" + pack("<q", -8) + bytes(241)
+    taken = mysql_packets.Rows(backwards, array("q", [0]))
+    with pytest.raises(SourceUnavailable, match="not have the 2 fields"):
+        taken.columns(2)
+
+
+@pytest.mark.parametrize("first", [b"\xff", b"\xfe" + pack("<Q", 1 << 40)])
+def test_mysql_lengths_that_no_field_has_are_refused(first: bytes) -> None:
+    taken = mysql_packets.Rows(bytes(4) + first + bytes(255), array("q", [0]))
+    with pytest.raises(SourceUnavailable, match="not have the 1 fields"):
+        taken.columns(1)
 
 
 def test_mysql_says_whether_a_driver_can_be_read_through() -> None:
