@@ -376,6 +376,7 @@ def test_a_footer_is_what_was_written() -> None:
 
 
 @given(st.integers(0, len(CHUNK) - 1), st.binary(min_size=1, max_size=9), st.integers(0, 9))
+@example(111, b"\x00\x80", 2)
 @settings(max_examples=3 * EXAMPLES)
 def test_a_damaged_chunk_has_a_footer_or_is_refused_by_name(at: int, damage: bytes, cut: int) -> None:
     with suppress(PlanOutdated):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from tributary.errors import InternalError, PlanOutdated
 from tributary.model.documents import FORMAT
@@ -98,9 +98,9 @@ def read_footer(bucket: Bucket, chunk: Stored) -> Footer:
     for size_bytes in (min(TAIL_BYTES, chunk.size_bytes), chunk.size_bytes):
         try:
             metadata = pq.read_metadata(pa.BufferReader(bucket.read_tail(chunk.key, size_bytes)))
-        except (pa.ArrowException, OSError):
+        except (pa.ArrowException, OSError, ValueError):
             continue  # the footer is longer than the tail that was read, or no chunk's
-        with suppress(KeyError, ValidationError):  # whose text could hold a position
+        with suppress(KeyError, ValueError):  # whose text could hold a position
             return Footer.model_validate_json((metadata.metadata or {})[FOOTER_KEY])
         break
     raise PlanOutdated(f"{chunk.key} is not a chunk of this version; start the run again")
