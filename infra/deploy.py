@@ -6,6 +6,7 @@ other parameter can be set too. Without a terminal, an answer is its default.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import tomllib
@@ -158,9 +159,20 @@ def at_the_terminal(question: str, default: str) -> str:
     return input(f"{question}{shown}: ").strip() or default
 
 
+def check_endpoints(variables: Mapping[str, str]) -> None:
+    """Raise DeployRefused if the shell points to other endpoints than AWS's, such as the local stack's."""
+    for name in sorted(name for name in variables if name.startswith("AWS_ENDPOINT_URL")):
+        raise DeployRefused(
+            f"{name} is set to {variables[name]}, so this deploy would not reach AWS; run `unset {name}`, "
+            "and `unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY` if they are the local stack's. "
+            "The local stack is deployed to by `.venv/bin/python -m local deploy`"
+        )
+
+
 def main() -> int:
     """Prepare the environment that is named; return the exit code."""
     try:
+        check_endpoints(os.environ)
         prepare(sys.argv[1], CONFIG, at_the_terminal, lambda region: Session(region_name=region))
     except DeployRefused as error:
         print(error, file=sys.stderr)

@@ -10,12 +10,14 @@ import gc
 import json
 import os
 import signal
+import socket
 import sys
 import tempfile
 import threading
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from local.stack import Stack
@@ -33,7 +35,33 @@ def main(arguments: list[str] | None = None) -> int:
         del os.environ[name]  # a profile or an endpoint of the shell is not for the stack
     os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
     commands = {"up": up, "run": run, "deploy": deploy, "delete": delete}
-    return commands[options.command](options)
+    if options.command != "up" and not _answers(options.endpoint):
+        print(
+            f"no local stack answers at {options.endpoint}; start one by `.venv/bin/python -m local up`, "
+            "or name its address by --endpoint or AWS_ENDPOINT_URL",
+            file=sys.stderr,
+        )
+        return 1
+    try:
+        return commands[options.command](options)
+    except ImportError as error:
+        if Path(sys.prefix) == ROOT / ".venv":
+            raise
+        print(
+            f"{sys.executable} lacks what the local stack needs ({error}); "
+            f"run `make setup` once, then `.venv/bin/python -m local {options.command}`",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def _answers(endpoint: str) -> bool:
+    address = urlsplit(endpoint)
+    try:
+        socket.create_connection((address.hostname or "127.0.0.1", address.port or 80), timeout=10).close()
+    except OSError:
+        return False
+    return True
 
 
 def up(options: argparse.Namespace) -> int:

@@ -67,6 +67,18 @@ class Progress:
         self.say(f"{self.source}: run {report.run_id} {report.status} in {report.duration_s:.1f} s")
         return run.status == "SUCCEEDED"
 
+    def show_notes(self, run: Run) -> None:
+        """Show the notes of the run's report, and where the report is."""
+        report = self._report(run)
+        if report is None or report.run_id is None:
+            return
+        notes = [("", note) for note in report.notes]
+        notes += [(f"{table.table}: ", note) for table in report.tables for note in table.notes]
+        for table, note in notes:
+            self.say(f"  note: {table}{note}")
+        key = object_keys.report(self.source, report.run_id)
+        self.say(f"{self.source}: report s3://{self.pipeline.outputs['RawBucketName']}/{key}")
+
     def _find_plan(self) -> bool:
         planned = exit_of(self.pipeline.history(self.arn), "Plan")
         run_id = planned and planned.get("run_id")
@@ -138,7 +150,9 @@ def run(pipeline: Pipeline, source: str, *, say: Callable[[str], None] = print, 
     say(f"{source}: started {arn}")
     progress = Progress(pipeline, source, arn, say)
     ended = pipeline.wait(arn, timeout_s=7 * 86_400, meanwhile=progress.look)
-    return progress.finish(ended)
+    succeeded = progress.finish(ended)
+    progress.show_notes(ended)
+    return succeeded
 
 
 def _what(table: TablePlan) -> str:

@@ -39,7 +39,7 @@ make_environment() {
     fi
     "$python" -m venv --clear "$directory"
   fi
-  echo "Installing $requirements into $directory"
+  echo "Installing $requirements into $directory; the first time takes some minutes"
   "$directory/bin/python" -m pip install --quiet --disable-pip-version-check -r "$requirements"
 }
 

@@ -209,6 +209,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spawned]:
     )
     with closing(sqlite3.connect(folder / "shop.db")) as database:
         database.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY, total INTEGER)")
+        database.execute("CREATE TABLE labels (code TEXT PRIMARY KEY)")  # nullable, which is worth a note
         database.executemany("INSERT INTO orders VALUES (?, ?)", [(number, number) for number in range(1234)])
         database.commit()
     secret = {"host": "x", "port": 1, "username": "x", "password": "x", "dbname": str(folder / "shop.db")}
@@ -223,14 +224,35 @@ def test_the_run_command_shows_each_tables_way_to_the_warehouse(shop: Spawned) -
     lines = result.stdout.splitlines()
     assert "  main.orders: planned, replace, all rows" in lines
     assert "  main.orders: loaded 1,234 rows" in lines
-    assert lines[-1].startswith("shop: run ")
-    assert " succeeded in " in lines[-1]
+    ended = next(number for number, line in enumerate(lines) if line.startswith("shop: run "))
+    assert " succeeded in " in lines[ended]
+    assert any(line.startswith("  note: main.labels: ") for line in lines[ended:])
+    assert lines[-1].startswith("shop: report s3://tributary-rawbucket/_runs/shop/")
+    key = lines[-1].partition("tributary-rawbucket/")[2]
+    bucket = shop.outputs["RawBucketName"]
+    assert shop.client("s3").head_object(Bucket=bucket, Key=key)["ContentLength"]
 
 
 def test_the_run_command_says_why_a_run_failed(shop: Spawned) -> None:
     result = command("run", "shop", "--tables", "main.nothing", "--endpoint", shop.endpoint_url)
     assert result.returncode == 1
     assert "main.nothing" in result.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("words", [["run", "shop"], ["deploy"], ["delete"]])
+def test_a_command_without_a_stack_says_how_to_start_one(words: list[str]) -> None:
+    result = command(*words, "--endpoint", "http://127.0.0.1:1")
+    assert result.returncode == 1
+    assert result.stderr.startswith("no local stack answers at http://127.0.0.1:1; start one by ")
+    assert "Traceback" not in result.stderr
+
+
+def test_a_python_without_the_stacks_packages_is_sent_to_make_setup() -> None:
+    bare = [sys._base_executable, "-S", "-E", "-m", "local", "up"]  # type: ignore[attr-defined]
+    result = subprocess.run(bare, cwd=project(), capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "run `make setup` once, then `.venv/bin/python -m local up`" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:

@@ -10,7 +10,16 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from infra.deploy import CONFIG, DeployRefused, Environment, check_stack, configured, prepare
+from infra.deploy import (
+    CONFIG,
+    DeployRefused,
+    Environment,
+    check_endpoints,
+    check_stack,
+    configured,
+    main,
+    prepare,
+)
 
 REGION = "eu-west-1"
 
@@ -129,3 +138,23 @@ def test_without_credentials_the_message_says_what_to_do(
 def test_an_unknown_environment_is_refused(config: Path) -> None:
     with pytest.raises(DeployRefused, match="no environment test"):
         prepare("test", config, Answers(), session_of)
+
+
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
+def test_a_shell_that_points_to_the_local_stack_deploys_nothing(name: str) -> None:
+    with pytest.raises(DeployRefused, match=f"would not reach AWS; run `unset {name}`"):
+        check_endpoints({name: "http://127.0.0.1:4566"})
+    check_endpoints({"AWS_PROFILE": "mine"})
+
+
+def test_such_a_deploy_writes_no_answers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "samconfig.toml"
+    config.write_text(CONFIG.read_text())
+    monkeypatch.setattr("infra.deploy.CONFIG", config)
+    monkeypatch.setattr("sys.argv", ["infra.deploy", "default"])
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    assert main() == 1
+    assert "run `unset AWS_ENDPOINT_URL`" in capsys.readouterr().err
+    assert config.read_text() == CONFIG.read_text()

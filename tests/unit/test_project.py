@@ -105,6 +105,49 @@ def test_every_document_that_is_linked_exists():
     assert broken == set()
 
 
+def test_every_heading_that_is_linked_exists():
+    pages = {name: text for name, text in tracked().items() if name.endswith(".md")}
+    headings = {(ROOT / name).resolve(): anchors(text) for name, text in pages.items()}
+    links = {
+        (
+            name,
+            target,
+            ((ROOT / name).parent / target).resolve() if target else (ROOT / name).resolve(),
+            anchor,
+        )
+        for name, text in pages.items()
+        for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", text)
+    }
+    assert len(links) > 50
+    assert {
+        (name, target, anchor) for name, target, page, anchor in links if anchor not in headings[page]
+    } == set()
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors that GitHub gives to a page's headings."""
+    without_code = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", without_code)
+    headings = re.findall(r"^#+ (.+)$", plain, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_module_that_the_architecture_page_sends_to_exists():
+    page = (ROOT / "docs/architecture.md").read_text()
+    table = page.partition("### If you want to change")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| [^|]+ \| ([^|]+) \|$", table, re.MULTILINE)
+    paths = {path for row in rows for path in re.findall(r"`([^`]*[/.][^`]*)`", row)}
+    assert len(paths) > 30
+    package = ROOT / "layers/tributary/tributary"
+    places = {path: path.replace("<engine>", "postgresql") for path in paths}
+    missing = [
+        path
+        for path, place in places.items()
+        if not (package / place).exists() and not (ROOT / place).exists()
+    ]
+    assert missing == []
+
+
 def test_samconfig_asks_nothing_that_a_deploy_by_machine_could_not_answer():
     config = tomllib.loads((ROOT / "samconfig.toml").read_text())
     assert config["default"]["deploy"]["parameters"]["confirm_changeset"] is False

@@ -61,7 +61,8 @@ def parse(text: str, name: str) -> Secret:
 
 SHAPE = (
     'write {"host": ..., "port": ..., "username": ..., "password": ..., "dbname": ...}, '
-    'optionally with "sslmode" (verify-full, require or disable) and "sslrootcert" (PEM)'
+    'optionally with "sslmode" (verify-full, require or disable) and "sslrootcert" (PEM); '
+    'SQLite needs "dbname" alone, the path of its file'
 )
 
 
@@ -79,11 +80,18 @@ def fetch(client: Any, name: str) -> Secret:
         code = error.response["Error"]["Code"]
         if code in BUSY:
             raise ServiceUnavailable(f'Secrets Manager answered {code} for secret "{name}"') from None
-        raise SecretError(
-            f'secret "{name}" cannot be read ({code}); create it in Secrets Manager: {SHAPE}'
-        ) from None
+        raise SecretError(f'secret "{name}" cannot be read ({code}); {_remedy(code, name)}') from None
     except BotoCoreError as error:
         raise ServiceUnavailable(f'secret "{name}": {unreachable("Secrets Manager", error)}') from None
     if "SecretString" not in answer:
         raise SecretError(f'secret "{name}" is binary (SecretBinary); store it as text: {SHAPE}')
     return parse(answer["SecretString"], name)
+
+
+def _remedy(code: str, name: str) -> str:
+    if code == "ResourceNotFoundException":
+        command = f"aws secretsmanager create-secret --name {name} --secret-string file://secret.json"
+        return f"create it in Secrets Manager, in the stack's region: `{command}`; into the file {SHAPE}"
+    if code.startswith("AccessDenied"):
+        return "check the secret's resource policy, and give this function's role kms:Decrypt on the secret's key"
+    return "check in Secrets Manager whether it is scheduled for deletion, or its key is disabled"
