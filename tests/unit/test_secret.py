@@ -44,5 +44,5 @@ def test_a_right_that_is_missing_is_named() -> None:
     manager = client()
     with Stubber(manager) as stub:
         stub.add_client_error("get_secret_value", "AccessDeniedException")
-        with pytest.raises(SecretError, match="resource policy, and give this function's role kms:Decrypt"):
+        with pytest.raises(SecretError, match="policy, and give this function's role kms:Decrypt"):
             fetch(manager, NAME)

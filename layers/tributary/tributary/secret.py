@@ -93,5 +93,5 @@ def _remedy(code: str, name: str) -> str:
         command = f"aws secretsmanager create-secret --name {name} --secret-string file://secret.json"
         return f"create it in Secrets Manager, in the stack's region: `{command}`; into the file {SHAPE}"
     if code.startswith("AccessDenied"):
-        return "check the secret's resource policy, and give this function's role kms:Decrypt on the secret's key"
+        return "check the secret's policy, and give this function's role kms:Decrypt on the secret's key"
     return "check in Secrets Manager whether it is scheduled for deletion, or its key is disabled"
