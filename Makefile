@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test fixtures test-external soak bench cost scale pictures lint format validate types policy sources build driver-sqlserver package-check deploy first-day clean
+.PHONY: help setup demo test fixtures test-external soak bench cost scale pictures lint format validate types policy sources build driver-sqlserver package-check deploy first-day firebird clean
 
 PYTHON := .venv/bin/python
 SAM := .venv-sam/bin/sam
@@ -126,6 +126,11 @@ deploy: .venv/.python ## Check, build and deploy; ENV=dev or ENV=prod for a stac
 first-day: .venv/.python ## Ask a real account what only it can answer, then clean up; LOCAL=1: the stand-in
 	@$(if $(LOCAL),$(MAKE) --no-print-directory setup,$(MAKE) --no-print-directory .venv-sam/.ready)
 	PYTHONPATH=layers/tributary $(PYTHON) -m infra.first_day $(if $(LOCAL),--local) $(if $(CLEAN),--clean)
+
+firebird: .venv/.python ## Bring Firebird's embedded server into .firebird, and with it its tests into make test
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --target .firebird \
+	  -r layers/drivers/firebird.txt firebird-embedded==5.0.4.4
+	@local/setup.sh firebird
 
 clean: ## Remove what was built and measured; the environments stay
 	rm -rf .aws-sam .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache

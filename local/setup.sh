@@ -5,6 +5,7 @@
 #   local/setup.sh node ENVIRONMENT DIRECTORY
 #   local/setup.sh servers
 #   local/setup.sh spark
+#   local/setup.sh firebird
 #
 # As root on Debian or Ubuntu, what is missing comes by apt; elsewhere one sentence says what to install.
 set -euo pipefail
@@ -112,10 +113,19 @@ install_spark() {
     "bench/.venv/.ready." >&2
 }
 
+# What Firebird's embedded server loads that its wheel does not bring.
+install_firebird() {
+  ldconfig -p | grep -q libtommath.so.1 && return
+  if can_apt; then apt_install libtommath1 && return; fi
+  echo "Firebird's tests need libtommath: please install it (Debian: libtommath1)." >&2
+  return 1
+}
+
 case "${1:-}" in
   python) make_environment "$2" "$3" ;;
   node) install_node_packages "$2" "$3" ;;
   servers) install_servers ;;
   spark) install_spark ;;
-  *) echo "usage: $0 python DIRECTORY REQUIREMENTS | node ENVIRONMENT DIRECTORY | servers | spark" >&2; exit 2 ;;
+  firebird) install_firebird ;;
+  *) echo "usage: $0 python DIRECTORY REQUIREMENTS | node ENVIRONMENT DIRECTORY | servers | spark | firebird" >&2; exit 2 ;;
 esac

@@ -41,6 +41,7 @@ FACTS_OF = {name: FACTS[name] for name in HERE} | {
 collect_ignore_glob = [
     *([] if mariadb_server.available() else ["test_mysql*.py"]),
     *([] if BY_ODBC else ["test_odbc*.py"]),
+    *([] if (Path(__file__).parents[3] / ".firebird").is_dir() else ["test_firebird.py"]),
     *([] if "mysql by ODBC" in BY_ODBC else ["test_odbc_as_kept.py"]),
     *([] if pgbouncer.available() else ["test_postgresql_pooler.py"]),
     *([] if external.address("sqlserver") else ["test_sqlserver*.py"]),

@@ -16,6 +16,7 @@ from tests.integration.engines.source import Source
 from tributary.engines import registry
 from tributary.secret import Secret
 
+FIREBIRD = Path(__file__).parents[3] / ".firebird"  # which `make firebird` fills
 ENGINE_OF = {
     "postgresql": "sqlalchemy:postgresql+pg8000",
     "mysql": "sqlalchemy:mysql+pymysql",

@@ -119,8 +119,8 @@ def _of_schema(
     connection: sa.Connection, inspector: sa.Inspector, dialect: Dialect, schema: str, tables: list[str]
 ) -> dict[TableName, SourceTable]:
     options: dict[str, Any] = {
-        "schema": quoted_name(schema, True) if dialect.has_schemas else None,
-        "filter_names": [quoted_name(table, True) for table in tables],
+        "schema": _shown(connection, schema) if dialect.has_schemas else None,
+        "filter_names": [_shown(connection, table) for table in tables],
         "kind": ObjectKind.ANY,
         "scope": ObjectScope.DEFAULT,
     }
@@ -198,6 +198,13 @@ def type_text(connection: sa.Connection, type: Any) -> str:
         return enum or str(type.compile(dialect=connection.dialect))
     except sa.exc.CompileError:
         return UNKNOWN
+
+
+def _shown(connection: sa.Connection, name: str) -> str:
+    """Return the name as SQLAlchemy shows it: usual names of some databases in lower case."""
+    if not connection.dialect.requires_name_normalize:
+        return quoted_name(name, True)
+    return str(connection.dialect.normalize_name(name))
 
 
 def _real(connection: sa.Connection, name: str) -> str:

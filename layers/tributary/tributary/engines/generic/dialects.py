@@ -62,6 +62,7 @@ class Dialect:
     columns: str = ""  # schema, table, column, type, nullable, is a view, comment
     keys: str = ""  # schema, table, constraint, whether it is the primary key, column; in order
     has_schemas: bool = True
+    fraction_digits: int = 6  # decimals of a second that a time, and so its literal, may have
     keys_enforced: bool = True
     utc_sessions: bool = False  # the session's zone is UTC, so a naive time of a type with a zone is in UTC
     stores_any: bool = False  # a column holds values of any type: times as texts, decimals as floats
@@ -323,7 +324,7 @@ _ORACLE_NAIVE = "TO_CHAR({}, 'YYYY-MM-DD HH24:MI:SS.FF9')"
 _CUT = "exact; finer than microseconds by the policy `excess_digits`"
 ORACLE_TYPES = {
     "NUMBER": Type(ANY_DECIMAL, "exact by its digits, or refused if a value has more"),
-    "FLOAT": Type(ANY_DECIMAL, "exact by its digits: Oracle's FLOAT is decimal", orders=False),
+    "FLOAT": Type(ANY_DECIMAL, "exact by its digits: it is decimal", orders=False, sized=False),
     "BINARY_FLOAT": Type(Kind("float32"), orders=False),
     "BINARY_DOUBLE": Type(Kind("float64"), orders=False),
     "DATE": Type(Kind("timestamp"), "exact, with its time"),
@@ -383,7 +384,11 @@ DB2 = Dialect(
     port=50000,
     types={
         "DECFLOAT": Type(
-            ANY_DECIMAL, "exact, or refused if a value has more digits", "CAST({} AS VARCHAR(64))"
+            ANY_DECIMAL,
+            "exact, or refused if a value has more digits",
+            "CAST({} AS VARCHAR(64))",
+            orders=False,
+            sized=False,
         ),
         "REAL": Type(Kind("float32"), orders=False),
         "TIMESTAMP": Type(Kind("timestamp"), _CUT, "CAST({} AS VARCHAR(32))", orders=False),
@@ -525,23 +530,31 @@ _FIREBIRD_TEXT = "CAST({} AS VARCHAR(64))"
 FIREBIRD = Dialect(
     "firebird",
     DIALECTS["firebird"],
+    "checked",
     line="-r firebird.txt",
     port=3050,
     types={
         "FLOAT": Type(Kind("float32"), orders=False),
         "REAL": Type(Kind("float32"), orders=False),
         "TIMESTAMP": Type(Kind("timestamp")),
+        "BLOB SUB_TYPE BINARY": Type(Kind("binary"), orders=False),
+        "BLOB SUB_TYPE TEXT": Type(Kind("text"), orders=False),
         "INT128": Type(
             Kind("decimal", precision=38, scale=0, loose=True), select=_FIREBIRD_TEXT, orders=False
         ),
         "DECFLOAT": Type(
-            ANY_DECIMAL, "exact, or refused if a value has more digits", _FIREBIRD_TEXT, orders=False
+            ANY_DECIMAL,
+            "exact, or refused if a value has more digits",
+            _FIREBIRD_TEXT,
+            orders=False,
+            sized=False,
         ),
         "TIME": Type(Kind("text"), AS_TEXT, _FIREBIRD_TEXT, orders=False),
     },
     text_cast="CAST({} AS VARCHAR(8191))",
     one_row=" FROM RDB$DATABASE",
     has_schemas=False,
+    fraction_digits=4,
     connect=lambda secret: {"charset": "UTF8"},
     limits="Encrypted by the wire protocol of Firebird 3, which the server requires by default.",
 )

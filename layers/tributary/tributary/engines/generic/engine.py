@@ -76,12 +76,16 @@ def of(name: str) -> GenericEngine:
 class GenericEngine:
     """Reads one kind of database; see the Protocol for what each function promises."""
 
-    FRACTION_DIGITS = 6
     INDEX_ENDS_WITH_KEY = False
     OVERLAP_REQUIRED = True
 
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
+
+    @property
+    def FRACTION_DIGITS(self) -> int:  # noqa: N802 - a constant of the Protocol
+        """Return the decimals of a second in a time type."""
+        return self.dialect.fraction_digits
 
     @property
     def GRADE(self) -> str:  # noqa: N802 - a constant of the Protocol
@@ -287,7 +291,7 @@ class GenericEngine:
             return self.dialect.text_cast
         if column.kind.name == "text" and row.kind.name not in ("text", "json"):
             return row.select if row.kind.name == "uuid" else self.dialect.text_cast
-        return row.select
+        return self.dialect.text_cast if row.select == types.TEXT_CAST else row.select
 
     # --- types ----------------------------------------------------------------------------------
 

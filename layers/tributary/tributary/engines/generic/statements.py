@@ -177,7 +177,8 @@ def literal(text: str, kind: Kind, dialect: Dialect) -> str:
     if kind.is_integer or kind.name == "decimal":
         return format(held, "f") if isinstance(held, Decimal) else str(held)
     if isinstance(held, datetime):
-        text = held.replace(tzinfo=None).isoformat(sep=" ")
+        whole = held.replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
+        text = whole[: len(whole) - 6 + dialect.fraction_digits]
     elif isinstance(held, date):
         text = held.isoformat()
     elif isinstance(held, bytes):

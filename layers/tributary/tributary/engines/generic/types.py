@@ -28,6 +28,7 @@ class Type:
     note: str = "exact"
     select: str = ""
     orders: bool = True
+    sized: bool = True  # whether its arguments bound the kind: those of a decimal float do not
 
 
 def _named(type: Type, *names: str) -> dict[str, Type]:
@@ -73,7 +74,7 @@ STANDARD: dict[str, Type] = {
 ARGUMENTS = re.compile(r"[^(]*\(([^()]*)\)")
 PARENTHESES = re.compile(r"\([^()]*\)")
 ARRAY = re.compile(r"\[\d*\]$")
-COLLATION = re.compile(r" (?:CHARACTER SET|CHARSET|COLLATE) \S+")
+COLLATION = re.compile(r" (?:CHARACTER SET|CHARSET|COLLATE|SEGMENT SIZE) \S+")
 
 
 def name_of(type: str) -> str:
@@ -97,8 +98,9 @@ def known(type: str, rows: Mapping[str, Type]) -> Type:
     if ARRAY.search(name) and "[]" in rows:
         name = "[]"
     row = rows.get(" ".join(type.upper().split())) or rows.get(name) or STANDARD[name]
-    sized = row.kind if row.select and row.kind.name == "text" else _sized(row.kind, arguments)
-    return Type(sized, row.note, row.select, row.orders)
+    bounded = row.sized and not (row.select and row.kind.name == "text")
+    kind = _sized(row.kind, arguments) if bounded else row.kind
+    return Type(kind, row.note, row.select, row.orders)
 
 
 def _sized(kind: Kind, arguments: tuple[int, ...]) -> Kind:
