@@ -15,6 +15,7 @@ BEFORE = CatalogFingerprint(
     partitions={"6000": "public.t1"},
     identity="5000",
     formulas={"id": "1", "total": "2 ab"},
+    subscriptions={"1": "1"},
 )
 
 
@@ -40,6 +41,8 @@ def now(**changes: object) -> CatalogFingerprint:
         ),
         ({"formulas": {"id": "1", "total": "2 cd"}}, "column total was dropped and added again, or its exp"),
         ({"identity": "5009"}, "the table was dropped and created again"),
+        ({"identity": "view 7"}, "the view's definition has changed"),
+        ({"subscriptions": {"1": "1", "2": "2"}}, "another subscription has begun to fill the table"),
     ],
 )
 def test_a_change_that_alters_values_has_a_reason(changes: dict[str, object], reason: str) -> None:
@@ -61,6 +64,9 @@ def test_a_change_that_alters_values_has_a_reason(changes: dict[str, object], re
         },
         {"definitions": {"id": "900 20 -1"}, "files": {"5000": "5001"}},  # int to bigint
         {"partitions": {"6000": "public.t1", "6001": "public.t2"}},  # its rows are asked for
+        {"subscriptions": {}},  # what it brought stays
+        {"subscriptions": None},
+        {"formulas": {}},  # the column is an ordinary one now
     ],
 )
 def test_a_change_that_alters_no_value_has_none(changes: dict[str, object]) -> None:

@@ -114,6 +114,37 @@ def test_a_row_that_a_restarted_subscription_applies_late_arrives(
     assert source.loaded("orders", "id") == [(1,), (2,)]
 
 
+def test_rows_of_any_age_that_another_subscription_copies_arrive(
+    company: Company, subscriber_source: SubscriberSource
+) -> None:
+    """Two shards are gathered in one table: the first copy of the second comes with its old rows."""
+    source = subscriber_source
+    source.subscribe(ORDERS)
+    source.sql("INSERT INTO orders VALUES (1, 'a', now() - interval '2 hours')")
+    source.file("tables: [{name: public.orders, mode: merge, cursor: at, overlap: 0 seconds}]")
+    source.arrived()
+    source.run()
+    assert source.watermark("public.orders") is not None
+    with closing(source.primary.connect()) as admin:
+        admin.run(f"CREATE DATABASE {source.name}_2")
+    with closing(source.primary.connect(f"{source.name}_2")) as shard:
+        shard.run(ORDERS)
+        shard.run("INSERT INTO orders VALUES (2, 'b', now() - interval '3 days')")
+        shard.run("CREATE PUBLICATION everything FOR ALL TABLES")
+    address = f"host={source.primary.host} port={source.primary.port} user=postgres dbname={source.name}_2"
+    source.copy_sql(f"CREATE SUBSCRIPTION {source.name}_2 CONNECTION '{address}' PUBLICATION everything")
+    try:
+        ready = "SELECT bool_and(srsubstate = 'r') FROM pg_subscription_rel"
+        wait_for(lambda: source.copy_sql(ready) == [(True,)])
+
+        notes = notes_of(source)
+
+        assert any("another subscription has begun to fill the table" in note for note in notes)
+        assert source.loaded("orders", "id") == [(1,), (2,)]
+    finally:
+        source.copy_sql(f"DROP SUBSCRIPTION {source.name}_2")
+
+
 def test_a_stopped_subscription_holds_the_watermark_and_is_named(subscriber_source: SubscriberSource) -> None:
     source = subscriber_source
     source.subscribe(ORDERS)

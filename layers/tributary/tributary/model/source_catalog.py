@@ -51,8 +51,10 @@ class CatalogFingerprint:
     )  # column -> version of its catalog row, and its type
     files: dict[str, str] = field(default_factory=dict)  # the table or its partitions -> file of its rows
     partitions: dict[str, str] = field(default_factory=dict)  # id -> quoted name
-    identity: str | None = None  # of the table: another one after DROP and CREATE
+    identity: str | None = None  # of the table: another one after DROP and CREATE; of a view: its definition
+    attached: dict[str, str] = field(default_factory=dict)  # id of a partition -> version of its attachment
     formulas: dict[str, str] = field(default_factory=dict)  # column -> its id, and a digest of its expression
+    subscriptions: dict[str, str] | None = None  # ids of the subscriptions that fill it; None: not known
 
 
 @dataclass(frozen=True, slots=True)

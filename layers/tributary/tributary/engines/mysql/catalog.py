@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Protocol
 
+from tributary.engines.mysql.sql import quote
 from tributary.model.source_catalog import (
     CatalogFingerprint,
     CursorHazard,
@@ -33,7 +34,7 @@ SELECT table_schema, table_name, column_name,
   (SELECT table_comment FROM information_schema.tables AS t
    WHERE t.table_schema = columns.table_schema AND t.table_name = columns.table_name
      AND t.table_type <> 'VIEW'),
-  FIND_IN_SET('select', privileges) > 0, character_set_name
+  FIND_IN_SET('select', privileges) > 0, character_set_name, generation_expression
 FROM information_schema.columns
 WHERE table_schema IN ({schemas}) AND table_name IN ({tables})
 ORDER BY table_schema, table_name, ordinal_position
@@ -48,14 +49,36 @@ SELECT table_schema, table_name, table_type, engine FROM information_schema.tabl
 WHERE table_schema IN ({schemas}) AND table_name IN ({tables})
 """
 
+# A view's body and the names of partitions, as far as the user may see them.
+SHAPES = """
+SELECT table_schema, table_name, 'view', view_definition
+FROM information_schema.views
+WHERE table_schema IN ({schemas}) AND table_name IN ({tables}) AND view_definition <> ''
+UNION ALL
+SELECT DISTINCT table_schema, table_name, 'partition', partition_name
+FROM information_schema.partitions
+WHERE table_schema IN ({schemas}) AND table_name IN ({tables}) AND partition_name IS NOT NULL
+"""
+
 # A referential action fires no trigger and no ON UPDATE CURRENT_TIMESTAMP. Several servers that write to one
-# table hand out values in steps, so a lower value may be committed after a higher one.
+# table hand out values in steps, so a lower value may be committed after a higher one. A view's body names
+# the tables that it reads as `schema`.`table`.
 HAZARDS = """
 SELECT constraint_schema, table_name, NULL,
        CONCAT('foreign key ', constraint_name, ' changes rows by itself, and moves no cursor')
 FROM information_schema.referential_constraints
 WHERE (update_rule IN ('CASCADE', 'SET NULL', 'SET DEFAULT') OR delete_rule IN ('SET NULL', 'SET DEFAULT'))
   AND constraint_schema IN ({schemas}) AND table_name IN ({tables})
+UNION ALL
+SELECT DISTINCT v.table_schema, v.table_name, NULL,
+       CONCAT('foreign key ', r.constraint_name, ' of ', r.table_name,
+              ' changes rows by itself, and moves no cursor')
+FROM information_schema.views AS v
+JOIN information_schema.referential_constraints AS r
+  ON LOCATE(CONCAT('`', r.constraint_schema, '`.`', r.table_name, '`'), v.view_definition) > 0
+WHERE (r.update_rule IN ('CASCADE', 'SET NULL', 'SET DEFAULT')
+       OR r.delete_rule IN ('SET NULL', 'SET DEFAULT'))
+  AND v.table_schema IN ({schemas}) AND v.table_name IN ({tables})
 UNION ALL
 SELECT table_schema, table_name, column_name,
        CONCAT('several servers hand out its values (auto_increment_increment is ',
@@ -157,19 +180,36 @@ def _string(text: str) -> str:
 
 
 def tables(
-    columns: Iterable[Row], indexes: Iterable[Row], relations: Iterable[Row], names: Collection[TableName]
+    columns: Iterable[Row],
+    indexes: Iterable[Row],
+    relations: Iterable[Row],
+    shapes: Iterable[Row],
+    names: Collection[TableName],
 ) -> dict[TableName, SourceTable]:
-    """Return the named tables as the results of COLUMNS, INDEXES and RELATIONS describe them."""
+    """Return the named tables as the results of COLUMNS, INDEXES, RELATIONS and SHAPES describe them."""
     described: dict[TableName, list[SourceColumn]] = {}
     comments: dict[TableName, str | None] = {}
     sets: dict[TableName, dict[str, str]] = {}
-    for schema, table, column, type, nullable, comment, table_comment, readable, characters in columns:
+    expressions: dict[TableName, dict[str, str]] = {}
+    views: dict[TableName, str] = {}
+    partitions: dict[TableName, dict[str, str]] = {}
+    for schema, table, column, type, nullable, comment, table_comment, readable, *of_values in columns:
+        characters, expression = of_values
         if (name := TableName(str(schema), str(table))) in names:
             comments[name] = table_comment or None
             read = SourceColumn(str(column), str(type), nullable == "YES", comment or None, readable == "1")
             described.setdefault(name, []).append(read)
             if characters:
                 sets.setdefault(name, {})[str(column)] = characters
+            if expression:
+                expressions.setdefault(name, {})[str(column)] = _digest(expression)
+    for schema, table, what, text in shapes:
+        name = TableName(str(schema), str(table))
+        if what == "view":
+            views[name] = f"view {_digest(str(text))}"
+        else:
+            partition = f"{quote(name.schema, name.table)} PARTITION ({quote(str(text))})"
+            partitions.setdefault(name, {})[str(text)] = partition
     parts: dict[TableName, dict[str, list[Row]]] = {name: {} for name in described}
     for row in indexes:
         if (name := TableName(str(row[0]), str(row[1]))) in parts:
@@ -178,12 +218,22 @@ def tables(
     return {
         name: replace(
             _table(name, listed, parts[name], comments[name]),
-            fingerprint=CatalogFingerprint(_labels(listed), sets.get(name, {})),
+            fingerprint=CatalogFingerprint(
+                _labels(listed),
+                sets.get(name, {}),
+                partitions=partitions.get(name, {}),
+                identity=views.get(name),
+                formulas=expressions.get(name, {}),
+            ),
             keys_enforced=kinds.get(name, ("", ""))[1] in ENFORCING,
             nulls_enforced=kinds.get(name, ("", ""))[0] != "VIEW",
         )
         for name, listed in described.items()
     }
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _labels(columns: list[SourceColumn]) -> dict[str, dict[str, str]]:
@@ -192,7 +242,7 @@ def _labels(columns: list[SourceColumn]) -> dict[str, dict[str, str]]:
     for column in columns:
         if column.type.startswith(("enum(", "set(")):
             texts = re.findall(r"'(?:[^']|'')*'", column.type)
-            digests = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts]
+            digests = [_digest(text) for text in texts]
             labels[column.name] = dict(zip(digests, digests, strict=True))
     return labels
 

@@ -94,8 +94,9 @@ def describe(session: Session, names: Collection[TableName]) -> dict[TableName, 
         columns = run(session.driver, catalog.named(catalog.COLUMNS, names))
         indexes = run(session.driver, catalog.named(catalog.INDEXES, names))
         relations = run(session.driver, catalog.named(catalog.RELATIONS, names))
+        shapes = run(session.driver, catalog.named(catalog.SHAPES, names))
         hazards = catalog.hazards(run(session.driver, catalog.named(catalog.HAZARDS, names)))
-        described = catalog.tables(columns, indexes, relations, set(names))
+        described = catalog.tables(columns, indexes, relations, shapes, set(names))
         return {
             name: replace(table, cursor_hazards=hazards.get(name, ())) for name, table in described.items()
         }

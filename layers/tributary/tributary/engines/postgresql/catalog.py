@@ -120,73 +120,149 @@ ORDER BY i.indisprimary DESC, x.relname
 """
 
 
-# A renamed label keeps the id of its member. ALTER COLUMN … TYPE writes a new catalog row of the column and a
-# new file; VACUUM FULL writes only a new file.
-FINGERPRINTS = """
+# What a relation's rows come from: itself, what its view reads, and partitions and inheriting tables. A rule
+# that is no view's (ev_type other than 1) reads nothing for a SELECT.
+REACHED = """
+  reached(root, oid, child) AS (
+    SELECT c.oid, c.oid, false
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE (n.nspname, c.relname) IN ({names})
+    UNION
+    SELECT r.root, e.oid, e.child
+    FROM reached AS r
+    CROSS JOIN LATERAL (
+      SELECT d.refobjid AS oid, false AS child
+      FROM pg_catalog.pg_rewrite AS w
+      JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
+        AND d.objid = w.oid AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+      WHERE w.ev_class = r.oid AND w.ev_type = '1' AND d.refobjid <> r.oid AND d.refobjid >= 16384
+      UNION ALL
+      SELECT h.inhrelid, true FROM pg_catalog.pg_inherits AS h WHERE h.inhparent = r.oid) AS e)"""
+
+# A renamed label keeps the id of its member; a domain, an array, a composite type or a range may hold the
+# enum. ALTER COLUMN … TYPE writes a new catalog row of the column and a new file; VACUUM FULL writes only a
+# new file. A virtual generated column has no file. A partition that was detached and attached again has a new
+# row in pg_inherits. The ids of a database's own types and tables begin at 16384 (FirstNormalObjectId).
+FINGERPRINTS = f"""
+WITH RECURSIVE {REACHED},
+  held(root, attname, type) AS (
+    SELECT a.attrelid, a.attname, a.atttypid
+    FROM (SELECT DISTINCT r.root FROM reached AS r) AS r
+    JOIN pg_catalog.pg_attribute AS a ON a.attrelid = r.root AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE a.atttypid >= 16384
+    UNION
+    SELECT h.root, h.attname, e.type
+    FROM held AS h
+    JOIN pg_catalog.pg_type AS t ON t.oid = h.type
+    CROSS JOIN LATERAL (
+      SELECT t.typbasetype AS type
+      UNION ALL
+      SELECT t.typelem
+      UNION ALL
+      SELECT a.atttypid FROM pg_catalog.pg_attribute AS a
+      WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+      UNION ALL
+      SELECT g.rngsubtype FROM pg_catalog.pg_range AS g WHERE g.rngtypid = t.oid) AS e
+    WHERE e.type >= 16384)
 SELECT n.nspname, c.relname,
-  (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(a.attname, e.oid::text, e.enumlabel))
-   FROM pg_catalog.pg_attribute AS a
-   JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
-   JOIN pg_catalog.pg_enum AS e ON e.enumtypid IN (t.oid, t.typbasetype, t.typelem)
-   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+  (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(h.attname, e.oid::text, e.enumlabel))
+   FROM held AS h JOIN pg_catalog.pg_enum AS e ON e.enumtypid = h.type
+   WHERE h.root = c.oid),
   (SELECT pg_catalog.json_object_agg(a.attname, a.xmin || ' ' || a.atttypid || ' ' || a.atttypmod)
    FROM pg_catalog.pg_attribute AS a
-   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
-  p.files, p.partitions, c.oid::text
+   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p')),
+  p.files, p.partitions, p.attached,
+  CASE WHEN c.relkind IN ('r', 'p') THEN c.oid::text
+       ELSE 'view ' || pg_catalog.hashtextextended(p.bodies, 0) END,
+  (SELECT pg_catalog.json_object_agg(x.name, pg_catalog.hashtextextended(x.body, 0)::text)
+   FROM (SELECT DISTINCT pg_catalog.pg_get_expr(f.adbin, f.adrelid) AS body,
+                CASE WHEN m.oid = c.oid THEN a.attname::text ELSE m.relname || '.' || a.attname END AS name
+         FROM reached AS r
+         JOIN pg_catalog.pg_class AS m ON m.oid = r.oid
+         JOIN pg_catalog.pg_attribute AS a ON a.attrelid = r.oid AND a.attgenerated <> ''
+           AND NOT a.attisdropped
+         JOIN pg_catalog.pg_attrdef AS f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
+         WHERE r.root = c.oid) AS x),
+  (SELECT COALESCE(pg_catalog.json_object_agg(s.srsubid::text, s.srsubid::text), '{{}}')
+   FROM (SELECT DISTINCT b.srsubid
+         FROM reached AS r
+         JOIN pg_catalog.pg_subscription_rel AS b ON b.srrelid = r.oid AND b.srsubstate = 'r'
+         WHERE r.root = c.oid) AS s)
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 CROSS JOIN LATERAL (
-  WITH RECURSIVE parts(oid) AS (
-    SELECT c.oid
-    UNION ALL
-    SELECT h.inhrelid FROM parts JOIN pg_catalog.pg_inherits AS h ON h.inhparent = parts.oid
-  )
   SELECT pg_catalog.json_object_agg(k.oid::text, pg_catalog.pg_relation_filenode(k.oid)::text)
-           FILTER (WHERE pg_catalog.pg_relation_filenode(k.oid) IS NOT NULL) AS files,
-         pg_catalog.json_object_agg(k.oid::text, pg_catalog.format('%I.%I', s.nspname, k.relname))
-           FILTER (WHERE k.oid <> c.oid AND k.relkind <> 'p') AS partitions
-  FROM parts
-  JOIN pg_catalog.pg_class AS k ON k.oid = parts.oid
-  JOIN pg_catalog.pg_namespace AS s ON s.oid = k.relnamespace
+           FILTER (WHERE (k.child OR k.oid = c.oid) AND c.relkind IN ('r', 'p')
+                     AND pg_catalog.pg_relation_filenode(k.oid) IS NOT NULL) AS files,
+         pg_catalog.json_object_agg(k.oid::text, pg_catalog.format('%I.%I', k.nspname, k.relname))
+           FILTER (WHERE k.child AND k.relkind <> 'p') AS partitions,
+         pg_catalog.json_object_agg(k.oid::text, k.attached)
+           FILTER (WHERE k.attached IS NOT NULL) AS attached,
+         pg_catalog.string_agg(k.body, ' ' ORDER BY k.body) AS bodies
+  FROM (SELECT r.oid, pg_catalog.bool_or(r.child) AS child, m.relkind, m.relname, s.nspname,
+               (SELECT pg_catalog.string_agg(h.xmin::text, ' ' ORDER BY h.inhparent)
+                FROM pg_catalog.pg_inherits AS h WHERE h.inhrelid = r.oid) AS attached,
+               CASE WHEN m.relkind IN ('v', 'm') THEN pg_catalog.pg_get_viewdef(r.oid)
+                    WHEN NOT pg_catalog.bool_or(r.child) THEN r.oid::text END AS body
+        FROM reached AS r
+        JOIN pg_catalog.pg_class AS m ON m.oid = r.oid
+        JOIN pg_catalog.pg_namespace AS s ON s.oid = m.relnamespace
+        WHERE r.root = c.oid
+        GROUP BY r.oid, m.relkind, m.relname, s.nspname) AS k
 ) AS p
-WHERE c.relkind IN ('r', 'p') AND (n.nspname, c.relname) IN ({names})
+WHERE c.relkind IN ('r', 'p', 'v', 'm') AND (n.nspname, c.relname) IN ({{names}})
 """
 
 
-# A referential action changes a row as an UPDATE does: only a trigger moves its cursor. A sequence with CACHE
-# gives each session a block of values, so a lower value may be committed after a higher one.
-HAZARDS = """
-SELECT n.nspname, c.relname, NULL::text,
-       pg_catalog.format('foreign key %s changes rows by itself, and no trigger is there to move a cursor',
-                         k.conname)
-FROM pg_catalog.pg_constraint AS k
-JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid
+# A referential action changes a row as an UPDATE does: only a trigger moves its cursor, if it fires for the
+# columns of the key. A sequence with CACHE gives each session a block of values, so a lower value may be
+# committed after a higher one. A view has the hazards of what it reads.
+HAZARDS = f"""
+WITH RECURSIVE {REACHED},
+  hazards(root, attname, reason) AS (
+    SELECT r.root, NULL::pg_catalog.name,
+           pg_catalog.format('foreign key %s changes rows by itself, and no trigger is there to move a '
+                             'cursor', k.conname)
+    FROM reached AS r
+    JOIN pg_catalog.pg_constraint AS k ON k.conrelid = r.oid
+    WHERE k.contype = 'f' AND k.conparentid = 0
+      AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('n', 'd'))
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger AS g
+                      WHERE g.tgrelid = k.conrelid AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A')
+                        AND g.tgtype & 19 = 19
+                        AND (g.tgattr::text = '' OR k.conkey && g.tgattr::pg_catalog.int2[]))
+    UNION ALL
+    SELECT r.root, NULL, pg_catalog.format('trigger %s is disabled', g.tgname)
+    FROM reached AS r
+    JOIN pg_catalog.pg_trigger AS g ON g.tgrelid = r.oid
+    WHERE NOT g.tgisinternal AND g.tgenabled IN ('D', 'R') AND g.tgtype & 19 = 19
+    UNION ALL
+    SELECT r.root, a.attname,
+           CASE WHEN q.seqcycle THEN 'its sequence begins again after its end (CYCLE)'
+                WHEN q.seqincrement < 0 THEN 'its sequence counts down'
+                ELSE pg_catalog.format('its sequence gives each session a block of %s values (CACHE)',
+                                       q.seqcache)
+           END
+    FROM reached AS r
+    CROSS JOIN LATERAL (
+      SELECT d.objid AS sequence, d.refobjsubid AS place
+      FROM pg_catalog.pg_depend AS d
+      WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IN ('a', 'i')
+        AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = r.oid
+      UNION
+      SELECT d.refobjid, f.adnum
+      FROM pg_catalog.pg_attrdef AS f
+      JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass
+        AND d.objid = f.oid AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+      WHERE f.adrelid = r.oid) AS u
+    JOIN pg_catalog.pg_sequence AS q ON q.seqrelid = u.sequence
+    JOIN pg_catalog.pg_attribute AS a ON a.attrelid = r.oid AND a.attnum = u.place
+    WHERE q.seqcache > 1 OR q.seqcycle OR q.seqincrement < 0)
+SELECT DISTINCT n.nspname, c.relname, t.attname, t.reason
+FROM hazards AS t
+JOIN pg_catalog.pg_class AS c ON c.oid = t.root
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE k.contype = 'f' AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('n', 'd'))
-  AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger AS g
-                  WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A')
-                    AND g.tgtype & 19 = 19)
-  AND (n.nspname, c.relname) IN ({names})
-UNION ALL
-SELECT n.nspname, c.relname, NULL, pg_catalog.format('trigger %s is disabled', g.tgname)
-FROM pg_catalog.pg_trigger AS g
-JOIN pg_catalog.pg_class AS c ON c.oid = g.tgrelid
-JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE NOT g.tgisinternal AND g.tgenabled = 'D' AND g.tgtype & 19 = 19
-  AND (n.nspname, c.relname) IN ({names})
-UNION ALL
-SELECT n.nspname, c.relname, a.attname,
-       CASE WHEN q.seqcycle THEN 'its sequence begins again after its end (CYCLE)'
-            ELSE pg_catalog.format('its sequence gives each session a block of %s values (CACHE)', q.seqcache)
-       END
-FROM pg_catalog.pg_sequence AS q
-JOIN pg_catalog.pg_depend AS d ON d.objid = q.seqrelid AND d.deptype IN ('a', 'i')
-  AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
-  AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-JOIN pg_catalog.pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-JOIN pg_catalog.pg_class AS c ON c.oid = d.refobjid
-JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE (q.seqcache > 1 OR q.seqcycle) AND (n.nspname, c.relname) IN ({names})
 ORDER BY 1, 2, 3, 4
 """
 
@@ -203,7 +279,8 @@ def hazards(rows: Iterable[Row]) -> dict[TableName, tuple[CursorHazard, ...]]:
 def fingerprints(rows: Iterable[Row]) -> dict[TableName, CatalogFingerprint]:
     """Return the fingerprints that the result of FINGERPRINTS describes."""
     prints = {}
-    for schema, table, labels, definitions, files, partitions, identity in rows:
+    for schema, table, labels, definitions, files, partitions, attached, identity, *later in rows:
+        expressions, subscriptions = later
         by_column: dict[str, dict[str, str]] = {}
         for column, member, label in json.loads(labels or "[]"):
             by_column.setdefault(column, {})[member] = hashlib.sha256(label.encode()).hexdigest()[:16]
@@ -213,6 +290,9 @@ def fingerprints(rows: Iterable[Row]) -> dict[TableName, CatalogFingerprint]:
             files=json.loads(files or "{}"),
             partitions=json.loads(partitions or "{}"),
             identity=identity,
+            attached=json.loads(attached or "{}"),
+            formulas=json.loads(expressions or "{}"),
+            subscriptions=json.loads(subscriptions or "{}"),
         )
     return prints
 
