@@ -62,11 +62,11 @@ def test_postgresql_shows_hazards_of_what_a_view_or_a_partition_is_made_of(serve
         ):
             source.execute(sql)
 
-        found = hazards(
+        shown = hazards(
             source, "over_child", "over_view", "of_other", "of_key", "replica_only", "ranged", "counted"
         )
 
-    assert found == {
+    assert shown == {
         "over_child": [(None, f"foreign key child_p_fkey {CASCADES}")],
         "over_view": [(None, f"foreign key child_p_fkey {CASCADES}")],
         "of_other": [(None, f"foreign key of_other_p_fkey {CASCADES}")],
@@ -97,7 +97,7 @@ def test_mariadb_shows_hazards_of_what_a_view_reads(maria: Source) -> None:
     ):
         maria.execute(sql)
 
-    found = hazards(maria, "over_child", "both_of", "over_parent")
+    shown = hazards(maria, "over_child", "both_of", "over_parent")
 
     reason = "foreign key to_parent of child changes rows by itself, and moves no cursor"
-    assert found == {"over_child": [(None, reason)], "both_of": [(None, reason)], "over_parent": []}
+    assert shown == {"over_child": [(None, reason)], "both_of": [(None, reason)], "over_parent": []}
