@@ -42,7 +42,8 @@ class StandbySource(PostgresSource):
             return rows
 
     def pause(self) -> None:
-        """Keep the standby from replaying more, as a delay does."""
+        """Keep the standby from replaying more, as a delay does, without a lock of half-replayed DDL."""
+        self.arrived()
         self.copy_sql("SELECT pg_wal_replay_pause()")
 
     def resume(self) -> None:

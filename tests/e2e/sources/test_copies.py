@@ -38,7 +38,6 @@ def test_a_row_that_commits_late_at_the_primary_arrives_from_a_delayed_standby(
     with source.transaction() as late:
         late.run("INSERT INTO orders VALUES (1, 'late')")
         source.sql("INSERT INTO orders VALUES (2, 'soon')")
-        source.arrived()
         source.pause()
         # As long as the standby replays nothing, the time that passes makes no row safe.
         source.sql("SELECT pg_sleep(2.5)")
