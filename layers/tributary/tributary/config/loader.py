@@ -65,6 +65,10 @@ def _validated(name: str, marked: yaml_positions.Marked, secret_prefix: str) -> 
     except ValidationError as error:
         marked.problems += messages.problems(error, marked)
         return None
+    except UnicodeEncodeError:  # a message would repeat it: YAML reads \ud800\udc00 as two halves
+        message = "a text has half of a character; write the character itself, or \\U and its eight digits"
+        marked.problems.append(yaml_positions.Problem(marked.line(()), (), message))
+        return None
 
 
 def _of_stack(source: Source, secret_prefix: str) -> Source:
