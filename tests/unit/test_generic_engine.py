@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -12,6 +14,7 @@ from uuid import UUID
 
 import pyarrow as pa
 import pytest
+from pydantic import SecretStr
 
 from layers import build, driver_lines
 from tributary import secret
@@ -19,7 +22,15 @@ from tributary.config.models import Source, TableEntry, TableSettings
 from tributary.engines import registry
 from tributary.engines.generic import columns, dialects
 from tributary.engines.generic.engine import _code, in_utc
-from tributary.errors import ConfigError, InternalError, SecretError, TableRefused, ValueRefused
+from tributary.errors import (
+    ConfigError,
+    InternalError,
+    SecretError,
+    SourceRefused,
+    SourceUnavailable,
+    TableRefused,
+    ValueRefused,
+)
 from tributary.model.engine_names import DIALECTS, NAMES
 from tributary.model.query import Query, ReadColumn
 from tributary.model.source_catalog import SourceColumn, SourceTable, TableName
@@ -137,6 +148,7 @@ DECIMAL = Kind("decimal", precision=5, scale=2)
         ([bytearray(b"a"), memoryview(b"b")], Kind("binary"), [b"a", b"b"]),
         ([True, None, False], Kind("boolean"), [True, None, False]),
         ([1, 0], Kind("boolean"), [True, False]),
+        ([Decimal("1.5"), 2.5, None], Kind("float64"), [1.5, 2.5, None]),
         ([UUID(int=1), None], Kind("uuid"), [str(UUID(int=1)), None]),
         (
             [float("nan"), float("inf"), 0.1],
@@ -306,3 +318,96 @@ def test_a_secret_may_be_a_url_or_have_options() -> None:
     parsed = secret.parse('{"url": "oracle+oracledb://a:hunter2@b", "url_options": {"x": "1"}}', "s")
     assert parsed.url_options == {"x": "1"}
     assert "hunter2" not in repr(parsed)
+
+
+@pytest.mark.parametrize(
+    ("held", "kind", "reason"),
+    [
+        ("a\ud800", Kind("text"), "not valid UTF-8"),
+        (b"x", Kind("text"), "outside its declared type"),
+        (Decimal("sNaN"), Kind("int32"), "outside its declared type"),
+        (Decimal("Infinity"), Kind("int32"), "outside its declared type"),
+    ],
+)
+def test_an_object_that_is_no_value_of_its_kind_is_refused_by_policy(
+    held: object, kind: Kind, reason: str
+) -> None:
+    with pytest.raises(ValueRefused, match=reason):
+        read([held], kind)
+    assert read([held], kind, {"misfit": "null", "invalid_text": "null"}) == [None]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "oracle+oracledb://me:hun@ter2@db.example:1521/x",
+        "oracle+oracledb://me:hun@ter:2@db.example:1521/x",
+        "oracle+oracledb://me:hun@ter/2@db.example:1521/x",
+        "oracle+oracledb://me:hun@?ter2@db.example:1521/x",
+        "oracle+oracledb://me:hunter/db.example",
+        "oracle+oracledb://me:hunter2@[::1/x",
+        "me:hunter2@db.example",
+    ],
+)
+def test_a_url_that_cannot_be_understood_shows_no_part_of_its_password(url: str) -> None:
+    with pytest.raises(SecretError) as refused:
+        ORACLE.connect(Secret(url=SecretStr(url)), statement_timeout_s=5)
+    assert not re.search("hun|ter.?2|me:|example", str(refused.value))
+
+
+OPENED = "oracle+oracledb://me:hunter2@127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("held", "place"),
+    [
+        ({"url": f"{OPENED}:1522/?service_name=x"}, {"port": 1522, "service_name": "x"}),
+        ({"url": f"{OPENED}/ORCL"}, {"port": 1521}),
+        ({"host": "127.0.0.1", "url_options": {"service_name": "x"}}, {"port": 1521, "service_name": "x"}),
+    ],
+)
+def test_oracle_is_reached_by_tls_however_the_secret_gives_its_place(
+    held: dict[str, Any], place: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: dict[str, Any] = {}
+
+    def create_engine(url: Any, **options: Any) -> None:
+        opened.update(url=url, **options["connect_args"])
+        raise ConnectionError
+
+    monkeypatch.setattr("sqlalchemy.create_engine", create_engine)
+    for name in ("dial", "close_connection"):
+        monkeypatch.setattr(f"tributary.engines.generic.engine.{name}", lambda *_: None)
+    with pytest.raises(SourceRefused):
+        ORACLE.connect(secret.parse(json.dumps(held), "s"), statement_timeout_s=5)
+
+    url = opened.pop("url")
+    assert opened.pop("ssl_context").check_hostname
+    assert opened == {"host": "127.0.0.1", "protocol": "tcps", **place}
+    # With a host or a database SQLAlchemy would make an address without TLS.
+    assert (url.host, url.database, "service_name" in url.query) == (None, None, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "option"),
+    [
+        ("sqlalchemy:mysql+pymysql", "mysql+pymysql://h", "ssl_disabled"),
+        ("cockroachdb", "cockroachdb+psycopg2://h", "sslmode"),
+        ("oracle", "oracle+oracledb://h/x", "ssl_server_dn_match"),
+        ("snowflake", "snowflake://h", "insecure_mode"),
+        ("snowflake", "snowflake://h", "protocol"),
+        ("hana", "hana+hdbcli://h", "sslValidateCertificate"),
+        ("trino", "trino://h", "http_scheme"),
+        ("clickhouse", "clickhousedb+connect://h", "verify"),
+    ],
+)
+def test_no_option_of_a_driver_sets_tls_aside(name: str, url: str, option: str) -> None:
+    engine: Any = registry.get(name)
+    for given in ({"url": f"{url}?{option}=x"}, {"host": "h", "url_options": {option: "x"}}):
+        with pytest.raises(SecretError, match=f'option "{option}".*"sslmode"'):
+            engine.connect(secret.parse(json.dumps(given), "s"), statement_timeout_s=5)
+
+
+def test_a_file_that_cannot_be_opened_is_not_called_a_lack_of_connections(tmp_path: Path) -> None:
+    with pytest.raises(SourceUnavailable, match=r"cannot be opened.*dbname"):
+        registry.get("duckdb").connect(Secret(dbname=str(tmp_path / "none.db")), statement_timeout_s=5)

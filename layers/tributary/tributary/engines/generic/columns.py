@@ -86,7 +86,9 @@ def _rendering(column: ReadColumn, dialect: Dialect) -> Callable[[object], bytes
     """Return how values are written that do not all have the class of the column's kind."""
     kind = column.kind.name
     if kind == "text":
-        return as_text if not dialect.stores_any or column.policies.get("misfit") == "text" else _text_alone
+        if column.policies.get("misfit") == "text":
+            return as_text
+        return _text_alone if dialect.stores_any else _text
     return {
         **dict.fromkeys(INTEGERS, _integer),
         **dict.fromkeys(FLOATS, _float),
@@ -104,7 +106,7 @@ def _rendering(column: ReadColumn, dialect: Dialect) -> Callable[[object], bytes
 def _integer(value: object) -> bytes:
     if type(value) is int:
         return b"%d" % value
-    if isinstance(value, Decimal) and value == value.to_integral_value():
+    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
         return format(value, "f").partition(".")[0].encode()
     return MISFIT
 
@@ -114,7 +116,7 @@ def _decimal(value: object) -> bytes:
         return (format(value, "f") if value.is_finite() else str(value)).encode()
     if type(value) is int:
         return b"%d" % value
-    return value.encode(errors="surrogateescape") if type(value) is str else MISFIT
+    return _utf8(value) if type(value) is str else MISFIT
 
 
 def _decimal_or_float(value: object) -> bytes:
@@ -125,7 +127,7 @@ def _decimal_or_float(value: object) -> bytes:
 
 
 def _float(value: object) -> bytes:
-    return repr(value).encode() if type(value) in (int, float) or isinstance(value, Decimal) else MISFIT
+    return str(value).encode() if type(value) in (int, float) or isinstance(value, Decimal) else MISFIT
 
 
 def _time(value: object) -> bytes:
@@ -133,7 +135,7 @@ def _time(value: object) -> bytes:
         return _moment(value).encode()
     if isinstance(value, date):
         return value.isoformat().encode()
-    return value.encode(errors="surrogateescape") if type(value) is str else MISFIT
+    return _utf8(value) if type(value) is str else MISFIT
 
 
 def _moment(value: datetime) -> str:
@@ -152,8 +154,21 @@ def _binary(value: object) -> bytes:
     return bytes(value).hex().encode() if isinstance(value, bytes | bytearray | memoryview) else MISFIT
 
 
+def _text(value: object) -> bytes:
+    """Render a value that the driver did not give as a text; bytes have no text that is known here."""
+    return MISFIT if isinstance(value, bytes | bytearray | memoryview) else as_text(value)
+
+
+def _utf8(value: str) -> bytes:
+    """Return the text's bytes; what is not UTF-8 stays so, and is handled by policy."""
+    try:
+        return value.encode(errors="surrogateescape")
+    except UnicodeEncodeError:  # half of a pair, which is no byte that could not be decoded
+        return value.encode(errors="surrogatepass")
+
+
 def _text_alone(value: object) -> bytes:
-    return value.encode(errors="surrogateescape") if type(value) is str else MISFIT
+    return _utf8(value) if type(value) is str else MISFIT
 
 
 def _json(value: object) -> bytes:
@@ -165,7 +180,7 @@ def _json(value: object) -> bytes:
 def as_text(value: object) -> bytes:  # noqa: PLR0911 - a class of values a line
     """Return a value's own text: `Page.position` carries it, and a column taken as text."""
     if isinstance(value, str):
-        return value.encode(errors="surrogateescape")
+        return _utf8(value)
     if isinstance(value, bool):
         return b"1" if value else b"0"
     if isinstance(value, Decimal):

@@ -39,6 +39,16 @@ def _tls_unknown(secret: Secret) -> Arguments:
     return {}
 
 
+# Names, in lower case, by which drivers take options that set TLS aside.
+TLS_OPTIONS = frozenset(
+    (
+        *("ssl", "ssl_disabled", "ssl_context", "sslmode", "ssl_server_dn_match", "encrypt"),
+        *("sslvalidatecertificate", "secure", "verify", "http_scheme", "protocol", "insecure_mode"),
+        *("disable_ocsp_checks", "ocsp_fail_open", "dsn"),
+    )
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """What is known of a database. `{}` in SQL stands for an expression or a value's text.
@@ -74,6 +84,11 @@ class Dialect:
     url_query: Mapping[str, str] = field(default_factory=dict)
     arrow: bool = False  # the driver gives Arrow
     limits: str = ""  # what the documentation says of it
+
+    @property
+    def sslmode_sets_tls(self) -> bool:
+        """Return whether the secret's `sslmode` sets the driver's TLS, and not its options."""
+        return self.connect is not _tls_unknown
 
 
 # --- literals -----------------------------------------------------------------------------------
@@ -311,9 +326,12 @@ REDSHIFT = Dialect(
 
 def _oracle(secret: Secret) -> Arguments:
     context = tls(secret)
-    place = {"host": secret.host, "port": secret.port or 1521, "service_name": secret.dbname}
+    name = secret.dbname or secret.url_options.get("service_name")
+    service = {"service_name": name} if name else {}  # else its `sid` is an option
     return {
-        **place,
+        "host": secret.host,
+        "port": secret.port or 1521,
+        **service,
         "protocol": "tcps" if context else "tcp",
         **({"ssl_context": context} if context else {}),
     }

@@ -17,6 +17,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import SecretStr
+
 from tributary.engines import statement_errors
 from tributary.engines.generic import dialects, types
 from tributary.engines.generic.dialects import Dialect
@@ -126,7 +128,10 @@ class GenericEngine:
         """Open a session, read-only if the dialect has that; see the Protocol."""
         import sqlalchemy as sa
 
+        if secret.url is not None and self.dialect.drivername.startswith("oracle"):
+            secret = _fields_of_url(secret, self._given_url(secret.url.get_secret_value()))
         url = self._url(secret)
+        self._check_tls_options(url, secret)
         where = _where(url, self.dialect)
         if secret.host and not secret.url and self.dialect.port:
             close_connection(dial(secret, self.dialect.port))  # so that a wrong address is reported as one
@@ -158,16 +163,16 @@ class GenericEngine:
         import sqlalchemy as sa
 
         if secret.url is not None:
-            try:
-                url = sa.make_url(secret.url.get_secret_value())
-            except sa.exc.ArgumentError:
-                raise SecretError('the secret\'s "url" is not a URL of SQLAlchemy') from None
-            mine = self.dialect.drivername.partition("+")[0]
-            if url.get_backend_name() != mine:
-                raise SecretError(f'the secret\'s "url" is for another database; it must begin with {mine}')
-            return url.set(drivername=self.dialect.drivername)
+            return self._given_url(secret.url.get_secret_value())
         if self.dialect.drivername.startswith("oracle"):  # whose place is given by `connect`
-            return sa.URL.create(self.dialect.drivername, secret.username, secret.password.get_secret_value())
+            return sa.URL.create(
+                self.dialect.drivername,
+                secret.username,
+                secret.password.get_secret_value(),
+                query={
+                    name: secret.url_options[name] for name in secret.url_options if name != "service_name"
+                },
+            )
         if self.dialect.drivername.startswith("sqlite"):
             if not secret.dbname:
                 raise SecretError('the secret has no "dbname"; write the path of the SQLite file there')
@@ -183,6 +188,35 @@ class GenericEngine:
             {**self.dialect.url_query, **secret.url_options},
         )
 
+    def _given_url(self, text: str) -> Any:
+        """Return the secret's URL; raises SecretError, which shows no part of it."""
+        import sqlalchemy as sa
+
+        if text.count("@") > 1:  # SQLAlchemy would take a part of the password for the host
+            raise SecretError(
+                'the secret\'s "url" has more than one @; write the characters @ : / ? # % of a user name, a '
+                "password or an option in percent form: %40 for @"
+            )
+        try:
+            url = sa.make_url(text)
+        except (sa.exc.ArgumentError, ValueError):  # ValueError: a port that is no number
+            raise SecretError('the secret\'s "url" is not a URL of SQLAlchemy') from None
+        mine = self.dialect.drivername.partition("+")[0]
+        if url.get_backend_name() != mine:
+            raise SecretError(f'the secret\'s "url" is for another database; it must begin with {mine}')
+        return url.set(drivername=self.dialect.drivername)
+
+    def _check_tls_options(self, url: Any, secret: Secret) -> None:
+        """Refuse driver options that would change what `sslmode` sets."""
+        if not self.dialect.sslmode_sets_tls:
+            return
+        given = {name.lower(): name for name in (*url.query, *secret.url_options)}
+        if wrong := sorted(given[name] for name in given.keys() & dialects.TLS_OPTIONS):
+            raise SecretError(
+                f'the secret sets the driver\'s option "{wrong[0]}", and TLS is set by its "sslmode" alone; '
+                'take the option out and write "sslmode" (verify-full, require or disable)'
+            )
+
     def close(self, session: Session) -> None:
         """Close the session; never raises."""
         with suppress(Exception):
@@ -194,6 +228,11 @@ class GenericEngine:
 
     def _refused(self, error: Exception, where: str) -> TributaryError:
         code = _code(error)
+        if _means(code, ("IOException",)):
+            return SourceUnavailable(
+                f"{where} cannot be opened ({code}): its file is missing, or another process has it open; "
+                "check dbname in the secret"
+            )
         if _means(code, BUSY):
             return SourceUnavailable(f"{where} has no connection free ({code}); lower max_connections")
         if isinstance(error, TributaryError):
@@ -461,6 +500,18 @@ def in_utc(read: datetime, here: datetime) -> datetime:
     return read.replace(tzinfo=UTC) - round(ahead / CLOCK_STEP) * CLOCK_STEP
 
 
+def _fields_of_url(secret: Secret, url: Any) -> Secret:
+    """Return a secret with the URL's parts in its fields, for a driver that has TLS by arguments only."""
+    query = {name: value if isinstance(value, str) else value[-1] for name, value in url.query.items()}
+    service = query.pop("service_name", "")
+    sid = {"sid": url.database} if url.database else {}
+    parts = {"host": url.host or "", "port": url.port, "dbname": service, "username": url.username or ""}
+    password = SecretStr(str(url.password or ""))
+    return secret.model_copy(
+        update={**parts, "password": password, "url_options": {**query, **sid}, "url": None}
+    )
+
+
 def _where(url: Any, dialect: Dialect) -> str:
     """Return the database for messages: host and port, or its dialect."""
     if url.host:
@@ -559,7 +610,7 @@ BROKEN = (
         "IOException",
     ),
 )
-BUSY = ("53300", "1040", "1203", "ORA-00018", "ORA-00020", "ORA-12516", "ORA-12519", "IOException")
+BUSY = ("53300", "1040", "1203", "ORA-00018", "ORA-00020", "ORA-12516", "ORA-12519")
 
 
 def _means(code: str, known: Sequence[str]) -> bool:
