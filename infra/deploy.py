@@ -91,7 +91,7 @@ def answers(session: Any, ask: Ask) -> dict[str, str]:
     given = {"NotifyEmail": ask("E-mail address for failed runs, empty for none", "")}
     workgroup = ask("Name of an existing Redshift Serverless workgroup, empty for a new one", "")
     if workgroup:
-        known = session.client("redshift-serverless").get_workgroup(workgroupName=workgroup)["workgroup"]
+        known = existing_workgroup(session, workgroup)
         given |= {"WorkgroupName": workgroup, "WorkgroupId": known["workgroupId"]}
         given["AdminSecretName"] = ask(
             "Name of the secret of its administrator, empty to run the output WarehouseSql yourself", ""
@@ -101,6 +101,19 @@ def answers(session: Any, ask: Ask) -> dict[str, str]:
     if concurrency(session) < NEW_ACCOUNT:
         given["MaxExtractions"] = "3"
     return {key: value for key, value in given.items() if value}
+
+
+def existing_workgroup(session: Any, name: str) -> dict[str, Any]:
+    """Return the workgroup of that name; raises DeployRefused if there is none."""
+    api = session.client("redshift-serverless")
+    try:
+        workgroup: dict[str, Any] = api.get_workgroup(workgroupName=name)["workgroup"]
+    except api.exceptions.ResourceNotFoundException:
+        raise DeployRefused(
+            f"there is no workgroup {name} in region {session.region_name}; "
+            "`aws redshift-serverless list-workgroups` lists them"
+        ) from None
+    return workgroup
 
 
 def concurrency(session: Any) -> int:
@@ -113,8 +126,12 @@ def concurrency(session: Any) -> int:
 
 
 def _has_default_vpc(session: Any) -> bool:
+    """Return whether the region has a default VPC; yes if the caller may not ask."""
     filters = [{"Name": "is-default", "Values": ["true"]}]
-    return bool(session.client("ec2").describe_vpcs(Filters=filters)["Vpcs"])
+    try:
+        return bool(session.client("ec2").describe_vpcs(Filters=filters)["Vpcs"])
+    except ClientError:
+        return True
 
 
 def configured(text: str, environment: Environment, region: str, given: Mapping[str, str]) -> str:
@@ -176,8 +193,13 @@ def main() -> int:
         prepare(sys.argv[1], CONFIG, at_the_terminal, lambda region: Session(region_name=region))
     except DeployRefused as error:
         print(error, file=sys.stderr)
-        return 1
-    return 0
+    except (BotoCoreError, ClientError) as error:
+        print(f"AWS did not answer what a deploy asks first: {error}", file=sys.stderr)
+    except (KeyboardInterrupt, EOFError):
+        print("nothing was changed", file=sys.stderr)
+    else:
+        return 0
+    return 1
 
 
 if __name__ == "__main__":

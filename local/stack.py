@@ -104,14 +104,23 @@ class Stack(Pipeline):
         environment: Environment | None = None,
         template: Path | str | None = None,
         concurrency: int | None = None,
+        account_concurrency: int | None = None,
+        refuse_every: int = 0,
     ) -> Self:
         """Start everything; files and logs go into the directory.
 
         `parameters` are the template's. `environment` overrides variables of all functions, or of single
-        functions by logical id. `concurrency` limits each function's sandboxes. Raises DeployError or
-        SelfTestError.
+        functions by logical id. `concurrency` limits each function's sandboxes, for which calls wait;
+        calls beyond `account_concurrency` are refused. The Data API throttles every `refuse_every`th call
+        of an operation, beside its quotas. Raises DeployError or SelfTestError.
         """
-        platform = Platform(directory / "logs", host=host, port=port, concurrency=concurrency)
+        platform = Platform(
+            directory / "logs",
+            host=host,
+            port=port,
+            concurrency=concurrency,
+            account_concurrency=account_concurrency,
+        )
         guard = _enforce(platform)
         with ThreadPoolExecutor(2) as threads:
             server = threads.submit(Postgres.start, directory / "warehouse")
@@ -119,7 +128,7 @@ class Stack(Pipeline):
                 tested = threads.submit(platform.selftest)
                 warehouse = server.result()
                 identify = platform.functions.identify
-                quotas = Quotas()
+                quotas = Quotas(refuse_every=refuse_every)
                 data_api = DataApi(
                     warehouse,
                     identify=identify,
@@ -265,6 +274,8 @@ def spawn(
     environment: Environment | None = None,
     template: Path | None = None,
     concurrency: int | None = None,
+    account_concurrency: int | None = None,
+    refuse_every: int = 0,
 ) -> Spawned:
     """Start a stack in a process of its own and wait until it is ready; arguments as `Stack.start`."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -273,6 +284,8 @@ def spawn(
         "environment": {name: dict(values) for name, values in _by_function(environment or {}).items()},
         "template": str(template) if template else None,
         "concurrency": concurrency,
+        "account_concurrency": account_concurrency,
+        "refuse_every": refuse_every,
     }
     ready, output = directory / "ready.json", directory / "stack.log"
     ready.unlink(missing_ok=True)

@@ -30,6 +30,7 @@ class Pool:
         leash: Leash,
         limit: int,
         *,
+        account: threading.BoundedSemaphore | None,
         may_log: Callable[[Function], bool],
     ) -> None:
         self.function = function
@@ -37,6 +38,7 @@ class Pool:
         self._log = log
         self._may_log = may_log
         self._leash = leash
+        self._account = account
         self._slots = threading.BoundedSemaphore(function.reserved or limit)
         self._lock = threading.Lock()
         self._warm: list[Sandbox] = []
@@ -44,7 +46,16 @@ class Pool:
         self._closed = False
 
     def call(self, payload: bytes) -> Answer:
-        """Run the handler in a free sandbox; raises Throttled if the reserved concurrency is used up."""
+        """Run the handler in a free sandbox; raises Throttled if no concurrency is left for it."""
+        if self._account and not self._account.acquire(blocking=False):
+            raise Throttled(self.function.name)
+        try:
+            return self._call(payload)
+        finally:
+            if self._account:
+                self._account.release()
+
+    def _call(self, payload: bytes) -> Answer:
         if self.function.reserved == 0 or not self._slots.acquire(blocking=self.function.reserved is None):
             raise Throttled(self.function.name)
         try:
@@ -89,13 +100,25 @@ class Pool:
 
 
 class Lambda:
-    """The deployed functions; `concurrency` limits each function's sandboxes (default: 2 per core)."""
+    """The deployed functions; `concurrency` limits each function's sandboxes (default: 2 per core).
 
-    def __init__(self, logs: Path, leash: Leash, *, concurrency: int | None = None) -> None:
+    Calls wait for a sandbox. With `account_concurrency`, calls beyond that number of all functions are
+    refused instead, as Lambda does ("Concurrent executions", 10 in a new account).
+    """
+
+    def __init__(
+        self,
+        logs: Path,
+        leash: Leash,
+        *,
+        concurrency: int | None = None,
+        account_concurrency: int | None = None,
+    ) -> None:
         self.logs = logs
         self.may_log: Callable[[Function], bool] = lambda function: True
         self._leash = leash
         self._limit = concurrency or max(4, 2 * (os.cpu_count() or 1))
+        self._account = threading.BoundedSemaphore(account_concurrency) if account_concurrency else None
         self._lock = threading.Lock()
         self._pools: dict[str, Pool] = {}
         self._roles: dict[str, str] = {}
@@ -104,7 +127,15 @@ class Lambda:
         """Create or replace the function; calls in progress end with the old code."""
         key = access_key(function.role)
         log = self.logs / f"{function.name}.log"
-        pool = Pool(function, _credentials(key), log, self._leash, self._limit, may_log=self.may_log)
+        pool = Pool(
+            function,
+            _credentials(key),
+            log,
+            self._leash,
+            self._limit,
+            account=self._account,
+            may_log=self.may_log,
+        )
         with self._lock:
             old = self._pools.get(function.name)
             if old and function.code and old.function == function:

@@ -26,13 +26,21 @@ class Platform:
     """A running platform; leaving its context ends it."""
 
     def __init__(
-        self, logs: Path, *, host: str = "127.0.0.1", port: int = 0, concurrency: int | None = None
+        self,
+        logs: Path,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        concurrency: int | None = None,
+        account_concurrency: int | None = None,
     ) -> None:
         logs.mkdir(parents=True, exist_ok=True)
         self.gateway = Gateway(host, port)
         self.url = self.gateway.url
         self._leash = Leash()
-        self.functions = Lambda(logs, self._leash, concurrency=concurrency)
+        self.functions = Lambda(
+            logs, self._leash, concurrency=concurrency, account_concurrency=account_concurrency
+        )
         self._custom = CustomResources(self.functions, self.url)
         self._refresh: Deployer | None = None
         self.gateway.route(lambda _, request: request["PATH_INFO"].startswith(PREFIX), self._custom)

@@ -24,8 +24,13 @@ REFUSAL = "ThrottlingException"
 
 @dataclass(slots=True)
 class Quotas:
-    """A token bucket for each operation, of the size of one second; counts the calls."""
+    """A token bucket for each operation, of the size of one second; counts the calls.
 
+    `refuse_every`: refuses every nth call of an operation, whatever the pace: an account whose other
+    users take the quotas. 0 for none.
+    """
+
+    refuse_every: int = 0
     accepted: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     _tokens: dict[str, float] = field(
@@ -38,7 +43,9 @@ class Quotas:
         """Take a token; return the exception's name if there is none."""
         with self._lock:
             self._fill()
-            if self._tokens.get(operation, 1.0) < 1.0:
+            number = self.accepted[operation] + self.refused[operation] + 1
+            in_turn = self.refuse_every and number % self.refuse_every == 0
+            if in_turn or self._tokens.get(operation, 1.0) < 1.0:
                 self.refused[operation] += 1
                 return REFUSAL
             if operation in self._tokens:

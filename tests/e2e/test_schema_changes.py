@@ -252,6 +252,23 @@ def test_a_wider_history_opens_no_version_of_rows_that_are_the_same(altered: Alt
     ]
 
 
+def test_bytes_beyond_64_000_stay_whole_in_a_table_that_is_copied_for_another_column(
+    company: Company,
+) -> None:
+    source = company.source("postgresql")
+    source.sql(
+        "CREATE TABLE held (id int PRIMARY KEY, n smallint, data bytea, at timestamp NOT NULL)",
+        f"INSERT INTO held VALUES (1, 1, decode(repeat('ab', 70000), 'hex'), '{HOUR}')",
+    )
+    source.file(f"tables: [{{name: {full_name(source, 'held')}, {MERGED}}}]")
+    assert source.run().status == "SUCCEEDED"
+    retype(source, "held", n="int")
+    source.sql(f"INSERT INTO held VALUES (2, 70000, NULL, '{LATER}')")
+    ended = source.run()
+    assert ended.status == "SUCCEEDED", ended.report
+    assert source.loaded("held", "id, n, OCTET_LENGTH(data)") == [(1, 1, 70_000), (2, 70_000, None)]
+
+
 def test_narrower_columns_stay_as_wide_as_they_are(altered: Altered) -> None:
     assert equal(altered.source, "narrowed", "id, small, code, note")
     held = types_of(altered.source, "narrowed")

@@ -159,6 +159,22 @@ def test_calls_beyond_the_reserved_concurrency_are_refused(
     assert refused.value.response["Error"]["Code"] == "TooManyRequestsException"
 
 
+def test_calls_beyond_the_accounts_concurrency_are_refused_whichever_function_they_are_for(
+    task_root: Path, tmp_path: Path
+) -> None:
+    go_on = tmp_path / "go on"
+    with Platform(tmp_path / "logs", account_concurrency=1) as small, ThreadPoolExecutor(1) as threads:
+        for name in ("one", "other"):
+            small.functions.deploy(Function(name, task_root, {}))
+        first = threads.submit(invoke, small, "one", begun=str(tmp_path / "begun"), until=str(go_on))
+        wait_for((tmp_path / "begun").exists)
+        with pytest.raises(ClientError, match="TooManyRequestsException"):
+            invoke_once(small, "other")
+        go_on.touch()
+        assert first.result()["count"] == 1
+        assert invoke(small, "other")["count"] == 1
+
+
 def test_payloads_over_lambdas_limits_are_refused(platform: Platform, task_root: Path) -> None:
     platform.functions.deploy(Function("big", task_root, {}))
     with pytest.raises(ClientError) as refused:

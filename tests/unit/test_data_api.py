@@ -58,6 +58,12 @@ def test_a_quota_refuses_what_a_second_cannot_hold() -> None:
     assert quotas.throttle("AnotherOperation") is None
 
 
+def test_calls_can_be_throttled_in_turn_whatever_their_pace() -> None:
+    quotas = Quotas(refuse_every=3)
+    answers = [quotas.throttle("DescribeStatement") is None for _ in range(6)]
+    assert answers == [True, True, False, True, True, False]
+
+
 @pytest.mark.parametrize(
     ("message", "column"),
     [

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import mock_aws
 
+from infra import deploy
 from infra.deploy import (
     CONFIG,
     DeployRefused,
@@ -17,6 +19,7 @@ from infra.deploy import (
     check_endpoints,
     check_stack,
     configured,
+    existing_workgroup,
     main,
     prepare,
 )
@@ -158,3 +161,45 @@ def test_such_a_deploy_writes_no_answers(
     assert main() == 1
     assert "run `unset AWS_ENDPOINT_URL`" in capsys.readouterr().err
     assert config.read_text() == CONFIG.read_text()
+
+
+def test_a_workgroup_that_does_not_exist_is_named(config: Path) -> None:
+    class Api:
+        class exceptions:  # noqa: N801
+            class ResourceNotFoundException(Exception):
+                pass
+
+        def get_workgroup(self, **_: str) -> None:
+            raise self.exceptions.ResourceNotFoundException
+
+    class Session:
+        region_name = REGION
+
+        def client(self, service: str) -> Api:
+            assert service == "redshift-serverless"
+            return Api()
+
+    before = config.read_text()
+    with pytest.raises(DeployRefused, match=f"no workgroup etl in region {REGION}"):
+        existing_workgroup(Session(), "etl")
+    assert config.read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("raised", "message"),
+    [
+        (ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "DescribeStacks"), "AccessDenied"),
+        (EndpointConnectionError(endpoint_url="https://x"), "Could not connect"),
+        (KeyboardInterrupt(), "nothing was changed"),
+    ],
+)
+def test_what_stops_a_deploy_before_it_begins_is_a_message_and_no_traceback(
+    raised: BaseException, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(deploy, "prepare", stop)
+    monkeypatch.setattr("sys.argv", ["deploy", "default"])
+    assert deploy.main() == 1
+    assert message in capsys.readouterr().err

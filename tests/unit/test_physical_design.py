@@ -53,6 +53,13 @@ def test_a_table_of_another_form_lies_as_the_file_says_in_types_that_can() -> No
     assert other.endswith(f'"size" DOUBLE PRECISION){keys}')
 
 
+def test_bytes_whose_size_the_catalog_lacks_are_as_wide_as_can_be_in_a_deep_copy() -> None:
+    code = DEEP_COPY.schema_changes.deep_copy[1].model_copy(update={"type": "binary varying"})
+    table = changed(DEEP_COPY, deep_copy=(DEEP_COPY.schema_changes.deep_copy[0], code))
+    [made] = [sql for sql in publish(table, NAME, control_row()) if sql.startswith("CREATE TABLE")]
+    assert '"code" VARBYTE(16777216)' in made
+
+
 def test_a_table_that_a_replay_makes_lies_as_its_last_run_said_and_its_image_beside_it() -> None:
     table = changed(REPLAYED, distkey="Id", encode={"code": "zstd"}, exists=False)
 
