@@ -14,10 +14,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.aws.clients import client
-from local.aws.function import Function
+from local.aws.function import Function, Throttled
 from local.aws.gateway import SignedRequest
-from local.aws.lambdas import access_key
+from local.aws.lambdas import Lambda, access_key
 from local.aws.platform import Platform
+from local.leash import Leash
 from tests.patience import wait_for
 
 HANDLER = """
@@ -162,17 +163,22 @@ def test_calls_beyond_the_reserved_concurrency_are_refused(
 def test_calls_beyond_the_accounts_concurrency_are_refused_whichever_function_they_are_for(
     task_root: Path, tmp_path: Path
 ) -> None:
-    go_on = tmp_path / "go on"
-    with Platform(tmp_path / "logs", account_concurrency=1) as small, ThreadPoolExecutor(1) as threads:
-        for name in ("one", "other"):
-            small.functions.deploy(Function(name, task_root, {}))
-        first = threads.submit(invoke, small, "one", begun=str(tmp_path / "begun"), until=str(go_on))
+    until = tmp_path / "go on"
+    held = json.dumps({"begun": str(tmp_path / "begun"), "until": str(until)}).encode()
+    leash = Leash()
+    functions = Lambda(tmp_path, leash, account_concurrency=1)
+    for name in ("one", "other"):
+        functions.deploy(Function(name, task_root, {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}))
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(functions.invoke, "one", held)
         wait_for((tmp_path / "begun").exists)
-        with pytest.raises(ClientError, match="TooManyRequestsException"):
-            invoke_once(small, "other")
-        go_on.touch()
-        assert first.result()["count"] == 1
-        assert invoke(small, "other")["count"] == 1
+        with pytest.raises(Throttled):
+            functions.invoke("other", b"{}")
+        until.touch()
+        assert b'"count": 1' in first.result().payload
+        assert b'"count": 1' in functions.invoke("other", b"{}").payload
+    functions.close()
+    leash.release()
 
 
 def test_payloads_over_lambdas_limits_are_refused(platform: Platform, task_root: Path) -> None:
