@@ -322,6 +322,13 @@ def test_any_value_of_any_field_of_a_source_file_is_refused_by_name(value: Any, 
     )
 
 
+def test_a_character_that_is_written_as_two_escapes_is_read_and_half_of_one_is_refused() -> None:
+    file = '{{"engine": "sqlite", "secret": "tributary/a", "tables": [{{"name": "{}"}}]}}'
+    assert loaded(file.format(r"\ud83d\ude00").encode())
+    assert not loaded(file.format(r"\ud83d").encode())
+    assert not loaded(rb'{"\udc00": 1}')
+
+
 @pytest.mark.parametrize(
     "text",
     [

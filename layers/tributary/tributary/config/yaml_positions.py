@@ -56,6 +56,8 @@ class Marked:
 
         self._count(node, path)
         if isinstance(node, yaml.ScalarNode):
+            if not self._joined(node, path):
+                return None
             self.texts[path] = node.value
             return self._scalar(node, path)
         if id(node) in self._open:
@@ -69,6 +71,15 @@ class Marked:
         value = self._mapping(node, path) if mapping else self._sequence(node, path)
         self._open.discard(id(node))
         return value
+
+    def _joined(self, node: yaml.Node, path: Path) -> bool:
+        """Join characters that are written as two escapes, as JSON does; refuse half of one."""
+        try:
+            node.value = node.value.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+        except UnicodeDecodeError:
+            self._refuse(node, path, "an escape is half of a character; write the character itself")
+            return False
+        return True
 
     def _count(self, node: yaml.Node, path: Path) -> None:
         """Count a part that an alias or a merge key repeats; raises _Endless when there are too many."""
@@ -121,6 +132,8 @@ class Marked:
             return None
         if not isinstance(node.value, str):
             self._refuse(node, path, "a key is a plain word; write key: value")
+        elif not self._joined(node, path):
+            return None
         elif node.tag != f"{_TAG}str" or _boolean(node):
             self._refuse(
                 node, path, f'the key {node.value} is not read as text; write "{node.value}" in quotes'
