@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
 import tempfile
@@ -146,6 +147,11 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=Path("first-day.json"))
     options = parser.parse_args()
     if not options.local:
+        try:
+            deploy.check_endpoints(os.environ)
+        except deploy.DeployRefused as error:
+            print(error, file=sys.stderr)
+            return 1
         session = boto3.session.Session(region_name=options.region)
         try:
             user = session.client("sts").get_caller_identity()
