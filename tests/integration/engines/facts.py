@@ -92,7 +92,7 @@ FACTS = {
         large="REPLICATE(CAST(N'x' AS nvarchar(max)), 10000000)",
         string="N'{0}'",
         sessions="SELECT session_id FROM sys.dm_exec_sessions "
-        "WHERE program_name = 'tributary' AND database_id = DB_ID()",
+        "WHERE program_name = 'tributary' AND database_id = DB_ID() AND session_id <> @@SPID",
         running=" AND status = 'running'",
         kill="KILL {0}",
         reader=(
