@@ -299,6 +299,11 @@ def _default_schema(fields: dict[str, Any]) -> str:
     return str(fields["name"]).replace("-", "_")
 
 
+def _shown(value: str) -> str:
+    """Return the text in quotes; a lone surrogate, which no message can hold, is escaped."""
+    return '"' + value.encode(errors="backslashreplace").decode() + '"'
+
+
 class Source(BaseModel):
     """A source file."""
 
@@ -353,14 +358,16 @@ class Source(BaseModel):
     @classmethod
     def _engine(cls, value: str) -> str:
         if value not in NAMES:
-            raise ValueError(f'"{value}" is not an engine; use {either(NAMES)}')
+            raise ValueError(f"{_shown(value)} is not an engine; use {either(NAMES)}")
         return value
 
     @field_validator("dialect")
     @classmethod
     def _dialect(cls, value: str | None) -> str | None:
         if value is not None and not DIALECT.fullmatch(value):
-            raise ValueError(f'"{value}" is not a dialect; write SQLAlchemy\'s name+driver: informix+ifxpy')
+            raise ValueError(
+                f"{_shown(value)} is not a dialect; write SQLAlchemy's name+driver: informix+ifxpy"
+            )
         return value
 
     @model_validator(mode="after")
