@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, Literal
 
 import pyarrow as pa
 import pytest
@@ -11,7 +14,7 @@ import pytest
 from local.databases.postgres import Postgres
 from tests.integration.redshift_warehouse import ROLE, Warehouse, serve
 from tributary.errors import LoadFailed
-from tributary.model.plan import Access, TableAccess
+from tributary.model.plan import Access, AccessResult, TableAccess
 from tributary.redshift import access, control, roles, takeover
 from tributary.redshift.bootstrap import bootstrap, reserve_copy_role
 from tributary.redshift.control import ControlRow
@@ -127,6 +130,41 @@ def test_a_table_whose_access_fails_is_named_and_the_others_get_theirs(warehouse
     assert (result.changed, result.failures) == (2, {"shop.b": "a column does not exist"})
     noted = warehouse.run("SELECT table_name FROM public.etl_access ORDER BY 1")
     assert noted == [("a",), ("c",)]
+
+
+def test_access_that_broke_off_between_its_transactions_is_applied_by_the_next_call(
+    server: Postgres, warehouse: Warehouse
+) -> None:
+    where = {"Database": warehouse.api.database, "WorkgroupName": "any"}
+    admin = Pipeline(warehouse.client(), where)
+    bootstrap(admin, loader=LOADER, database=warehouse.api.database)
+    names = [f"c{number}" for number in range(60)]
+    warehouse.run(
+        "CREATE SCHEMA shop",
+        f"CREATE TABLE shop.wide ({', '.join(f'{name} INT' for name in names)})",
+        control.commit([replace(LOADED, target="shop.wide")]),
+        role="Loader",
+    )
+    masks: dict[str, Literal["hash", "null"]] = dict.fromkeys(names, "null")
+
+    def apply(given: Access | None, transactions: int) -> AccessResult:
+        run, left = admin.run, iter(range(transactions + 1))  # and the queries before them
+
+        def broken_off(*arguments: Any) -> Any:
+            if next(left, None) is None:
+                raise LoadFailed("broken off")
+            return run(*arguments)
+
+        table = TableAccess(schema_name="shop", table_name="wide", access=given)
+        return access.apply(SimpleNamespace(run=broken_off), [table], owner=LOADER)  # type: ignore[arg-type]
+
+    masked = Access(mask=masks, rows=("c0", (1,)))
+    for given, count in ((masked, 61), (Access(mask=masks), 60), (masked, 61), (None, 0)):
+        assert apply(given, 1).failures
+        assert apply(given, 9).failures == {}
+        assert apply(given, 0).changed == 0
+        with closing(server.connect(warehouse.api.database)) as catalog:
+            assert catalog.run("SELECT COUNT(*) FROM stand_in.attached_policy") == [[count]]
 
 
 def test_in_its_own_warehouse_only_the_loader_may_copy_by_the_stacks_role(warehouse: Warehouse) -> None:

@@ -1,6 +1,7 @@
 """Apply the `access` of a table: columns by grants, values by masking policies, rows by RLS policies.
 
-A table's statements are one transaction, or several of 40 statements. They revoke first and grant
+A table's statements are one transaction, or several of 40 statements, each of which records what it attached.
+So the next call continues access that broke off. They revoke first and grant
 last, so a table is never visible before its masks are attached. The administrator runs them:
 attaching a policy needs a right that also allows detaching it (sys:secadmin), and the loader has
 no such right.
@@ -28,6 +29,7 @@ from tributary.redshift.sql import ACCESS, CONTROL, comma, literal, quote
 NAME = "tributary/access"  # of its statements
 TABLES_AT_ONCE = 40  # in one query
 STATEMENTS_AT_MOST = 40  # in a batch
+UNFINISHED = ""  # the digest of access of which only the first transactions are committed
 DIGITS = 20  # of a column name's digest: those of 1,600 columns fit into one VARCHAR
 COLUMNS = {
     "schema_name": "VARCHAR(127) NOT NULL",
@@ -128,9 +130,8 @@ class _Application:
             self.left += 1
             return
         try:
-            steps = statements(table, current, before, existing)
-            for at in range(0, len(steps), STATEMENTS_AT_MOST):
-                self.warehouse.run(steps[at : at + STATEMENTS_AT_MOST], NAME)
+            for batch in transactions(table, current, before, existing):
+                self.warehouse.run(batch, NAME)
         except (LoadFailed, KeyError) as error:  # KeyError: a column of `rows` does not exist any more
             self.failures[name] = str(error) if isinstance(error, LoadFailed) else "a column does not exist"
             logger.error("access not applied", extra={"table": name, "reason": self.failures[name]})
@@ -220,16 +221,51 @@ def statements(
     rows = any(column is None for column, *_ in wanted)
     attached_before = before.attached if before is not None and before.oid == current.oid else ()
     had_rows = any(column is None for column, *_ in attached_before)
+    changes_rows = rows or had_rows or (before is not None and before.digest == UNFINISHED)
     return [
         f"REVOKE ALL ON {name} FROM {analyst}",
         f"REVOKE ALL ({comma(map(quote, current.columns))}) ON {name} FROM {analyst}",
         *_detach(name, current, before),
         *(create for _, policy, create in _once(wanted) if policy not in existing),
         *(_attach(name, column, policy) for column, policy, _ in wanted),
-        *([f"ALTER TABLE {name} ROW LEVEL SECURITY {'ON' if rows else 'OFF'}"] if rows or had_rows else []),
+        *([f"ALTER TABLE {name} ROW LEVEL SECURITY {'ON' if rows else 'OFF'}"] if changes_rows else []),
         *_grants(table, name, current, before),
-        *_record(table, current, before, attached),
+        *_record(table, _known(table, current, before), digest(table, current), current.oid, attached),
     ]
+
+
+def transactions(
+    table: TableAccess, current: CatalogTable, before: AppliedAccess | None, existing: Collection[str]
+) -> list[list[str]]:
+    """Return the statements in transactions that are short enough for one batch.
+
+    Each records what it attached: a policy cannot be attached twice, and a later one may fail.
+    """
+    steps = statements(table, current, before, existing)
+    if len(steps) <= STATEMENTS_AT_MOST:
+        return [steps]
+    name = quote(table.schema_name, table.table_name)
+    attaching = {
+        _attach(name, column, policy): (column, current.columns[column][0] if column else "", policy)
+        for column, policy, _ in _policies(table, current)
+    }
+    same_table = before is not None and before.oid == current.oid
+    attached = list(before.attached) if before is not None and same_table else []
+    detaching = {_detach_one(name, column, policy): (column, at, policy) for column, at, policy in attached}
+    known = None if before is None or before.known is None else "".join(sorted(before.known))
+    *work, forget, record = steps
+    size = STATEMENTS_AT_MOST - 2
+    batches = []
+    for first in range(0, len(work), size):
+        batch = work[first : first + size]
+        for step in batch:
+            if step in detaching:
+                attached.remove(detaching[step])
+            if step in attaching:
+                attached.append(attaching[step])
+        batches.append([*batch, *_record(table, known, UNFINISHED, current.oid, attached)])
+    batches[-1][-2:] = [forget, record]
+    return batches
 
 
 def hidden(table: TableAccess, current: CatalogTable, before: AppliedAccess | None) -> tuple[str, ...]:
@@ -266,13 +302,13 @@ def _digits(column: str) -> str:
 
 def _record(
     table: TableAccess,
-    current: CatalogTable,
-    before: AppliedAccess | None,
-    attached: list[tuple[str | None, str, str]],
+    known: str | None,
+    digest: str,
+    oid: str,
+    attached: Sequence[tuple[str | None, str, str]],
 ) -> list[str]:
     schema, name = literal(table.schema_name), literal(table.table_name)
-    known = _known(table, current, before)
-    values = comma(map(literal, (digest(table, current), current.oid, json.dumps(attached))))
+    values = comma(map(literal, (digest, oid, json.dumps(attached))))
     return [
         f"DELETE FROM {ACCESS} WHERE schema_name = {schema} AND table_name = {name}",
         (
@@ -328,16 +364,18 @@ def _detach(name: str, current: CatalogTable, before: AppliedAccess | None) -> l
     """Return the statements that detach the older policies; a recreated table or column has none."""
     if before is None or before.oid != current.oid:
         return []
+    return [
+        _detach_one(name, column, policy)
+        for column, attnum, policy in before.attached
+        if column is None or current.columns.get(column, ("",))[0] == attnum
+    ]
+
+
+def _detach_one(name: str, column: str | None, policy: str) -> str:
     role = f"ROLE {quote(ANALYST)}"
-    statements = []
-    for column, attnum, policy in before.attached:
-        if column is None:
-            statements.append(f"DETACH RLS POLICY {quote(policy)} ON {name} FROM {role}")
-        elif current.columns.get(column, ("",))[0] == attnum:
-            statements.append(
-                f"DETACH MASKING POLICY {quote(policy)} ON {name} ({quote(column)}) FROM {role}"
-            )
-    return statements
+    if column is None:
+        return f"DETACH RLS POLICY {quote(policy)} ON {name} FROM {role}"
+    return f"DETACH MASKING POLICY {quote(policy)} ON {name} ({quote(column)}) FROM {role}"
 
 
 def _grants(table: TableAccess, name: str, current: CatalogTable, before: AppliedAccess | None) -> list[str]:
