@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
+import duckdb
 import pyarrow as pa
 import pytest
 from pydantic import SecretStr
@@ -411,3 +412,26 @@ def test_no_option_of_a_driver_sets_tls_aside(name: str, url: str, option: str) 
 def test_a_file_that_cannot_be_opened_is_not_called_a_lack_of_connections(tmp_path: Path) -> None:
     with pytest.raises(SourceUnavailable, match=r"cannot be opened.*dbname"):
         registry.get("duckdb").connect(Secret(dbname=str(tmp_path / "none.db")), statement_timeout_s=5)
+
+
+def test_schemas_with_the_names_of_another_databases_system_are_the_users(tmp_path: Path) -> None:
+    file = str(tmp_path / "own.db")
+    schemas = ("SYS", "mysql", "performance_schema", "NULLID")
+    with duckdb.connect(file) as connection:
+        for schema in schemas:
+            connection.execute(f'CREATE SCHEMA "{schema}"')
+            connection.execute(f'CREATE TABLE "{schema}".t (id INT)')
+    engine: Any = registry.get("duckdb")
+    session = engine.connect(Secret(dbname=file), statement_timeout_s=5)
+    assert engine.list_tables(session) == sorted(TableName(schema, "t") for schema in schemas)
+    engine.close(session)
+
+
+@pytest.mark.parametrize("name", ["sqlalchemy:mysql+pymysql", "sqlalchemy:sqlite+pysqlite"])
+def test_a_clock_that_is_in_utc_is_never_taken_for_one_of_another_zone(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine: Any = registry.get(name)
+    behind = (datetime.now(UTC) - timedelta(minutes=10)).replace(tzinfo=None, microsecond=0)
+    monkeypatch.setattr(engine, "_rows", lambda *_, **__: [(behind,)])
+    assert engine.clock(SimpleNamespace()).now == behind.replace(tzinfo=UTC)

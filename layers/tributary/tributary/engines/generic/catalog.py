@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import DOMAIN
 from sqlalchemy.engine.reflection import ObjectKind, ObjectScope
 from sqlalchemy.sql import quoted_name
 
-from tributary.engines.generic.dialects import SYSTEM_SCHEMAS, Dialect
+from tributary.engines.generic.dialects import Dialect
 from tributary.model.source_catalog import SourceColumn, SourceTable, TableName
 
 NO_SCHEMA = "main"  # of tables in a database without schemas
@@ -44,7 +44,7 @@ def from_rows(
     """Return every table that the rows of the dialect's `columns` and `keys` describe."""
     described: dict[TableName, _Described] = {}
     for schema, table, column, type, nullable, is_view, comment in columns:
-        if str(schema) in SYSTEM_SCHEMAS:
+        if str(schema) in dialect.system_schemas:
             continue
         one = described.setdefault(TableName(str(schema), str(table)), _Described())
         one.columns.append(SourceColumn(str(column), str(type), bool(nullable), comment or None))
@@ -89,7 +89,7 @@ def list_tables(connection: sa.Connection, dialect: Dialect) -> list[TableName]:
     tables = []
     for schema in inspector.get_schema_names():
         shown = _real(connection, schema)
-        if shown in SYSTEM_SCHEMAS:
+        if shown in dialect.system_schemas:
             continue
         names = [*inspector.get_table_names(schema), *_views(inspector, schema)]
         tables += [TableName(shown, _real(connection, name)) for name in names]

@@ -20,7 +20,7 @@ from tributary.secret import Secret
 Grade = Literal["exact", "checked", "best effort"]
 Arguments = dict[str, Any]
 
-SYSTEM_SCHEMAS = frozenset(
+SYSTEM_SCHEMAS = frozenset(  # of all databases, for a dialect of which nothing is known
     (
         *("information_schema", "pg_catalog", "pg_toast", "sys", "mysql", "performance_schema", "system"),
         *("crdb_internal", "pg_extension", "INFORMATION_SCHEMA", "SYS", "SYSTEM", "SYSCAT", "SYSIBM"),
@@ -72,6 +72,7 @@ class Dialect:
     columns: str = ""  # schema, table, column, type, nullable, is a view, comment
     keys: str = ""  # schema, table, constraint, whether it is the primary key, column; in order
     has_schemas: bool = True
+    system_schemas: frozenset[str] = SYSTEM_SCHEMAS  # tables of these are not the user's
     fraction_digits: int = 6  # decimals of a second that a time, and so its literal, may have
     keys_enforced: bool = True
     utc_sessions: bool = False  # the session's zone is UTC, so a naive time of a type with a zone is in UTC
@@ -108,6 +109,8 @@ def _keep_odd_bytes(driver: Any) -> None:
     driver.text_factory = lambda text: text.decode(errors="surrogateescape")
 
 
+_SQL_STANDARD = frozenset(("information_schema",))
+_PG_SYSTEM = _SQL_STANDARD | {"pg_catalog", "pg_toast"}
 SQLITE_TIMES = {"date": "'{}'", "timestamp": "'{}'"}
 SQLITE_TYPES = {
     **dict.fromkeys(
@@ -123,6 +126,7 @@ SQLITE = Dialect(
     "sqlite",
     "sqlite+pysqlite",
     "checked",
+    system_schemas=frozenset(),
     types=SQLITE_TYPES,
     text_cast="CAST({} AS TEXT)",
     pins=("PRAGMA query_only = ON", "PRAGMA trusted_schema = OFF"),
@@ -183,6 +187,7 @@ POSTGRESQL = Dialect(
     types=POSTGRESQL_TYPES,
     text_cast="CAST({} AS TEXT)",
     pins=_PG_PINS,
+    system_schemas=_PG_SYSTEM,
     cancel="",
     connect=lambda secret: {"ssl_context": tls(secret)},
 )
@@ -212,6 +217,7 @@ MYSQL = Dialect(
     "mysql",
     "mysql+pymysql",
     "checked",
+    system_schemas=_SQL_STANDARD | {"mysql", "performance_schema", "sys"},
     port=3306,
     types=MYSQL_TYPES,
     text_cast="CAST({} AS CHAR)",
@@ -265,6 +271,7 @@ DUCKDB = Dialect(
     "-r duckdb.txt",
     types=DUCKDB_TYPES,
     pins=("SET TimeZone = 'UTC'",),
+    system_schemas=_PG_SYSTEM,
     cancel="interrupt",
     columns="""
         SELECT c.schema_name, c.table_name, c.column_name, c.data_type, c.is_nullable,
@@ -306,6 +313,7 @@ COCKROACHDB = Dialect(
     types=POSTGRESQL_TYPES | {"INTEGER": Type(Kind("int64")), "INT": Type(Kind("int64"))},
     text_cast="CAST({} AS TEXT)",
     pins=_PG_PINS[:3],
+    system_schemas=_PG_SYSTEM | {"crdb_internal", "pg_extension"},
     connect=_libpq,
 )
 REDSHIFT = Dialect(
@@ -318,6 +326,7 @@ REDSHIFT = Dialect(
         "SUPER": Type(Kind("json"), select="JSON_SERIALIZE({})"),
     },
     pins=("SET statement_timeout = {ms}",),
+    system_schemas=_PG_SYSTEM | {"pg_internal", "pg_automv", "catalog_history"},
     keys_enforced=False,
     connect=_libpq,
     limits="Constraints are not enforced, so keys are checked in the data.",
@@ -366,6 +375,7 @@ ORACLE = Dialect(
     types=ORACLE_TYPES,
     text_cast="TO_CHAR({})",
     begin="SET TRANSACTION READ ONLY",
+    system_schemas=frozenset(),  # the catalog's query leaves out what Oracle maintains
     one_row=" FROM DUAL",
     columns="""
         SELECT c.owner, c.table_name, c.column_name,

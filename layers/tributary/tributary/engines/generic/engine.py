@@ -477,7 +477,10 @@ class GenericEngine:
             read = datetime.fromisoformat(read)
         if not isinstance(read, datetime):
             raise InternalError(f"{session.where} returned no time for its clock")
-        return Clock(in_utc(read, datetime.now(UTC)), None, "its open transactions are not known")
+        here = datetime.now(UTC)
+        in_zone = self.dialect.utc_sessions or self.dialect.stores_any  # SQLite's clock is in UTC
+        now = read.replace(tzinfo=read.tzinfo or UTC) if in_zone else in_utc(read, here)
+        return Clock(now, None, "its open transactions are not known")
 
     def foreign(self, session: Session, names: Collection[TableName]) -> set[TableName]:
         """Return no table: no transaction is known of any."""
