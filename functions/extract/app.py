@@ -31,7 +31,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     extraction = begin(
         plan,
         environment.bucket,
-        secret.fetch(client("secretsmanager"), plan.secret),
+        secret.fetch(client("secretsmanager"), plan.secret, plan.address),
         chunk_size_bytes=environment.chunk_size_bytes,
         codec=environment.chunk_codec,
         stop_at=time.monotonic() + left_s - min(60, left_s / 4),

@@ -43,3 +43,15 @@ def test_a_table_arrives_changes_and_arrives_again(company: Company, engine: str
     assert [table["rows_read"] for table in second.report["tables"]] == [2]
     assert source.loaded("orders", "id, note") == [(1, "one"), (2, "two"), (3, None), (4, "four")]
     assert len(source.control(second.report["tables"][0]["table"])) == 2
+
+
+def test_a_secret_without_an_address_is_completed_by_the_file(company: Company) -> None:
+    source = company.source("postgresql")
+    source.sql("CREATE TABLE orders (id int PRIMARY KEY)", "INSERT INTO orders VALUES (1)")
+    secret = source.secret()
+    source.put_secret({name: secret[name] for name in ("username", "password", "sslmode")})
+    address = "\n".join(f"{name}: {secret[name]}" for name in ("host", "port", "dbname"))
+    source.file(f"{address}\ntables: [{{name: public.orders, mode: replace}}]")
+
+    assert source.run().status == "SUCCEEDED"
+    assert source.loaded("orders", "id") == [(1,)]

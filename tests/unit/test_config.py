@@ -102,6 +102,9 @@ class TestFile:
             "engine": "postgresql",
             "dialect": None,
             "secret": "tributary/shop",
+            "host": None,
+            "port": None,
+            "dbname": None,
             "schedule": None,
             "max_connections": 4,
             "target_schema": "web_shop_2",
@@ -156,7 +159,7 @@ class TestFaults:
             ("tabels: []", 'line 3, tabels: unknown key "tabels"; did you mean "tables"?'),
             (
                 "xyz: 1",
-                'line 3, xyz: unknown key "xyz"; use engine, dialect, secret, schedule, max_connections',
+                'line 3, xyz: unknown key "xyz"; use engine, dialect, secret, host, port, dbname, schedule',
             ),
             ("mode: merge", 'line 3, mode: "mode" belongs to tables; write it under defaults'),
             ("name: shop", "line 3, name: the file's name is the source's name; remove this line"),

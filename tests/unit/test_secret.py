@@ -10,7 +10,7 @@ from botocore.stub import Stubber
 from moto import mock_aws
 
 from tributary.errors import SecretError
-from tributary.secret import SHAPE, fetch
+from tributary.secret import SHAPE, fetch, parse
 
 NAME = "tributary-prod/shop"
 
@@ -46,3 +46,26 @@ def test_a_right_that_is_missing_is_named() -> None:
         stub.add_client_error("get_secret_value", "AccessDeniedException")
         with pytest.raises(SecretError, match="policy, and give this function's role kms:Decrypt"):
             fetch(manager, NAME)
+
+
+MANAGED = '{"username": "reader", "password": "pw"}'  # as RDS writes it for a master user
+
+
+def test_the_file_gives_what_a_secret_leaves_out() -> None:
+    secret = parse(MANAGED, NAME, {"host": "db.example.com", "port": 5433, "dbname": "shop"})
+    assert (secret.host, secret.port, secret.dbname, secret.username) == (
+        "db.example.com",
+        5433,
+        "shop",
+        "reader",
+    )
+
+
+def test_what_a_secret_has_counts_before_the_file() -> None:
+    text = '{"host": "own", "port": 1, "dbname": "", "username": "reader"}'
+    secret = parse(text, NAME, {"host": "other", "port": 2, "dbname": "shop"})
+    assert (secret.host, secret.port, secret.dbname) == ("own", 1, "shop")
+
+
+def test_a_secret_with_a_url_takes_nothing_from_the_file() -> None:
+    assert parse('{"url": "duckdb:///x"}', NAME, {"host": "other"}).host == ""

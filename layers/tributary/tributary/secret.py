@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -29,8 +30,11 @@ class Secret(BaseModel):
     url: SecretStr | None = None  # a whole URL of SQLAlchemy, instead of the fields above
 
 
-def parse(text: str, name: str) -> Secret:
+def parse(text: str, name: str, address: Mapping[str, str | int] | None = None) -> Secret:
     """Return the secret's content; its name is for messages only.
+
+    `address` has the fields that the source's file gives, for those that the secret leaves out: a secret that
+    RDS manages has a user name and a password alone.
 
     Raises SecretError that names the field and never its value.
     """
@@ -42,6 +46,8 @@ def parse(text: str, name: str) -> Secret:
         raise SecretError(f'secret "{name}" is not a JSON object; {SHAPE}')
     if "user" in fields and "username" not in fields:
         raise SecretError(f'secret "{name}": unknown field "user"; write "username"')
+    if address and not fields.get("url"):
+        fields = {**address, **{key: value for key, value in fields.items() if value not in ("", None)}}
     unknown = sorted(key for key in fields if key.startswith("ssl") and key not in Secret.model_fields)
     if unknown:
         raise SecretError(f'secret "{name}": unknown field "{unknown[0]}"; use sslmode and sslrootcert')
@@ -66,8 +72,8 @@ SHAPE = (
 )
 
 
-def fetch(client: Any, name: str) -> Secret:
-    """Read the secret of that name from Secrets Manager.
+def fetch(client: Any, name: str, address: Mapping[str, str | int] | None = None) -> Secret:
+    """Read the secret of that name from Secrets Manager; what it leaves out is taken from `address`.
 
     Raises SecretError if it does not exist, is marked for deletion or may not be read, ServiceUnavailable
     if Secrets Manager is busy or cannot be reached.
@@ -85,7 +91,7 @@ def fetch(client: Any, name: str) -> Secret:
         raise ServiceUnavailable(f'secret "{name}": {unreachable("Secrets Manager", error)}') from None
     if "SecretString" not in answer:
         raise SecretError(f'secret "{name}" is binary (SecretBinary); store it as text: {SHAPE}')
-    return parse(answer["SecretString"], name)
+    return parse(answer["SecretString"], name, address)
 
 
 def _remedy(code: str, name: str) -> str:

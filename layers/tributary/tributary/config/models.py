@@ -313,6 +313,9 @@ class Source(BaseModel):
     engine: str
     dialect: str | None = None  # of engine sqlalchemy: name+driver
     secret: str  # its name in Secrets Manager
+    host: Text | None = None  # this and the next two: what the secret leaves out
+    port: Annotated[StrictInt, Field(ge=1, le=65_535)] | None = None
+    dbname: Text | None = None
     schedule: Schedule | None = None  # None for runs that are started by hand
     max_connections: Annotated[StrictInt, Field(ge=1, le=1000)] = 4
     target_schema: str = Field(default_factory=_default_schema, validate_default=True)
@@ -327,6 +330,11 @@ class Source(BaseModel):
     def reader(self) -> str:
         """Return the name by which `engines.registry` knows what reads this source."""
         return reader(self.engine, self.dialect)
+
+    @property
+    def address(self) -> dict[str, str | int]:
+        """Return the fields that the file gives in the place of those that the secret leaves out."""
+        return self.model_dump(include={"host", "port", "dbname"}, exclude_none=True)
 
     @property
     def schemas(self) -> list[str]:

@@ -44,7 +44,10 @@ def address(secret: Secret, default_port: int) -> str:
     A driver would take the operating system's user for a missing name.
     """
     if not secret.host:
-        raise SecretError('the source\'s secret has no "host"; write the host name or IP address there')
+        raise SecretError(
+            'the source\'s secret has no "host"; write the host name or IP address there, '
+            "or as `host` in the source's file"
+        )
     if not secret.username:
         raise SecretError(
             'the source\'s secret has no "username"; write the name of the user who reads there'

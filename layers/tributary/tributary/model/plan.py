@@ -338,6 +338,9 @@ class Plan(Document):
     source: str
     engine: str
     secret: str
+    address: dict[str, str | int] = Field(
+        default_factory=dict
+    )  # what the secret leaves out: host, port, dbname
     run_id: str
     generation: int
     execution_arn: str

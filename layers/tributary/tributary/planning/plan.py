@@ -116,7 +116,7 @@ class RunPlanner:
             kept=committed_watermarks.find(context.bucket, self.held, context.warehouse.name),
             paused=() if self.request.tables else health.paused_tables,  # a table named in the input is tried
         )
-        return survey.tables(secret.fetch(context.secrets, source.secret))
+        return survey.tables(secret.fetch(context.secrets, source.secret, source.address))
 
     def replay(self) -> Surveyed:
         """Return the plans of the tables that are rebuilt from the raw layer."""
@@ -171,6 +171,7 @@ class RunPlanner:
             source=source.name,
             engine=source.reader,
             secret=source.secret,
+            address=source.address,
             run_id=held.run_id,
             generation=held.generation,
             execution_arn=request.execution_arn,
