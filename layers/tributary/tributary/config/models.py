@@ -333,7 +333,7 @@ class Source(BaseModel):
 
     @property
     def address(self) -> dict[str, str | int]:
-        """Return the fields that the file gives in the place of those that the secret leaves out."""
+        """Return the fields that the file gives for what the secret leaves out."""
         return self.model_dump(include={"host", "port", "dbname"}, exclude_none=True)
 
     @property
