@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -435,3 +436,24 @@ def test_a_clock_that_is_in_utc_is_never_taken_for_one_of_another_zone(
     behind = (datetime.now(UTC) - timedelta(minutes=10)).replace(tzinfo=None, microsecond=0)
     monkeypatch.setattr(engine, "_rows", lambda *_, **__: [(behind,)])
     assert engine.clock(SimpleNamespace()).now == behind.replace(tzinfo=UTC)
+
+
+def test_views_are_listed_and_a_broken_one_hides_no_other_table(tmp_path: Path) -> None:
+    file = tmp_path / "views.db"
+    with sqlite3.connect(file) as connection:
+        connection.executescript(
+            "CREATE TABLE t (id INTEGER PRIMARY KEY); CREATE TABLE gone (id INTEGER);"
+            "CREATE VIEW shown AS SELECT id FROM t; CREATE VIEW broken AS SELECT id FROM gone;"
+            "DROP TABLE gone"
+        )
+    connection.close()
+    engine: Any = registry.get("sqlalchemy:sqlite+pysqlite")
+    session = engine.connect(Secret(dbname=str(file)), statement_timeout_s=5)
+    names = [TableName("main", name) for name in ("broken", "shown", "t")]
+    assert engine.list_tables(session) == names
+    described = engine.describe(session, names)
+    assert sorted(described) == names[1:]
+    assert described[names[1]].is_view
+    with pytest.raises(TableRefused, match="no such table"):
+        engine.describe_query(session, names[0], "SELECT * FROM broken")
+    engine.close(session)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,6 +73,7 @@ def _table(name: TableName, one: _Described, dialect: Dialect) -> SourceTable:
         tuple(dict.fromkeys(key for key in one.unique_keys if not nullable & {*key})),
         tuple(dict.fromkeys(one.indexes)),
         one.comment,
+        is_view=one.is_view,
         keys_enforced=dialect.keys_enforced,
         nulls_enforced=not one.is_view and not dialect.stores_any,
     )
@@ -97,10 +99,11 @@ def list_tables(connection: sa.Connection, dialect: Dialect) -> list[TableName]:
 
 
 def _views(inspector: sa.Inspector, schema: str) -> list[str]:
-    try:
-        return [*inspector.get_view_names(schema), *inspector.get_materialized_view_names(schema)]
-    except NotImplementedError:
-        return []
+    views: list[str] = []
+    for names in (inspector.get_view_names, inspector.get_materialized_view_names):
+        with suppress(NotImplementedError):  # each alone: most dialects have no materialized views
+            views += names(schema)
+    return views
 
 
 def reflected(
@@ -111,7 +114,14 @@ def reflected(
     inspector = sa.inspect(connection)
     for schema in sorted({name.schema for name in names}):
         wanted = [name.table for name in names if name.schema == schema]
-        described |= _of_schema(connection, inspector, dialect, schema, wanted)
+        try:
+            described |= _of_schema(connection, inspector, dialect, schema, wanted)
+        except (sa.exc.DBAPIError, sa.exc.NoSuchTableError):  # of a broken view, which hides the others
+            connection.rollback()
+            for table in wanted:
+                with suppress(sa.exc.DBAPIError, sa.exc.NoSuchTableError):
+                    described |= _of_schema(connection, sa.inspect(connection), dialect, schema, [table])
+                connection.rollback()
     return described
 
 

@@ -451,7 +451,11 @@ class GenericEngine:
             return catalog.reflected(session.connection, self.dialect, names)
 
     def describe_query(self, session: Session, name: TableName, sql: str) -> SourceTable:
-        """Refuse: the types of a query's columns are not known in all databases alike."""
+        """Refuse: the types of a query's columns are not known in all databases alike.
+
+        A query that the source rejects is refused with the source's reason.
+        """
+        self._rows(session, f"SELECT COUNT(*) FROM (\n{sql}\n) t WHERE 1 = 0", at_most=1)
         raise TableRefused(
             f"query {name}: the types of a query are not known through SQLAlchemy; create a view in the "
             "source and name that"
