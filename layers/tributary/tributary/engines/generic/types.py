@@ -71,7 +71,6 @@ STANDARD: dict[str, Type] = {
     **_named(Type(Kind("uuid")), "UUID"),
     **_named(Type(Kind("json", loose=True), "the same value", TEXT_CAST, orders=False), "JSON", "JSONB"),
 }
-ARGUMENTS = re.compile(r"[^(]*\(([^()]*)\)")
 PARENTHESES = re.compile(r"\([^()]*\)")
 ARRAY = re.compile(r"\[\d*\]$")
 COLLATION = re.compile(r" (?:CHARACTER SET|CHARSET|COLLATE|SEGMENT SIZE) \S+")
@@ -87,9 +86,9 @@ def name_of(type: str) -> str:
 
 def arguments_of(type: str) -> tuple[int, ...]:
     """Return the type's numbers in parentheses, () if it has none or others."""
-    match = ARGUMENTS.match(type)
-    parts = [part.strip().partition(" ")[0] for part in match[1].split(",")] if match else []
-    return tuple(map(int, parts)) if parts and all(re.fullmatch(r"-?\d+", part) for part in parts) else ()
+    inside = type.partition("(")[2].partition(")")[0]
+    parts = [part.strip().partition(" ")[0] for part in inside.split(",")]
+    return tuple(map(int, parts)) if all(re.fullmatch(r"-?\d{1,9}", part) for part in parts) else ()
 
 
 def known(type: str, rows: Mapping[str, Type]) -> Type:
