@@ -457,3 +457,12 @@ def test_views_are_listed_and_a_broken_one_hides_no_other_table(tmp_path: Path) 
     with pytest.raises(TableRefused, match="no such table"):
         engine.describe_query(session, names[0], "SELECT * FROM broken")
     engine.close(session)
+
+
+@pytest.mark.parametrize(
+    "name", [*dialects.NAMED, "sqlalchemy:postgresql+psycopg", "sqlalchemy:mysql+pymysql"]
+)
+def test_a_key_is_believed_only_of_databases_that_cannot_disable_one(name: str) -> None:
+    believed = name in {"cockroachdb", "duckdb", "firebird"}
+    assert dialects.find(name).keys_enforced == believed
+    assert not dialects.find("sqlalchemy:informix+ifxpy").keys_enforced

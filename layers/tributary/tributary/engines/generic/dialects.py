@@ -74,7 +74,9 @@ class Dialect:
     has_schemas: bool = True
     system_schemas: frozenset[str] = SYSTEM_SCHEMAS  # tables of these are not the user's
     fraction_digits: int = 6  # decimals of a second that a time, and so its literal, may have
-    keys_enforced: bool = True
+    # Whether each key of the catalog holds for every row of its table: not where keys may be disabled,
+    # not validated, or of a parent's rows alone.
+    keys_enforced: bool = False
     utc_sessions: bool = False  # the session's zone is UTC, so a naive time of a type with a zone is in UTC
     stores_any: bool = False  # a column holds values of any type: times as texts, decimals as floats
     empty_is_null: bool = False
@@ -126,6 +128,7 @@ SQLITE = Dialect(
     "sqlite",
     "sqlite+pysqlite",
     "checked",
+    keys_enforced=True,
     system_schemas=frozenset(),
     types=SQLITE_TYPES,
     text_cast="CAST({} AS TEXT)",
@@ -269,6 +272,7 @@ DUCKDB = Dialect(
     DIALECTS["duckdb"].partition("+")[0],
     "checked",
     "-r duckdb.txt",
+    keys_enforced=True,
     types=DUCKDB_TYPES,
     pins=("SET TimeZone = 'UTC'",),
     system_schemas=_PG_SYSTEM,
@@ -309,6 +313,7 @@ COCKROACHDB = Dialect(
     "cockroachdb",
     DIALECTS["cockroachdb"],
     line="-r cockroachdb.txt",
+    keys_enforced=True,
     port=26257,
     types=POSTGRESQL_TYPES | {"INTEGER": Type(Kind("int64")), "INT": Type(Kind("int64"))},
     text_cast="CAST({} AS TEXT)",
@@ -327,7 +332,6 @@ REDSHIFT = Dialect(
     },
     pins=("SET statement_timeout = {ms}",),
     system_schemas=_PG_SYSTEM | {"pg_internal", "pg_automv", "catalog_history"},
-    keys_enforced=False,
     connect=_libpq,
     limits="Constraints are not enforced, so keys are checked in the data.",
 )
@@ -458,7 +462,6 @@ SNOWFLAKE = Dialect(
         "ALTER SESSION SET TIMEZONE = 'UTC'",
         "ALTER SESSION SET STATEMENT_TIMEOUT_IN_SECONDS = {s}",
     ),
-    keys_enforced=False,
     escapes=True,
     connect=lambda secret: {},  # the connector speaks TLS alone
     limits='The secret\'s "host" is the account; "url_options" name warehouse, schema and role.',
@@ -521,10 +524,9 @@ CLICKHOUSE = Dialect(
         "DATETIME64": Type(
             Kind("timestamptz"), "in UTC", "toString(toTimeZone({}, 'UTC')) || 'Z'", orders=False
         ),
-        "FIXEDSTRING": Type(Kind("text"), orders=False),
+        "FIXEDSTRING": Type(Kind("text"), "if it is UTF-8, else a misfit", orders=False),
     },
     text_cast="toString({})",
-    keys_enforced=False,
     escapes=True,
     connect=lambda secret: {
         "secure": secret.sslmode != "disable",
@@ -547,7 +549,6 @@ TRINO = Dialect(
         "TIMESTAMP": Type(Kind("timestamp"), _CUT, TEXT_CAST, orders=False),
         **{f"TIMESTAMP({digits})": Type(Kind("timestamp")) for digits in range(7)},
     },
-    keys_enforced=False,
     connect=lambda secret: {
         "http_scheme": "http" if secret.sslmode == "disable" else "https",
         "verify": secret.sslmode in ("verify-full", "verify-ca"),
@@ -560,6 +561,7 @@ FIREBIRD = Dialect(
     DIALECTS["firebird"],
     "checked",
     line="-r firebird.txt",
+    keys_enforced=True,
     port=3050,
     types={
         "FLOAT": Type(Kind("float32"), orders=False),
