@@ -63,6 +63,7 @@ install_node_packages() {
 
 install_servers() {
   install_mariadb
+  install_galera
   install_odbc
   install_pgbouncer
 }
@@ -75,6 +76,13 @@ install_mariadb() {
   fi
   echo "MariaDB's tests are left out: please install its server (Debian: mariadb-server-core and" \
     "mariadb-client-core), then remove .venv/.ready." >&2
+}
+
+install_galera() {
+  if [ -e /usr/lib/galera/libgalera_smm.so ]; then return; fi
+  if can_apt && apt_install galera-4; then return; fi
+  echo "The test of a Galera node is left out: please install its library (Debian: galera-4), then remove" \
+    ".venv/.ready." >&2
 }
 
 install_odbc() {

@@ -1,4 +1,4 @@
-"""Servers that are filled by another one: a PostgreSQL standby and subscriber, and a MariaDB replica."""
+"""Servers that others fill too: a PostgreSQL standby and subscriber, a MariaDB replica, a node of Galera."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from pathlib import Path
 
 from local.databases.mariadb import MariaDB
 from local.databases.postgres import SUPERUSER, Postgres, as_other_than_root, server_programs
-from local.databases.server import ServerError
+from local.databases.server import ServerError, free_port
 
 PRIMARY = {
     "wal_level": "logical",
     "synchronous_commit": "local",
 }  # settings of a PostgreSQL server that others are filled from
 LOGGED = {"skip-log-bin": "0", "log-bin": "binlog", "binlog-format": "ROW", "server-id": "1"}  # of a MariaDB
+
+GALERA = Path("/usr/lib/galera/libgalera_smm.so")  # Debian's package galera-4
 
 
 @contextmanager
@@ -59,3 +61,19 @@ def replica(primary: MariaDB, *, settings: Mapping[str, str] | None = None) -> I
             )
             session.query("START SLAVE")
         yield server
+
+
+def galera_node() -> dict[str, str]:
+    """Return the settings of a MariaDB server that is the first node of a Galera cluster."""
+    own, states = free_port(), free_port()
+    return {
+        "wsrep-on": "ON",
+        "wsrep-provider": str(GALERA),
+        "wsrep-cluster-address": "gcomm://",
+        "wsrep-node-address": f"127.0.0.1:{own}",
+        "wsrep-provider-options": (
+            f"gmcast.listen_addr=tcp://127.0.0.1:{own};ist.recv_addr=127.0.0.1:{states};gcache.size=16M"
+        ),
+        "binlog-format": "ROW",
+        "innodb-autoinc-lock-mode": "2",
+    }

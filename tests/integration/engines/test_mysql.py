@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,10 +13,9 @@ from typing import Any
 import pymysql
 import pytest
 
-from local.databases.mariadb import MariaDB
+from tests.integration.engines.mysql_servers import own_server
 from tests.integration.engines.source import Source, create_every_type
 from tributary.config.models import TableSettings
-from tributary.engines import registry
 from tributary.engines.mysql import packets as mysql_packets
 from tributary.engines.mysql.types import TWO_CODES
 from tributary.errors import SourceUnavailable, TableRefused, ValueRefused
@@ -25,24 +23,6 @@ from tributary.model.query import Query
 from tributary.model.source_catalog import SourceColumn, TableName
 from tributary.planning.table_spec import specify
 from tributary.secret import Secret
-
-
-@contextmanager
-def own_server(**settings: str) -> Iterator[Source]:
-    """A server of the test's own, where global settings may change."""
-    chosen = {name.replace("_", "-"): value for name, value in settings.items()}
-    with MariaDB.start(settings=chosen) as server, closing(server.connect()) as admin:
-        admin.autocommit(True)
-
-        def execute(sql: str) -> Any:
-            with admin.cursor() as cursor:
-                cursor.execute(sql)
-                return cursor.fetchall()
-
-        execute("CREATE DATABASE shop")
-        execute("USE shop")
-        secret = Secret(host=server.host, port=server.port, username="root", dbname="shop", sslmode="disable")
-        yield Source("mysql", registry.get("mysql"), secret, "shop", execute, server)
 
 
 def test_a_byte_that_is_no_character_of_its_set_is_refused_and_never_a_question_mark(maria: Source) -> None:
