@@ -248,7 +248,8 @@ def engine(name: str, *, as_kept: bool = False) -> Any:
     def read(session: odbc.Session, query: Query) -> Iterator[Page]:
         return odbc.read(session, query)
 
-    shared = ("FRACTION_DIGITS", "kind", "orders", "quote", "literal", "select", "rendered")
+    facts = ("FRACTION_DIGITS", "GRADE", "INDEX_ENDS_WITH_KEY", "ONE_ROW", "OVERLAP_REQUIRED")
+    shared = (*facts, "kind", "orders", "quote", "literal", "select", "rendered")
     return SimpleNamespace(
         **{part: getattr(way.native, part) for part in shared},
         connect=connect,
