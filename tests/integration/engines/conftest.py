@@ -19,6 +19,7 @@ from local.databases import pgbouncer
 from local.databases import postgres as postgres_server
 from local.databases.mariadb import MariaDB
 from local.databases.postgres import Postgres
+from local.databases.replication import GALERA
 from tests.integration.engines import external, odbc_engines
 from tests.integration.engines.facts import FACTS
 from tests.integration.engines.postgresql_servers import SERVERS
@@ -40,6 +41,7 @@ FACTS_OF = {name: FACTS[name] for name in HERE} | {
 }
 collect_ignore_glob = [
     *([] if mariadb_server.available() else ["test_mysql*.py"]),
+    *([] if GALERA.exists() else ["test_galera.py"]),
     *([] if BY_ODBC else ["test_odbc*.py"]),
     *([] if (Path(__file__).parents[3] / ".firebird").is_dir() else ["test_firebird.py"]),
     *([] if "mysql by ODBC" in BY_ODBC else ["test_odbc_as_kept.py"]),

@@ -386,3 +386,12 @@ def test_too_many_connections_are_a_source_unavailable(maria: Source) -> None:
             maria.engine.connect(secret, statement_timeout_s=5)
     finally:
         maria.execute("DROP USER narrow")
+
+
+def test_numbers_that_several_servers_hand_out_are_no_cursor_by_themselves() -> None:
+    with own_server(auto_increment_increment="3") as source, source.session() as connection:
+        source.execute("CREATE TABLE t (id int AUTO_INCREMENT PRIMARY KEY, v int)")
+        name = TableName("shop", "t")
+        (hazard,) = source.engine.describe(connection, [name])[name].cursor_hazards
+        reason = "several servers hand out its values (auto_increment_increment is 3)"
+        assert (hazard.column, hazard.reason) == ("id", reason)
