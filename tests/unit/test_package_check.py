@@ -336,6 +336,17 @@ def test_a_module_that_the_layers_cannot_import_is_named(furnished: room.Room):
     ]
 
 
+def test_a_module_may_lack_what_a_line_that_was_left_out_brings_and_nothing_else(furnished: room.Room):
+    package = {"__init__.py": b"", "engines/__init__.py": b"", "engines/generic/__init__.py": b""}
+    modules = {"lacks": b"import sqlalchemy", "more": b"import absent"}
+    generic = {f"engines/generic/{name}.py": text for name, text in modules.items()}
+    place(furnished.opt / "python" / "tributary", package | generic)
+    assert here.unimportable(furnished) == [
+        "tributary.engines.generic.more cannot be imported with all of GoFunction's layers: "
+        "No module named 'absent'"
+    ]
+
+
 def test_a_start_is_measured_in_the_room_and_held_to_its_bar(
     furnished: room.Room, monkeypatch: pytest.MonkeyPatch
 ):
