@@ -342,8 +342,10 @@ def test_a_module_may_lack_what_a_line_that_was_left_out_brings_and_nothing_else
     generic = {f"engines/generic/{name}.py": text for name, text in modules.items()}
     place(furnished.opt / "python" / "tributary", package | generic)
     assert here.unimportable(furnished) == [
-        "tributary.engines.generic.more cannot be imported with all of GoFunction's layers: "
-        "No module named 'absent'"
+        (
+            "tributary.engines.generic.more cannot be imported with all of GoFunction's layers: "
+            "No module named 'absent'"
+        )
     ]
 
 
