@@ -23,7 +23,7 @@ from tributary import secret
 from tributary.config.models import Source, TableEntry, TableSettings
 from tributary.engines import registry
 from tributary.engines.generic import columns, dialects
-from tributary.engines.generic.engine import _code, in_utc
+from tributary.engines.generic.engine import GenericEngine, _code, in_utc
 from tributary.errors import (
     ConfigError,
     InternalError,
@@ -466,3 +466,14 @@ def test_a_key_is_believed_only_of_databases_that_cannot_disable_one(name: str) 
     believed = name in {"cockroachdb", "duckdb", "firebird"}
     assert dialects.find(name).keys_enforced == believed
     assert not dialects.find("sqlalchemy:informix+ifxpy").keys_enforced
+
+
+def test_a_session_that_cannot_be_pinned_is_closed(tmp_path: Path) -> None:
+    file = tmp_path / "shop.db"
+    sqlite3.connect(file).close()
+    opened: list[Any] = []
+    dialect = replace(dialects.SQLITE, pins=("NO SUCH STATEMENT",), prepare=opened.append)
+    with pytest.raises(TableRefused, match="rejected a query"):
+        GenericEngine(dialect).connect(Secret(dbname=str(file)), statement_timeout_s=9)
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        opened[0].execute("SELECT 1")

@@ -11,6 +11,8 @@ from aws_lambda_powertools import Logger
 
 from tributary import observability
 from tributary.config.selection import matching
+from tributary.engines.mysql import catalog as mysql
+from tributary.engines.sqlserver import catalog as sqlserver
 from tributary.model.plan import Failure
 from tributary.model.report import RunReport, TableReport
 from tributary.model.source_catalog import TableName
@@ -112,3 +114,11 @@ def test_an_error_of_the_warehouse_full_of_blanks_is_decided_at_once() -> None:
         "the warehouse gave no known"
     )
     assert StatementState("FAILED", "ERROR: SQL state: 1023 x").reason == "code 1023"
+
+
+@pytest.mark.parametrize(("catalog", "prefix"), [(mysql, ""), (sqlserver, "N")])
+def test_a_schema_named_like_a_placeholder_stays_a_text(catalog: Any, prefix: str) -> None:
+    names = [TableName("{tables}", "x) OR 1=1 --"), TableName("{schemas}", "y")]
+    query = catalog.named("s IN ({schemas}) AND t IN ({tables})", names)
+    schemas = f"{prefix}'{{schemas}}', {prefix}'{{tables}}'"
+    assert query == f"s IN ({schemas}) AND t IN ({prefix}'x) OR 1=1 --', {prefix}'y')"

@@ -16,7 +16,14 @@ from tributary.secret import Secret
 def own_server(**settings: str) -> Iterator[Source]:
     """A server of the test's own, where global settings may change."""
     chosen = {name.replace("_", "-"): value for name, value in settings.items()}
-    with MariaDB.start(settings=chosen) as server, closing(server.connect()) as admin:
+    with MariaDB.start(settings=chosen) as server, shop_of(server) as source:
+        yield source
+
+
+@contextmanager
+def shop_of(server: MariaDB) -> Iterator[Source]:
+    """Create a database `shop` in the server, as a source whose SQL is run as root."""
+    with closing(server.connect()) as admin:
         admin.autocommit(True)
 
         def execute(sql: str) -> Any:

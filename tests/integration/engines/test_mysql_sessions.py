@@ -13,8 +13,8 @@ import pymysql
 import pytest
 
 from local.databases.mariadb import MariaDB
+from tests.integration.engines.mysql_servers import shop_of
 from tests.integration.engines.source import Source, create_every_type
-from tributary.engines import registry
 from tributary.errors import TableRefused, TributaryError
 from tributary.model.source_catalog import TableName
 from tributary.planning.source_probe import SourceProbe
@@ -70,19 +70,9 @@ def server() -> Iterator[MariaDB]:
 
 @pytest.fixture
 def shop(server: MariaDB) -> Iterator[Source]:
-    with closing(server.connect()) as admin:
-        admin.autocommit(True)
-
-        def execute(sql: str) -> Any:
-            with admin.cursor() as cursor:
-                cursor.execute(sql)
-                return cursor.fetchall()
-
-        execute("CREATE DATABASE shop")
-        execute("USE shop")
-        secret = Secret(host=server.host, port=server.port, username="root", dbname="shop", sslmode="disable")
-        yield Source("mysql", registry.get("mysql"), secret, "shop", execute, server)
-        execute("DROP DATABASE shop")
+    with shop_of(server) as source:
+        yield source
+        source.execute("DROP DATABASE shop")
 
 
 def worst_values(source: Source) -> Iterator[tuple[str, str]]:

@@ -104,16 +104,14 @@ class GenericEngine:
         """Return SQLAlchemy's dialect, which compiles statements; needs no driver and no connection."""
         try:
             import sqlalchemy as sa
-
-            compiler: Any = sa.make_url(f"{self.dialect.drivername}://").get_dialect()()
-            compiler.identifier_preparer._double_percents = False  # which compiled statements do themselves
-            return compiler
         except ImportError:
             raise self._not_built() from None
-        except Exception as error:
-            if type(error).__name__ != "NoSuchModuleError":
-                raise
+        try:
+            compiler: Any = sa.make_url(f"{self.dialect.drivername}://").get_dialect()()
+        except (ImportError, sa.exc.NoSuchModuleError):
             raise self._not_built() from None
+        compiler.identifier_preparer._double_percents = False  # which compiled statements do themselves
+        return compiler
 
     def _not_built(self) -> ConfigError:
         line = self.dialect.line or f"SQLAlchemy and the packages of {self.dialect.drivername}, pinned"
@@ -141,23 +139,32 @@ class GenericEngine:
                 url, connect_args=arguments, poolclass=sa.pool.NullPool, hide_parameters=True
             )
             connection = engine.connect()
-        except ImportError:
+        except (ImportError, sa.exc.NoSuchModuleError):
             raise self._not_built() from None
-        except sa.exc.NoSuchModuleError:
-            raise self._not_built() from None
-        except Exception as error:
+        except Exception as error:  # a driver may raise what it likes; its text could show the password
             raise self._refused(error, where) from None
         session = Session(connection, where, statement_timeout_s)
-        if self.dialect.prepare is not None:
-            self.dialect.prepare(session.driver)
+        try:
+            self._pin(session)
+        except BaseException:
+            self.close(session)
+            raise
+        return session
+
+    def _pin(self, session: Session) -> None:
+        """Set what the dialect pins in each session."""
+        import sqlalchemy as sa
+
+        limits = {"ms": 1000 * session.statement_timeout_s, "s": session.statement_timeout_s}
         with self._statements(session, None):
+            if self.dialect.prepare is not None:
+                self.dialect.prepare(session.driver)
             for pin in self.dialect.pins:
-                self._execute(session, pin.format(ms=1000 * statement_timeout_s, s=statement_timeout_s))
+                self._execute(session, pin.format(**limits))
             for pin in self.dialect.tried_pins:
                 with suppress(sa.exc.DBAPIError):
-                    self._execute(session, pin.format(ms=1000 * statement_timeout_s, s=statement_timeout_s))
-            connection.commit()
-        return session
+                    self._execute(session, pin.format(**limits))
+            session.connection.commit()
 
     def _url(self, secret: Secret) -> Any:
         import sqlalchemy as sa
@@ -227,6 +234,8 @@ class GenericEngine:
     # --- errors: a driver's errors become ours here and nowhere else ----------------------------
 
     def _refused(self, error: Exception, where: str) -> TributaryError:
+        if isinstance(error, TributaryError):
+            return error
         code = _code(error)
         if _means(code, ("IOException",)):
             return SourceUnavailable(
@@ -235,8 +244,6 @@ class GenericEngine:
             )
         if _means(code, BUSY):
             return SourceUnavailable(f"{where} has no connection free ({code}); lower max_connections")
-        if isinstance(error, TributaryError):
-            return error
         return SourceRefused(
             f"{where} refused the connection ({code}); check username, password, dbname and url_options "
             "in the secret, and the TLS of both sides"
@@ -394,8 +401,7 @@ class GenericEngine:
         with self._statements(session, query.table), _transaction(session):
             if self.dialect.begin:
                 self._execute(session, self.dialect.begin)
-            in_arrow = self.dialect.arrow
-            batches = _arrow_batches if in_arrow else self._object_batches
+            batches = _arrow_batches if self.dialect.arrow else self._object_batches
             yield from _pages(query, batches(session, query, statement))
 
     def _object_batches(self, session: Session, query: Query, statement: sa.Select[Any]) -> Iterator[Batch]:
